@@ -1,0 +1,19 @@
+"""The networks: `build(config)` makes one; `presets.py` has the published sizes, `official.py` their behaviour."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .zigma import ZigMa, ZigMaConfig
+
+__all__ = ["FAMILIES", "ZigMa", "ZigMaConfig", "build"]
+
+FAMILIES: dict[str, tuple[type, type[nn.Module]]] = {"zigma": (ZigMaConfig, ZigMa)}
+
+
+def build(config: ZigMaConfig) -> nn.Module:
+    """The network of a config, freshly initialised. Raises ValueError for a config of no known family."""
+    for kind, network in FAMILIES.values():
+        if isinstance(config, kind):
+            return network(config)
+    raise ValueError(f"no backbone is built from a {type(config).__name__}; use one of {', '.join(FAMILIES)}")

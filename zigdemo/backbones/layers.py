@@ -1,0 +1,113 @@
+"""Layers shared by the backbones, under the names of the official state dicts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def timestep_features(t: Tensor, width: int, max_period: float = 10000.0) -> Tensor:
+    """Sinusoidal features [cos | sin] of scaled time. t: (batch,); returns (batch, width) float32.
+
+    An odd width ends in a zero column. Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.5.
+    """
+    half = width // 2
+    steps = torch.arange(half, dtype=torch.float32, device=t.device)
+    angles = t.float()[:, None] * torch.exp(-math.log(max_period) * steps / half)[None]
+    return F.pad(torch.cat([angles.cos(), angles.sin()], -1), (0, width % 2))
+
+
+def sincos_2d(width: int, grid: tuple[int, int]) -> np.ndarray:
+    """Fixed 2-D position table, (rows * columns, width) float64; width must be a multiple of 4.
+
+    The first half of the channels encodes the column, the second the row; in a half the sines come first.
+    Source: Dosovitskiy et al. 2020 (arXiv 2010.11929) in the layout of MAE and DiT.
+    """
+    if width % 4:
+        raise ValueError(f"a 2-D sine table needs a width that is a multiple of 4, not {width}")
+    rows, columns = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
+    omega = 1.0 / 10000 ** (np.arange(width // 4) / (width / 4))
+
+    def half(position: np.ndarray) -> np.ndarray:
+        angles = position[:, None] * omega[None]
+        return np.concatenate([np.sin(angles), np.cos(angles)], 1)
+
+    return np.concatenate([half(columns), half(rows)], 1)
+
+
+class TimeEmbedder(nn.Module):
+    """Time features through a two-layer MLP: (batch,) -> (batch, width). `scale` multiplies t first."""
+
+    def __init__(self, width: int, scale: float, features: int = 256) -> None:
+        super().__init__()
+        self.scale, self.features = scale, features
+        self.mlp = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, t: Tensor) -> Tensor:
+        features = timestep_features(t * self.scale, self.features)
+        return self.mlp(features.to(self.mlp[0].weight.dtype))
+
+
+class LabelEmbedder(nn.Module):
+    """A table of class vectors, with one more row for "no label" where guidance is wanted."""
+
+    def __init__(self, labels: int, width: int, null_label: bool, dropout: float) -> None:
+        super().__init__()
+        self.labels, self.null, self.dropout = labels, labels if null_label else None, dropout
+        self.embedding_table = nn.Embedding(labels + int(null_label), width)
+
+    def forward(self, label: Tensor) -> Tensor:
+        """label: (batch,) int64, the null row is `labels`; in training a share `dropout` becomes null."""
+        if self.training and self.null is not None and self.dropout > 0:
+            drop = torch.rand(label.shape, device=label.device) < self.dropout
+            label = torch.where(drop, self.null, label)
+        return self.embedding_table(label)
+
+
+class PatchEmbedder(nn.Module):
+    """(batch, channels, H, W) -> (batch, tokens, width), one token a patch x patch square, raster order."""
+
+    def __init__(self, channels: int, width: int, patch: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, width, patch, stride=patch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+def unpatchify(tokens: Tensor, grid: tuple[int, int], patch: int, channels: int) -> Tensor:
+    """(batch, tokens, patch * patch * channels) -> (batch, channels, H, W); the last axis is (row, column, channel)."""
+    rows, columns = grid
+    x = tokens.unflatten(1, (rows, columns)).unflatten(3, (patch, patch, channels))
+    return x.permute(0, 5, 1, 3, 2, 4).reshape(len(tokens), channels, rows * patch, columns * patch)
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """x * (1 + scale) + shift, with one shift and scale vector a batch element."""
+    return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
+
+
+class CrossAttention(nn.Module):
+    """Attention of the tokens to the context tokens, unmasked; heads of a fixed width whatever the model's."""
+
+    def __init__(self, width: int, heads: int = 8, head_width: int = 64) -> None:
+        super().__init__()
+        self.heads = heads
+        inner = heads * head_width
+        self.to_q = nn.Linear(width, inner, bias=False)
+        self.to_k = nn.Linear(width, inner, bias=False)
+        self.to_v = nn.Linear(width, inner, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(inner, width)])
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """x: (batch, tokens, width); context: (batch, words, width)."""
+        split = (self.heads, -1)
+        q, k, v = (
+            project(source).unflatten(-1, split).transpose(1, 2)
+            for project, source in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
+        )
+        return self.to_out[0](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))

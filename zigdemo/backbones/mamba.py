@@ -1,0 +1,82 @@
+"""The Mamba mixer: one selective scan along a path over the tokens, or one each way."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import causal_conv, selective_scan
+from ..scans import ScanOrder
+
+
+@lru_cache(maxsize=1024)
+def _reversed(order: ScanOrder) -> ScanOrder:
+    return ScanOrder(order.perm[::-1])
+
+
+class Mamba(nn.Module):
+    """(batch, tokens, width) -> the same, mixing the tokens along a scan order.
+
+    bidirectional: a second scan of the reversed path with its own convolution, projections, A and D (`*_b`), the
+    gated outputs summed. Source: Gu & Dao 2023 (arXiv 2312.00752), figure 3; both ways: arXiv 2401.09417.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        state_size: int = 16,
+        taps: int = 4,
+        expand: int = 2,
+        depth: int = 1,
+        bidirectional: bool = False,
+    ) -> None:
+        super().__init__()
+        self.inner, self.state_size, self.rank = expand * width, state_size, math.ceil(width / 16)
+        self.bidirectional = bidirectional
+        self.in_proj = nn.Linear(width, 2 * self.inner, bias=False)
+        self.out_proj = nn.Linear(self.inner, width, bias=False)
+        for side in ("", "_b") if bidirectional else ("",):
+            conv = nn.Conv1d(self.inner, self.inner, taps, groups=self.inner, padding=taps - 1)
+            self.add_module(f"conv1d{side}", conv)
+            self.add_module(f"x_proj{side}", nn.Linear(self.inner, self.rank + 2 * state_size, bias=False))
+            self.add_module(f"dt_proj{side}", nn.Linear(self.rank, self.inner))
+            self.register_parameter(f"A{side}_log", nn.Parameter(torch.empty(self.inner, state_size)))
+            self.register_parameter(f"D{side}", nn.Parameter(torch.empty(self.inner)))
+            self._initialise(side)
+        nn.init.kaiming_uniform_(self.out_proj.weight, a=math.sqrt(5))
+        with torch.no_grad():
+            self.out_proj.weight /= math.sqrt(depth)
+
+    def _initialise(self, side: str) -> None:
+        """A = -(1 .. state), D = 1, and steps softplus(dt bias) log-uniform in [0.001, 0.1] (Mamba, section 3.6)."""
+        dt_proj = self.get_submodule(f"dt_proj{side}")
+        nn.init.uniform_(dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
+        with torch.no_grad():
+            step = torch.exp(torch.empty(self.inner).uniform_(math.log(1e-3), math.log(1e-1)))
+            dt_proj.bias.copy_(step + torch.log(-torch.expm1(-step)))
+            decays = torch.log(torch.arange(1, self.state_size + 1, dtype=torch.float32))
+            self.get_parameter(f"A{side}_log").copy_(decays.expand(self.inner, -1))
+            self.get_parameter(f"D{side}").fill_(1.0)
+
+    def forward(self, tokens: Tensor, order: ScanOrder) -> Tensor:
+        """tokens: (batch, length, width); order: a path over length tokens."""
+        weight_x, weight_z = self.in_proj.weight.chunk(2)
+        x, z = F.linear(tokens, weight_x), F.linear(tokens, weight_z)
+        y = self._scan(x, z, order, "")
+        if self.bidirectional:
+            y = y + self._scan(x, z, _reversed(order), "_b")
+        return self.out_proj(y)
+
+    def _scan(self, x: Tensor, z: Tensor, order: ScanOrder, side: str) -> Tensor:
+        conv, dt_proj = self.get_submodule(f"conv1d{side}"), self.get_submodule(f"dt_proj{side}")
+        x = causal_conv(x, conv.weight.squeeze(1), conv.bias, order=order)
+        sizes = (self.rank, self.state_size, self.state_size)
+        dt, B, C = self.get_submodule(f"x_proj{side}")(x).split(sizes, -1)
+        dt = F.linear(dt, dt_proj.weight)
+        A = -torch.exp(self.get_parameter(f"A{side}_log").float())
+        D = self.get_parameter(f"D{side}")
+        return selective_scan(x, dt, A, B, C, D, z, dt_bias=dt_proj.bias, order=order)

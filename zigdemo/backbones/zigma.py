@@ -1,0 +1,241 @@
+"""ZigMa: a DiT-style stack of single-scan Mamba blocks, every layer along its own path (arXiv 2403.13802)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..scans import ScanOrder, scan_scheme
+from .layers import (
+    CrossAttention,
+    LabelEmbedder,
+    PatchEmbedder,
+    TimeEmbedder,
+    modulate,
+    sincos_2d,
+    unpatchify,
+)
+from .mamba import Mamba
+
+POSITIONS = ("none", "sincos", "learned")
+SKIPS = ("plain", "normalised")
+
+
+@dataclass(frozen=True)
+class ZigMaConfig:
+    """Everything that defines the network; the defaults are ours, `official.py` sets the published behaviour.
+
+    size: (H, W) of the input, pixels or latents, each a multiple of patch. labels: number of classes, 0 for none.
+    text_width: width of the text features, 0 for none. null_label: one more row in the label table, for guidance.
+    skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
+    they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
+    refine: channels of a two-layer 3x3 convolution that mends the seams between patches; 0 for none.
+    """
+
+    in_channels: int = 3
+    size: tuple[int, int] = (64, 64)
+    patch: int = 8
+    width: int = 384
+    depth: int = 12
+    scheme: str = "zigzag-8"
+    labels: int = 0
+    null_label: bool = True
+    label_dropout: float = 0.1
+    text_width: int = 0
+    position: str = "learned"
+    state_size: int = 16
+    taps: int = 4
+    expand: int = 2
+    rms_norm: bool = True
+    norm_epsilon: float = 1e-5
+    skip: str = "plain"
+    zero_final: bool = True
+    drop_path: float = 0.0
+    refine: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(self.size))
+        for name in ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if len(self.size) != 2 or any(not isinstance(s, int) or s < 1 or s % self.patch for s in self.size):
+            raise ValueError(f"size {self.size} must be two multiples of the patch size {self.patch}")
+        for name, known in (("position", POSITIONS), ("skip", SKIPS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+        scan_scheme(self.scheme)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, counted without allocating any."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in ZigMa(self).parameters())
+
+
+def _norm(config: ZigMaConfig) -> nn.Module:
+    kind = nn.RMSNorm if config.rms_norm else nn.LayerNorm
+    return kind(config.width, eps=config.norm_epsilon)
+
+
+class Block(nn.Module):
+    """adaLN-modulated Mamba along one path, then, with text, adaLN-modulated cross-attention."""
+
+    def __init__(self, config: ZigMaConfig, drop: float) -> None:
+        super().__init__()
+        self.normalised_skip, self.drop = config.skip == "normalised", drop
+        bidirectional = scan_scheme(config.scheme).block == "bidirectional"
+        self.mixer = Mamba(
+            config.width, config.state_size, config.taps, config.expand, config.depth, bidirectional
+        )
+        self.norm = _norm(config)
+        parts = 6 if config.text_width else 3
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
+        if config.text_width:
+            self.msa = CrossAttention(config.width)
+
+    def forward(
+        self, x: Tensor, residual: Tensor | None, c: Tensor, context: Tensor | None, order: ScanOrder
+    ) -> tuple[Tensor, Tensor]:
+        """x, residual: (batch, tokens, width); c: (batch, width); context: (batch, words, width) or None."""
+        residual = x if residual is None else residual + drop_path(x, self.drop, self.training)
+        x = self.norm(residual)
+        shift, scale, gate, *attention = self.adaLN_modulation(c).chunk(6 if context is not None else 3, -1)
+        mixed = gate[:, None] * self.mixer(modulate(x, shift, scale), order)
+        x = x + mixed if self.normalised_skip else mixed
+        if context is not None:
+            shift, scale, gate = attention
+            skipped = x if self.normalised_skip else residual + x
+            query = F.layer_norm(skipped, skipped.shape[-1:], eps=1e-6)
+            x = x + gate[:, None] * self.msa(modulate(query, shift, scale), context)
+        return x, residual
+
+
+def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Drop the whole branch of a share `rate` of the batch in training (Huang et al. 2016, arXiv 1603.09382)."""
+    if not training or rate == 0:
+        return x
+    keep = x.new_empty(len(x), 1, 1).bernoulli_(1 - rate)
+    return x * keep / (1 - rate)
+
+
+class FinalLayer(nn.Module):
+    """LayerNorm without affine, then a linear map to the pixels of each patch."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(F.layer_norm(x, x.shape[-1:], eps=1e-6))
+
+
+class ZigMa(nn.Module):
+    """The network: forward(x, t, cond) predicts the velocity or the clean image, as its weights were trained to."""
+
+    def __init__(self, config: ZigMaConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, tokens = config.width, config.grid[0] * config.grid[1]
+        self.x_embedder = PatchEmbedder(config.in_channels, width, config.patch)
+        self.t_embedder = TimeEmbedder(width, scale=1000.0)
+        if config.text_width:
+            self.y_embedder = nn.Linear(config.text_width, width)
+        elif config.labels:
+            self.y_embedder = LabelEmbedder(config.labels, width, config.null_label, config.label_dropout)
+        if config.position == "learned":
+            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+        elif config.position == "sincos":
+            table = torch.from_numpy(sincos_2d(width, config.grid)).float()[None]
+            self.pos_embed = nn.Parameter(table, requires_grad=False)
+        rates = [0.0, *torch.linspace(0, config.drop_path, config.depth).tolist()]
+        self.blocks = nn.ModuleList(Block(config, rates[i]) for i in range(config.depth))
+        self.norm_f = _norm(config)
+        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels)
+        if config.refine:
+            self.refine = nn.Sequential(
+                nn.Conv2d(2 * config.in_channels, config.refine, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv2d(config.refine, config.in_channels, 3, padding=1),
+            )
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """The official initialisation; with `zero_final` the net starts by predicting zero, as DiT does."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear) and module.bias is not None and "dt_proj" not in name:
+                nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            nn.init.zeros_(block.adaLN_modulation[1].weight)
+        nn.init.xavier_uniform_(self.x_embedder.proj.weight.flatten(1))
+        nn.init.zeros_(self.x_embedder.proj.bias)
+        for layer in (self.t_embedder.mlp[0], self.t_embedder.mlp[2]):
+            nn.init.normal_(layer.weight, std=0.02)
+        if isinstance(getattr(self, "y_embedder", None), LabelEmbedder):
+            nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
+        if self.config.zero_final:
+            nn.init.zeros_(self.final_layer.linear.weight)
+        if self.config.refine:
+            nn.init.zeros_(self.refine[2].weight)
+            nn.init.zeros_(self.refine[2].bias)
+
+    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
+        """The path of every layer, by the scheme it was built with or another of the same kind of block."""
+        chosen, built = scan_scheme(scheme or self.config.scheme), scan_scheme(self.config.scheme)
+        if chosen.block != built.block:
+            raise ValueError(
+                f"scan scheme {chosen.name!r} needs a {chosen.block}-scan block and this model has "
+                f"{built.block}-scan blocks; choose another scheme or model"
+            )
+        return [chosen.order(layer=i, grid=self.config.grid) for i in range(self.config.depth)]
+
+    @cached_property
+    def _own_orders(self) -> list[ScanOrder]:
+        return self.orders()
+
+    def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The conditioning vector (batch, width) and, with text, the projected words (batch, words, width)."""
+        c = self.t_embedder(t)
+        if self.config.text_width:
+            if cond is None:
+                raise ValueError("this model is conditioned on text; give the text features (batch, words, width)")
+            context = self.y_embedder(cond)
+            return c + context.mean(1), context
+        if self.config.labels:
+            if cond is None:
+                if not self.config.null_label:
+                    raise ValueError("this model has no null label; give a label for every picture")
+                cond = torch.full(t.shape, self.config.labels, device=t.device)
+            return c + self.y_embedder(cond), None
+        return c, None
+
+    def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
+        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
+        features (batch, words, text_width), or None. Returns a tensor like x.
+        """
+        if tuple(x.shape[1:]) != (self.config.in_channels, *self.config.size):
+            raise ValueError(
+                f"x must be (batch, {self.config.in_channels}, {self.config.size[0]}, {self.config.size[1]}), "
+                f"not {tuple(x.shape)}"
+            )
+        tokens = self.x_embedder(x)
+        if self.config.position != "none":
+            tokens = tokens + self.pos_embed
+        c, context = self.condition(t, cond)
+        residual = None
+        for block, order in zip(self.blocks, self._own_orders if scheme is None else self.orders(scheme), strict=True):
+            tokens, residual = block(tokens, residual, c, context, order)
+        tokens = self.norm_f(residual + drop_path(tokens, self.config.drop_path, self.training))
+        image = unpatchify(self.final_layer(tokens), self.config.grid, self.config.patch, self.config.in_channels)
+        if self.config.refine:
+            image = image + self.refine(torch.cat([image, x], 1))
+        return image

@@ -1,0 +1,23 @@
+"""Keep freed memory for the next step instead of handing it back to the system page by page.
+
+On virtual machines a fresh page can cost more than the arithmetic on it: measured here, filling new memory ran at
+0.5 GB/s and old memory at 18 GB/s. glibc returns every large buffer on free unless it is told not to.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # the option numbers of glibc's malloc.h
+
+
+def keep_freed_memory(reserve_bytes: int = 64 * 2**20) -> bool:
+    """Tell glibc's allocator to keep what is freed, growing by `reserve_bytes`; False where there is no glibc."""
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, reserve_bytes))
+    return all(mallopt(option, value) == 1 for option, value in settings)

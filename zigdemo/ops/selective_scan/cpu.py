@@ -1,0 +1,143 @@
+"""The CPU backend: autograd around the numba kernels. Importing this module imports numba."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from . import kernels
+from .threads import run
+
+_EMPTY = np.empty(0, np.float32)
+_EMPTY3 = np.empty((0, 0, 0), np.float32)
+_EMPTY4 = np.empty((0, 0, 0, 0), np.float32)
+
+
+def _array(value: Tensor | None, empty: np.ndarray = _EMPTY) -> np.ndarray:
+    """A contiguous float32 numpy view of a tensor, without a copy where it already is one."""
+    return empty if value is None else value.detach().to(torch.float32).contiguous().numpy()
+
+
+def _path(perm: np.ndarray | None, length: int) -> np.ndarray:
+    return np.arange(length) if perm is None else perm
+
+
+def _tasks(x: np.ndarray) -> int:
+    return x.shape[0] * -(-x.shape[2] // kernels.WIDTH)
+
+
+class _Scan(torch.autograd.Function):
+    """Saves the inputs and the states at chunk boundaries, nothing else."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        dt: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        D: Tensor | None,
+        z: Tensor | None,
+        bias: Tensor | None,
+        perm: np.ndarray,
+    ) -> Tensor:
+        x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
+        A_ = np.ascontiguousarray(_array(A).T)
+        D_ = np.zeros(x.shape[2], np.float32) if D is None else _array(D)
+        y = torch.empty(x.shape)
+        batch, length, channels = x_.shape
+        states = _EMPTY4
+        if any(ctx.needs_input_grad):
+            chunks = -(-length // kernels.CHUNK)
+            states = np.empty((batch, chunks, A_.shape[0], channels), np.float32)
+        arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm)
+        run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states)
+        ctx.save_for_backward(x, dt, A, B, C, D, z, bias)
+        ctx.perm, ctx.states = perm, states
+        return y.to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, dt, A, B, C, D, z, bias = ctx.saved_tensors
+        x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
+        A_ = np.ascontiguousarray(_array(A).T)
+        batch, length, channels = x_.shape
+        state, tasks = A_.shape[0], _tasks(x_)
+        D_ = np.zeros(channels, np.float32) if D is None else _array(D)
+        dx, ddt = torch.empty(x.shape), torch.empty(x.shape)
+        dz = None if z is None else torch.empty(x.shape)
+        dA = torch.empty(batch, state, channels)
+        dB, dC = (torch.empty(batch, tasks // batch, length, state) for _ in range(2))
+        dD, dbias = torch.empty(batch, channels), torch.empty(batch, channels)
+        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), ctx.perm, ctx.states, _array(dy))
+        outputs = (dx, ddt, dA, dB, dC, dD, dz, dbias)
+        run(kernels.scan_backward, tasks, *inputs, *(_array(out, _EMPTY3) for out in outputs))
+        return (
+            dx.to(x.dtype),
+            ddt.to(dt.dtype),
+            dA.sum(0).T.to(A.dtype),
+            dB.sum(1).to(B.dtype),
+            dC.sum(1).to(C.dtype),
+            None if D is None else dD.sum(0).to(D.dtype),
+            None if dz is None else dz.to(z.dtype),
+            None if bias is None else dbias.sum(0).to(bias.dtype),
+            None,
+        )
+
+
+class _Conv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, silu: bool
+    ) -> Tensor:
+        x_, weight_ = _array(x), np.ascontiguousarray(_array(weight).T)
+        y = torch.empty(x.shape)
+        run(kernels.conv_forward, _tasks(x_), x_, weight_, _array(bias), perm, silu, y.numpy())
+        ctx.save_for_backward(x, weight, bias)
+        ctx.perm, ctx.silu = perm, silu
+        return y.to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias = ctx.saved_tensors
+        x_, weight_ = _array(x), np.ascontiguousarray(_array(weight).T)
+        batch, taps = x.shape[0], weight_.shape[0]
+        dx = torch.zeros(x.shape)
+        dweight = torch.zeros(batch, taps, x.shape[2])
+        dbias = torch.zeros(batch, x.shape[2])
+        inputs = (x_, weight_, _array(bias), ctx.perm, ctx.silu, _array(dy))
+        run(kernels.conv_backward, _tasks(x_), *inputs, dx.numpy(), dweight.numpy(), dbias.numpy())
+        return dx.to(x.dtype), dweight.sum(0).T.to(weight.dtype), dbias.sum(0).to(bias.dtype), None, None
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    dt_bias: Tensor | None,
+    perm: np.ndarray | None,
+) -> Tensor:
+    """The scan of `reference.selective_scan` in float32; perm is a numpy index array."""
+    return _Scan.apply(x, dt, A, B, C, D, z, dt_bias, _path(perm, x.shape[1]))
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray | None, silu: bool) -> Tensor:
+    """The convolution of `reference.causal_conv` in float32; weight: (channels, taps)."""
+    return _Conv.apply(x, weight, bias, _path(perm, x.shape[1]), silu)
+
+
+def warm_up() -> None:
+    """Compile (or load from the disk cache) all four kernels, on the smallest inputs."""
+    x, B, A = torch.ones(1, 2, 2, requires_grad=True), torch.ones(1, 2, 1), -torch.ones(2, 1)
+    y = selective_scan(x, x, A, B, B, None, None, None, None)
+    y = causal_conv(y, torch.ones(2, 4), torch.ones(2), None, True)
+    y.sum().backward()

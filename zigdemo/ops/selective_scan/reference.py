@@ -1,0 +1,69 @@
+"""The oracle: selective scan and causal convolution in plain torch, one token at a time, on any device and dtype."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only the boundary state is kept
+
+
+def _scan_chunk(h: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """Advance the state h (batch, channels, state) over the tokens of one chunk."""
+    outputs = []
+    for k in range(x.shape[1]):
+        decay = torch.exp(dt[:, k, :, None] * A)
+        h = decay * h + (dt[:, k] * x[:, k])[..., None] * B[:, k, None, :]
+        outputs.append((h * C[:, k, None, :]).sum(-1))
+    return h, torch.stack(outputs, 1)
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    dt_bias: Tensor | None,
+    perm: Tensor | None,
+) -> Tensor:
+    """h_k = exp(dt_k A) h_(k-1) + dt_k B_k x_k; y_k = C_k h_k + D x_k, times SiLU(z_k); tokens visited along perm.
+
+    Shapes as in `zigdemo.ops.selective_scan`; perm: (length,) int64 or None. Half precision is computed in float32.
+    In training the states of at most CHUNK tokens exist at a time. Source: Gu & Dao 2023 (arXiv 2312.00752), eq. 2.
+    """
+    kind = x.dtype
+    wide = torch.float32 if kind in (torch.float16, torch.bfloat16) else kind
+    x_, dt_, B_, C_ = (value.to(wide) for value in (x, dt, B, C))
+    A_ = A.to(wide)
+    if dt_bias is not None:
+        dt_ = F.softplus(dt_ + dt_bias.to(wide))
+    order = torch.arange(x.shape[1], device=x.device) if perm is None else perm
+    h = x_.new_zeros(x.shape[0], x.shape[2], A.shape[1])
+    y = torch.zeros_like(x_)
+    for chunk in order.split(CHUNK):
+        inputs = (h, x_[:, chunk], dt_[:, chunk], A_, B_[:, chunk], C_[:, chunk])
+        if torch.is_grad_enabled() and any(value.requires_grad for value in inputs):
+            h, part = checkpoint(_scan_chunk, *inputs, use_reentrant=False, preserve_rng_state=False)
+        else:
+            h, part = _scan_chunk(*inputs)
+        y = y.index_copy_(1, chunk, part)
+    if D is not None:
+        y = y + D.to(wide) * x_
+    if z is not None:
+        y = y * F.silu(z.to(wide))
+    return y.to(kind)
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:
+    """Depthwise causal convolution along perm: y_k = bias + sum_j weight_j x_(k - taps + 1 + j), then SiLU if asked."""
+    taps, channels = weight.shape[-1], x.shape[2]
+    tokens = x if perm is None else x[:, perm]
+    padded = F.pad(tokens.transpose(1, 2), (taps - 1, 0))
+    y = F.conv1d(padded, weight.reshape(channels, 1, taps), bias, groups=channels).transpose(1, 2)
+    y = F.silu(y) if silu else y
+    return y if perm is None else torch.zeros_like(y).index_copy_(1, perm, y)

@@ -1,0 +1,268 @@
+"""Scan schemes by name: in which order each layer of a network reads the tokens of a grid."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from math import prod
+from threading import Lock
+from typing import Literal
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zigdemo.scans import paths2d
+
+Block = Literal["single", "bidirectional", "parallel"]
+Grid = tuple[int, ...]
+
+MAX_TOKENS = 2**24
+# Larger orders are not kept once nobody uses them: 256 of this size take 256 MiB.
+_KEPT_TOKENS = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class ScanOrder:
+    """A permutation of the tokens of a grid, hashed by identity so that it can be the key of a cache.
+
+    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. inverse: (L,) int64, the place
+    of each token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity:
+    the scan is the raster order. Raises ValueError if perm is no permutation.
+    """
+
+    perm: NDArray[np.int64]
+    inverse: NDArray[np.int64] = field(init=False, repr=False)
+    is_identity: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.perm)
+        if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
+            raise ValueError(
+                f"a scan order is a 1-D array of integers, but got shape {given.shape} of {given.dtype};"
+                " give the raster index of each token in the order visited"
+            )
+        perm = given.astype(np.int64, copy=True)
+        raster = np.arange(perm.size, dtype=np.int64)
+        if perm.min() != 0 or perm.max() != perm.size - 1 or np.bincount(perm).max() != 1:
+            raise ValueError(
+                f"a scan order visits every token once, but this one of {perm.size} tokens does not;"
+                f" give a permutation of 0 to {perm.size - 1}"
+            )
+        inverse = np.empty_like(perm)
+        inverse[perm] = raster
+        perm.setflags(write=False)
+        inverse.setflags(write=False)
+        object.__setattr__(self, "perm", perm)
+        object.__setattr__(self, "inverse", inverse)
+        object.__setattr__(self, "is_identity", bool(np.array_equal(perm, raster)))
+
+    def __len__(self) -> int:
+        return self.perm.size
+
+    # A copied network (an EMA, say) keeps the very order that caches know; only unpickling makes a new one.
+    def __copy__(self) -> ScanOrder:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> ScanOrder:
+        return self
+
+    def __reduce__(self) -> tuple[type[ScanOrder], tuple[NDArray[np.int64]]]:
+        return ScanOrder, (self.perm,)
+
+
+@dataclass(frozen=True)
+class SchemeFamily:
+    """One entry of the table of schemes; k is the number in the name, 1 where there is none.
+
+    label: human readable, with `{k}` for the number. walk: (path, k, height, width) -> permutation. paths:
+    k -> number of layer orders. scans: k -> number of orders that one layer uses at once. block: the kind
+    of block that the network needs. numbers: the k allowed, None for a name without a number.
+    examples: names for a menu.
+    """
+
+    label: str
+    walk: Callable[[int, int, int, int], NDArray[np.int64]]
+    paths: Callable[[int], int] = lambda k: 1
+    scans: Callable[[int], int] = lambda k: 1
+    block: Block = "single"
+    numbers: Sequence[int] | None = None
+    examples: tuple[str, ...] = ()
+
+
+SCHEMES: dict[str, SchemeFamily] = {
+    "sweep": SchemeFamily(
+        "Sweep",
+        lambda path, k, height, width: paths2d.sweep_walk(height, width),
+        examples=("sweep",),
+    ),
+    "zigzag-K": SchemeFamily(
+        "Zigzag ×{k}",
+        lambda path, k, height, width: paths2d.zigzag_walk(path, height, width),
+        paths=lambda k: k,
+        numbers=(1, 2, 4, 8),
+        examples=("zigzag-1", "zigzag-2", "zigzag-4", "zigzag-8"),
+    ),
+    "hilbert-K": SchemeFamily(
+        "Hilbert curve ×{k}",
+        lambda path, k, height, width: paths2d.hilbert_walk(path, height, width),
+        paths=lambda k: k,
+        numbers=range(1, 9),
+        examples=("hilbert-1", "hilbert-2", "hilbert-4", "hilbert-8"),
+    ),
+    "random-K": SchemeFamily(
+        "Random ×{k}",
+        lambda path, k, height, width: paths2d.random_walk(path, height, width),
+        paths=lambda k: k,
+        numbers=range(1, 65),
+        examples=("random-1", "random-8"),
+    ),
+    "shuffled-G": SchemeFamily(
+        "Shuffled zigzag ×8, runs of {k}",
+        lambda path, k, height, width: paths2d.shuffled_walk(path, k, height, width),
+        paths=lambda k: 8,
+        numbers=range(1, 2**16 + 1),
+        examples=("shuffled-1", "shuffled-4", "shuffled-16", "shuffled-64"),
+    ),
+    "bidirectional": SchemeFamily(
+        "Bidirectional sweep",
+        lambda path, k, height, width: paths2d.sweep_walk(height, width)[:: -1 if path else 1],
+        scans=lambda k: 2,
+        block="bidirectional",
+        examples=("bidirectional",),
+    ),
+    "parallel-K": SchemeFamily(
+        "Parallel zigzag, {k} scans in one block",
+        lambda path, k, height, width: paths2d.zigzag_walk(path, height, width),
+        scans=lambda k: k,
+        block="parallel",
+        numbers=range(1, 9),
+        examples=("parallel-2", "parallel-4", "parallel-8"),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ScanScheme:
+    """A named rule that gives every layer its scan order; get one from `scan_scheme`.
+
+    name: as asked for. label: human readable. block: the kind of block that the network needs. paths: the
+    number of layer orders, layer i uses number i mod paths.
+    """
+
+    name: str
+    label: str
+    block: Block
+    paths: int
+    _family: SchemeFamily = field(repr=False)
+    _number: int = field(repr=False)
+
+    def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
+        """The order of a layer (0, 1, ...) on a grid (H, W); the first of them where a layer uses several.
+
+        The same scheme, layer mod paths and grid give the same object. ValueError for a bad layer or grid.
+        """
+        return self.scans(layer=layer, grid=grid)[0]
+
+    def scans(self, layer: int, grid: Sequence[int]) -> tuple[ScanOrder, ...]:
+        """All orders that a layer uses at once, as `order` gives them.
+
+        One for single blocks, forward and reversed sweep for bidirectional ones, k zigzags for parallel ones.
+        """
+        path = _check_layer(layer) % self.paths
+        height, width = check_grid_2d(grid, self.name)
+        scans = self._family.scans(self._number)
+        return tuple(_order(self, path * scans + scan, (height, width)) for scan in range(scans))
+
+    def __reduce__(self) -> tuple[Callable[[str], ScanScheme], tuple[str]]:
+        return scan_scheme, (self.name,)
+
+
+def scan_scheme(name: str) -> ScanScheme:
+    """The scan scheme of that name, always the same object; ValueError lists the valid names."""
+    return _scheme(name if isinstance(name, str) else repr(name))
+
+
+@cache
+def _scheme(name: str) -> ScanScheme:
+    match = re.fullmatch(r"([a-z0-9]+)(?:-([1-9][0-9]{0,7}))?", name)
+    stem, digits = match.groups() if match else (None, None)
+    k = int(digits or 1)
+    for key, family in SCHEMES.items():
+        if key.partition("-")[0] != stem or (digits is None) != (family.numbers is None):
+            continue
+        if family.numbers is None or k in family.numbers:
+            return ScanScheme(name, family.label.format(k=k), family.block, family.paths(k), family, k)
+    raise ValueError(f"unknown scan scheme {name!r}; choose one of {', '.join(map(_spell, SCHEMES))}")
+
+
+def _spell(key: str) -> str:
+    """A key of SCHEMES for an error message: `sweep`, `zigzag-K (K 1, 2, 4, 8)`, `random-K (K 1 to 64)`."""
+    numbers = SCHEMES[key].numbers
+    if numbers is None:
+        return key
+    span = f"{numbers[0]} to {numbers[-1]}" if isinstance(numbers, range) else ", ".join(map(str, numbers))
+    return f"{key} ({key[-1]} {span})"
+
+
+def check_grid(grid: Sequence[int]) -> Grid:
+    """The grid as plain integers, (H, W) or (T, H, W); ValueError if it is none or has over 2**24 tokens."""
+    wanted = "give (H, W) or (T, H, W) as whole numbers >= 1"
+    try:
+        sizes = tuple(operator.index(size) for size in grid)
+    except TypeError:
+        raise ValueError(f"grid {grid!r} is not made of whole numbers; {wanted}") from None
+    if len(sizes) not in (2, 3) or min(sizes) < 1 or any(isinstance(size, bool) for size in grid):
+        raise ValueError(f"grid {grid!r} is no grid of tokens; {wanted}")
+    if prod(sizes) > MAX_TOKENS:
+        raise ValueError(f"grid {grid!r} has {prod(sizes)} tokens; use at most {MAX_TOKENS}")
+    return sizes
+
+
+def check_grid_2d(grid: Sequence[int], name: str) -> tuple[int, int]:
+    """The grid as (H, W); ValueError as `check_grid`, and for a (T, H, W) grid."""
+    sizes = check_grid(grid)
+    if len(sizes) != 2:
+        raise ValueError(f"scan scheme {name!r} is for images, not for grid {grid!r}; give (H, W)")
+    return sizes
+
+
+def whole_number(value: object) -> int | None:
+    """The value as an int if it is an integer of any kind (numpy's too), else None: 2.0 is not one."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _check_layer(layer: int) -> int:
+    number = whole_number(layer)
+    if number is None or number < 0:
+        raise ValueError(f"layer {layer!r} is not a layer number; count the layers 0, 1, 2, ...")
+    return number
+
+
+# Whatever is in use anywhere is found here: an order stays the same object for as long as somebody has it.
+_alive: WeakValueDictionary[tuple[str, int, Grid], ScanOrder] = WeakValueDictionary()
+_alive_lock = Lock()
+
+
+def _order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
+    find = _kept_order if prod(grid) <= _KEPT_TOKENS else _find_order
+    return find(scheme, path, grid)
+
+
+def _find_order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
+    key = (scheme.name, path, grid)
+    with _alive_lock:
+        order = _alive.get(key)
+        if order is None:
+            order = ScanOrder(scheme._family.walk(path, scheme._number, *grid))
+            _alive[key] = order
+        return order
+
+
+_kept_order = lru_cache(maxsize=256)(_find_order)

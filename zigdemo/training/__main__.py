@@ -1,0 +1,29 @@
+"""Command line of the trainer: `python -m zigdemo.training RECIPE [--set key=value ...] [--resume]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .recipe import load_recipe
+from .trainer import Training
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train by a recipe; a fault of the input is one sentence and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m zigdemo.training", description=main.__doc__)
+    parser.add_argument("recipe", help="a YAML file, see zigdemo/training/recipes")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the run folder")
+    chosen = parser.parse_args(arguments)
+    try:
+        folder = Training(load_recipe(chosen.recipe, chosen.set), resume=chosen.resume).run()
+    except (ValueError, FloatingPointError, OSError) as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    print(f"done: {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""A training recipe: one dataclass, read from YAML, changed by `key=value` on the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import yaml
+
+from ..backbones import FAMILIES
+from ..diffusion import PREDICTIONS
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the trained weights, with the data and the seed.
+
+    data: a prepared image folder. run: the folder written. groups, labels: what to keep of the data, all where null.
+    model: family and its config fields; the number of labels is taken from the data. init: a weights folder to start
+    from; label rows are matched by name. steps: optimiser updates. batch: images a step, over all processes.
+    warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
+    has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
+    """
+
+    name: str
+    data: str
+    run: str
+    model: dict = field(default_factory=dict)
+    groups: list[str] | None = None
+    labels: list[str] | None = None
+    init: str | None = None
+    prediction: str = "velocity"
+    steps: int = 10000
+    batch: int = 64
+    lr: float = 1e-4
+    warmup: int = 0
+    cooldown: int = 0
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    ema_halflife: float = 1000.0
+    time_mean: float = 0.0
+    time_spread: float = 0.0
+    precision: str = "auto"
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 1000
+    sample_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "save_every", "sample_every"):
+            _whole(name, getattr(self, name), least=1)
+        for name in ("warmup", "cooldown", "seed"):
+            _whole(name, getattr(self, name), least=0)
+        for name in ("lr", "clip", "ema_halflife"):
+            _number(name, getattr(self, name), above=0)
+        for name in ("weight_decay", "time_spread"):
+            _number(name, getattr(self, name), above=-math.ulp(0.0))
+        for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+        if self.model.get("family") not in FAMILIES:
+            raise ValueError(f"model.family {self.model.get('family')!r} is unknown; use {', '.join(FAMILIES)}")
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as YAML."""
+        path.write_text(yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _number(name: str, value: object, above: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
+        raise ValueError(f"{name} must be a number above {max(above, 0):g}, not {value!r}")
+
+
+def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a YAML recipe and apply `key=value` changes (`model.width=192` reaches inside; values are YAML).
+
+    Raises ValueError with one sentence for a file that is no recipe or a key that does not exist.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        here = ", ".join(sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.yaml")))
+        raise ValueError(f"there is no recipe {path}; the ones that come with zigdemo are {here}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise ValueError(f"{path} is not a YAML recipe: {str(fault).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a recipe: it must be a YAML mapping of settings")
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ValueError(f"change {change!r} must look like key=value")
+        target = content
+        *outer, last = key.split(".")
+        for part in outer:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise ValueError(f"{part} in {change!r} has no settings inside")
+        target[last] = yaml.safe_load(value)
+    known = {entry.name for entry in fields(Recipe)}
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)} is no setting of a recipe; the settings are {', '.join(sorted(known))}")
+    missing = sorted({"name", "data", "run", "model"} - set(content))
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; every recipe needs name, data, run and model")
+    return Recipe(**content)
+
+
+def model_config(recipe: Recipe, labels: int) -> object:
+    """The backbone's config for a recipe and a number of labels."""
+    settings = {key: value for key, value in recipe.model.items() if key != "family"}
+    kind = FAMILIES[recipe.model["family"]][0]
+    unknown = sorted(set(settings) - {entry.name for entry in fields(kind)})
+    if unknown:
+        raise ValueError(f"model.{unknown[0]} is no setting of {recipe.model['family']}")
+    return replace(kind(**settings), labels=labels)

@@ -1,0 +1,189 @@
+"""The models that can be chosen, and the folders they are kept in: config.json, model.safetensors, README.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .backbones import FAMILIES, build
+from .diffusion import PREDICTIONS
+from .scans import scan_scheme
+
+WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parent.parent / "weights"))
+CONFIG, TENSORS = "config.json", "model.safetensors"
+MOST_CONFIG_BYTES = 2**24
+MOST_PARAMETERS = 4 * 10**9
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What config.json says of a model, checked; the weights stay on disk until `load`.
+
+    model: the backbone's config. labels: class names in the order of the table, or None. schemes: scan schemes it
+    was trained with. origin: "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card.
+    """
+
+    path: Path
+    id: str
+    family: str
+    model: Any
+    prediction: str
+    labels: tuple[str, ...] | None
+    schemes: tuple[str, ...]
+    origin: str
+    about: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights file, to tell weights apart that share a name."""
+        with (self.path / TENSORS).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
+                hashlib.sha256(file.read()).hexdigest()
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors, as stored. Raises ValueError where the file is no whole safetensors file."""
+        path = self.path / TENSORS
+        try:
+            with safe_open(path, "pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        except FileNotFoundError:
+            raise ValueError(f"{self.path} has no {TENSORS}; copy the weights file there again") from None
+        except (SafetensorError, OSError) as fault:
+            raise ValueError(
+                f"{path} is damaged or not a safetensors file ({fault}); copy or download it again"
+            ) from None
+
+    def load(self, device: str | torch.device = "cpu") -> nn.Module:
+        """Build the network and fill it, in float32 and for inference."""
+        count = self.model.parameters
+        if count > MOST_PARAMETERS:
+            raise ValueError(
+                f"{self.path / CONFIG} asks for {count:,} weights, more than {MOST_PARAMETERS:,}; correct its sizes"
+            )
+        state = self.state()
+        with torch.device("meta"):
+            network = build(self.model)
+        wanted = network.state_dict()
+        for key in sorted(wanted.keys() | state.keys()):
+            if key not in state:
+                raise ValueError(f"{self.path / TENSORS} lacks {key}: it does not belong to this {CONFIG}")
+            if key not in wanted:
+                raise ValueError(f"{self.path / TENSORS} has {key}, which this {CONFIG} does not know")
+            if state[key].shape != wanted[key].shape:
+                raise ValueError(
+                    f"{key} is {tuple(state[key].shape)} in {self.path / TENSORS} and {tuple(wanted[key].shape)} "
+                    f"by {CONFIG}: they do not belong together"
+                )
+            if not torch.isfinite(state[key].float()).all():
+                raise ValueError(f"{key} in {self.path / TENSORS} holds NaN or infinity; the weights are damaged")
+        network.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
+        return network.requires_grad_(False).eval().to(device)
+
+
+def read_folder(path: str | Path) -> ModelFolder:
+    """Read and check a model folder's config. Raises ValueError with one sentence for anything that is off."""
+    path = Path(path)
+    file = path / CONFIG
+    if not file.is_file():
+        raise ValueError(f"{path} is not a model folder: it has no {CONFIG}")
+    if file.stat().st_size > MOST_CONFIG_BYTES:
+        raise ValueError(f"{file} is {file.stat().st_size:,} bytes, far more than a config; replace it")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as fault:
+        raise ValueError(f"{file} is not JSON: {fault}") from None
+    if not isinstance(content, dict) or content.get("family") not in FAMILIES:
+        raise ValueError(f"{file} names no known family; it must be one of {', '.join(FAMILIES)}")
+    kind = FAMILIES[content["family"]][0]
+    settings = content.get("model")
+    if not isinstance(settings, dict) or set(settings) - {entry.name for entry in fields(kind)}:
+        raise ValueError(f"{file} has settings under 'model' that {content['family']} does not know")
+    try:
+        model = kind(**settings)
+    except (TypeError, ValueError) as fault:
+        raise ValueError(f"{file}: {fault}") from None
+    labels = content.get("labels")
+    if labels is not None:
+        if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+            raise ValueError(f"labels in {file} must be a list of names")
+        if len(labels) != model.labels:
+            raise ValueError(f"{file} names {len(labels)} labels and its model has {model.labels}")
+    if content.get("prediction") not in PREDICTIONS:
+        raise ValueError(f"prediction in {file} must be one of {', '.join(PREDICTIONS)}")
+    schemes = tuple(content.get("schemes", [model.scheme]))
+    for scheme in schemes:
+        scan_scheme(scheme)
+    return ModelFolder(
+        path=path,
+        id=str(content.get("id", path.name)),
+        family=content["family"],
+        model=model,
+        prediction=content["prediction"],
+        labels=None if labels is None else tuple(labels),
+        schemes=schemes,
+        origin=str(content.get("origin", "yours")),
+        about=content.get("about", {}) if isinstance(content.get("about", {}), dict) else {},
+    )
+
+
+def write_folder(
+    path: str | Path,
+    network: nn.Module,
+    *,
+    prediction: str,
+    labels: list[str] | None,
+    origin: str,
+    about: dict[str, Any],
+    card: str,
+) -> ModelFolder:
+    """Write a model folder in fp16, every file aside first and then renamed. network: built from its `.config`."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(network.config, kind))
+    content = {
+        "id": path.name,
+        "family": family,
+        "model": asdict(network.config),
+        "prediction": prediction,
+        "labels": labels,
+        "schemes": [network.config.scheme],
+        "origin": origin,
+        "about": about,
+    }
+    state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
+    save_file(state, path / f"{TENSORS}.part", metadata={"format": "pt"})
+    (path / f"{CONFIG}.part").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    (path / "README.md.part").write_text(card, encoding="utf-8")
+    for name in (TENSORS, CONFIG, "README.md"):
+        os.replace(path / f"{name}.part", path / name)
+    return read_folder(path)
+
+
+def available() -> list[ModelFolder]:
+    """The model folders beside the program that can be read, by name."""
+    found = []
+    for folder in sorted(WEIGHTS.glob("*/")):
+        if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
+            found.append(read_folder(folder))
+    return found
+
+
+def find(name: str | Path) -> ModelFolder:
+    """The model of a shipped id or a local folder. Raises ValueError listing what there is."""
+    here = WEIGHTS / str(name)
+    if here.parent == WEIGHTS and (here / CONFIG).is_file():
+        return read_folder(here)
+    if Path(name).is_dir():
+        return read_folder(name)
+    known = ", ".join(folder.id for folder in available()) or "none is here yet"
+    raise ValueError(f"unknown model {str(name)!r}; choose one of: {known}, or give a model folder")
