@@ -47,14 +47,16 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     name = path.name
     try:
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise ValueError(f"{name} is larger than {MOST_FILE_BYTES // 2**20} MB; give a PNG made here")
+        size = path.stat().st_size
+    except OSError:
+        raise ValueError(f"there is no file {name}; choose a PNG made here") from None
+    if size > MOST_FILE_BYTES:
+        raise ValueError(f"{name} is larger than {MOST_FILE_BYTES // 2**20} MB; choose a PNG made here")
+    try:
         with Image.open(path, formats=("PNG",)) as image:
             image.load()  # text chunks may follow the pixels
             text = image.info.get(KEY)
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {name}; choose a PNG made here") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as fault:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as fault:
         raise ValueError(f"{name} is not a readable PNG; choose a PNG made here") from fault
     if not isinstance(text, str):
         raise ValueError(f"{name} carries no settings of zigdemo; choose a PNG made here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -71,6 +72,12 @@ class ModelFolder:
                 f"{self.path / CONFIG} asks for {count:,} weights, more than {MOST_PARAMETERS:,}; correct its sizes"
             )
         state = self.state()
+        stored = sum(value.numel() for value in state.values())
+        if stored < count:  # before anything is built, so that a config cannot make us allocate what is not there
+            raise ValueError(
+                f"{self.path / CONFIG} asks for {count:,} weights and {TENSORS} holds {stored:,}: they do not belong "
+                "together; copy both files again"
+            )
         with torch.device("meta"):
             network = build(self.model)
         wanted = network.state_dict()
@@ -86,7 +93,8 @@ class ModelFolder:
                 )
             if not torch.isfinite(state[key].float()).all():
                 raise ValueError(f"{key} in {self.path / TENSORS} holds NaN or infinity; the weights are damaged")
-        network.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
+        # A copy, as the tensors read are mapped from a file that someone may overwrite under a running page.
+        network.load_state_dict({key: value.to(torch.float32, copy=True) for key, value in state.items()}, assign=True)
         return network.requires_grad_(False).eval().to(device)
 
 
@@ -102,7 +110,7 @@ def read_folder(path: str | Path) -> ModelFolder:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as fault:
         raise ValueError(f"{file} is not JSON: {fault}") from None
-    if not isinstance(content, dict) or content.get("family") not in FAMILIES:
+    if not isinstance(content, dict) or content.get("family") not in list(FAMILIES):
         raise ValueError(f"{file} names no known family; it must be one of {', '.join(FAMILIES)}")
     kind = FAMILIES[content["family"]][0]
     settings = content.get("model")
@@ -118,7 +126,7 @@ def read_folder(path: str | Path) -> ModelFolder:
             raise ValueError(f"labels in {file} must be a list of names")
         if len(labels) != model.labels:
             raise ValueError(f"{file} names {len(labels)} labels and its model has {model.labels}")
-    if content.get("prediction") not in PREDICTIONS:
+    if content.get("prediction") not in list(PREDICTIONS):
         raise ValueError(f"prediction in {file} must be one of {', '.join(PREDICTIONS)}")
     schemes = tuple(content.get("schemes", [model.scheme]))
     for scheme in schemes:
@@ -170,11 +178,14 @@ def write_folder(
 
 
 def available() -> list[ModelFolder]:
-    """The model folders beside the program that can be read, by name."""
+    """The model folders beside the program, by name; one that cannot be read is logged and left out."""
     found = []
     for folder in sorted(WEIGHTS.glob("*/")):
         if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
-            found.append(read_folder(folder))
+            try:
+                found.append(read_folder(folder))
+            except ValueError as fault:
+                logging.getLogger(__name__).warning("%s", fault)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -23,6 +23,12 @@ from .mamba import Mamba
 
 POSITIONS = ("none", "sincos", "learned")
 SKIPS = ("plain", "normalised")
+MOST = 2**20  # bound of every size in a config, so that a hostile one cannot overflow
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
+        raise ValueError(f"{name} must be a whole number from {least} to {MOST}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,16 @@ class ZigMaConfig:
     refine: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.size, tuple | list) or len(self.size) != 2:
+            raise ValueError(f"size must be two whole numbers (height, width), not {self.size!r}")
         object.__setattr__(self, "size", tuple(self.size))
         for name in ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-        if len(self.size) != 2 or any(not isinstance(s, int) or s < 1 or s % self.patch for s in self.size):
+            _whole(name, getattr(self, name), least=1)
+        for name in ("labels", "text_width", "refine"):
+            _whole(name, getattr(self, name), least=0)
+        for side in self.size:
+            _whole("size", side, least=1)
+        if any(side % self.patch for side in self.size):
             raise ValueError(f"size {self.size} must be two multiples of the patch size {self.patch}")
         for name, known in (("position", POSITIONS), ("skip", SKIPS)):
             if getattr(self, name) not in known:
@@ -77,9 +87,12 @@ class ZigMaConfig:
 
     @property
     def parameters(self) -> int:
-        """Number of weights, counted without allocating any."""
+        """Number of weights, counted without allocating any, however many there are."""
+        position = "none" if self.position == "none" else "learned"
         with torch.device("meta"):
-            return sum(p.numel() for p in ZigMa(self).parameters())
+            one = ZigMa(replace(self, depth=1, position=position))
+        block = sum(p.numel() for p in one.blocks.parameters())
+        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block
 
 
 def _norm(config: ZigMaConfig) -> nn.Module:
@@ -157,8 +170,8 @@ class ZigMa(nn.Module):
         elif config.position == "sincos":
             table = torch.from_numpy(sincos_2d(width, config.grid)).float()[None]
             self.pos_embed = nn.Parameter(table, requires_grad=False)
-        rates = [0.0, *torch.linspace(0, config.drop_path, config.depth).tolist()]
-        self.blocks = nn.ModuleList(Block(config, rates[i]) for i in range(config.depth))
+        rates = [config.drop_path * max(i - 1, 0) / max(config.depth - 1, 1) for i in range(config.depth)]
+        self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm_f = _norm(config)
         self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels)
         if config.refine:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
 
 from ..backbones import FAMILIES
 from ..diffusion import PREDICTIONS
+from .data import ImageSet
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -20,6 +22,7 @@ class Recipe:
     """Everything that decides the trained weights, with the data and the seed.
 
     data: a prepared image folder. run: the folder written. groups, labels: what to keep of the data, all where null.
+    exclude: patterns of label names to leave out, with * for anything.
     model: family and its config fields; the number of labels is taken from the data. init: a weights folder to start
     from; label rows are matched by name. steps: optimiser updates. batch: images a step, over all processes.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
@@ -32,6 +35,7 @@ class Recipe:
     model: dict = field(default_factory=dict)
     groups: list[str] | None = None
     labels: list[str] | None = None
+    exclude: list[str] = field(default_factory=list)
     init: str | None = None
     prediction: str = "velocity"
     steps: int = 10000
@@ -59,6 +63,8 @@ class Recipe:
             _number(name, getattr(self, name), above=0)
         for name in ("weight_decay", "time_spread"):
             _number(name, getattr(self, name), above=-math.ulp(0.0))
+        if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
+            raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
@@ -114,6 +120,15 @@ def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; every recipe needs name, data, run and model")
     return Recipe(**content)
+
+
+def load_data(recipe: Recipe) -> ImageSet:
+    """The images a recipe trains on, after its groups, labels and exclusions."""
+    data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels)
+    if not recipe.exclude:
+        return data
+    kept = [n for n in data.label_names if not any(fnmatchcase(n, pattern) for pattern in recipe.exclude)]
+    return ImageSet.load(recipe.data, groups=recipe.groups, labels=kept)
 
 
 def model_config(recipe: Recipe, labels: int) -> object:

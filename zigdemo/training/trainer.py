@@ -16,8 +16,7 @@ from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..ops.heap import keep_freed_memory
 from ..zoo import read_folder
-from .data import ImageSet
-from .recipe import Recipe, model_config
+from .recipe import Recipe, load_data, model_config
 from .samples import sample_grid
 
 
@@ -35,7 +34,7 @@ class Training:
         self.recipe = recipe
         self.accelerator = Accelerator(mixed_precision=_precision(recipe.precision))
         self.device = self.accelerator.device
-        self.data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels)
+        self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         if self.config.size != (self.data.size, self.data.size):
             raise ValueError(
@@ -47,8 +46,7 @@ class Training:
             raise ValueError(f"batch {recipe.batch} cannot be shared by {processes} processes; use a multiple")
         torch.manual_seed(recipe.seed)
         model = build(self.config)
-        if recipe.init:
-            start_from(model, self.data.label_names, recipe.init)
+        self.images_before = start_from(model, self.data.label_names, recipe.init) if recipe.init else 0
         self.ema = deepcopy(model).to(self.device).eval().requires_grad_(False)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -149,6 +147,7 @@ class Training:
             return
         content = {
             "step": self.step,
+            "images_seen": self.images_before + self.step * self.recipe.batch,
             "labels": self.data.label_names,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
             "ema": self.ema.state_dict(),
@@ -169,6 +168,7 @@ class Training:
         self.ema.load_state_dict(content["ema"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.step = content["step"]
+        self.images_before = content["images_seen"] - self.step * self.recipe.batch
 
 
 def _precision(wanted: str) -> str:
@@ -189,8 +189,11 @@ def ramp(step: int, steps: int, warmup: int, cooldown: int) -> float:
     return up * down
 
 
-def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> None:
-    """Load the weights of a folder; label rows go where the names say, new names start from the null row."""
+def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> int:
+    """Load the weights of a folder; label rows go where the names say, new names start from the null row.
+
+    Returns the number of images those weights have seen.
+    """
     weights = read_folder(folder)
     state = weights.state()
     table = "y_embedder.embedding_table.weight"
@@ -203,4 +206,5 @@ def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> 
         if key not in wanted or wanted[key].shape != value.shape:
             raise ValueError(f"{folder} does not fit the recipe's model: {key} has shape {tuple(value.shape)}")
     model.load_state_dict(state)
+    return int(weights.about.get("images_seen", 0))
 

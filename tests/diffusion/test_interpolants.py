@@ -1,0 +1,57 @@
+"""Laws of the linear interpolant; time 0 is noise, time 1 is data."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis.strategies import floats, integers
+
+from zigdemo.diffusion import clean_of, draw_times, interpolate, velocity_loss, velocity_of
+
+
+def pair(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(3, 2, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+
+
+def test_the_path_runs_from_noise_to_data():
+    clean, noise = pair(0)
+    assert torch.equal(interpolate(clean, noise, torch.zeros(3)), noise)
+    assert torch.allclose(interpolate(clean, noise, torch.ones(3)), clean)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=integers(0, 1000), t=floats(0, 0.94))
+def test_a_perfect_clean_prediction_has_the_velocity_of_the_path_and_leads_to_the_data(seed, t):
+    clean, noise = pair(seed)
+    times = torch.full((3,), t, dtype=torch.float64)
+    x = interpolate(clean, noise, times)
+    velocity = velocity_of("clean", clean, x, times)
+    assert torch.allclose(velocity, clean - noise, atol=1e-9)
+    assert torch.allclose(clean_of(velocity, x, times), clean, atol=1e-9)
+    assert velocity_of("velocity", noise, x, times) is noise
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=integers(0, 1000), t=floats(0, 0.94))
+def test_both_predictions_are_judged_by_the_same_velocity(seed, t):
+    clean, noise = pair(seed)
+    guess = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    times = torch.full((3,), t, dtype=torch.float64)
+    x = interpolate(clean, noise, times)
+    by_clean = velocity_loss("clean", guess, clean, noise, x, times)
+    by_velocity = velocity_loss("velocity", velocity_of("clean", guess, x, times), clean, noise, x, times)
+    assert torch.allclose(by_clean, by_velocity, rtol=1e-8)
+
+
+def test_the_loss_stays_finite_at_the_data():
+    clean, noise = pair(1)
+    ones = torch.ones(3, dtype=torch.float64)
+    assert torch.isfinite(velocity_loss("clean", noise, clean, noise, clean, ones)).all()
+
+
+def test_a_negative_mean_leans_to_the_noisy_half():
+    generator = torch.Generator().manual_seed(0)
+    times = draw_times(4000, -0.8, 1.0, generator)
+    assert times.min() > 0 and times.max() < 1
+    assert (times < 0.5).float().mean() > 0.7
+    uniform = draw_times(4000, 0.0, 0.0, generator)
+    assert abs(uniform.mean() - 0.5) < 0.02 and abs(uniform.var() - 1 / 12) < 0.01

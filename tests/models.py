@@ -1,0 +1,24 @@
+"""A tiny model folder for tests that need something to generate with."""
+
+from pathlib import Path
+
+import torch
+
+from zigdemo.backbones import ZigMaConfig, build
+from zigdemo.zoo import ModelFolder, write_folder
+
+LABELS = ["red heart", "hedgehog", "grinning face"]
+
+
+def tiny_folder(path: Path, **changes: object) -> ModelFolder:
+    """Random weights (no branch is zero), three labels, 16 x 16 pixels."""
+    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS), "state_size": 4}
+    torch.manual_seed(0)
+    network = build(ZigMaConfig(**{**settings, **changes}))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    labels = LABELS if network.config.labels else None
+    return write_folder(
+        path, network, prediction="clean", labels=labels, origin="untrained", about={}, card="# tiny\n"
+    )

@@ -1,0 +1,81 @@
+"""What may and may not be inside a picture."""
+
+import json
+import struct
+import zlib
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from zigdemo import media
+from zigdemo.pipeline import Request
+
+
+def png(path, text=None, size=(4, 4)):
+    info = PngImagePlugin.PngInfo()
+    if text is not None:
+        info.add_itxt(media.KEY, text)
+    Image.new("RGB", size).save(path, pnginfo=info)
+    return path
+
+
+def good(**changes):
+    return {"request": {"model": "tiny", **changes}}
+
+
+HOSTILE = {
+    "no settings": None,
+    "not JSON": "{",
+    "a list": "[1]",
+    "no request": "{}",
+    "deep nesting": "[" * 50_000,
+    "unknown setting": json.dumps(good(run="rm -rf /")),
+    "code for a number": json.dumps(good(steps="__import__('os')")),
+    "huge number": json.dumps(good(steps=10**30)),
+    "NaN": '{"request": {"model": "tiny", "guidance": NaN}}',
+    "too long": json.dumps(good(label="x" * 100_000)),
+    "missing model": '{"request": {}}',
+    "nested options": json.dumps(good(solver_options={"a": {"b": 1}})),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_settings_are_one_sentence(tmp_path, name):
+    with pytest.raises(ValueError) as fault:
+        Request.from_metadata(png(tmp_path / "bad.png", HOSTILE[name]))
+    assert "\n" not in str(fault.value) and "bad.png" in str(fault.value) and len(str(fault.value)) < 400
+
+
+def test_a_truncated_a_foreign_and_a_missing_file_are_one_sentence(tmp_path):
+    whole = png(tmp_path / "a.png", "{}", (64, 64)).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("hello")
+    Image.new("RGB", (4, 4)).save(tmp_path / "jpeg.png", format="JPEG")
+    for name in ("cut.png", "text.png", "jpeg.png", "gone.png"):
+        with pytest.raises(ValueError, match=name):
+            media.read_metadata(tmp_path / name)
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    with pytest.raises(ValueError, match="bomb.png"):
+        media.read_metadata(tmp_path / "bomb.png")
+
+
+def test_a_text_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(media.KEY, " " * 50_000_000, zip=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "bomb.png", pnginfo=info)
+    with pytest.raises(ValueError, match="bomb.png"):
+        media.read_metadata(tmp_path / "bomb.png")
+
+
+def test_file_names_are_plain(tmp_path):
+    name = media.file_name(Request("m/../x", label="piñata: 50% \\ *?"), 2)
+    assert name.endswith("seed2.png") and not set(name) & set('/\\:*?% "')
+    assert len(media.file_name(Request("m", label="x" * 900), 0)) <= 104

@@ -1,0 +1,183 @@
+"""A request gives the same pixels however it is split, and survives its file."""
+
+import itertools
+import json
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import floats, integers, none, one_of, sampled_from
+from models import LABELS, tiny_folder
+
+from zigdemo import media, zoo
+from zigdemo.diffusion import SOLVERS
+from zigdemo.pipeline import Pipeline, Request
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory):
+    root = tmp_path_factory.mktemp("weights")
+    tiny_folder(root / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "WEIGHTS", root)
+        yield Pipeline.load("tiny")
+
+
+def pixels(result):
+    return np.stack([np.asarray(image) for image in result.images])
+
+
+def test_the_same_request_gives_the_same_pixels_twice_and_split_into_singles(pipe):
+    request = Request("tiny", label="hedgehog", count=4, seed=7, steps=3)
+    whole = pixels(pipe(request))
+    assert np.array_equal(whole, pixels(pipe(request)))
+    singles = [pipe(Request("tiny", label="hedgehog", count=1, seed=7 + i, steps=3)) for i in range(4)]
+    assert np.array_equal(whole, np.concatenate([pixels(single) for single in singles]))
+    assert len({picture.tobytes() for picture in whole}) == 4
+
+
+def test_the_same_pixels_come_out_while_other_threads_generate(pipe):
+    request = Request("tiny", label="red heart", count=2, steps=4)
+    alone, results = pixels(pipe(request)), {}
+    threads = [threading.Thread(target=lambda i=i: results.update({i: pixels(pipe(request))})) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(alone, results[i]) for i in range(6))
+
+
+def test_label_negative_guidance_scan_and_solver_all_change_the_picture(pipe):
+    base = {"model": "tiny", "label": "hedgehog", "count": 1, "steps": 3}
+    changes = [{}, {"label": "red heart"}, {"negative": "red heart"}, {"guidance": 4.0}, {"scan": "hilbert-2"},
+               {"solver": "euler"}, {"seed": 1}, {"guidance_interval": (0.0, 0.3)}, {"label": None}]  # fmt: skip
+    made = [pixels(pipe(Request(**{**base, **change}))) for change in changes]
+    for a, b in itertools.combinations(made, 2):
+        assert not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_stream_counts_up_and_ends_in_the_result(pipe, solver):
+    steps = list(pipe.stream(Request("tiny", label="hedgehog", count=2, steps=5, solver=solver)))
+    assert [step.index for step in steps] == list(range(5)) and steps[-1].t == 1.0
+    assert [step.nfe for step in steps] == [SOLVERS[solver].calls * (i + 1) for i in range(5)]
+    assert all(step.result is None for step in steps[:-1]) and steps[-1].seconds_left == 0
+    result = steps[-1].result
+    assert len(result.images) == len(steps[0].preview) == 2 and result.nfe == steps[-1].nfe
+    assert result.images[0].size == (16, 16) and result.clips == []
+
+
+def test_closing_the_stream_stops_the_work(pipe, monkeypatch):
+    calls = []
+    forward = pipe.network.forward
+    monkeypatch.setattr(pipe.network, "forward", lambda *a, **k: calls.append(1) or forward(*a, **k))
+    stream = pipe.stream(Request("tiny", label="hedgehog", count=1, steps=200, solver="euler"))
+    next(stream)
+    next(stream)
+    stream.close()
+    assert len(calls) == 2
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    label=one_of(none(), sampled_from(LABELS)),
+    seed=integers(0, 2**32 - 1),
+    steps=integers(1, 1000),
+    guidance=floats(0, 50),
+    low=floats(0, 0.5),
+    scan=one_of(none(), sampled_from(["sweep", "zigzag-4", "random-3"])),
+    solver=sampled_from(list(SOLVERS)),
+)
+def test_a_request_survives_its_picture(pipe, tmp_path_factory, label, seed, steps, guidance, low, scan, solver):
+    request = Request("tiny", label=label, seed=seed, steps=steps, guidance=guidance, scan=scan, solver=solver,
+                      guidance_interval=(low, 1.0))  # fmt: skip
+    image = pipe(Request("tiny", label="hedgehog", count=1, steps=1)).images[0]
+    path = media.save_png(image, tmp_path_factory.mktemp("png") / "a.png", request, pipe.provenance(), 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Request.from_metadata(path) == request
+    assert media.read_metadata(path)["index"] == 3
+
+
+def test_other_weights_or_versions_are_a_warning(pipe, tmp_path):
+    result = pipe(Request("tiny", label="hedgehog", count=1, steps=1))
+    path = media.save_png(
+        result.images[0], tmp_path / "a.png", result.request, {**result.provenance, "weights": "0" * 64}
+    )
+    with pytest.warns(UserWarning, match="other weights"):
+        Request.from_metadata(path)
+    path = media.save_png(result.images[0], tmp_path / "b.png", Request("gone"), {})
+    with pytest.warns(UserWarning, match="not here"):
+        assert Request.from_metadata(path).model == "gone"
+
+
+BAD = [
+    ({"steps": 0}, "steps"),
+    ({"steps": 10_000}, "steps"),
+    ({"steps": 2.5}, "steps"),
+    ({"guidance": float("nan")}, "guidance"),
+    ({"guidance": float("inf")}, "guidance"),
+    ({"guidance": "2"}, "guidance"),
+    ({"seed": -1}, "seed"),
+    ({"seed": 2**80}, "seed"),
+    ({"count": 0}, "count"),
+    ({"count": 1000}, "count"),
+    ({"count": True}, "count"),
+    ({"solver": "magic"}, "euler"),
+    ({"scan": "spiral"}, "zigzag"),
+    ({"label": ""}, "label"),
+    ({"label": "x" * 5000}, "label"),
+    ({"guidance_interval": (0.9, 0.1)}, "guidance_interval"),
+    ({"guidance_interval": 3}, "guidance_interval"),
+    ({"size": (0, 16)}, "size"),
+    ({"frames": 0}, "frames"),
+    ({"solver_options": {"eta": 1}}, "solver_options"),
+    ({"model": None}, "model"),
+]
+
+
+@pytest.mark.parametrize(("change", "word"), BAD, ids=lambda value: str(value)[:30])
+def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(change, word):
+    with pytest.raises(ValueError, match=word) as fault:
+        Request(**{"model": "tiny", **change})
+    assert "\n" not in str(fault.value) and len(str(fault.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"label": "hedgehgo"}, "near it: hedgehog"),
+        ({"negative": "nothing like it"}, "knows no label"),
+        ({"prompt": "a red heart"}, "by label, not by prompt"),
+        ({"scan": "bidirectional"}, "bidirectional-scan block"),
+        ({"size": (32, 32)}, "16 x 16"),
+        ({"frames": 8}, "pictures, not clips"),
+    ],
+)
+def test_a_request_the_model_cannot_do_is_refused_before_any_work(pipe, change, word):
+    with pytest.raises(ValueError, match=word):
+        pipe.stream(Request(**{"model": "tiny", **change}))
+
+
+def test_an_unknown_model_is_told_what_there_is(pipe):
+    with pytest.raises(ValueError, match="choose one of: tiny"):
+        Pipeline.load("nothing")
+    for name in ("../tiny", "/etc", "tiny/../.."):
+        with pytest.raises(ValueError):
+            Pipeline.load(name)
+
+
+def test_a_model_without_labels_draws_unconditionally(tmp_path):
+    pipe = Pipeline.load(tiny_folder(tmp_path / "plain", labels=0).path)
+    assert pipe.labels is None
+    assert len(pipe(Request("plain", count=2, steps=2)).images) == 2
+    with pytest.raises(ValueError, match="knows no labels"):
+        pipe.stream(Request("plain", label="hedgehog"))
+
+
+def test_provenance_says_what_decided_the_pixels(pipe):
+    provenance = pipe.provenance()
+    assert provenance["weights"] == pipe.folder.sha256 and provenance["backend"] in ("cpu", "reference")
+    json.dumps(provenance)

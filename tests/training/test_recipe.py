@@ -1,0 +1,58 @@
+"""Recipes are data, and a wrong one is one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from zigdemo.training import recipe as recipes
+from zigdemo.training.recipe import Recipe, load_recipe, model_config
+
+SHIPPED = sorted((Path(recipes.__file__).parent / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_loads_survives_its_file_and_makes_a_model_under_10_mb(path, tmp_path):
+    recipe = load_recipe(path)
+    recipe.save(tmp_path / "again.yaml")
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+    assert model_config(recipe, labels=1562).parameters * 2 < 9_990_000
+
+
+def test_changes_reach_inside_and_are_yaml():
+    recipe = load_recipe(SHIPPED[0], ["model.width=96", "lr=5e-4", "lr=0.0005", "groups=[Food & Drink]", "init=null"])
+    assert recipe.model["width"] == 96 and recipe.lr == 0.0005 and recipe.groups == ["Food & Drink"]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ("steps=0", "steps"),
+        ("lr=fast", "lr"),
+        ("lr=.nan", "lr"),
+        ("clip=-1", "clip"),
+        ("nonsense=1", "nonsense"),
+        ("steps", "key=value"),
+        ("model.family=gan", "family"),
+        ("prediction=magic", "prediction"),
+        ("name.inner=1", "no settings inside"),
+        ("precision=int1", "precision"),
+    ],
+)
+def test_a_wrong_setting_is_named(change, word):
+    with pytest.raises(ValueError, match=word) as fault:
+        load_recipe(SHIPPED[0], [change])
+    assert "\n" not in str(fault.value)
+
+
+def test_a_file_that_is_no_recipe_is_refused(tmp_path):
+    for text in ("[1, 2]", "a: [", "steps: 3", "!!python/object/apply:os.system ['true']"):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(ValueError):
+            load_recipe(tmp_path / "bad.yaml")
+    with pytest.raises(ValueError, match="zigma-emoji"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_an_unknown_model_setting_is_named():
+    with pytest.raises(ValueError, match=r"model\.widht"):
+        model_config(Recipe("a", "b", "c", {"family": "zigma", "widht": 3}), 3)

@@ -1,0 +1,121 @@
+"""Training: it learns, a resumed run is the uninterrupted one, and what it writes can be used."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from zigdemo.pipeline import Pipeline, Request
+from zigdemo.training.__main__ import main
+from zigdemo.training.export import export
+from zigdemo.training.prepare import write_image_set
+from zigdemo.training.recipe import Recipe
+from zigdemo.training.trainer import Training, ramp
+
+MODEL = {"family": "zigma", "size": [16, 16], "patch": 4, "width": 32, "depth": 2, "state_size": 4}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four plain colours, one label each."""
+    colours = np.array([[220, 30, 30], [30, 200, 40], [40, 60, 220], [240, 220, 40]], np.uint8)
+    images = np.broadcast_to(colours[:, None, None], (4, 16, 16, 3)).copy()
+    names = ["red", "green", "blue", "yellow"]
+    samples = [{"key": name, "label": name, "group": "colours", "keywords": [], "emoji": ""} for name in names]
+    folder = tmp_path_factory.mktemp("data") / "colours"
+    write_image_set(folder, images, samples, {"dataset": "colours"})
+    return str(folder)
+
+
+def recipe(data, run, **changes):
+    settings = {"steps": 12, "batch": 8, "lr": 3e-3, "prediction": "clean", "log_every": 2, "save_every": 4}
+    settings |= {"sample_every": 6, "ema_halflife": 5, "precision": "fp32", "time_mean": -0.8, "time_spread": 1.0}
+    return Recipe(name="tiny", data=data, run=str(run), model=MODEL, **{**settings, **changes})
+
+
+LEARNING = {"steps": 300, "batch": 16, "lr": 1e-2, "cooldown": 50, "ema_halflife": 20, "log_every": 300}
+
+
+def weights(run):
+    return torch.load(run / "checkpoint.pt", weights_only=True)
+
+
+def same(a, b):
+    return all(torch.equal(a[part][key], b[part][key]) for part in ("model", "ema") for key in a["model"])
+
+
+def test_a_resumed_run_ends_in_the_same_weights(data, tmp_path):
+    Training(recipe(data, tmp_path / "whole")).run()
+    Training(recipe(data, tmp_path / "split", steps=4)).run()
+    Training(recipe(data, tmp_path / "split"), resume=True).run()
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "split"))
+    lines = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
+    assert (tmp_path / "whole/samples/0000006.png").is_file()
+    assert not list((tmp_path / "whole").glob("*.part"))
+
+
+def test_another_seed_is_another_run(data, tmp_path):
+    Training(recipe(data, tmp_path / "a", steps=2)).run()
+    Training(recipe(data, tmp_path / "b", steps=2, seed=1)).run()
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_it_learns_four_colours_and_the_export_draws_them_by_name(data, tmp_path):
+    Training(recipe(data, tmp_path / "run", **LEARNING)).run()
+    folder = export(tmp_path / "run", tmp_path / "colours", origin="yours")
+    assert folder.about["retrieval_top1"] == 1.0 and folder.about["images_seen"] == 4800
+    assert (folder.path / "grid.png").is_file() and "colours" in (folder.path / "README.md").read_text()
+    pipe = Pipeline.load(folder.path)
+    image = pipe(Request("colours", label="blue", count=1, steps=10)).images[0]
+    red, green, blue = np.asarray(image).reshape(-1, 3).mean(0)
+    assert blue > red + 60 and blue > green + 60
+
+    before = (folder.path / "model.safetensors").read_bytes()
+    Training(recipe(data, tmp_path / "worse", steps=2)).run()
+    with pytest.raises(ValueError, match="the better one stays"):
+        export(tmp_path / "worse", tmp_path / "colours", origin="yours")
+    assert (folder.path / "model.safetensors").read_bytes() == before
+
+    more = recipe(data, tmp_path / "more", steps=1, lr=1e-9, init=str(folder.path), labels=["blue", "red"])
+    started = Training(more).ema.state_dict()["y_embedder.embedding_table.weight"]
+    table = pipe.network.state_dict()["y_embedder.embedding_table.weight"]
+    assert torch.equal(started, table[[folder.labels.index("red"), folder.labels.index("blue"), 4]])
+
+
+def test_the_learning_rate_rises_holds_and_falls():
+    shares = [ramp(step, 100, 10, 20) for step in range(100)]
+    assert shares[0] == 0.1 and shares[9] == shares[50] == 1.0 and shares[99] == 0.05
+    assert all(0 < share <= 1 for share in shares)
+
+
+def test_what_cannot_work_is_one_sentence(data, tmp_path, capsys):
+    for changes, word in [
+        ({"data": str(tmp_path / "none")}, "prepare"),
+        ({"init": str(tmp_path)}, "config.json"),
+        ({"labels": ["mauve"]}, "mauve"),
+    ]:
+        recipe(data, tmp_path / "run").save(tmp_path / "recipe.yaml")
+        arguments = [str(tmp_path / "recipe.yaml")]
+        for key, value in changes.items():
+            arguments += ["--set", f"{key}={value}"]
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and word in error and error.count("\n") == 1
+    assert main([str(tmp_path / "recipe.yaml"), "--resume"]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+    wide = recipe(data, tmp_path / "run", lr=1e30, steps=20)
+    with pytest.raises(FloatingPointError, match="lower lr"):
+        Training(wide).run()
+
+
+def test_the_training_room_imports_no_page_and_no_autoencoder():
+    code = (
+        "import sys, zigdemo.training.trainer, zigdemo.training.prepare;"
+        "print([m for m in ('gradio', 'diffusers', 'open_clip', 'av') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

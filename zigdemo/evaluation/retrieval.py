@@ -1,0 +1,41 @@
+"""Does a picture look like its own label's picture more than like any other's?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Share of generated pictures whose nearest real picture is the one of their label, and among the nearest five.
+
+    chance: what guessing gives, the floor of top1. count: pictures scored.
+    """
+
+    top1: float
+    top5: float
+    chance: float
+    count: int
+
+
+def label_retrieval(made: np.ndarray, targets: np.ndarray, real: np.ndarray) -> Retrieval:
+    """Nearest-neighbour retrieval in pixels, averaged over 4 x 4 blocks so that shape and colour count, not texture.
+
+    made: (n, S, S, 3) uint8; targets: (n,) index into real of each one's label; real: (m, S, S, 3) uint8, one
+    picture a label. For a model that is to draw the one picture of every label, 1.0 is perfect.
+    """
+    if made.shape[1:] != real.shape[1:] or len(made) != len(targets):
+        raise ValueError(f"made {made.shape}, targets {targets.shape} and real {real.shape} do not belong together")
+    a, b = _blocks(made), _blocks(real)
+    distance = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
+    own = distance[np.arange(len(made)), targets]
+    rank = (distance < own[:, None]).sum(1)
+    return Retrieval(float((rank == 0).mean()), float((rank < 5).mean()), 1 / len(real), len(made))
+
+
+def _blocks(images: np.ndarray, side: int = 4) -> np.ndarray:
+    count, size = len(images), images.shape[1] // side * side
+    tiles = images[:, :size, :size].reshape(count, size // side, side, size // side, side, 3)
+    return tiles.mean((2, 4), dtype=np.float64).reshape(count, -1) / 255
