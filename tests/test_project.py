@@ -1,0 +1,39 @@
+"""The project's own papers are in order."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = sorted(path.parent for path in (ROOT / "weights").glob("*/config.json"))
+
+
+def test_the_readme_is_a_space():
+    front = yaml.safe_load((ROOT / "README.md").read_text(encoding="utf-8").split("---")[1])
+    assert front["sdk"] == "gradio" and re.fullmatch(r"6\.\d+\.\d+", front["sdk_version"])
+    assert front["license"] == "apache-2.0" and isinstance(front["models"], list)
+    assert (ROOT / front["app_file"]).is_file() and len(front["short_description"]) <= 60
+    assert front["title"] and front["python_version"] in ("3.10", "3.11", "3.12", "3.13")
+
+
+def test_the_readme_gives_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in ("make demo", "make test", "pip install -r requirements.txt && python app.py"):
+        assert command in text
+
+
+def test_what_needs_a_compiler_is_optional():
+    required = (ROOT / "requirements.txt").read_text()
+    for package in ("mamba-ssm", "causal-conv1d", "flash-linear-attention", "triton"):
+        assert package not in required and package in (ROOT / "requirements-gpu.txt").read_text()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_shipped_weights_are_small_carded_and_honest(folder):
+    assert (folder / "model.safetensors").stat().st_size < 10_000_000
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## Scores" in card and "MIT" in card and (folder / "grid.png").is_file()
+    assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["origin"] == "shipped (toy)"
