@@ -22,7 +22,8 @@ class Mamba(nn.Module):
     """(batch, tokens, width) -> the same, mixing the tokens along a scan order.
 
     bidirectional: a second scan of the reversed path with its own convolution, projections, A and D (`*_b`), the
-    gated outputs summed. Source: Gu & Dao 2023 (arXiv 2312.00752), figure 3; both ways: arXiv 2401.09417.
+    gated outputs summed. step_rank: rank of the map that makes the step sizes, 0 for a sixteenth of the width.
+    Source: Gu & Dao 2023 (arXiv 2312.00752), figure 3; both ways: arXiv 2401.09417.
     """
 
     def __init__(
@@ -33,9 +34,10 @@ class Mamba(nn.Module):
         expand: int = 2,
         depth: int = 1,
         bidirectional: bool = False,
+        step_rank: int = 0,
     ) -> None:
         super().__init__()
-        self.inner, self.state_size, self.rank = expand * width, state_size, math.ceil(width / 16)
+        self.inner, self.state_size, self.rank = expand * width, state_size, step_rank or math.ceil(width / 16)
         self.bidirectional = bidirectional
         self.in_proj = nn.Linear(width, 2 * self.inner, bias=False)
         self.out_proj = nn.Linear(self.inner, width, bias=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from .zigma import ZigMaConfig
 
-# ZigMa: B has the width and depth of the published checkpoints; B, L and H are those of Mamba's language models of
-# 130, 370 and 790 million weights (arXiv 2312.00752). With patch 2 and no position table the counts are, in order,
+# ZigMa: B is the width and depth of the published checkpoints. B, L and H are those of Mamba's language models of 130,
+# 370 and 790 million weights (arXiv 2312.00752). No published file pins S and M: S is the width that has 31.3 million
+# weights at the depth of B, M lies between L and H. With 4 channels, patch 2 and no position table the counts are
 # 31.3, 133.9, 472.5, 736.5 and 1,058.7 million.
 PRESETS: dict[str, tuple[type[ZigMaConfig], dict[str, dict[str, int]]]] = {
     "zigma": (
@@ -23,15 +25,19 @@ PRESETS: dict[str, tuple[type[ZigMaConfig], dict[str, dict[str, int]]]] = {
 }
 
 
-def preset(family: str, size: str, **changes: Any) -> ZigMaConfig:
+def preset(family: str, name: str, /, **changes: Any) -> ZigMaConfig:
     """The config of a published size, with fields changed: preset("zigma", "B", in_channels=4, size=(32, 32)).
 
-    As `size` is also a field (of the input), this function takes family and size by position only.
-    Raises ValueError for an unknown family, size or field, with the names that exist.
+    Everything but width and depth is as in the config's defaults. Raises ValueError for an unknown family, size or
+    field, with the names that exist.
     """
     if family not in PRESETS:
         raise ValueError(f"unknown backbone family {family!r}; choose one of {', '.join(PRESETS)}")
     kind, sizes = PRESETS[family]
-    if size not in sizes:
-        raise ValueError(f"unknown size {size!r} of {family}; choose one of {', '.join(sizes)}")
-    return kind(**{**sizes[size], **changes})
+    if name not in sizes:
+        raise ValueError(f"unknown size {name!r} of {family}; choose one of {', '.join(sizes)}")
+    known = [field.name for field in fields(kind)]
+    for change in changes:
+        if change not in known:
+            raise ValueError(f"unknown setting {change!r} of {family}; choose one of {', '.join(known)}")
+    return kind(**{**sizes[name], **changes})

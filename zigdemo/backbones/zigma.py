@@ -39,6 +39,7 @@ class ZigMaConfig:
     text_width: width of the text features, 0 for none. null_label: one more row in the label table, for guidance.
     skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
     they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
+    step_rank: rank of the map that makes Mamba's step sizes, 0 for a sixteenth of the width.
     refine: channels of a two-layer 3x3 convolution that mends the seams between patches; 0 for none.
     """
 
@@ -56,6 +57,7 @@ class ZigMaConfig:
     state_size: int = 16
     taps: int = 4
     expand: int = 2
+    step_rank: int = 0
     rms_norm: bool = True
     norm_epsilon: float = 1e-5
     skip: str = "plain"
@@ -69,7 +71,7 @@ class ZigMaConfig:
         object.__setattr__(self, "size", tuple(self.size))
         for name in ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"):
             _whole(name, getattr(self, name), least=1)
-        for name in ("labels", "text_width", "refine"):
+        for name in ("labels", "text_width", "step_rank", "refine"):
             _whole(name, getattr(self, name), least=0)
         for side in self.size:
             _whole("size", side, least=1)
@@ -108,7 +110,13 @@ class Block(nn.Module):
         self.normalised_skip, self.drop = config.skip == "normalised", drop
         bidirectional = scan_scheme(config.scheme).block == "bidirectional"
         self.mixer = Mamba(
-            config.width, config.state_size, config.taps, config.expand, config.depth, bidirectional
+            config.width,
+            config.state_size,
+            config.taps,
+            config.expand,
+            config.depth,
+            bidirectional,
+            config.step_rank,
         )
         self.norm = _norm(config)
         parts = 6 if config.text_width else 3

@@ -1,0 +1,55 @@
+"""Builds the page and launches it: `python app.py`, also the entry of the Space."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr  # noqa: E402 - gradio reads the variable when it is imported
+
+from zigdemo.ops import backends  # noqa: E402
+from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
+from zigdemo.ui.footer import build_footer  # noqa: E402
+from zigdemo.ui.generate import build_generate_tab  # noqa: E402
+from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
+from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
+
+INTRO = """# zigdemo
+Draw with state-space diffusion models, and see in which order they read an image."""
+
+
+def build_app() -> gr.Blocks:
+    """The page, not launched yet."""
+    with gr.Blocks(title="zigdemo", analytics_enabled=False) as page:
+        gr.Markdown(INTRO, elem_id="title")
+        with gr.Tab("Generate"):
+            build_generate_tab()
+        with gr.Tab("Scan paths"):
+            build_scan_paths_tab()
+        build_footer()
+    return page
+
+
+def launch(page: gr.Blocks, **changes: object) -> tuple:
+    """Serve the page; the kernels compile in the background meanwhile."""
+    keep_freed_memory()
+    threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
+    on_space = "SPACE_ID" in os.environ
+    settings = {
+        "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
+        "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
+        "theme": build_theme(),
+        "css": page_css(),
+        "head": head_html(),
+        "footer_links": [],
+        "ssr_mode": False,
+        "show_error": True,
+        "max_file_size": "64mb",
+    }
+    return page.queue(default_concurrency_limit=4).launch(**{**settings, **changes})
+
+
+if __name__ == "__main__":
+    launch(build_app())

@@ -1,0 +1,95 @@
+"""Generating against the network's matrix products alone: `python -m benchmarks.generation`.
+
+Four pictures, 25 Heun steps, guidance 2, from a warm start. The products alone are every linear and convolution call
+of the same run, recorded and replayed on the same tensors: what is left is the price of everything else, the scans,
+norms, gates, guidance and previews.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from zigdemo.ops import backends
+from zigdemo.ops.heap import keep_freed_memory
+from zigdemo.pipeline import Pipeline, Request
+
+PRODUCTS = (F.linear, F.conv2d, torch.conv2d, F.conv1d)
+
+
+class Products(TorchFunctionMode):
+    """Records every linear and convolution call with its arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple] = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204 - torch's own
+        if function in PRODUCTS:
+            self.calls.append((function, args, kwargs or {}))
+        return function(*args, **(kwargs or {}))
+
+
+def measure(model: str, steps: int, repeats: int) -> dict[str, float]:
+    """Median seconds of the request and of its matrix products alone, interleaved."""
+    pipe = Pipeline.load(model)
+    label = pipe.labels[0] if pipe.labels else None
+    request = Request(model, label=label, count=4, steps=steps, guidance=2.0)
+    pipe(Request(model, label=label, count=1, steps=1))
+    with Products() as products:
+        pipe(Request(model, label=label, count=1, steps=1, guidance=2.0, solver="euler"))
+    calls = request.count * 2 * steps
+
+    @torch.inference_mode()
+    def replay() -> None:
+        for _ in range(calls):
+            for function, args, kwargs in products.calls:
+                function(*args, **kwargs)
+
+    replay()
+    whole, alone = [], []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        pipe(request)
+        whole.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        replay()
+        alone.append(time.perf_counter() - started)
+    return {
+        "seconds": statistics.median(whole),
+        "products_seconds": statistics.median(alone),
+        "ratio": statistics.median(a / b for a, b in zip(whole, alone, strict=True)),
+        "products_per_call": len(products.calls),
+    }
+
+
+def main() -> None:
+    """Measure, print and write benchmarks/results/generation.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="zigma-emoji")
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "generation.json"))
+    chosen = parser.parse_args()
+    keep_freed_memory()
+    backends.warm_up()
+    found = measure(chosen.model, chosen.steps, chosen.repeats)
+    found |= {"model": chosen.model, "steps": chosen.steps, "threads": torch.get_num_threads()}
+    found |= {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+    path = Path(chosen.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"four pictures, {chosen.steps} Heun steps: {found['seconds']:.2f} s")
+    print(f"their matrix products alone: {found['products_seconds']:.2f} s, ratio {found['ratio']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The official checkpoints' networks, quirks included: `build_official(family, config, state_dict)`.
+
+Our own networks leave these quirks out; they are here so that a published file draws what it drew at home.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from ..scans import ScanOrder, gilbert_rank, scan_scheme
+from .zigma import ZigMa, ZigMaConfig
+
+ZIGMA_NEEDED = ("img_dim", "in_channels", "embed_dim", "depth", "scan_type")
+ZIGMA_DEFAULTS: dict[str, Any] = {
+    "patch_size": 1,
+    "use_pe": 0,
+    "tpe": False,
+    "video_frames": 0,
+    "num_classes": -1,
+    "has_text": False,
+    "d_context": 0,
+    "rms_norm": True,
+    "norm_epsilon": 1e-5,
+    "ssm_cfg": None,
+}
+ZIGMA_IGNORED = (
+    "n_context_token",
+    "drop_path",
+    "drop_path_rate",
+    "fused_add_norm",
+    "residual_in_fp32",
+    "initializer_cfg",
+    "use_checkpoint",
+    "device",
+    "dtype",
+)
+SSM_DEFAULTS: dict[str, Any] = {
+    "d_state": 16,
+    "d_conv": 4,
+    "expand": 2,
+    "dt_rank": "auto",
+    "conv_bias": True,
+    "bias": False,
+}
+SSM_IGNORED = ("dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor", "use_fast_path", "device", "dtype")
+# use_pe 3 was meant as one table a layer, but is never trained nor saved: all zeros.
+POSITION_OF_USE_PE = {0: "none", 1: "sincos", 2: "learned", 3: "none"}
+SCAN_TYPES = "zigzagN1 to zigzagN8, hilbertN1 to hilbertN8, randomN with the number of paths, v2"
+
+
+class OfficialZigMa(ZigMa):
+    """ZigMa as published: layer i scans along its own path i mod k, whatever k is, by any permutation.
+
+    paths: the k orders. A scheme named at the call replaces them, as in ZigMa.
+    """
+
+    def __init__(self, config: ZigMaConfig, paths: list[ScanOrder]) -> None:
+        super().__init__(config)
+        self.paths = paths
+
+    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
+        """The path of every layer: the published ones, or those of a scheme of the same kind of block."""
+        if scheme is not None:
+            return super().orders(scheme)
+        return [self.paths[i % len(self.paths)] for i in range(self.config.depth)]
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
+        """x: (batch, channels, H, W); t: (batch,) in [0, 1]; y: labels (batch,) or text features (batch, words,
+        d_context), ignored by a model that has neither. Returns the velocity, a tensor like x.
+        """
+        return super().forward(x, t, y, scheme=scheme)
+
+
+def official_zigma(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialZigMa:
+    """The official ZigMa of constructor arguments `config`, freshly initialised; arguments as in `build_official`."""
+    given = _settings("ZigMa", config, ZIGMA_NEEDED, ZIGMA_DEFAULTS, ZIGMA_IGNORED)
+    ssm = _settings("ssm_cfg", given["ssm_cfg"] or {}, (), SSM_DEFAULTS, SSM_IGNORED)
+    if given["video_frames"] or given["tpe"]:
+        raise ValueError("video models of ZigMa cannot be built here; give a config with video_frames 0 and no tpe")
+    if not ssm["conv_bias"] or ssm["bias"]:
+        raise ValueError("ssm_cfg must keep conv_bias True and bias False, as every published ZigMa does")
+    if given["use_pe"] not in list(POSITION_OF_USE_PE):
+        raise ValueError(f"use_pe {given['use_pe']!r} is unknown; choose one of 0, 1, 2, 3")
+    if given["has_text"] and not given["d_context"]:
+        raise ValueError("a ZigMa with has_text needs d_context, the width of its text features")
+    ours = ZigMaConfig(
+        in_channels=given["in_channels"],
+        size=(given["img_dim"], given["img_dim"]),
+        patch=given["patch_size"],
+        width=given["embed_dim"],
+        depth=given["depth"],
+        scheme=_nearest_scheme(given["scan_type"]),
+        labels=0 if given["num_classes"] in (-1, None) else given["num_classes"],
+        null_label=False,
+        text_width=given["d_context"] if given["has_text"] else 0,
+        position=POSITION_OF_USE_PE[given["use_pe"]],
+        state_size=ssm["d_state"],
+        taps=ssm["d_conv"],
+        expand=ssm["expand"],
+        step_rank=0 if ssm["dt_rank"] == "auto" else ssm["dt_rank"],
+        rms_norm=given["rms_norm"],
+        norm_epsilon=given["norm_epsilon"],
+        skip="normalised",
+        zero_final=False,
+        drop_path=0.1,
+    )
+    return OfficialZigMa(ours, zigma_paths(given["scan_type"], ours.grid[0], paths))
+
+
+def zigma_paths(scan_type: str, side: int, paths: ArrayLike | None = None) -> list[ScanOrder]:
+    """The official paths of a scan type over side x side tokens.
+
+    The hilbertN types gather with the table of ranks along the curve, so that they walk its inverse and jump; the
+    variants are the table turned by 0, 90, 180 and 270 degrees, each followed by its transpose. The paths of randomN
+    are in no checkpoint, so they are given as `paths` (k, side * side). ValueError for an unknown type or bad paths.
+    """
+    kind, count = _parse(scan_type)
+    if kind == "random":
+        if paths is None:
+            raise ValueError(
+                f"scan type {scan_type!r} drew its paths at random and saved them nowhere; "
+                f"give them as paths=, {count} permutations of the {side * side} tokens"
+            )
+        table = np.asarray(paths)
+        if table.shape != (count, side * side):
+            raise ValueError(
+                f"paths of scan type {scan_type!r} must have shape {(count, side * side)}, not {table.shape}"
+            )
+        return [ScanOrder(path) for path in table]
+    if paths is not None:
+        raise ValueError(f"scan type {scan_type!r} has its own paths; leave paths= out")
+    if kind == "hilbert":
+        rank = gilbert_rank(side, side)
+        tables = [table for turns in range(4) for table in (np.rot90(rank, turns), np.rot90(rank, turns).T)]
+        return [ScanOrder(table.ravel()) for table in tables[:count]]
+    scheme = scan_scheme("zigzag-8" if kind == "zigzag" else "bidirectional")
+    return [scheme.order(layer=i, grid=(side, side)) for i in range(count)]
+
+
+def _parse(scan_type: str) -> tuple[str, int]:
+    """Kind and number of paths of an official scan type; ValueError lists the ones that can be built."""
+    match = re.fullmatch(r"(zigzag|hilbert|random)N([1-9][0-9]{0,3})", str(scan_type))
+    if scan_type == "v2":
+        return "v2", 1
+    if match is None or (match[1] != "random" and int(match[2]) > 8):
+        raise ValueError(f"scan type {scan_type!r} of ZigMa cannot be built; choose one of {SCAN_TYPES}")
+    return match[1], int(match[2])
+
+
+def _nearest_scheme(scan_type: str) -> str:
+    """Our scheme of the same paths, else one of the same kind of block: the paths are then the network's own."""
+    kind, count = _parse(scan_type)
+    if kind == "v2":
+        return "bidirectional"
+    return f"zigzag-{count}" if kind == "zigzag" and count in (1, 2, 4, 8) else "sweep"
+
+
+def _settings(
+    what: str,
+    given: Mapping[str, Any],
+    needed: tuple[str, ...],
+    defaults: Mapping[str, Any],
+    ignored: tuple[str, ...],
+) -> dict[str, Any]:
+    """Given settings over the defaults, without the ignored ones; ValueError for unknown and missing names."""
+    for name in needed:
+        if name not in given:
+            raise ValueError(f"the config of {what} lacks {name!r}; give {', '.join(needed)}")
+    known = (*needed, *defaults)
+    for name in given:
+        if name not in known and name not in ignored:
+            raise ValueError(f"unknown setting {name!r} in the config of {what}; choose among {', '.join(known)}")
+    return {**defaults, **{name: given[name] for name in known if name in given}}
+
+
+OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] = {"ZigMa": official_zigma}
+
+
+def build_official(
+    family: str, config: Mapping[str, Any], state_dict: Mapping[str, Tensor], *, paths: ArrayLike | None = None
+) -> nn.Module:
+    """The official network with the official weights, in eval mode: forward(x, t, y) equals theirs.
+
+    family: "ZigMa". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED and ZIGMA_DEFAULTS;
+    those in ZIGMA_IGNORED and SSM_IGNORED do not change what a trained model computes and are accepted unread.
+    state_dict: official names; the values are copied to float32. paths: see `zigma_paths`, for randomN only.
+    ZigMa has no guided forward: the official one raises. Raises ValueError, one sentence, for an unknown family or
+    setting, for a scan type that cannot be built, and for weights that are missing, unexpected or of another shape.
+    """
+    if family not in OFFICIAL:
+        raise ValueError(f"no official model of family {family!r} can be built; choose one of {', '.join(OFFICIAL)}")
+    with torch.device("meta"):
+        network = OFFICIAL[family](config, paths)
+    wanted = network.state_dict()
+    missing = [key for key in wanted if key not in state_dict]
+    unexpected = [key for key in state_dict if key not in wanted]
+    for keys, fault in ((missing, "lacks"), (unexpected, "has, beyond what the config asks for,")):
+        if keys:
+            raise ValueError(
+                f"the state dict {fault} {keys[0]!r}{f' and {len(keys) - 1} more' if keys[1:] else ''}; "
+                f"give the config and the weights of the same {family}"
+            )
+    for key, value in wanted.items():
+        if state_dict[key].shape != value.shape:
+            raise ValueError(
+                f"{key} must have shape {tuple(value.shape)} by the config, not {tuple(state_dict[key].shape)}; "
+                f"give the config and the weights of the same {family}"
+            )
+    weights = {key: state_dict[key].detach().to(torch.float32, copy=True) for key in wanted}
+    network.load_state_dict(weights, assign=True)
+    return network.eval()

@@ -1,0 +1,1 @@
+"""The page: one file a tab, the theme, the footer. No numerics here."""

@@ -1,0 +1,45 @@
+"""How the page looks: local fonts only, light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+
+PAGE_CSS = """
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+#title { margin: 8px 0 0; }
+#title h1 { font-size: 26px; margin: 0 0 2px; }
+#title p { margin: 0; color: var(--body-text-color-subdued); }
+#footer { color: var(--body-text-color-subdued); font-size: 13px; }
+#footer p { margin: 4px 0; }
+#progress { min-height: 26px; font-size: 14px; font-variant-numeric: tabular-nums; }
+#progress p { margin: 2px 0; }
+#result img { image-rendering: pixelated; }
+footer { display: none !important; }
+"""
+
+
+def build_theme() -> gr.themes.Base:
+    """The theme: system fonts, one calm accent colour."""
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+    return gr.themes.Default(
+        primary_hue=gr.themes.colors.teal,
+        secondary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.gray,
+        font=[gr.themes.Font(name) for name in sans],
+        font_mono=[gr.themes.Font(name) for name in mono],
+    )
+
+
+def page_css() -> str:
+    """The page's own CSS with the players'."""
+    return PAGE_CSS + (ASSETS / "scan_player.css").read_text(encoding="utf-8")
+
+
+def head_html() -> str:
+    """Scripts of the players, written into the page, so that nothing is fetched."""
+    return f"<script>{(ASSETS / 'scan_player.js').read_text(encoding='utf-8')}</script>"
