@@ -6,6 +6,7 @@ import logging
 import random
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,8 +25,9 @@ NO_WEIGHTS = (
     "No model is here: put a model folder into `weights/`, or train one with "
     "`python -m zigdemo.training zigdemo/training/recipes/zigma-emoji.yaml`."
 )
-SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus", "sunflower")
+SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
 MOST_PICTURES, MOST_STEPS = 16, 250
+PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
 
 
 class Models:
@@ -180,9 +182,11 @@ def _run(*values: Any) -> Iterator[tuple[Any, ...]]:
         request = to_request(*settings, seed, count)
         yield seed, gr.skip(), gr.skip(), "starting", *busy
         with closing(MODELS.get(request.model).stream(request)) as stream:
+            shown = 0.0
             for step in stream:
-                if step.result is None:
+                if step.result is None and time.monotonic() - shown >= PREVIEW_SECONDS:
                     yield gr.skip(), step.preview, gr.skip(), _progress(step), *busy
+                    shown = time.monotonic()
         files = _save(step)
         yield gr.skip(), files, gr.update(value=files, visible=True), _summary(step), *idle
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -269,9 +273,9 @@ def build_generate_tab() -> None:
             gallery = gr.Gallery(
                 label="Pictures",
                 elem_id="result",
-                columns=2,
+                columns=4,
                 object_fit="contain",
-                height=430,
+                height="auto",
                 format="png",
                 interactive=False,
             )

@@ -19,6 +19,7 @@ PAGE_CSS = """
 #progress p { margin: 2px 0; }
 #result img { image-rendering: pixelated; }
 footer { display: none !important; }
+@media (max-width: 480px) { .gradio-container .main { padding: 12px !important; } }
 """
 
 

@@ -1,0 +1,57 @@
+"""The Generate tab in a real browser, with a tiny model."""
+
+import pytest
+from models import tiny_folder
+
+from zigdemo import media
+from zigdemo.pipeline import Pipeline, Request
+
+pytestmark = pytest.mark.browser
+
+
+def number(page, label, value):
+    box = page.get_by_label(f"number input for {label}")
+    box.fill(str(value))
+    box.press("Tab")
+
+
+def test_it_generates_and_offers_the_files(visit, served):
+    page = visit(served)
+    number(page, "Steps", 4)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("text=network calls each", timeout=60_000)
+    assert page.locator("#result img").count() >= 4
+    page.wait_for_selector("text=seed3")
+    assert page.get_by_role("button", name="Stop").is_disabled()
+
+
+def test_stop_stops_and_the_page_stays_usable(visit, served):
+    page = visit(served)
+    number(page, "Steps", 250)
+    number(page, "Pictures", 16)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("text=of 250", timeout=60_000)
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("text=stopped", timeout=10_000)
+    page.wait_for_timeout(1500)
+    assert "stopped" in page.inner_text("#progress")
+    number(page, "Steps", 2)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("text=network calls each", timeout=60_000)
+
+
+def test_a_picture_restores_its_settings_and_a_foreign_one_is_one_sentence(visit, served, tmp_path):
+    pipe = Pipeline.load(tiny_folder(tmp_path / "tiny").path)
+    request = Request("tiny", label="grinning face", count=2, seed=77, steps=9, solver="euler")
+    path = media.save_png(pipe(request).images[0], tmp_path / "made.png", request, pipe.provenance())
+    page = visit(served)
+    page.set_input_files("input[type=file]", str(path))
+    page.wait_for_selector("text=Settings restored")
+    assert page.get_by_label("Seed", exact=True).input_value() == "77"
+    assert page.get_by_label("number input for Steps").input_value() == "9"
+    assert page.get_by_label("Label", exact=True).input_value() == "grinning face"
+
+
+def test_it_fits_a_phone(visit, served):
+    page = visit(served, width=390)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

@@ -1,0 +1,26 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory) -> Iterator[str]:
+    """The whole page with one tiny model; yields its address."""
+    from models import tiny_folder
+
+    from zigdemo import zoo
+
+    root = tmp_path_factory.mktemp("weights")
+    tiny_folder(root / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "WEIGHTS", root)
+        import app
+
+        page = app.build_app()
+        _, url, _ = app.launch(page, server_port=None, prevent_thread_lock=True, quiet=True)
+        yield url
+        page.close()

@@ -1,0 +1,71 @@
+"""The named endpoints, as a program uses them; every fault is one sentence."""
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from zigdemo import media
+from zigdemo.pipeline import Request
+
+
+@pytest.fixture(scope="module")
+def client(served, tmp_path_factory):
+    return Client(served, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
+
+
+GOOD = {"model": "tiny", "label": "hedgehog", "scan": None, "solver": "euler", "steps": 2, "guidance": 2.0, "seed": 3}
+
+
+def test_generate_returns_pictures_that_carry_their_request(client):
+    files, line = client.predict(**GOOD, count=2, api_name="/generate")
+    assert len(files) == 2 and "2 network calls" in line
+    wanted = Request("tiny", label="hedgehog", solver="euler", steps=2, seed=3, count=2)
+    assert Request.from_metadata(files[1]) == wanted and media.read_metadata(files[1])["index"] == 1
+
+
+def test_models_and_labels_are_listed(client):
+    (model,) = client.predict(api_name="/models")
+    assert model["id"] == "tiny" and model["origin"] == "untrained"
+    assert client.predict("tiny", api_name="/labels") == ["red heart", "hedgehog", "grinning face"]
+
+
+def test_an_order_is_given(client):
+    found = client.predict("zigzag-8", 2, 3, 0, api_name="/scan_order")
+    assert found["perm"] == [0, 1, 2, 5, 4, 3] and found["jumps"] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "nothing"},
+        {"model": "../tiny"},
+        {"label": "unicorn horn"},
+        {"scan": "spiral"},
+        {"scan": "bidirectional"},
+        {"solver": "magic"},
+        {"steps": 0},
+        {"steps": 10_000},
+        {"guidance": -1.0},
+        {"seed": -1},
+        {"seed": 2**80},
+        {"count": 0},
+        {"count": 1000},
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_one_sentence_and_the_next_call_works(client, change):
+    with pytest.raises(AppError) as fault:
+        client.predict(**{**GOOD, "count": 1, **change}, api_name="/generate")
+    sentence = str(fault.value)
+    assert 10 < len(sentence) < 400 and "\n" not in sentence and "Traceback" not in sentence
+    assert "Something went wrong" not in sentence
+    assert client.predict(**GOOD, count=1, api_name="/generate")[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("spiral", 4, 4, 0), ("sweep", 0, 4, 0), ("sweep", 4, 65, 0), ("sweep", 4, 4, -1)]
+)
+def test_a_wrong_order_is_one_sentence(client, arguments):
+    with pytest.raises(AppError) as fault:
+        client.predict(*arguments, api_name="/scan_order")
+    assert "Traceback" not in str(fault.value)

@@ -1,0 +1,71 @@
+"""What the page's values become."""
+
+import math
+
+import pytest
+from models import tiny_folder
+
+from zigdemo import zoo
+from zigdemo.ui import generate
+from zigdemo.ui.footer import footer_text
+from zigdemo.ui.scan_paths import scan_data
+
+VALUES = {
+    "model": "m",
+    "label": "a",
+    "scan": None,
+    "solver": "heun",
+    "steps": 5.0,
+    "guidance": 1.0,
+    "seed": 2.0,
+    "count": 3.0,
+}
+
+
+def test_whole_floats_of_the_page_become_numbers():
+    request = generate.to_request(**VALUES)
+    assert (request.steps, request.seed, request.count) == (5, 2, 3)
+
+
+@pytest.mark.parametrize("name", ["steps", "seed", "count", "guidance"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e30, None])
+def test_what_is_no_number_is_one_sentence(name, value):
+    with pytest.raises(ValueError, match=name):
+        generate.to_request(**{**VALUES, name: value})
+
+
+def test_schemes_say_whether_the_model_was_trained_with_them(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    choices = dict((name, text) for text, name in generate.scheme_choices("tiny"))
+    assert choices["zigzag-8"].endswith("trained") and "not trained" in choices["hilbert-8"]
+    assert "bidirectional" not in choices and "parallel-4" not in choices
+
+
+def test_another_model_frees_the_one_before(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        tiny_folder(tmp_path / name)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    models = generate.Models()
+    first = models.get("a")
+    assert models.get("a") is first and models.get("b") is not first
+    assert models._loaded[0] == "b"
+
+
+@pytest.mark.parametrize(("scheme", "panels"), [("sweep", 1), ("zigzag-8", 8), ("random-20", 8), ("parallel-4", 4)])
+def test_the_player_gets_every_distinct_path_up_to_eight(scheme, panels):
+    data = scan_data(scheme, 5, 7)
+    assert len(data["orders"]) == len(data["measures"]) == panels
+    assert all(sorted(order) == list(range(35)) for order in data["orders"])
+
+
+@pytest.mark.parametrize("side", [0, 65, None, math.nan, 2.5, math.inf])
+def test_a_grid_out_of_bounds_is_one_sentence(side):
+    with pytest.raises((ValueError, OverflowError)):
+        scan_data("sweep", side, 4)
+
+
+def test_the_footer_names_backend_threads_and_versions():
+    text = footer_text()
+    for word in ("selective scan", "threads", "torch", "gradio", "zigdemo"):
+        assert word in text
