@@ -67,8 +67,8 @@ class Solver:
 
 
 SOLVERS = {
-    "euler": Solver(euler, "Euler (first order)", 1),
-    "heun": Solver(heun, "Heun (second order)", 2),
+    "euler": Solver(euler, "Euler", 1),
+    "heun": Solver(heun, "Heun", 2),
 }
 
 

@@ -10,6 +10,7 @@ ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 PAGE_CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container :is(.main, main) { width: 100%; }
 #title { margin: 8px 0 0; }
 #title h1 { font-size: 26px; margin: 0 0 2px; }
 #title p { margin: 0; color: var(--body-text-color-subdued); }

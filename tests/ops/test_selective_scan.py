@@ -1,0 +1,241 @@
+"""The selective scan against recorded official outputs, and backend against backend."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis.strategies import booleans, integers
+from safetensors.torch import load_file
+
+from zigdemo.ops import backends, causal_conv, selective_scan
+from zigdemo.scans import ScanOrder, scan_scheme
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+BACKENDS = [
+    "reference",
+    pytest.param(
+        "cpu", marks=pytest.mark.skipif(backends.numba_fault() is not None, reason=str(backends.numba_fault()))
+    ),
+]
+
+
+def close(found, wanted, tolerance, name):
+    assert found.shape == wanted.shape, name
+    assert (found - wanted).abs().max() <= tolerance * wanted.std(), name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("variant", ["full", "noz", "plain"])
+def test_outputs_and_gradients_equal_the_official_ones(backend, variant):
+    golden = load_file(GOLDEN / "selective_scan.safetensors")
+    given = {
+        name: golden[f"in.{name}"].requires_grad_() for name in ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
+    }
+    last = lambda value: value.transpose(1, 2)  # noqa: E731 - official tensors are channel-first
+    dt = last(given["delta"])
+    y = selective_scan(
+        last(given["u"]),
+        F.softplus(dt) if variant == "plain" else dt,
+        given["A"],
+        last(given["B"]),
+        last(given["C"]),
+        None if variant == "plain" else given["D"],
+        last(given["z"]) if variant == "full" else None,
+        dt_bias=None if variant == "plain" else given["delta_bias"],
+        backend=backend,
+    )
+    close(last(y), golden[f"out.{variant}.y"], 1e-4, "y")
+    (last(y) * golden["in.cot"]).sum().backward()
+    for key in golden:
+        if key.startswith(f"out.{variant}.grad."):
+            name = key.rsplit(".", 1)[1]
+            close(given[name].grad, golden[key], 5e-4, name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_whole_mamba_pass_equals_the_official_one(backend):
+    golden = load_file(GOLDEN / "mamba_inner.safetensors")
+    given = {key[3:]: value.requires_grad_() for key, value in golden.items() if key.startswith("in.")}
+    x, z = given["xz"].transpose(1, 2).chunk(2, -1)
+    x = causal_conv(x, given["conv1d.weight"].squeeze(1), given["conv1d.bias"], backend=backend)
+    close(x.transpose(1, 2), golden["out.conv_silu"], 1e-4, "conv_silu")
+    dt, B, C = F.linear(x, given["x_proj.weight"]).split([3, 16, 16], -1)
+    dt = F.linear(dt, given["dt_proj.weight"])
+    y = selective_scan(x, dt, given["A"], B, C, given["D"], z, dt_bias=given["dt_proj.bias"], backend=backend)
+    y = F.linear(y, given["out_proj.weight"])
+    close(y, golden["out.y"], 1e-4, "y")
+    (y * given["cot"]).sum().backward()
+    for key in golden:
+        if key.startswith("out.grad."):
+            close(given[key[9:]].grad, golden[key], 5e-4, key)
+
+
+def draw(seed, batch, length, channels, state, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    normal = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    tensors = {
+        "x": normal(batch, length, channels),
+        "dt": normal(batch, length, channels),
+        "A": -normal(channels, state).exp(),
+        "B": normal(batch, length, state),
+        "C": normal(batch, length, state),
+        "D": normal(channels),
+        "z": normal(batch, length, channels),
+        "dt_bias": normal(channels),
+    }
+    order = ScanOrder(np.random.default_rng(seed).permutation(length))
+    return {name: value.to(dtype).requires_grad_() for name, value in tensors.items()}, order
+
+
+def relative(found, wanted):
+    return ((found.double() - wanted.double()).norm() / (wanted.double().norm() + 1e-12)).item()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=integers(0, 10**6),
+    batch=integers(1, 3),
+    length=integers(1, 70),
+    channels=integers(1, 280),
+    state=integers(1, 20),
+    skip=booleans(),
+    gate=booleans(),
+    bias=booleans(),
+)
+def test_the_cpu_kernels_agree_with_the_float64_reference(seed, batch, length, channels, state, skip, gate, bias):
+    if backends.numba_fault():
+        pytest.skip(backends.numba_fault())
+    tensors, order = draw(seed, batch, length, channels, state)
+    for name, wanted in (("D", skip), ("z", gate), ("dt_bias", bias)):
+        if not wanted:
+            tensors[name] = None
+    weight = torch.randn(batch, length, channels, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+    def run(inputs, backend):
+        step = inputs["dt"] if bias else F.softplus(inputs["dt"])
+        y = selective_scan(**{**inputs, "dt": step}, order=order, backend=backend)
+        leaves = [value for value in inputs.values() if value is not None]
+        return [y.detach(), *torch.autograd.grad((y * weight.to(y.dtype)).sum(), leaves)]
+
+    exact = run(tensors, "reference")
+    single = {k: None if v is None else v.detach().float().requires_grad_() for k, v in tensors.items()}
+    for found, wanted in zip(run(single, "cpu"), exact, strict=True):
+        assert relative(found, wanted) < 3e-5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["sweep", "zigzag-8", "hilbert-2", "random-2"])
+def test_an_order_is_gather_then_scan_then_scatter(backend, name):
+    order = scan_scheme(name).order(layer=1, grid=(5, 7))
+    tensors, _ = draw(1, 2, 35, 20, 4, torch.float32)
+    tensors = {key: value.detach() for key, value in tensors.items()}
+    moved = {k: v[:, order.perm.copy()] if v.ndim == 3 else v for k, v in tensors.items()}
+    plain = selective_scan(**moved, backend=backend)[:, order.inverse.copy()]
+    assert torch.allclose(selective_scan(**tensors, order=order, backend=backend), plain, rtol=1e-5, atol=1e-5)
+    weight, bias = torch.randn(20, 4), torch.randn(20)
+    plain = causal_conv(moved["x"], weight, bias, backend=backend)[:, order.inverse.copy()]
+    assert torch.allclose(causal_conv(tensors["x"], weight, bias, order=order, backend=backend), plain, atol=1e-5)
+
+
+def test_the_reference_has_exact_gradients():
+    tensors, order = draw(2, 1, 5, 3, 2)
+    names = list(tensors)
+    assert torch.autograd.gradcheck(
+        lambda *values: selective_scan(**dict(zip(names, values, strict=True)), order=order, backend="reference"),
+        tuple(tensors.values()),
+    )
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=integers(0, 10**6), length=integers(1, 40), channels=integers(1, 200), taps=integers(1, 6), silu=booleans())
+def test_the_convolutions_agree(seed, length, channels, taps, silu):
+    if backends.numba_fault():
+        pytest.skip(backends.numba_fault())
+    tensors, order = draw(seed, 2, length, channels, 1)
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(channels, taps, generator=generator, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(channels, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    def run(x, weight, bias, backend):
+        y = causal_conv(x, weight, bias, order=order, silu=silu, backend=backend)
+        return [y.detach(), *torch.autograd.grad(y.square().sum(), (x, weight, bias))]
+
+    exact = run(tensors["x"], weight, bias, "reference")
+    single = [value.detach().float().requires_grad_() for value in (tensors["x"], weight, bias)]
+    for found, wanted in zip(run(*single, "cpu"), exact, strict=True):
+        assert relative(found, wanted) < 3e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_half_precision_keeps_its_dtype_and_a_float32_state(backend, dtype):
+    tensors, order = draw(3, 2, 50, 16, 8, torch.float32)
+    tensors = {key: value.detach() for key, value in tensors.items()}
+    half = {k: v.to(dtype) if v.ndim == 3 else v for k, v in tensors.items()}
+    y = selective_scan(**half, order=order, backend=backend)
+    assert y.dtype == dtype
+    assert relative(y, selective_scan(**tensors, order=order, backend=backend)) < 0.02
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_training_keeps_does_not_grow_with_the_state(backend):
+    def kept(state):
+        tensors, order = draw(4, 1, 256, 32, state, torch.float32)
+        total = 0
+
+        def count(value):
+            nonlocal total
+            total += value.numel()
+            return value
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
+            y = selective_scan(**tensors, order=order, backend=backend)
+        states = getattr(y.grad_fn, "states", None)
+        return total + (0 if states is None else states.size)
+
+    whole_state = 256 * 32 * (32 - 4)
+    assert kept(32) - kept(4) < 0.25 * whole_state
+
+
+BAD = [
+    ({"x": torch.ones(2, 3)}, "x"),
+    ({"x": torch.ones(1, 0, 4)}, "x"),
+    ({"x": torch.ones(1, 5, 4, dtype=torch.int64)}, "x"),
+    ({"dt": torch.ones(1, 5, 3)}, "dt"),
+    ({"A": torch.ones(3, 2)}, "A"),
+    ({"B": torch.ones(1, 4, 2)}, "B"),
+    ({"C": torch.ones(1, 5, 3)}, "C"),
+    ({"D": torch.ones(3)}, "D"),
+    ({"z": torch.ones(2, 5, 4)}, "z"),
+    ({"dt_bias": torch.ones(5)}, "dt_bias"),
+    ({"B": torch.ones(1, 5, 2, device="meta")}, "B"),
+    ({"order": ScanOrder(np.arange(4))}, "order"),
+    ({"backend": "magic"}, "magic"),
+]
+
+
+@pytest.mark.parametrize(("change", "name"), BAD, ids=[f"{next(iter(c))}-{i}" for i, (c, _) in enumerate(BAD)])
+def test_a_wrong_argument_is_named(change, name):
+    tensors, _ = draw(5, 1, 5, 4, 2, torch.float32)
+    with pytest.raises(ValueError, match=name) as fault:
+        selective_scan(**{**tensors, **change})
+    assert "\n" not in str(fault.value)
+
+
+def test_an_order_that_is_no_permutation_never_reaches_a_kernel():
+    class Bad:
+        perm = np.array([0, 1, 2, 3, 99])
+
+    tensors, _ = draw(5, 1, 5, 4, 2, torch.float32)
+    with pytest.raises(ValueError, match="permutation"):
+        selective_scan(**tensors, order=Bad())
+
+
+def test_float64_runs_on_the_reference_and_a_backend_that_cannot_is_refused_with_the_reason():
+    tensors, _ = draw(6, 1, 5, 4, 2)
+    assert selective_scan(**tensors).dtype == torch.float64
+    with pytest.raises(ValueError, match="float32"):
+        selective_scan(**tensors, backend="cpu")

@@ -1,0 +1,106 @@
+"""Kernels under many threads, under numba's own layers, in forked children, and without numba."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from zigdemo.ops import backends, selective_scan
+
+pytestmark = pytest.mark.skipif(backends.numba_fault() is not None, reason=str(backends.numba_fault()))
+
+
+def python(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "omp"])
+def test_eight_threads_at_once_survive_and_agree_with_one(layer):
+    code = """
+        import threading, torch
+        from zigdemo.ops import selective_scan
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(3, 40, 300, generator=generator); B = torch.randn(3, 40, 4, generator=generator)
+        A = -torch.rand(300, 4, generator=generator)
+        def work():
+            leaf = x.clone().requires_grad_()
+            y = selective_scan(leaf, torch.sigmoid(leaf), A, B, B, backend="cpu")
+            return torch.cat([y.detach(), torch.autograd.grad(y.sum(), leaf)[0]])
+        alone, found = work(), []
+        threads = [threading.Thread(target=lambda: [found.append(work()) for _ in range(10)]) for _ in range(8)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(len(found), all(torch.equal(alone, value) for value in found))
+    """
+    assert python(code, NUMBA_THREADING_LAYER=layer) == "80 True"
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 33, 300, generator=generator)
+    B = torch.randn(2, 33, 4, generator=generator)
+    A = -torch.rand(300, 4, generator=generator)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            leaf = A.clone().requires_grad_()
+            y = selective_scan(x, x.sigmoid(), leaf, B, B, backend="cpu")
+            found.append(torch.cat([y.detach().flatten(), torch.autograd.grad(y.sum(), leaf)[0].flatten()]))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_computes_instead_of_waiting_for_threads_it_does_not_have():
+    code = """
+        import os, torch
+        from zigdemo.ops import selective_scan
+        torch.set_num_threads(2)
+        x = torch.ones(2, 30, 300); B = torch.ones(2, 30, 4); A = -torch.ones(300, 4)
+        wanted = selective_scan(x, x, A, B, B, backend="cpu")
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if torch.equal(selective_scan(x, x, A, B, B, backend="cpu"), wanted) else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert python(code) == "0"
+
+
+def test_without_numba_the_reference_runs_and_the_report_says_so():
+    code = """
+        import sys
+        sys.modules["numba"] = None
+        import torch
+        from zigdemo.ops import backends, selective_scan
+        x, B = torch.ones(1, 3, 2), torch.ones(1, 3, 1)
+        assert selective_scan(x, x, -torch.ones(2, 1), B, B).shape == x.shape
+        cpu, reference = backends.report()
+        print(cpu.available, reference.chosen, "numba" in cpu.reason)
+        backends.warm_up()
+    """
+    assert python(code) == "False True True"
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_kernels(tmp_path):
+    code = """
+        import torch
+        from zigdemo.ops import backends, selective_scan
+        x, B = torch.ones(1, 3, 2), torch.ones(1, 3, 1)
+        selective_scan(x, x, -torch.ones(2, 1), B, B, backend="cpu")
+        print(backends.numba_fault())
+    """
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert python(code, NUMBA_CACHE_DIR=str(blocked / "inside"), HOME=str(blocked)) == "None"
