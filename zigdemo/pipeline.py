@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import platform
 import time
 import warnings
@@ -167,6 +168,7 @@ class Pipeline:
         self.folder = folder
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = folder.load(self.device)
+        self._together = 8 if self.device.type == "cuda" else 1  # items a network call; one fills a CPU
         self.weights = folder.sha256
         self._rows = {name: row for row, name in enumerate(folder.labels or ())}
 
@@ -224,16 +226,14 @@ class Pipeline:
         """Indices of the items that share a network call.
 
         A matrix product may round differently at another batch size; calls of one fixed size make the pixels of an
-        item the same whatever the number of items beside it. On a CPU one item fills the cores.
+        item the same whatever the number of items beside it.
         """
-        size = 8 if self.device.type == "cuda" else 1
-        return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+        return [list(range(first, min(first + self._together, count))) for first in range(0, count, self._together)]
 
     def _solve(
         self, request: Request, rows: list[int], condition: Tensor | None, null: Tensor | None, times: list[float]
     ) -> Iterator[SolverStep]:
-        size = 8 if self.device.type == "cuda" else 1
-        config = self.network.config
+        config, size = self.network.config, self._together
         noise = [
             torch.randn(config.in_channels, *config.size, generator=torch.Generator().manual_seed(request.seed + row))
             for row in rows
@@ -271,8 +271,6 @@ class Pipeline:
 
     def _row(self, label: str) -> int:
         if label not in self._rows:
-            import difflib
-
             near = difflib.get_close_matches(label, self._rows, n=3, cutoff=0.4) or list(self.labels[:3])
             raise ValueError(f"{self.folder.id} knows no label {label!r}; near it: {', '.join(near)}")
         return self._rows[label]
