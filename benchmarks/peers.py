@@ -1,0 +1,36 @@
+"""What others compute for the same scan, written from their published formulas."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def mamba_ssm_formula(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor
+) -> Tensor:
+    """The reference computation of mamba_ssm: discretise for all tokens at once, then one token after the other.
+
+    Channel-last arguments as in `zigdemo.ops.selective_scan`; it holds (batch, length, channels, state) tensors.
+    """
+    step = F.softplus(dt + bias)
+    decay = torch.exp(torch.einsum("bld,dn->bldn", step, A))
+    inputs = torch.einsum("bld,bln->bldn", step * x, B)
+    state = x.new_zeros(x.shape[0], x.shape[2], A.shape[1])
+    outputs = []
+    for k in range(x.shape[1]):
+        state = decay[:, k] * state + inputs[:, k]
+        outputs.append(torch.einsum("bdn,bn->bd", state, C[:, k]))
+    return (torch.stack(outputs, 1) + D * x) * F.silu(z)
+
+
+def mambapy_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor) -> Tensor:
+    """The same through mambapy's parallel scan in plain torch."""
+    from mambapy.pscan import pscan
+
+    step = F.softplus(dt + bias)
+    decay = torch.exp(step[..., None] * A)
+    inputs = (step * x)[..., None] * B[:, :, None, :]
+    states = pscan(decay, inputs)
+    return (torch.einsum("bldn,bln->bld", states, C) + D * x) * F.silu(z)

@@ -1,0 +1,179 @@
+"""The CPU scan against its peers, in one process: `python -m benchmarks.selective_scan`.
+
+Peers: our plain-torch reference, the formula of mamba_ssm's own reference, mambapy's parallel scan. The ceiling is the
+arithmetic of the state updates alone: a kernel of our own that does one exp2 and two fused multiply-adds per state,
+channel and token on data that never leaves the first-level cache, on as many threads. Medians of interleaved runs;
+freed memory is kept by the allocator (`zigdemo.ops.heap`) for everybody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.peers import mamba_ssm_formula, mambapy_scan
+from zigdemo.ops import selective_scan
+from zigdemo.ops.heap import keep_freed_memory
+from zigdemo.ops.selective_scan.kernels import WIDTH
+from zigdemo.ops.selective_scan.threads import run
+from zigdemo.ops.selective_scan.vector_math import exp2
+from zigdemo.scans import scan_scheme
+
+SIZES = [(1, 256, 256, 16), (4, 256, 256, 16), (1, 1024, 512, 16), (8, 1024, 512, 16)]
+QUICK = [(1, 16, 8, 4)]
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+def _arithmetic(rounds: int, out: np.ndarray, first: int, last: int) -> None:
+    rate = np.full((16, WIDTH), np.float32(-0.01))
+    h = np.ones((16, WIDTH), np.float32)
+    step = np.full(WIDTH, np.float32(0.01))
+    total = np.zeros(WIDTH, np.float32)
+    for task in range(first, last):
+        for _ in range(rounds):
+            for n in range(16):
+                into, weight = np.float32(0.1), np.float32(0.2)
+                for c in range(WIDTH):
+                    value = exp2(step[c] * rate[n, c]) * h[n, c] + step[c] * into
+                    h[n, c] = value
+                    total[c] += value * weight
+        out[task] = total.sum()
+
+
+def ceiling(rounds: int = 20_000) -> float:
+    """State updates a second of the bare arithmetic, all threads."""
+    threads = torch.get_num_threads()
+    out = np.zeros(threads, np.float32)
+    run(_arithmetic, threads, 1, out)
+    best = min(_seconds(lambda: run(_arithmetic, threads, rounds, out)) for _ in range(5))
+    return threads * rounds * 16 * WIDTH / best
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _inputs(size: tuple[int, int, int, int], seed: int = 0) -> list[Tensor]:
+    batch, length, channels, state = size
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    values = [normal(batch, length, channels), normal(batch, length, channels), -normal(channels, state).exp()]
+    values += [normal(batch, length, state), normal(batch, length, state), normal(channels)]
+    return values + [normal(batch, length, channels), normal(channels)]
+
+
+def _ours(backend: str, order: object = None) -> Callable[..., Tensor]:
+    def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor) -> Tensor:
+        return selective_scan(x, dt, A, B, C, D, z, dt_bias=bias, order=order, backend=backend)
+
+    return scan
+
+
+PEERS = {
+    "cpu": _ours("cpu"),
+    "reference": _ours("reference"),
+    "mamba_ssm formula": mamba_ssm_formula,
+    "mambapy": mambapy_scan,
+}
+
+
+def _both(scan: Callable[..., Tensor], inputs: list[Tensor]) -> None:
+    leaves = [value.detach().requires_grad_() for value in inputs]
+    y = scan(*leaves)
+    torch.autograd.grad(y, leaves, torch.ones_like(y))
+
+
+@torch.no_grad()
+def _forward(scan: Callable[..., Tensor], inputs: list[Tensor]) -> None:
+    scan(*inputs)
+
+
+def compare(size: tuple[int, int, int, int], repeats: int, most: float) -> dict[str, dict[str, float]]:
+    """Median seconds of every peer at one size, forward and forward+backward; the peers take turns."""
+    inputs, found = _inputs(size), {}
+    for what, work in (("forward", _forward), ("both", _both)):
+        times: dict[str, list[float]] = {name: [] for name in PEERS}
+        for scan in PEERS.values():
+            work(scan, inputs)
+        started = time.perf_counter()
+        for turn in range(repeats):
+            for name, scan in PEERS.items():
+                times[name].append(_seconds(partial(work, scan, inputs)))
+            if turn and time.perf_counter() - started > most:
+                break
+        found[what] = {name: statistics.median(values) for name, values in times.items()}
+    return found
+
+
+def order_cost(size: tuple[int, int, int, int], repeats: int) -> float:
+    """Median ratio of a zigzag-8 scan's time to a sweep's, taking turns over the eight paths."""
+    inputs, side = _inputs(size), int(size[1] ** 0.5)
+    sweep = _ours("cpu")
+    paths = [_ours("cpu", scan_scheme("zigzag-8").order(layer=i, grid=(side, size[1] // side))) for i in range(8)]
+    ratios = []
+    for turn in range(repeats):
+        plain = min(_seconds(partial(_forward, sweep, inputs)) for _ in range(3))
+        walked = min(_seconds(partial(_forward, paths[turn % 8], inputs)) for _ in range(3))
+        ratios.append(walked / plain)
+    return statistics.median(ratios[1:] or ratios)
+
+
+def main() -> None:
+    """Measure, print a table and write benchmarks/results/selective_scan.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "selective_scan.json"))
+    chosen = parser.parse_args()
+    keep_freed_memory()
+    repeats, most = (2, 1.0) if chosen.quick else (9, 25.0)
+    top = ceiling(100 if chosen.quick else 20_000)
+    rows = []
+    others = " | ".join(f"over {name}" for name in PEERS if name != "cpu")
+    print(f"| batch, length, channels, state | what | cpu ms | {others} | G updates/s |")
+    print("|---|---|---|---|---|---|---|")
+    for size in QUICK if chosen.quick else SIZES:
+        for what, seconds in compare(size, repeats, most).items():
+            ours, updates = seconds["cpu"], float(np.prod(size))
+            ratios = {name: seconds[name] / ours for name in PEERS if name != "cpu"}
+            rows.append(
+                {"size": size, "what": what, "seconds": seconds, "ratios": ratios, "updates_per_second": updates / ours}
+            )
+            columns = " | ".join(f"{ratio:.0f}x" for ratio in ratios.values())
+            print(f"| {size} | {what} | {1e3 * ours:.2f} | {columns} | {updates / ours / 1e9:.2f} |")
+    size = QUICK[0] if chosen.quick else SIZES[2]
+    zigzag = order_cost(size, 3 if chosen.quick else 41)
+    share = max(row["updates_per_second"] for row in rows if row["what"] == "forward") / top
+    print(f"\nceiling {top / 1e9:.1f} G updates/s; the best forward reaches {100 * share:.0f} % of it")
+    print(f"zigzag-8 over sweep at {size}: {zigzag:.3f}")
+    result = {
+        "machine": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+        "ceiling_updates_per_second": top,
+        "zigzag_over_sweep": zigzag,
+        "rows": rows,
+    }
+    path = Path(chosen.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
