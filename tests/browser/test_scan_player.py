@@ -71,3 +71,108 @@ def test_another_scheme_or_grid_is_drawn_and_a_wrong_one_is_one_sentence(visit, 
 def test_it_fits_a_phone(visit, served):
     page = open_tab(visit, served, width=390)
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def type_number(page, label, value):
+    box = page.get_by_label(f"number input for {label}")
+    box.fill(value)
+    box.press("Enter")
+
+
+def test_space_plays_and_no_step_asks_the_server(visit, served):
+    page = open_tab(visit, served)
+    calls = []
+    page.on("request", lambda request: calls.append(request.url) if "/queue/join" in request.url else None)
+    page.focus(".scan-main")
+    page.keyboard.press("Home")
+    page.keyboard.press(" ")
+    page.wait_for_function("Number(document.querySelector('.scan-player').dataset.position) > 3")
+    page.keyboard.press(" ")
+    here = position(page)
+    page.locator(".scan-panel").nth(5).click()
+    page.keyboard.press("End")
+    assert here < 63 and position(page) == 63
+    assert calls == [], "playing called Python"
+
+
+def test_one_cell_has_its_index_in_every_panel(visit, served):
+    page = open_tab(visit, served)
+    box = page.locator(".scan-main").bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    assert page.inner_text(".scan-tip") == "1"
+    captions = page.locator(".scan-caption").all_inner_texts()
+    assert captions[0] == "layer 0: 1" and captions[6] == "layer 6: 57" and len(captions) == 8
+    page.mouse.click(box["x"] + box["width"] / 2 + 4, box["y"] + 4)
+    assert position(page) == 4, "a click goes to the place of that cell"
+
+
+def test_the_layer_slider_wraps_around_the_paths(visit, served):
+    page = open_tab(visit, served)
+    page.locator(".scan-layer").fill("9")
+    assert page.inner_text(".scan-layer-text") == "Layer 9 uses path 2 of 8"
+    assert page.locator(".scan-panel").nth(1).get_attribute("aria-pressed") == "true"
+    assert cell(page) == 7
+
+
+@pytest.mark.parametrize("value", ["0", "65", ""])
+def test_a_wrong_grid_is_one_sentence_and_the_picture_stays(visit, served, value):
+    page = open_tab(visit, served)
+    type_number(page, "Rows", value)
+    page.wait_for_selector("text=The number of rows must be a whole number from 1 to 64")
+    assert page.get_attribute(".scan-player", "data-grid") == "8x8"
+    assert page.locator(".scan-panel").count() == 8
+    type_number(page, "Rows", "5")
+    page.wait_for_selector(".scan-player[data-grid='5x8']")
+    assert page.get_by_text("must be a whole number").count() == 0
+
+
+def test_the_largest_grid_plays_on_and_jumps_are_told(visit, served):
+    page = open_tab(visit, served)
+    type_number(page, "Rows", "64")
+    type_number(page, "Columns", "64")
+    page.wait_for_selector(".scan-player[data-grid='64x64']")
+    assert position(page) == 4095
+    box = page.get_by_role("combobox", name="Scan scheme")
+    box.fill("sweep")
+    box.press("Enter")
+    page.wait_for_selector(".scan-player[data-scheme='sweep']")
+    assert page.locator(".scan-panel").count() == 0
+    assert "63" in page.inner_text(".scan-measures") and "64 cells" in page.inner_text(".scan-measures")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("Number(document.querySelector('.scan-player').dataset.position) > 100")
+
+
+def test_less_motion_means_few_frames(visit, served):
+    page = open_tab(visit, served)
+    page.emulate_media(reduced_motion="reduce")
+    frames = page.evaluate(
+        """async () => {
+          const root = document.querySelector(".scan-player"), seen = new Set();
+          new MutationObserver(() => seen.add(root.dataset.position)).observe(root, {attributes: true});
+          root.scanPlayer.go(0);
+          root.scanPlayer.play();
+          await new Promise((done) => setTimeout(done, 1100));
+          return seen.size;
+        }"""
+    )
+    assert 2 <= frames <= 6
+
+
+@pytest.mark.parametrize(("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg xmlns=")])
+def test_the_picture_can_be_saved(visit, served, kind, start, tmp_path):
+    page = open_tab(visit, served)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Save {kind}").click()
+    assert download.value.suggested_filename == f"zigzag-8-8x8-layer0.{kind.lower()}"
+    download.value.save_as(tmp_path / "picture")
+    assert (tmp_path / "picture").read_bytes().startswith(start)
+
+
+def test_the_player_survives_a_visit_to_another_tab(visit, served):
+    page = open_tab(visit, served)
+    page.get_by_role("button", name="To the start").click()
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_role("tab", name="Scan paths").click()
+    page.wait_for_selector(".scan-main")
+    assert page.locator(".scan-main").count() == 1 and page.locator(".scan-panel").count() == 8
+    assert page.evaluate("document.querySelector('.scan-main').width") > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -10,44 +11,60 @@ import gradio as gr
 from ..scans import SCHEMES, measure, scan_scheme
 
 MOST_SIDE = 64
-MOST_PANELS = 8
+LAYERS = 16  # that the player can show; the interface answers for any layer up to MOST_LAYER
+MOST_LAYER = 9999
 EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
 # `element`, `props` and `watch` are given by gr.HTML; the player itself is in the page's head.
 _MOUNT = """
-const show = () => {
+const show = (tries) => {
   const root = element.querySelector(".scan-player");
-  if (!root || !window.zigdemoScanPlayer) return setTimeout(show, 50);
-  window.zigdemoScanPlayer.mount(root, props.value ? JSON.parse(props.value) : null);
+  if (root && window.zigdemoScanPlayer) {
+    window.zigdemoScanPlayer.mount(root, props.value ? JSON.parse(props.value) : null);
+  } else if (tries > 0) {
+    setTimeout(() => show(tries - 1), 50);
+  } else if (root) {
+    root.textContent = "The player's script did not load; reload the page.";
+  }
 };
-show();
-watch("value", show);
+show(200);
+watch("value", () => show(200));
 """
 
 
-def _side(name: str, value: float | None) -> int:
-    if value is None or value != value or value != int(value) or not 1 <= value <= MOST_SIDE:
-        raise ValueError(f"{name} must be a whole number from 1 to {MOST_SIDE}, not {value}")
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    # NaN is the one number that differs from itself; bool is an int that nobody means here.
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not usable or value != int(value):
+        given = "nothing" if value is None else str(value)[:40]
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {given}")
     return int(value)
 
 
-def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
-    """What the player draws: the distinct layer orders of a scheme on a grid (at most eight) and their measures.
+def _grid(height: object, width: object) -> tuple[int, int]:
+    rows = _whole("the number of rows", height, 1, MOST_SIDE)
+    return rows, _whole("the number of columns", width, 1, MOST_SIDE)
 
-    Raises ValueError with one sentence for an unknown scheme or a side outside 1 to 64.
+
+def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
+    """What the player draws: the orders of the first layers of a scheme on a grid, and their measures.
+
+    At most one order for each of 16 layers, distinct ones only; all orders of one layer where a layer uses
+    several. Raises ValueError with one sentence for an unknown scheme or a side outside 1 to 64.
     """
-    grid = (_side("height", height), _side("width", width))
-    chosen = scan_scheme(scheme or "")
-    if len(chosen.scans(layer=0, grid=grid)) > 1:
-        orders = list(chosen.scans(layer=0, grid=grid))
-    else:
-        orders = [chosen.order(layer=layer, grid=grid) for layer in range(chosen.paths)]
-    orders = orders[:MOST_PANELS]
+    grid = _grid(height, width)
+    chosen = scan_scheme(scheme)
+    orders = chosen.scans(layer=0, grid=grid)
+    scans = len(orders)
+    if scans == 1:
+        orders = tuple(chosen.order(layer=layer, grid=grid) for layer in range(min(chosen.paths, LAYERS)))
     found = [measure(order, grid) for order in orders]
     return {
         "scheme": chosen.name,
         "label": chosen.label,
         "grid": grid,
+        "paths": chosen.paths,
+        "scans": scans,
         "orders": [order.perm.tolist() for order in orders],
         "measures": [
             {
@@ -61,47 +78,69 @@ def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
     }
 
 
-def _update(scheme: str, height: float, width: float) -> Any:
+def _update(scheme: str, height: float, width: float) -> tuple[Any, Any]:
+    """New data for the player, or none (the last picture stays) and a sentence that says why."""
     try:
-        return json.dumps(scan_data(scheme, height, width))
-    except (ValueError, OverflowError) as fault:
-        gr.Warning(str(fault))
-        return gr.skip()
+        return json.dumps(scan_data(scheme, height, width)), gr.update(visible=False)
+    except ValueError as fault:
+        text = str(fault)
+        return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True)
 
 
 def scan_order(scheme: str, height: int, width: int, layer: int = 0) -> dict[str, Any]:
-    """API: the permutation of one layer, perm[k] being the raster index of the k-th token visited."""
+    """The order of one layer: perm[k] is the raster index of the k-th token visited, with its measures."""
     try:
-        grid = (_side("height", height), _side("width", width))
-        if layer != int(layer) or not 0 <= layer < 10_000:
-            raise ValueError(f"layer must be a whole number from 0, not {layer}")
-        order = scan_scheme(scheme).order(layer=int(layer), grid=grid)
-    except (ValueError, OverflowError) as fault:
+        grid = _grid(height, width)
+        number = _whole("layer", layer, 0, MOST_LAYER)
+        order = scan_scheme(scheme).order(layer=number, grid=grid)
+    except ValueError as fault:
         raise gr.Error(str(fault), print_exception=False) from None
-    found = measure(order, grid)
-    return {"scheme": scheme, "grid": grid, "layer": int(layer), "perm": order.perm.tolist(), "jumps": found.jumps}
+    found = asdict(measure(order, grid))
+    return {
+        "scheme": scheme,
+        "layer": number,
+        "grid": list(grid),
+        "perm": order.perm.tolist(),
+        "jumps": found["jumps"],
+        "measures": found,
+    }
+
+
+def _side_slider(label: str) -> gr.Slider:
+    slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[])
+    # Gradio's own check ends in a traceback where the box beside the slider is empty; `_whole` has a sentence.
+    slider.preprocess = lambda payload: payload
+    return slider
 
 
 def build_scan_paths_tab() -> None:
-    """Lay the tab out; call inside a gr.Tab."""
+    """Lay the tab out; call inside a gr.Tab. The page needs `theme.head_html` and `theme.page_css`."""
     with gr.Row():
         scheme = gr.Dropdown(
             EXAMPLES,
             value="zigzag-8",
             label="Scan scheme",
-            info="Type any, such as hilbert-3, random-5 or shuffled-9.",
+            info="Choose, or type one such as hilbert-3, random-5 or shuffled-9.",
             allow_custom_value=True,
-            scale=3,
+            scale=2,
+            min_width=240,
         )
-        height = gr.Slider(1, MOST_SIDE, value=8, step=1, label="Rows")
-        width = gr.Slider(1, MOST_SIDE, value=8, step=1, label="Columns")
+        height, width = _side_slider("Rows"), _side_slider("Columns")
+    message = gr.Markdown(visible=False, elem_id="scan-message")
     player = gr.HTML(
         json.dumps(scan_data("zigzag-8", 8, 8)),
         html_template='<div class="scan-player"></div>',
         js_on_load=_MOUNT,
+        apply_default_css=False,
         elem_id="scan-player",
     )
-    inputs = [scheme, height, width]
-    for control in (scheme, height, width):
-        control.change(_update, inputs, player, show_progress="hidden", api_visibility="private")
+    gr.on(
+        [scheme.change, height.change, width.change],
+        _update,
+        [scheme, height, width],
+        [player, message],
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
     gr.api(scan_order, api_name="scan_order")

@@ -9,7 +9,7 @@ import gradio as gr
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 PAGE_CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 .gradio-container :is(.main, main) { width: 100%; }
 #title { margin: 8px 0 0; }
 #title h1 { font-size: 26px; margin: 0 0 2px; }
@@ -24,6 +24,13 @@ footer { display: none !important; }
 """
 
 
+class SystemFont(gr.themes.Font):
+    """A font by its CSS keyword: browsers take `system-ui` only without the quotes that Gradio adds."""
+
+    def __str__(self) -> str:
+        return super().__str__() if " " in self.name else self.name
+
+
 def build_theme() -> gr.themes.Base:
     """The theme: system fonts, one calm accent colour."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
@@ -32,8 +39,8 @@ def build_theme() -> gr.themes.Base:
         primary_hue=gr.themes.colors.teal,
         secondary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.gray,
-        font=[gr.themes.Font(name) for name in sans],
-        font_mono=[gr.themes.Font(name) for name in mono],
+        font=[SystemFont(name) for name in sans],
+        font_mono=[SystemFont(name) for name in mono],
     )
 
 
