@@ -52,8 +52,8 @@ def test_another_model_frees_the_one_before(tmp_path, monkeypatch):
     assert models._loaded[0] == "b"
 
 
-@pytest.mark.parametrize(("scheme", "panels"), [("sweep", 1), ("zigzag-8", 8), ("random-20", 8), ("parallel-4", 4)])
-def test_the_player_gets_every_distinct_path_up_to_eight(scheme, panels):
+@pytest.mark.parametrize(("scheme", "panels"), [("sweep", 1), ("zigzag-8", 8), ("random-20", 16), ("parallel-4", 4)])
+def test_the_player_gets_every_distinct_path_up_to_sixteen(scheme, panels):
     data = scan_data(scheme, 5, 7)
     assert len(data["orders"]) == len(data["measures"]) == panels
     assert all(sorted(order) == list(range(35)) for order in data["orders"])
