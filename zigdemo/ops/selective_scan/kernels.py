@@ -10,13 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .vector_math import LN2, LOG2E, exp2, sigmoid, softplus
+from .vector_math import LN2, LOG2E, exp2, prefetch, sigmoid, softplus
 
 WIDTH = 128  # channels in a task: eight AVX-512 or sixteen AVX registers a row of the state
 CHUNK = 16  # tokens between two saved states; the backward pass replays one chunk at a time
 
 _FLAGS = {"nogil": True, "cache": True, "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
 ONE = np.float32(1.0)
+LINE = 16  # float32 in a cache line
+AHEAD = 2  # tokens between asking the memory for a row and reading it: a path jumps, so no prefetcher foresees it
+
+
+@njit(inline="always")
+def _fetch(rows, b, p, start, stop):  # noqa: ANN001, ANN202
+    for c in range(start, stop, LINE):
+        prefetch(rows, b, p, c)
 
 
 @njit(**_FLAGS)
@@ -48,7 +56,12 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, first, last):  # n
             for c in range(width):
                 rate[n, c] = A[n, start + c] * LOG2E
         for k in range(length):
-            p = perm[k]
+            p, later = perm[k], perm[min(k + AHEAD, length - 1)]
+            _fetch(x, b, later, start, stop)
+            _fetch(dt, b, later, start, stop)
+            _fetch(y, b, later, start, stop)
+            if gated:
+                _fetch(z, b, later, start, stop)
             xs, ts, ys = x[b, p, start:stop], dt[b, p, start:stop], y[b, p, start:stop]
             if saved and k % CHUNK == 0:
                 for n in range(state):
@@ -134,7 +147,9 @@ def scan_backward(  # noqa: ANN201, D417
                 for c in range(width):
                     history[0, n, c] = row[c]
             for i in range(size):
-                p = perm[begin + i]
+                p, later = perm[begin + i], perm[begin + min(i + AHEAD, size - 1)]
+                _fetch(x, b, later, start, stop)
+                _fetch(dt, b, later, start, stop)
                 xs, ts = x[b, p, start:stop], dt[b, p, start:stop]
                 if shifted:
                     for c in range(width):
@@ -154,7 +169,13 @@ def scan_backward(  # noqa: ANN201, D417
                         history[i + 1, n, c] = value
                         totals[i, c] += value * out
             for i in range(size - 1, -1, -1):
-                p = perm[begin + i]
+                p, sooner = perm[begin + i], perm[max(begin + i - AHEAD, 0)]
+                _fetch(dy, b, sooner, start, stop)
+                _fetch(dx, b, sooner, start, stop)
+                _fetch(ddt, b, sooner, start, stop)
+                if gated:
+                    _fetch(z, b, sooner, start, stop)
+                    _fetch(dz, b, sooner, start, stop)
                 xs, gs = x[b, p, start:stop], dy[b, p, start:stop]
                 dxs, dts = dx[b, p, start:stop], ddt[b, p, start:stop]
                 if gated:

@@ -1,4 +1,4 @@
-"""Elementary functions that LLVM turns into vector code inside numba loops.
+"""Elementary functions that LLVM turns into vector code inside numba loops, and the cache hint they wait for.
 
 `np.exp` in a numba loop is a scalar library call, ten times slower than the rest of the scan; these are
 branch-free polynomials, so the loop vectorizer widens them like any other arithmetic.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 LOG2E = np.float32(1.4426950408889634)
@@ -43,6 +44,22 @@ def exp2(typingctx, x):  # noqa: ANN001, ANN201 - numba's own calling convention
         return builder.fmul(poly, builder.bitcast(exponent, f32))
 
     return types.float32(types.float32), codegen
+
+
+@intrinsic
+def prefetch(typingctx, rows, i, j, k):  # noqa: ANN001, ANN201 - numba's own calling convention
+    """Ask the memory for the cache line of rows[i, j, k]; a hint, it changes no value. The index must be in range."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        place = cgutils.get_item_pointer(context, builder, signature.args[0], array, list(args[1:]), wraparound=False)
+        pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
+        hint = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
+        builder.call(hint, [builder.bitcast(place, pointer), i32(0), i32(3), i32(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(rows, i, j, k), codegen
 
 
 @njit(inline="always")
