@@ -12,8 +12,9 @@ import gradio as gr  # noqa: E402 - gradio reads the variable when it is importe
 from zigdemo.ops import backends  # noqa: E402
 from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
 from zigdemo.ui.footer import build_footer  # noqa: E402
-from zigdemo.ui.generate import build_generate_tab  # noqa: E402
+from zigdemo.ui.generate import build_generate_tab, pictures_folder  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
+from zigdemo.ui.texts import CSS as GENERATE_CSS  # noqa: E402
 from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
 
 INTRO = """# zigdemo
@@ -22,10 +23,10 @@ Draw with state-space diffusion models, and see in which order they read an imag
 
 def build_app() -> gr.Blocks:
     """The page, not launched yet."""
-    with gr.Blocks(title="zigdemo", analytics_enabled=False) as page:
+    with gr.Blocks(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
         with gr.Tab("Generate"):
-            build_generate_tab()
+            build_generate_tab(page)
         with gr.Tab("Scan paths"):
             build_scan_paths_tab()
         build_footer()
@@ -41,12 +42,13 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
         "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
-        "css": page_css(),
+        "css": page_css() + GENERATE_CSS,
         "head": head_html(),
         "footer_links": [],
         "ssr_mode": False,
         "show_error": True,
         "max_file_size": "64mb",
+        "allowed_paths": [str(pictures_folder())],
     }
     return page.queue(default_concurrency_limit=4).launch(**{**settings, **changes})
 

@@ -21,7 +21,8 @@ def test_it_generates_and_offers_the_files(visit, served):
     page.get_by_role("button", name="Generate", exact=True).click()
     page.wait_for_selector("text=network calls each", timeout=60_000)
     assert page.locator("#result img").count() >= 4
-    page.wait_for_selector("text=seed3")
+    page.get_by_role("button", name="PNG files").click()
+    page.wait_for_selector("text=seed0")
     assert page.get_by_role("button", name="Stop").is_disabled()
 
 
@@ -32,9 +33,9 @@ def test_stop_stops_and_the_page_stays_usable(visit, served):
     page.get_by_role("button", name="Generate", exact=True).click()
     page.wait_for_selector("text=of 250", timeout=60_000)
     page.get_by_role("button", name="Stop").click()
-    page.wait_for_selector("text=stopped", timeout=10_000)
+    page.wait_for_selector("text=Stopped", timeout=10_000)
     page.wait_for_timeout(1500)
-    assert "stopped" in page.inner_text("#progress")
+    assert "Stopped" in page.inner_text("#progress")
     number(page, "Steps", 2)
     page.get_by_role("button", name="Generate", exact=True).click()
     page.wait_for_selector("text=network calls each", timeout=60_000)

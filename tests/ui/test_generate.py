@@ -6,7 +6,7 @@ import pytest
 from models import tiny_folder
 
 from zigdemo import zoo
-from zigdemo.ui import generate
+from zigdemo.ui import generate, settings
 from zigdemo.ui.footer import footer_text
 from zigdemo.ui.scan_paths import scan_data
 
@@ -23,7 +23,7 @@ VALUES = {
 
 
 def test_whole_floats_of_the_page_become_numbers():
-    request = generate.to_request(**VALUES)
+    request = settings.to_request(**VALUES)
     assert (request.steps, request.seed, request.count) == (5, 2, 3)
 
 
@@ -31,14 +31,14 @@ def test_whole_floats_of_the_page_become_numbers():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e30, None])
 def test_what_is_no_number_is_one_sentence(name, value):
     with pytest.raises(ValueError, match=name):
-        generate.to_request(**{**VALUES, name: value})
+        settings.to_request(**{**VALUES, name: value})
 
 
 def test_schemes_say_whether_the_model_was_trained_with_them(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    choices = dict((name, text) for text, name in generate.scheme_choices("tiny"))
-    assert choices["zigzag-8"].endswith("trained") and "not trained" in choices["hilbert-8"]
+    choices = dict((name, text) for text, name in settings.scheme_choices("tiny"))
+    assert choices["zigzag-8"].endswith("trained with it") and "not trained" in choices["hilbert-8"]
     assert "bidirectional" not in choices and "parallel-4" not in choices
 
 

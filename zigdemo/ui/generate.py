@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import math
 import random
+import shutil
 import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +23,30 @@ import gradio as gr
 
 from .. import media, zoo
 from ..diffusion import SOLVERS
-from ..pipeline import MOST_SEED, Pipeline, Request, Step
-from ..scans import SCHEMES, scan_scheme
+from ..pipeline import MOST_SEED, Pipeline, Request, Result, Step
+from . import texts
+from .settings import (
+    MOST_GUIDANCE,
+    MOST_PICTURES,
+    MOST_STEPS,
+    SUGGESTIONS,
+    check_shown,
+    first_label,
+    from_link,
+    model_choices,
+    model_here,
+    scheme_choices,
+    to_request,
+)
 
 log = logging.getLogger(__name__)
-NO_WEIGHTS = (
-    "No model is here: put a model folder into `weights/`, or train one with "
-    "`python -m zigdemo.training zigdemo/training/recipes/zigma-emoji.yaml`."
-)
-SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
-MOST_PICTURES, MOST_STEPS = 16, 250
+MOST_NEW_SEED = 2**31 - 1
 PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
+PAST_PICTURES = 24
+STOP_SECONDS = 60.0  # most that Stop waits for the step under way
+FILE_SECONDS = 24 * 3600.0  # how long pictures stay downloadable
+SKIP = gr.skip()
+NO_CHANGE = (SKIP,) * (10 + len(SUGGESTIONS))  # of what `_shown` updates
 
 
 class Models:
@@ -40,10 +59,7 @@ class Models:
     def get(self, name: str) -> Pipeline:
         """The pipeline of a shipped model. Raises ValueError naming what there is."""
         with self._lock:
-            folder = next((entry for entry in zoo.available() if entry.id == name), None)
-            if folder is None:
-                known = ", ".join(entry.id for entry in zoo.available()) or "none is here"
-                raise ValueError(f"unknown model {str(name)[:60]!r}; choose one of: {known}")
+            folder = model_here(name)
             stamp = folder.sha256
             if self._loaded is None or self._loaded[:2] != (name, stamp):
                 self._loaded = None
@@ -54,106 +70,89 @@ class Models:
 MODELS = Models()
 
 
-def model_choices() -> list[tuple[str, str]]:
-    """(what the page says, id) of every model here."""
-    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in zoo.available()]
+@dataclass(frozen=True)
+class Run:
+    """A run under way: someone may ask it to stop, and wait until it has ended."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
-def scheme_choices(model: str | None) -> list[tuple[str, str]]:
-    """(what the page says, name) of the schemes a model can use, those it was trained with first."""
-    names = [name for family in SCHEMES.values() for name in family.examples]
-    if model is None:
-        return [(name, name) for name in names]
-    folder = zoo.find(model)
-    block = scan_scheme(folder.schemes[0]).block
-    trained = [(f"{name} · trained", name) for name in folder.schemes]
-    others = [n for n in names if n not in folder.schemes and scan_scheme(n).block == block]
-    return trained + [(f"{name} · not trained with it", name) for name in others]
+RUNS: dict[str, Run] = {}  # by page
 
 
-def to_request(
-    model: str,
-    label: str | None,
-    scan: str | None,
-    solver: str,
-    steps: float,
-    guidance: float,
-    seed: float,
-    count: float,
-) -> Request:
-    """The page's values as a Request; numbers of a page are floats. Raises ValueError with one sentence."""
-
-    def whole(name: str, value: float | None) -> int:
-        if value is None or value != value or abs(value) == float("inf") or value != int(value):
-            raise ValueError(f"{name} must be a whole number, not {value}")
-        return int(value)
-
-    if count is not None and count == count and count > MOST_PICTURES:
-        raise ValueError(f"count must be a whole number from 1 to {MOST_PICTURES} here, not {count:g}")
-    if steps is not None and steps == steps and steps > MOST_STEPS:
-        raise ValueError(f"steps must be a whole number from 1 to {MOST_STEPS} here, not {steps:g}")
-    return Request(
-        model=model,
-        label=label or None,
-        scan=scan or None,
-        solver=solver,
-        steps=whole("steps", steps),
-        guidance=guidance,
-        seed=whole("seed", seed),
-        count=whole("count", count),
-    )
+def _examples(names: list[str]) -> tuple[Any, ...]:
+    """Updates of the row of examples and of each example."""
+    return gr.update(visible=bool(names)), *(gr.update(visible=name in names) for name in SUGGESTIONS)
 
 
-def _progress(step: Step) -> str:
-    done = round(20 * (step.index + 1) / step.total)
-    left = f"{step.seconds_left:.0f} s left" if step.seconds_left >= 1 else "nearly done"
+def _shown(request: Request) -> tuple[Any, ...]:
+    """Updates of model, label, scan, solver, steps, guidance, seed, randomise, count and the examples."""
+    folder = check_shown(request)
     return (
-        f"`{'█' * done}{'░' * (20 - done)}` step {step.index + 1} of {step.total} · {step.nfe} network calls · {left}"
+        request.model,
+        gr.update(choices=list(folder.labels or ()), value=request.label, visible=folder.labels is not None),
+        gr.update(choices=scheme_choices(folder.id), value=request.scan or folder.schemes[0]),
+        request.solver,
+        request.steps,
+        request.guidance,
+        request.seed,
+        False,
+        request.count,
+        *_examples(list(folder.labels or ())),
     )
 
 
-def _save(step: Step) -> list[str]:
-    result, folder = step.result, Path(tempfile.mkdtemp(prefix="zigdemo-"))
+@cache
+def pictures_folder() -> Path:
+    """Where finished pictures are kept while the program runs; the server must be allowed to hand them out."""
+    folder = tempfile.mkdtemp(prefix="zigdemo-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _save(result: Result) -> list[str]:
+    """Write the pictures of a run into a folder of their own, and drop the folders of yesterday."""
+    for old in pictures_folder().iterdir():
+        if time.time() - old.stat().st_mtime > FILE_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
     return [
         str(media.save_png(image, folder / media.file_name(result.request, i), result.request, result.provenance, i))
         for i, image in enumerate(result.images)
     ]
 
 
-def _summary(step: Step) -> str:
-    result = step.result
-    backend, origin = result.provenance["backend"], result.provenance["origin"]
-    return (
-        f"{len(result.images)} in {result.seconds:.1f} s · {result.nfe} network calls each · seed "
-        f"{result.request.seed} · backend {backend} · weights {origin}"
-    )
-
-
 def _sentence(fault: Exception) -> str:
     if isinstance(fault, ValueError):
         return str(fault)
-    log.exception("generation failed")
+    log.error("generation failed", exc_info=fault)
     return f"Something went wrong inside ({type(fault).__name__}); the server's log says more. Please try again."
+
+
+def _warn(sentence: str) -> None:
+    gr.Warning(escape(sentence))  # a toast shows HTML, and a sentence may quote a stranger's file or link
 
 
 def generate(
     model: str,
-    label: str | None,
-    scan: str | None,
+    label: str | None = None,
+    scan: str | None = None,
     solver: str = "heun",
     steps: int = 25,
     guidance: float = 2.0,
     seed: int = 0,
     count: int = 4,
-) -> tuple[list[str], str]:
+) -> tuple[list[gr.FileData], str]:
     """API: draw pictures; returns PNG files with their settings inside, and a line about the run."""
     try:
         request = to_request(model, label, scan, solver, steps, guidance, seed, count)
         for step in MODELS.get(model).stream(request, previews=False):
             last = step
+        files = [gr.FileData(path=path) for path in _save(last.result)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(_sentence(fault), print_exception=False) from None
-    return _save(last), _summary(last)
+    return files, texts.summary(last)
 
 
 def models() -> list[dict[str, Any]]:
@@ -164,147 +163,215 @@ def models() -> list[dict[str, Any]]:
 def labels(model: str) -> list[str]:
     """API: the labels a model knows."""
     try:
-        return list(zoo.find(model).labels or ())
+        return list(model_here(model).labels or ())
     except ValueError as fault:
         raise gr.Error(str(fault), print_exception=False) from None
 
 
-def _run(*values: Any) -> Iterator[tuple[Any, ...]]:
-    """The Generate button: yields (seed, gallery, files, progress, generate button, stop button)."""
-    *settings, seed, randomise, count = values
-    busy, idle = (
-        (gr.update(interactive=False), gr.update(interactive=True)),
-        (gr.update(interactive=True), gr.update(interactive=False)),
-    )
+OUTPUTS = ("seed", "preview", "gallery", "files", "folded", "progress", "go", "stop", "past", "history")
+
+
+def _change(running: bool | None = None, line: str | None = None, **changes: Any) -> tuple[Any, ...]:
+    """Updates of OUTPUTS; running sets the two buttons, line the text over the pictures."""
+    if running is not None:
+        changes.update(go=gr.update(interactive=not running), stop=gr.update(interactive=running))
+    if line is not None:
+        changes["progress"] = texts.line_html(line)
+    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+
+
+def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """The Generate button: yields updates of OUTPUTS, one a shown step."""
+    *settings, seed, randomise, count, past = values
+    run = RUNS[page.session_hash or ""] = Run()
     if randomise:
-        seed = random.SystemRandom().randrange(min(MOST_SEED, 2**31))
+        seed = random.SystemRandom().randrange(MOST_NEW_SEED)
     try:
         request = to_request(*settings, seed, count)
-        yield seed, gr.skip(), gr.skip(), "starting", *busy
-        with closing(MODELS.get(request.model).stream(request)) as stream:
-            shown = 0.0
-            for step in stream:
+        yield _change(True, texts.STARTING, seed=seed)
+        shown = -math.inf
+        with closing(MODELS.get(request.model).stream(request)) as steps:
+            for step in steps:
+                if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
+                    yield _change(False, texts.STOPPED)
+                    return
                 if step.result is None and time.monotonic() - shown >= PREVIEW_SECONDS:
-                    yield gr.skip(), step.preview, gr.skip(), _progress(step), *busy
+                    yield _change(
+                        preview=gr.update(value=texts.pictures_html(step.preview), visible=True),
+                        gallery=gr.update(visible=False),
+                        progress=texts.progress_html(step),
+                    )
                     shown = time.monotonic()
-        files = _save(step)
-        yield gr.skip(), files, gr.update(value=files, visible=True), _summary(step), *idle
+        yield _finished(step, past)
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         sentence = _sentence(fault)
-        gr.Warning(sentence)
-        yield gr.skip(), gr.skip(), gr.skip(), sentence, *idle
+        _warn(sentence)
+        yield _change(False, sentence)
+    finally:
+        run.ended.set()
+        if RUNS.get(page.session_hash or "") is run:
+            del RUNS[page.session_hash or ""]
 
 
-def _stopped() -> tuple[Any, ...]:
-    return "stopped; the preview stays", gr.update(interactive=True), gr.update(interactive=False)
+def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
+    files = _save(step.result)
+    past = [path for path in files + past if Path(path).is_file()][:PAST_PICTURES]
+    return _change(
+        False,
+        texts.summary(step),
+        preview=gr.update(visible=False),
+        gallery=gr.update(value=files, visible=True),
+        files=files,
+        folded=gr.update(visible=True),
+        past=past,
+        history=past,
+    )
+
+
+def _stop(page: gr.Request) -> tuple[Any, ...]:
+    """Stop the run of this page after the step under way; what it showed last stays.
+
+    Answers when the run has ended, so that no late progress can follow the answer.
+    """
+    run = RUNS.get(page.session_hash or "")
+    if run is not None:
+        run.stop.set()
+        run.ended.wait(STOP_SECONDS)
+    return _change(False, texts.STOPPED)
+
+
+_READING = threading.Lock()  # catching warnings swaps state of the whole process
 
 
 def _restore(file: str | None) -> tuple[Any, ...]:
-    """Settings of a PNG made here: model, label, scan, solver, steps, guidance, seed, randomise, count."""
+    """Settings of a PNG made here, into the controls; a file that is none is one sentence and changes nothing."""
     if file is None:
-        return (gr.skip(),) * 9
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
+        return NO_CHANGE
+    try:
+        with _READING, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             found = Request.from_metadata(file)
-            folder = zoo.find(found.model)
-        except ValueError as fault:
-            gr.Warning(str(fault))
-            return (gr.skip(),) * 9
+        controls = _shown(found)
+    except ValueError as fault:
+        _warn(str(fault))
+        return NO_CHANGE
     for warning in caught:
         if warning.category is UserWarning:
-            gr.Warning(str(warning.message))
-    gr.Info("Settings restored; press Generate to draw the same pictures again.")
+            _warn(str(warning.message))
+    gr.Info(texts.RESTORED)
+    return controls
+
+
+def _open_link(request: gr.Request) -> tuple[Any, ...]:
+    found, left_out = from_link(dict(request.query_params))
+    if left_out:
+        _warn(" ".join(left_out))
+    return NO_CHANGE if found is None else _shown(found)
+
+
+def _of_model(model: str) -> tuple[Any, ...]:
+    """Updates of label, scan, the row of examples and each example for another model."""
+    names, schemes = list(model_here(model).labels or ()), scheme_choices(model)
     return (
-        found.model,
-        gr.update(choices=list(folder.labels or ()), value=found.label),
-        gr.update(choices=scheme_choices(found.model), value=found.scan or folder.schemes[0]),
-        found.solver,
-        found.steps,
-        found.guidance,
-        found.seed,
-        False,
-        found.count,
+        gr.update(choices=names, value=first_label(model), visible=bool(names)),
+        gr.update(choices=schemes, value=schemes[0][1]),
+        *_examples(names),
     )
 
 
-def _of_model(model: str) -> tuple[Any, Any]:
-    folder = zoo.find(model)
-    names = list(folder.labels or ())
-    return (
-        gr.update(choices=names, value=names[0] if names else None),
-        gr.update(choices=scheme_choices(model), value=folder.schemes[0]),
-    )
-
-
-def build_generate_tab() -> None:
-    """Lay the tab out; call inside a gr.Tab."""
+def build_generate_tab(page: gr.Blocks) -> None:
+    """Lay the tab out; call inside a gr.Tab of `page`."""
+    gr.api(generate, api_name="generate", concurrency_limit=1, concurrency_id="generate")
+    gr.api(models, api_name="models")
+    gr.api(labels, api_name="labels")
     here = model_choices()
     if not here:
-        gr.Markdown(NO_WEIGHTS)
+        gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = zoo.find(here[0][1])
+    first = model_here(here[0][1])
     names = list(first.labels or ())
-    suggested = [name for name in SUGGESTIONS if name in names]
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             model = gr.Dropdown(here, value=first.id, label="Model")
-            label = gr.Dropdown(names, value=(suggested or names or [None])[0], label="Label", info="Type to search.")
-            with gr.Row():
-                surprise = gr.Button("Surprise me", size="sm", min_width=90)
-                chips = [gr.Button(name, size="sm", min_width=90) for name in suggested]
+            label = gr.Dropdown(
+                names,
+                value=first_label(first.id),
+                label="Label",
+                info="Type to search.",
+                visible=bool(names),
+            )
+            with gr.Row(elem_id="chips", visible=bool(names)) as chip_row:
+                surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
+                chips = [gr.Button(name, size="sm", visible=name in names) for name in SUGGESTIONS]
             scan = gr.Dropdown(scheme_choices(first.id), value=first.schemes[0], label="Scan scheme")
             with gr.Row():
                 solver = gr.Dropdown(
-                    [(s.label, n) for n, s in SOLVERS.items()], value="heun", label="Solver", min_width=130
+                    [(s.label, n) for n, s in SOLVERS.items()], value="heun", label="Solver", min_width=180
                 )
-                count = gr.Slider(1, MOST_PICTURES, value=4, step=1, label="Pictures", min_width=130)
+                count = gr.Slider(1, MOST_PICTURES, value=4, step=1, label="Pictures", min_width=180)
             with gr.Row():
-                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=130)
-                guidance = gr.Slider(0, 10, value=2, step=0.1, label="Guidance", min_width=130)
+                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=180)
+                guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=180)
             with gr.Row():
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=130)
-                randomise = gr.Checkbox(False, label="New seed each time", min_width=130)
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
+                randomise = gr.Checkbox(False, label="New seed each time", min_width=180, elem_id="randomise")
         with gr.Column(scale=3, min_width=280):
             with gr.Row():
-                go = gr.Button("Generate", variant="primary", min_width=120)
-                stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80)
-            progress = gr.Markdown("Press Generate; the picture appears step by step.", elem_id="progress")
+                go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
+                stop = gr.Button("Stop", interactive=False, min_width=80, scale=1)
+            progress = gr.HTML(texts.line_html(texts.READY), elem_id="progress", padding=False)
+            preview = gr.HTML(texts.placeholder_html("No pictures yet"), elem_id="preview", padding=False)
             gallery = gr.Gallery(
-                label="Pictures",
+                show_label=False,
                 elem_id="result",
                 columns=4,
+                fit_columns=False,
                 object_fit="contain",
                 height="auto",
                 format="png",
                 interactive=False,
+                visible=False,
+                buttons=["download", "fullscreen"],
             )
-            files = gr.Files(label="PNG files with their settings inside", visible=False, interactive=False)
-            dropped = gr.File(label="Drop a PNG made here to restore its settings", file_types=[".png"], height=110)
+            with gr.Accordion("PNG files, each with its settings inside", open=False, visible=False) as folded:
+                files = gr.Files(show_label=False, interactive=False, elem_id="files")
+                gr.Markdown("Earlier in this visit")
+                history = gr.Gallery(
+                    show_label=False,
+                    elem_id="history",
+                    columns=6,
+                    height="auto",
+                    format="png",
+                    interactive=False,
+                    buttons=["download", "fullscreen"],
+                )
+            with gr.Row(equal_height=False):
+                dropped = gr.File(
+                    label="Restore settings from a PNG", file_types=[".png"], height=112, scale=3, elem_id="restore"
+                )
+                link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_id="link")
+    past = gr.State([])
 
     controls = [model, label, scan, solver, steps, guidance, seed, randomise, count]
-    outputs = [seed, gallery, files, progress, go, stop]
-    running = go.click(
-        _run,
-        controls,
-        outputs,
-        show_progress="hidden",
-        concurrency_limit=1,
-        concurrency_id="generate",
-        api_visibility="private",
+    shown = [*controls, chip_row, *chips]
+    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history]
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    waiting = go.click(lambda: _change(True, texts.WAITING), None, outputs, queue=False, **quiet)
+    running = waiting.then(_run, [*controls, past], outputs, concurrency_limit=1, concurrency_id="generate", **quiet)
+    stop.click(
+        lambda: (texts.line_html(texts.STOPPING), gr.update(interactive=False)),
+        None,
+        [progress, stop],
+        queue=False,
+        **quiet,
     )
-    stop.click(_stopped, None, [progress, go, stop], cancels=running, show_progress="hidden", api_visibility="private")
-    model.input(_of_model, model, [label, scan], show_progress="hidden", api_visibility="private")
-    dropped.upload(_restore, dropped, controls, show_progress="hidden", api_visibility="private")
-    surprise.click(
-        lambda m: random.choice(zoo.find(m).labels or [None]),
-        model,
-        label,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    stop.click(_stop, None, outputs, concurrency_limit=None, **quiet)
+    stop.click(None, None, None, cancels=running)
+    model.input(_of_model, model, [label, scan, chip_row, *chips], **quiet)
+    dropped.upload(_restore, dropped, shown, **quiet)
+    surprise.click(lambda name: random.choice(model_here(name).labels or [None]), model, label, **quiet)
     for chip in chips:
-        chip.click(lambda name=chip.value: name, None, label, show_progress="hidden", api_visibility="private")
-    gr.api(generate, api_name="generate", concurrency_limit=1, concurrency_id="generate")
-    gr.api(models, api_name="models")
-    gr.api(labels, api_name="labels")
+        chip.click(lambda name=chip.value: name, None, label, **quiet)
+    shared = [model, label, scan, solver, steps, guidance, seed, count]
+    link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **quiet)
+    page.load(_open_link, None, shown, **quiet)

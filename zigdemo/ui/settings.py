@@ -1,0 +1,135 @@
+"""What the controls of the page can say: their choices and limits, and requests to and from them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import zoo
+from ..pipeline import Request
+from ..scans import SCHEMES, scan_scheme
+
+MOST_PICTURES, MOST_STEPS, MOST_GUIDANCE = 16, 250, 10
+NAMES = ("model", "label", "scan", "solver", "steps", "guidance", "seed", "count")  # also the query of a share link
+NUMBERS = ("steps", "guidance", "seed", "count")
+SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
+
+
+def model_here(name: str) -> zoo.ModelFolder:
+    """A model of the page, by id; never a path, as names come from files, links and programs of strangers."""
+    found = zoo.available()
+    for folder in found:
+        if folder.id == name:
+            return folder
+    known = ", ".join(folder.id for folder in found) or "none is here"
+    raise ValueError(f"unknown model {str(name)[:60]!r}; choose one of: {known}")
+
+
+def model_choices() -> list[tuple[str, str]]:
+    """(what the page says, id) of every model here."""
+    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in zoo.available()]
+
+
+def first_label(model: str) -> str | None:
+    """The label a model starts with: a suggested one it knows, else its first; None for a model without labels."""
+    names = model_here(model).labels or ()
+    return next((name for name in SUGGESTIONS if name in names), names[0] if names else None)
+
+
+def scheme_choices(model: str) -> list[tuple[str, str]]:
+    """(what the page says, name) of the schemes a model can use, those it was trained with first."""
+    folder = model_here(model)
+    block = scan_scheme(folder.schemes[0]).block
+    names = [name for family in SCHEMES.values() for name in family.examples]
+    others = [n for n in names if n not in folder.schemes and scan_scheme(n).block == block]
+    return [(f"{name} · trained with it", name) for name in folder.schemes] + [
+        (f"{name} · not trained with this scan", name) for name in others
+    ]
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a number, not {str(value)[:40]!r}")
+    return value
+
+
+def _whole(name: str, value: Any, most: int | None = None) -> int:
+    number = _number(name, value)
+    if number != int(number):
+        raise ValueError(f"{name} must be a whole number, not {value}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be a whole number from 1 to {most} here, not {number:g}")
+    return int(number)
+
+
+def to_request(
+    model: str, label: str | None, scan: str | None, solver: str, steps: float, guidance: float, seed: float,
+    count: float,
+) -> Request:  # fmt: skip
+    """The page's values as a Request; numbers of a page are floats. Raises ValueError with one sentence."""
+    if not isinstance(solver, str):
+        raise ValueError(f"solver must be a name, not {str(solver)[:40]!r}")
+    if _number("guidance", guidance) > MOST_GUIDANCE:
+        raise ValueError(f"guidance must be a number from 0 to {MOST_GUIDANCE} here, not {guidance:g}")
+    return Request(
+        model=model,
+        label=label or None,
+        scan=scan or None,
+        solver=solver,
+        steps=_whole("steps", steps, MOST_STEPS),
+        guidance=guidance,
+        seed=_whole("seed", seed),
+        count=_whole("count", count, MOST_PICTURES),
+    )
+
+
+def check_shown(request: Request) -> zoo.ModelFolder:
+    """The model of a request that the controls of the page can show; otherwise ValueError with one sentence."""
+    folder = model_here(request.model)
+    to_request(*_values(request))  # the page's own limits
+    if request.label is not None and request.label not in (folder.labels or ()):
+        raise ValueError(f"{folder.id} knows no label {request.label[:60]!r}; choose one in the list")
+    if request.scan is not None and request.scan not in [name for _, name in scheme_choices(folder.id)]:
+        raise ValueError(f"scan {request.scan!r} is not in this model's list; choose one there")
+    if request != to_request(*_values(request)):
+        raise ValueError("these settings use more than this page has controls for; run them with zigdemo.pipeline")
+    return folder
+
+
+def _values(request: Request) -> tuple[Any, ...]:
+    return tuple(getattr(request, name) for name in NAMES)
+
+
+def _parsed(name: str, text: str) -> str | float:
+    if name not in NUMBERS:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {text[:40]!r}") from None
+
+
+def from_link(given: dict[str, str]) -> tuple[Request | None, list[str]]:
+    """What the query of a share link asks for, and a sentence about every part that was left out.
+
+    The request is None where the link asks for nothing, or for no model that is here.
+    """
+    given = {name: value for name, value in given.items() if name in NAMES}
+    here = zoo.available()
+    if not given or not here:
+        return None, []
+    names, left_out = [entry.id for entry in here], []
+    if given.get("model", names[0]) not in names:
+        left_out.append(f"The link's model {given.pop('model')[:60]!r} is not here; choose one in the list.")
+    model = given.pop("model", names[0])
+    request = Request(model, label=first_label(model))
+    for name, text in given.items():
+        try:
+            values = dict(zip(NAMES, _values(request), strict=True))
+            changed = to_request(**{**values, name: _parsed(name, text)})
+            check_shown(changed)
+        except ValueError as fault:
+            left_out.append(f"The link's {name} was left out: {fault}.")
+        else:
+            request = changed
+    return request, left_out

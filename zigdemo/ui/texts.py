@@ -1,0 +1,114 @@
+"""What the *Generate* tab says and how that looks: sentences, small pieces of HTML, CSS, the script of the link."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from html import escape
+
+from PIL import Image
+
+from ..pipeline import Step
+from .settings import NAMES
+
+NO_WEIGHTS = (
+    "No model is here: put a model folder into `weights/`, or train one with "
+    "`python -m zigdemo.training zigdemo/training/recipes/zigma-emoji.yaml`."
+)
+READY = "Press Generate; the pictures appear step by step."
+WAITING = "Waiting for a turn; one picture run at a time."
+STARTING = "Starting."
+STOPPING = "Stopping after this step."
+STOPPED = "Stopped; the preview stays."
+LINK_COPIED = "The link to these settings is in the address bar and, where the browser allows it, on the clipboard."
+RESTORED = "Settings restored; press Generate to draw the same pictures again."
+
+LINK_SCRIPT = """(...values) => {
+  const url = new URL(window.location.href);
+  url.search = "";
+  %s.forEach((name, i) => url.searchParams.set(name, values[i] ?? ""));
+  window.history.replaceState(null, "", url);
+  if (navigator.clipboard) navigator.clipboard.writeText(url.href).catch(() => {});
+  return values;
+}""" % json.dumps(NAMES)  # noqa: UP031 - the script is full of braces
+
+CSS = """
+#chips { gap: 6px; }
+#chips button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
+#surprise { border: 1px solid var(--button-secondary-border-color-hover); background: none; }
+#randomise { display: flex; align-items: center; }
+#link { align-self: center; }
+#progress { padding: 0; }
+.run progress { display: block; width: 100%; height: 4px; margin: 0 0 6px; border: 0; border-radius: 2px;
+  overflow: hidden; appearance: none; background: var(--border-color-primary); accent-color: var(--color-accent); }
+.run progress::-webkit-progress-bar { background: var(--border-color-primary); }
+.run progress::-webkit-progress-value { background: var(--color-accent); transition: width 0.12s linear; }
+.run progress::-moz-progress-bar { background: var(--color-accent); }
+.run progress.off { visibility: hidden; }
+.run span { display: block; min-height: 22px; color: var(--body-text-color-subdued); }
+.pictures { display: grid; grid-template-columns: repeat(4, 1fr); gap: 8px; padding: 8px;
+  border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); min-height: 148px; }
+.pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; margin: 0;
+  border-radius: 6px; }
+.pictures p { grid-column: 1 / -1; place-self: center; margin: 0; color: var(--body-text-color-subdued); }
+#progress .html-container, #preview .html-container { padding: 0; }
+#files .stem { max-width: none; white-space: normal; overflow-wrap: anywhere; }
+#result .grid-wrap, #history .grid-wrap { min-height: 0; height: auto; max-height: none; padding: 8px; }
+#result .grid-container, #history .grid-container { padding-top: 0; }
+#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); }
+#result .icon-button-wrapper.top-panel, #history .icon-button-wrapper.top-panel { display: none; }
+#history img { image-rendering: pixelated; }
+#restore .icon-wrap { display: none; }
+#restore button { padding-top: 26px; font-size: 14px; }
+.toast-wrap { top: auto !important; bottom: 16px; }
+#footer p { color: var(--body-text-color-subdued); }
+@media (max-width: 480px) { .pictures { grid-template-columns: repeat(2, 1fr); }
+  #result .grid-container { grid-template-columns: repeat(2, 1fr); } }
+"""
+
+
+def line_html(text: str) -> str:
+    """One line where the progress is shown; the text is shown as it is, never as markup."""
+    return (
+        f'<div class="run"><progress class="off" value="0"></progress><span role="status">{escape(text)}</span></div>'
+    )
+
+
+def progress_html(step: Step) -> str:
+    """Bar and line of a run under way."""
+    left = f"{step.seconds_left:.0f} s left" if step.seconds_left >= 1 else "nearly done"
+    done = step.index + 1
+    return (
+        f'<div class="run"><progress value="{done}" max="{step.total}"></progress>'
+        f"<span>step {done} of {step.total} · {step.nfe} network calls · {left}</span></div>"
+    )
+
+
+def pictures_html(images: list[Image.Image]) -> str:
+    """Pictures inside the page itself: nothing is written to disk, nothing flickers while it is fetched."""
+    return '<div class="pictures">' + "".join(_inline(image, i) for i, image in enumerate(images)) + "</div>"
+
+
+def placeholder_html(text: str) -> str:
+    """The empty place where pictures will be."""
+    return f'<div class="pictures"><p>{escape(text)}</p></div>'
+
+
+def _inline(image: Image.Image, index: int) -> str:
+    kind = "PNG" if max(image.size) <= 128 else "JPEG"  # large previews would be megabytes a step
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img alt="preview {index + 1}" src="data:image/{kind.lower()};base64,{data}">'
+
+
+def summary(step: Step) -> str:
+    """The line about a finished run: seconds, network calls, seed, model, backend, how honest the weights are."""
+    result = step.result
+    made, what = len(result.images), "picture" if len(result.images) == 1 else "pictures"
+    return (
+        f"{made} {what} in {result.seconds:.1f} s · {result.nfe} network calls each · seed {result.request.seed} · "
+        f"{result.request.model}, {result.provenance['origin']} · backend "
+        f"{result.provenance['backend']}, device {result.provenance['device']}"
+    )
