@@ -51,14 +51,14 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
         same = old.labels is not None and set(old.labels) >= set(data.label_names)
         if same and before >= found.top1:
             raise ValueError(f"{out} scores {before:.3f} and the run {found.top1:.3f}; the better one stays")
-    seen = content["images_seen"]
+    seen, here = content["images_seen"], content["step"] * recipe.batch
     about = {
         "data": recipe.data.rstrip("/").rsplit("/", 1)[-1],
         "groups": recipe.groups,
         "exclude": recipe.exclude,
         "steps": content["step"],
         "images_seen": seen,
-        "exposures_per_image": round(seen / len(data)),
+        "images_in_this_run": here,
         "retrieval_top1": round(found.top1, 4),
         "retrieval_top5": round(found.top5, 4),
         "retrieval_floor": round(found.chance, 5),
@@ -89,7 +89,10 @@ def model_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module,
     weights = sum(p.numel() for p in network.parameters())
     config = network.config
     shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, state {config.state_size}"
-    seen = f"{about['images_seen']:,} images seen ({about['exposures_per_image']} a label)"
+    before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
+    seen = f"{here:,} images seen ({here / config.labels:.0f} a label)"
+    if before:
+        seen += f", starting from weights that had seen {before:,}"
     left_out = f" without {', '.join(f'`{pattern}`' for pattern in recipe.exclude)}" if recipe.exclude else ""
     groups = "all groups" if recipe.groups is None else ", ".join(recipe.groups)
     return f"""---
