@@ -19,6 +19,4 @@ def tiny_folder(path: Path, **changes: object) -> ModelFolder:
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     labels = LABELS if network.config.labels else None
-    return write_folder(
-        path, network, prediction="clean", labels=labels, origin="untrained", about={}, card="# tiny\n"
-    )
+    return write_folder(path, network, prediction="clean", labels=labels, origin="untrained", about={}, card="# tiny\n")

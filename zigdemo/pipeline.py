@@ -203,9 +203,7 @@ class Pipeline:
         return self._steps(request, condition, null, previews)
 
     @torch.inference_mode()
-    def _steps(
-        self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool
-    ) -> Iterator[Step]:
+    def _steps(self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool) -> Iterator[Step]:
         started = time.monotonic()
         times = uniform_times(request.steps)
         groups = [self._solve(request, rows, condition, null, times) for rows in self._groups(request.count)]
@@ -265,9 +263,7 @@ class Pipeline:
         if wanted is None:
             raise ValueError(f"{self.folder.id} needs a label; choose one it knows, such as {self.labels[0]!r}")
         away = null if request.negative is None else self._row(request.negative)
-        return tuple(
-            None if row is None else torch.tensor([row], device=self.device) for row in (wanted, away)
-        )
+        return tuple(None if row is None else torch.tensor([row], device=self.device) for row in (wanted, away))
 
     def _row(self, label: str) -> int:
         if label not in self._rows:

@@ -47,8 +47,10 @@ class ModelFolder:
     def sha256(self) -> str:
         """Hash of the weights file, to tell weights apart that share a name."""
         with (self.path / TENSORS).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else (
-                hashlib.sha256(file.read()).hexdigest()
+            return (
+                hashlib.file_digest(file, "sha256").hexdigest()
+                if hasattr(hashlib, "file_digest")
+                else (hashlib.sha256(file.read()).hexdigest())
             )
 
     def state(self) -> dict[str, Tensor]:

@@ -64,8 +64,7 @@ def order_receptive_field(scheme: ScanScheme, layers: int, grid: Sequence[int]) 
     tokens = _check(layers, grid)
     if tokens > MAX_FIELD_TOKENS:
         raise ValueError(
-            f"grid {grid!r} has {tokens} tokens; use at most {MAX_FIELD_TOKENS},"
-            " or receptive_mask for a single token"
+            f"grid {grid!r} has {tokens} tokens; use at most {MAX_FIELD_TOKENS}, or receptive_mask for a single token"
         )
     # Row i holds, one bit a token, who has reached token i so far.
     heard = np.packbits(np.eye(tokens, dtype=bool), axis=1)

@@ -90,9 +90,7 @@ def prepare_fluent_emoji(
     return Prepared(out, len(kept), skipped, repeated)
 
 
-def write_image_set(
-    folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]
-) -> None:
+def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
     """Write an image set beside `folder`, then put it in place: a reader never sees half of one.
 
     images: (count, size, size, 3) uint8. samples: one an image. info: what info.json says, besides a hash.

@@ -207,4 +207,3 @@ def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> 
             raise ValueError(f"{folder} does not fit the recipe's model: {key} has shape {tuple(value.shape)}")
     model.load_state_dict(state)
     return int(weights.about.get("images_seen", 0))
-

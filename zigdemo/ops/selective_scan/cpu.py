@@ -91,9 +91,7 @@ class _Scan(torch.autograd.Function):
 
 class _Conv(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, silu: bool
-    ) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, silu: bool) -> Tensor:
         x_, weight_ = _array(x), np.ascontiguousarray(_array(weight).T)
         y = torch.empty(x.shape)
         run(kernels.conv_forward, _tasks(x_), x_, weight_, _array(bias), perm, silu, y.numpy())

@@ -94,7 +94,27 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, first, last):  # n
 
 @njit(**_FLAGS)
 def scan_backward(  # noqa: ANN201, D417
-    x, dt, A, B, C, D, z, bias, perm, states, dy, dx, ddt, dA, dB, dC, dD, dz, dbias, first, last  # noqa: ANN001
+    x,
+    dt,
+    A,
+    B,
+    C,
+    D,
+    z,
+    bias,
+    perm,
+    states,
+    dy,
+    dx,
+    ddt,
+    dA,
+    dB,
+    dC,
+    dD,
+    dz,
+    dbias,
+    first,
+    last,  # noqa: ANN001
 ):
     """Gradients of `scan_forward` for tasks [first, last); the chunk's states are replayed from `states`.
 

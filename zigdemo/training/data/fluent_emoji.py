@@ -223,8 +223,7 @@ def run_npm(arguments: Sequence[str], folder: Path) -> None:
         first = done.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
         reason = first[:200] or f"exit status {done.returncode}"
     raise RuntimeError(
-        f"npm could not fetch the emoji packages ({reason}); "
-        "check the network and Node.js, or pass --from-tar FILE"
+        f"npm could not fetch the emoji packages ({reason}); check the network and Node.js, or pass --from-tar FILE"
     )
 
 

@@ -1,21 +1,18 @@
-"""The official checkpoints' networks, quirks included: `build_official(family, config, state_dict)`.
-
-Our own networks leave these quirks out; they are here so that a published file draws what it drew at home.
-"""
+"""The official ZigMa: its scan paths and its quirks, on our network."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..scans import ScanOrder, gilbert_rank, scan_scheme
-from .zigma import ZigMa, ZigMaConfig
+from ...scans import ScanOrder, gilbert_rank, scan_scheme
+from ..zigma import ZigMa, ZigMaConfig
+from .settings import checked_settings
 
 ZIGMA_NEEDED = ("img_dim", "in_channels", "embed_dim", "depth", "scan_type")
 ZIGMA_DEFAULTS: dict[str, Any] = {
@@ -80,8 +77,8 @@ class OfficialZigMa(ZigMa):
 
 def official_zigma(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialZigMa:
     """The official ZigMa of constructor arguments `config`, freshly initialised; arguments as in `build_official`."""
-    given = _settings("ZigMa", config, ZIGMA_NEEDED, ZIGMA_DEFAULTS, ZIGMA_IGNORED)
-    ssm = _settings("ssm_cfg", given["ssm_cfg"] or {}, (), SSM_DEFAULTS, SSM_IGNORED)
+    given = checked_settings("ZigMa", config, ZIGMA_NEEDED, ZIGMA_DEFAULTS, ZIGMA_IGNORED)
+    ssm = checked_settings("ssm_cfg", given["ssm_cfg"] or {}, (), SSM_DEFAULTS, SSM_IGNORED)
     if given["video_frames"] or given["tpe"]:
         raise ValueError("video models of ZigMa cannot be built here; give a config with video_frames 0 and no tpe")
     if not ssm["conv_bias"] or ssm["bias"]:
@@ -160,59 +157,3 @@ def _nearest_scheme(scan_type: str) -> str:
     if kind == "v2":
         return "bidirectional"
     return f"zigzag-{count}" if kind == "zigzag" and count in (1, 2, 4, 8) else "sweep"
-
-
-def _settings(
-    what: str,
-    given: Mapping[str, Any],
-    needed: tuple[str, ...],
-    defaults: Mapping[str, Any],
-    ignored: tuple[str, ...],
-) -> dict[str, Any]:
-    """Given settings over the defaults, without the ignored ones; ValueError for unknown and missing names."""
-    for name in needed:
-        if name not in given:
-            raise ValueError(f"the config of {what} lacks {name!r}; give {', '.join(needed)}")
-    known = (*needed, *defaults)
-    for name in given:
-        if name not in known and name not in ignored:
-            raise ValueError(f"unknown setting {name!r} in the config of {what}; choose among {', '.join(known)}")
-    return {**defaults, **{name: given[name] for name in known if name in given}}
-
-
-OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] = {"ZigMa": official_zigma}
-
-
-def build_official(
-    family: str, config: Mapping[str, Any], state_dict: Mapping[str, Tensor], *, paths: ArrayLike | None = None
-) -> nn.Module:
-    """The official network with the official weights, in eval mode: forward(x, t, y) equals theirs.
-
-    family: "ZigMa". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED and ZIGMA_DEFAULTS;
-    those in ZIGMA_IGNORED and SSM_IGNORED do not change what a trained model computes and are accepted unread.
-    state_dict: official names; the values are copied to float32. paths: see `zigma_paths`, for randomN only.
-    ZigMa has no guided forward: the official one raises. Raises ValueError, one sentence, for an unknown family or
-    setting, for a scan type that cannot be built, and for weights that are missing, unexpected or of another shape.
-    """
-    if family not in OFFICIAL:
-        raise ValueError(f"no official model of family {family!r} can be built; choose one of {', '.join(OFFICIAL)}")
-    with torch.device("meta"):
-        network = OFFICIAL[family](config, paths)
-    wanted = network.state_dict()
-    missing = [key for key in wanted if key not in state_dict]
-    unexpected = [key for key in state_dict if key not in wanted]
-    for keys, fault in ((missing, "lacks"), (unexpected, "has, beyond what the config asks for,")):
-        if keys:
-            raise ValueError(
-                f"the state dict {fault} {keys[0]!r}{f' and {len(keys) - 1} more' if keys[1:] else ''}; "
-                f"give the config and the weights of the same {family}"
-            )
-    for key, value in wanted.items():
-        if state_dict[key].shape != value.shape:
-            raise ValueError(
-                f"{key} must have shape {tuple(value.shape)} by the config, not {tuple(state_dict[key].shape)}; "
-                f"give the config and the weights of the same {family}"
-            )
-    weights = {key: state_dict[key].detach().to(torch.float32, copy=True) for key in wanted}
-    network.load_state_dict(weights, assign=True)
-    return network.eval()
