@@ -10,16 +10,41 @@ from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers
 from safetensors.torch import load_file
 
-from zigdemo.ops import backends, causal_conv, selective_scan
+from zigdemo import ops
+from zigdemo.ops import backends
 from zigdemo.scans import ScanOrder, scan_scheme
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-BACKENDS = [
-    "reference",
-    pytest.param(
-        "cpu", marks=pytest.mark.skipif(backends.numba_fault() is not None, reason=str(backends.numba_fault()))
-    ),
-]
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fault(name):
+    """Why a backend cannot run on its device here, or None."""
+    known = {entry.name: entry for entry in backends.OPERATORS["selective_scan"]}
+    return known[name].fault(torch.device("cpu") if name == "cpu" else DEVICE, torch.float32)
+
+
+def able(name):
+    return pytest.param(name, marks=pytest.mark.skipif(fault(name) is not None, reason=str(fault(name))))
+
+
+FAST = [able("cpu"), able("triton"), able("mamba_ssm")]
+BACKENDS = ["reference", *FAST]
+
+
+def on_its_device(operator):
+    """The operator with its tensors moved to where the backend computes, and the result back; gradients follow."""
+
+    def moved(*values, backend="auto", **named):
+        device = DEVICE if backend in ("triton", "mamba_ssm") else torch.device("cpu")
+        move = lambda value: value.to(device) if isinstance(value, torch.Tensor) else value  # noqa: E731
+        found = operator(*map(move, values), **{key: move(value) for key, value in named.items()}, backend=backend)
+        return found.cpu()
+
+    return moved
+
+
+selective_scan, causal_conv = on_its_device(ops.selective_scan), on_its_device(ops.causal_conv)
 
 
 def close(found, wanted, tolerance, name):
@@ -94,21 +119,10 @@ def relative(found, wanted):
     return ((found.double() - wanted.double()).norm() / (wanted.double().norm() + 1e-12)).item()
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    seed=integers(0, 10**6),
-    batch=integers(1, 3),
-    length=integers(1, 70),
-    channels=integers(1, 280),
-    state=integers(1, 20),
-    skip=booleans(),
-    gate=booleans(),
-    bias=booleans(),
-)
-def test_the_cpu_kernels_agree_with_the_float64_reference(seed, batch, length, channels, state, skip, gate, bias):
-    if backends.numba_fault():
-        pytest.skip(backends.numba_fault())
-    tensors, order = draw(seed, batch, length, channels, state)
+def agree(backend, seed, batch, length, channels, state, skip=True, gate=True, bias=True, order=None):
+    """Outputs and gradients of a backend in float32 equal those of the float64 reference."""
+    tensors, drawn = draw(seed, batch, length, channels, state)
+    order = order or drawn
     for name, wanted in (("D", skip), ("z", gate), ("dt_bias", bias)):
         if not wanted:
             tensors[name] = None
@@ -122,8 +136,56 @@ def test_the_cpu_kernels_agree_with_the_float64_reference(seed, batch, length, c
 
     exact = run(tensors, "reference")
     single = {k: None if v is None else v.detach().float().requires_grad_() for k, v in tensors.items()}
-    for found, wanted in zip(run(single, "cpu"), exact, strict=True):
+    for found, wanted in zip(run(single, backend), exact, strict=True):
         assert relative(found, wanted) < 3e-5
+
+
+@pytest.mark.skipif(fault("cpu") is not None, reason=str(fault("cpu")))
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=integers(0, 10**6),
+    batch=integers(1, 3),
+    length=integers(1, 70),
+    channels=integers(1, 280),
+    state=integers(1, 20),
+    skip=booleans(),
+    gate=booleans(),
+    bias=booleans(),
+)
+def test_the_cpu_kernels_agree_with_the_float64_reference(seed, batch, length, channels, state, skip, gate, bias):
+    agree("cpu", seed, batch, length, channels, state, skip, gate, bias)
+
+
+@pytest.mark.skipif(fault("triton") is not None, reason=str(fault("triton")))
+@settings(deadline=None, max_examples=6)
+@given(
+    seed=integers(0, 10**6),
+    length=integers(1, 37),
+    channels=integers(1, 40),
+    state=integers(1, 20),
+    skip=booleans(),
+    gate=booleans(),
+    bias=booleans(),
+)
+def test_the_triton_kernels_agree_with_the_float64_reference(seed, length, channels, state, skip, gate, bias):
+    agree("triton", seed, 1, length, channels, state, skip, gate, bias)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("state", [8, 16, 24, 64])
+@pytest.mark.parametrize("name", ["sweep", "zigzag-8", "random-2"])
+def test_every_size_of_state_along_every_kind_of_path(backend, state, name):
+    agree(backend, state, 2, 21, 35, state, order=scan_scheme(name).order(layer=1, grid=(3, 7)))
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_a_backward_pass_repeats_exactly(backend):
+    tensors, order = draw(9, 2, 20, 40, 4, torch.float32)
+    runs = []
+    for _ in range(2):
+        y = selective_scan(**tensors, order=order, backend=backend)
+        runs.append(torch.autograd.grad(y.square().sum(), list(tensors.values())))
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -149,11 +211,10 @@ def test_the_reference_has_exact_gradients():
     )
 
 
+@pytest.mark.parametrize("backend", FAST)
 @settings(deadline=None, max_examples=15)
 @given(seed=integers(0, 10**6), length=integers(1, 40), channels=integers(1, 200), taps=integers(1, 6), silu=booleans())
-def test_the_convolutions_agree(seed, length, channels, taps, silu):
-    if backends.numba_fault():
-        pytest.skip(backends.numba_fault())
+def test_the_convolutions_agree(backend, seed, length, channels, taps, silu):
     tensors, order = draw(seed, 2, length, channels, 1)
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(channels, taps, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -165,7 +226,7 @@ def test_the_convolutions_agree(seed, length, channels, taps, silu):
 
     exact = run(tensors["x"], weight, bias, "reference")
     single = [value.detach().float().requires_grad_() for value in (tensors["x"], weight, bias)]
-    for found, wanted in zip(run(*single, "cpu"), exact, strict=True):
+    for found, wanted in zip(run(*single, backend), exact, strict=True):
         assert relative(found, wanted) < 3e-5
 
 
@@ -205,24 +266,47 @@ BAD = [
     ({"x": torch.ones(1, 0, 4)}, "x"),
     ({"x": torch.ones(1, 5, 4, dtype=torch.int64)}, "x"),
     ({"dt": torch.ones(1, 5, 3)}, "dt"),
+    ({"dt": torch.full((1, 5, 4), torch.nan)}, "dt holds NaN"),
+    ({"dt": torch.ones(1, 5, 4, dtype=torch.bfloat16)}, "dt must have dtype"),
     ({"A": torch.ones(3, 2)}, "A"),
+    ({"A": torch.ones(4, 2, dtype=torch.float16)}, "A must have dtype"),
     ({"B": torch.ones(1, 4, 2)}, "B"),
     ({"C": torch.ones(1, 5, 3)}, "C"),
+    ({"C": torch.ones(1, 5, 2, dtype=torch.float64)}, "C must have dtype"),
     ({"D": torch.ones(3)}, "D"),
     ({"z": torch.ones(2, 5, 4)}, "z"),
     ({"dt_bias": torch.ones(5)}, "dt_bias"),
-    ({"B": torch.ones(1, 5, 2, device="meta")}, "B"),
+    ({"B": "meta"}, "B is on meta"),
     ({"order": ScanOrder(np.arange(4))}, "order"),
-    ({"backend": "magic"}, "magic"),
 ]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("change", "name"), BAD, ids=[f"{next(iter(c))}-{i}" for i, (c, _) in enumerate(BAD)])
-def test_a_wrong_argument_is_named(change, name):
+def test_a_wrong_argument_is_named_by_every_backend_alike(backend, change, name):
     tensors, _ = draw(5, 1, 5, 4, 2, torch.float32)
-    with pytest.raises(ValueError, match=name) as fault:
-        selective_scan(**{**tensors, **change})
-    assert "\n" not in str(fault.value)
+    device = DEVICE if backend in ("triton", "mamba_ssm") else torch.device("cpu")
+    if "NaN" in name and device.type != "cpu":
+        pytest.skip("NaN is looked for on the CPU only")
+    given = {**tensors, **change}
+    given = {k: v.detach().to(device) if isinstance(v, torch.Tensor) else v for k, v in given.items()}
+    if isinstance(given["B"], str):
+        given["B"] = torch.ones(1, 5, 2, device=given["B"])
+    with pytest.raises(ValueError, match=name) as raised:
+        ops.selective_scan(**given, backend=backend)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_nan_elsewhere_is_not_blamed_on_the_step():
+    tensors, _ = draw(5, 1, 5, 4, 2, torch.float32)
+    tensors["x"] = torch.full((1, 5, 4), torch.nan)
+    assert selective_scan(**tensors).isnan().all()
+
+
+def test_an_unknown_backend_is_refused_with_the_names_that_exist():
+    tensors, _ = draw(5, 1, 5, 4, 2, torch.float32)
+    with pytest.raises(ValueError, match="magic.*cpu, triton, mamba_ssm, reference"):
+        selective_scan(**tensors, backend="magic")
 
 
 def test_an_order_that_is_no_permutation_never_reaches_a_kernel():

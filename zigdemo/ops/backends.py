@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-ENVIRONMENT = "ZIGDEMO_BACKEND"  # names one backend for every operator, over the automatic choice
+ENVIRONMENT = "ZIGDEMO_BACKEND"  # names a backend for every operator that has one of that name
 
 
 @cache
@@ -33,6 +33,39 @@ def _cpu_fault(device: torch.device, dtype: torch.dtype) -> str | None:
     return numba_fault()
 
 
+@cache
+def _import_fault(module: str, install: str) -> str | None:
+    """Why an optional package cannot be used, or None; compiled packages fail in many ways when they do not fit."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as fault:
+        return f"{fault.name} is not installed ({install})"
+    except (ImportError, AttributeError, OSError, RuntimeError) as fault:
+        return f"{module.partition('.')[0]} does not import here: {str(fault).splitlines()[0]}"
+    return None
+
+
+def _interpreted(backend: str, device: torch.device) -> bool:
+    """Whether a backend would run in Triton's interpreter: right but very slow, so never chosen unasked."""
+    return backend == "triton" and device.type == "cpu"
+
+
+def _triton_fault(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cuda" and not (device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
+        return f"runs on a GPU, the tensors are on {device.type}"
+    if dtype == torch.float64:
+        return "computes in float32, float64 was asked for"
+    return _import_fault("triton", "it comes with torch for Linux; triton-windows has it for Windows")
+
+
+def _mamba_fault(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cuda":
+        return f"runs on a CUDA GPU, the tensors are on {device.type}"
+    if dtype == torch.float64:
+        return "computes in float32, float64 was asked for"
+    return _import_fault("mamba_ssm.ops.selective_scan_interface", "see requirements-gpu.txt")
+
+
 @dataclass(frozen=True)
 class Backend:
     """One implementation: `fault(device, dtype)` is None where it can run, otherwise the reason."""
@@ -46,6 +79,8 @@ class Backend:
 OPERATORS: dict[str, tuple[Backend, ...]] = {
     "selective_scan": (
         Backend("cpu", "numba kernels, order inside, own threads", _cpu_fault),
+        Backend("triton", "our GPU kernels, order inside", _triton_fault),
+        Backend("mamba_ssm", "the CUDA kernel of mamba-ssm between two gathers", _mamba_fault),
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
     ),
 }
@@ -69,9 +104,10 @@ def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype
     exist or cannot run here, with the reason.
     """
     known = OPERATORS[operator]
-    wanted = os.environ.get(ENVIRONMENT, "auto") if backend == "auto" else backend
+    wanted = _wished(operator) if backend == "auto" else backend
     if wanted == "auto":
-        return next(entry.name for entry in known if entry.fault(device, dtype) is None)
+        able = (entry.name for entry in known if entry.fault(device, dtype) is None)
+        return next(name for name in able if not _interpreted(name, device))
     for entry in known:
         if entry.name == wanted:
             fault = entry.fault(device, dtype)
@@ -79,6 +115,15 @@ def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype
                 return wanted
             raise ValueError(f"backend {wanted!r} of {operator} cannot run: {fault}; use backend='auto'")
     raise ValueError(f"unknown backend {wanted!r} of {operator}; choose auto, {', '.join(e.name for e in known)}")
+
+
+def _wished(operator: str) -> str:
+    """What the environment asks of an operator; "auto" where it names a backend that only others have."""
+    wanted = os.environ.get(ENVIRONMENT, "auto")
+    names = {entry.name for known in OPERATORS.values() for entry in known}
+    if wanted != "auto" and wanted not in names:
+        raise ValueError(f"{ENVIRONMENT} is {wanted!r}; set it to auto or one of {', '.join(sorted(names))}")
+    return wanted if wanted in [entry.name for entry in OPERATORS[operator]] else "auto"
 
 
 def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> list[Status]:
@@ -91,7 +136,7 @@ def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float3
             fault = entry.fault(device, dtype)
             picked = entry.name == chosen
             why = fault or (f"the fastest that runs here: {entry.title}" if picked else entry.title)
-            if picked and os.environ.get(ENVIRONMENT, "auto") != "auto":
+            if picked and _wished(operator) != "auto":
                 why = f"asked for by {ENVIRONMENT}"
             lines.append(Status(operator, entry.name, fault is None, picked, why))
     return lines

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..checks import no_nan
 from . import kernels
 from .threads import run
 
@@ -54,7 +55,10 @@ class _Scan(torch.autograd.Function):
             chunks = -(-length // kernels.CHUNK)
             states = np.empty((batch, chunks, A_.shape[0], channels), np.float32)
         arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm)
-        run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states)
+        suspect = np.zeros(_tasks(x_), np.bool_)
+        run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states, suspect)
+        if suspect.any():
+            no_nan("dt", dt)
         ctx.save_for_backward(x, dt, A, B, C, D, z, bias)
         ctx.perm, ctx.states = perm, states
         return y.to(x.dtype)

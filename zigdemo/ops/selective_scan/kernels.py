@@ -28,12 +28,13 @@ def _fetch(rows, b, p, start, stop):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, first, last):  # noqa: ANN001, ANN201, D417
+def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, suspect, first, last):  # noqa: ANN001, ANN201, D417
     """Selective scan of tasks [first, last).
 
     x, dt, y: (batch, length, channels); A: (state, channels); B, C: (batch, length, state); D, bias: (channels,);
     z: like x, or empty for no gate; bias: empty for dt as given; perm: (length,);
-    states: (batch, chunks, state, channels) filled with the state before every chunk, or empty.
+    states: (batch, chunks, state, channels) filled with the state before every chunk, or empty;
+    suspect: (tasks,), true where the last state holds NaN, which any NaN in dt leads to.
     """
     batch, length, channels = x.shape
     state = A.shape[0]
@@ -90,6 +91,11 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, first, last):  # n
             else:
                 for c in range(width):
                     ys[c] = total[c]
+        final = np.float32(0.0)
+        for n in range(state):
+            for c in range(width):
+                final += h[n, c]
+        suspect[task] = final != final
 
 
 @njit(**_FLAGS)

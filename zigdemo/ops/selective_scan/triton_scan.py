@@ -1,0 +1,150 @@
+"""The Triton backend: autograd around `triton_kernels`. Importing this module imports triton."""
+
+from __future__ import annotations
+
+import torch
+import triton
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from . import triton_conv, triton_kernels
+from .triton_kernels import TILE, device_of
+
+WIDTH = 32  # channels of a program: one a lane of a warp
+WARPS_PER_CHIP_UNIT = 16  # programs wanted on each multiprocessor, so that some compute while others wait for memory
+LOG2E = 1.4426950408889634
+
+
+def split(batch: int, length: int, channels: int, device: torch.device) -> tuple[int, int]:
+    """(tokens of a segment, segments): as many segments as it takes to fill the chip, of four tiles at least."""
+    tiles, segments = triton.cdiv(length, TILE), 1
+    if device.type == "cuda":
+        units = torch.cuda.get_device_properties(device).multi_processor_count
+        programs = batch * triton.cdiv(channels, WIDTH)
+        segments = max(1, min(tiles // 4, triton.cdiv(WARPS_PER_CHIP_UNIT * units, programs)))
+    span = triton.cdiv(tiles, segments) * TILE
+    return span, triton.cdiv(length, span)
+
+
+class _Scan(torch.autograd.Function):
+    """Saves the inputs and the state before every tile, nothing else."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        dt: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        D: Tensor | None,
+        z: Tensor | None,
+        bias: Tensor | None,
+        perm: Tensor | None,
+        pieces: tuple[int, int] | None,
+    ) -> Tensor:
+        x, dt, B, C = (value.contiguous() for value in (x, dt, B, C))
+        z = None if z is None else z.contiguous()
+        batch, length, channels = x.shape
+        state = A.shape[1]
+        span, segments = pieces or split(batch, length, channels, x.device)
+        rate = (A.float().T * LOG2E).contiguous()
+        y, empty = torch.empty_like(x), x.new_empty(0, dtype=torch.float32)
+        saves = any(ctx.needs_input_grad)
+        states = (
+            x.new_empty((batch, triton.cdiv(length, TILE), state, channels), dtype=torch.float32) if saves else empty
+        )
+        carry = x.new_zeros((batch, segments, state, channels), dtype=torch.float32)
+        shape = {"STATE": state, "PAD": triton.next_power_of_2(state), "WIDTH": WIDTH}
+        shape["num_warps"] = max(1, shape["PAD"] // 32)
+        flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None}
+        grid = (triton.cdiv(channels, WIDTH), batch * segments)
+        arrays = (x, dt, rate, B, C, _given(D, empty), _given(z, x), _given(bias, empty), _given(perm, empty))
+        extra = {"SKIP": D is not None, "GATED": z is not None, "TILE": TILE, **flags, **shape}
+        with device_of(x):
+            sums = empty
+            if segments > 1:
+                sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
+                sizes = (length, channels, span, segments)
+                triton_kernels.walk[grid](*arrays, y, states, carry, sums, *sizes, SAVE=False, OUTPUT=False, **extra)
+                triton_kernels.join[(grid[0], batch)](rate, carry, sums, channels, segments, BACKWARD=False, **shape)
+            triton_kernels.walk[grid](
+                *arrays, y, states, carry, sums, length, channels, span, segments, SAVE=saves, OUTPUT=True, **extra
+            )
+        ctx.save_for_backward(x, dt, A, B, C, D, z, bias, perm, states)
+        ctx.pieces = span, segments
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, dt, A, B, C, D, z, bias, perm, states = ctx.saved_tensors
+        span, segments = ctx.pieces
+        batch, length, channels = x.shape
+        state, blocks, dy = A.shape[1], triton.cdiv(channels, WIDTH), dy.contiguous()
+        rate = (A.float().T * LOG2E).contiguous()
+        empty = x.new_empty(0, dtype=torch.float32)
+        dx, ddt = torch.empty_like(x), torch.empty_like(dt)
+        dz = None if z is None else torch.empty_like(z)
+        dB, dC = (x.new_empty((batch, blocks, length, state), dtype=torch.float32) for _ in range(2))
+        dA = x.new_empty((batch, segments, state, channels), dtype=torch.float32)
+        dD, dbias = (x.new_empty((batch, segments, channels), dtype=torch.float32) for _ in range(2))
+        carry = x.new_zeros((batch, segments, state, channels), dtype=torch.float32)
+        shape = {"STATE": state, "PAD": triton.next_power_of_2(state), "WIDTH": WIDTH}
+        shape["num_warps"] = max(1, shape["PAD"] // 16)
+        flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None, "GATED": z is not None}
+        sizes = (length, channels, span, segments)
+        grid = (blocks, batch * segments)
+        z_, bias_, perm_ = _given(z, x), _given(bias, empty), _given(perm, empty)
+        with device_of(x):
+            if segments > 1:
+                sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
+                triton_kernels.walk_back[grid](dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape)
+                triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=True, **shape)
+            inputs = (x, dt, rate, B, C, _given(D, empty), z_, bias_, perm_, states, carry, dy)
+            outputs = (dx, ddt, dA, dB, dC, dD, _given(dz, dx), dbias)
+            triton_kernels.differentiate[grid](
+                *inputs, *outputs, *sizes, SKIP=D is not None, TILE=TILE, **flags, **shape
+            )
+        return (
+            dx,
+            ddt,
+            dA.sum((0, 1)).T.to(A.dtype),
+            dB.sum(1).to(B.dtype),
+            dC.sum(1).to(C.dtype),
+            None if D is None else dD.sum((0, 1)).to(D.dtype),
+            dz,
+            None if bias is None else dbias.sum((0, 1)).to(bias.dtype),
+            None,
+            None,
+        )
+
+
+def _given(value: Tensor | None, stand_in: Tensor) -> Tensor:
+    """A kernel argument that is never read needs an address all the same."""
+    return stand_in if value is None else value.contiguous()
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    dt_bias: Tensor | None,
+    perm: Tensor | None,
+    pieces: tuple[int, int] | None = None,
+) -> Tensor:
+    """The scan of `reference.selective_scan`, state in float32 whatever the dtype of the inputs.
+
+    perm: (length,) int64 on the tensors' device. pieces: (tokens of a segment, a multiple of TILE; segments) instead
+    of what `split` finds.
+    """
+    return _Scan.apply(x, dt, A, B, C, D, z, dt_bias, perm, pieces)
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:
+    """The convolution of `reference.causal_conv`, in float32 whatever the dtype of x."""
+    return triton_conv.causal_conv(x, weight, bias, perm, silu)
