@@ -1,10 +1,15 @@
 """The benchmarks run, on sizes too small to mean anything."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from zigdemo.training.prepare import write_image_set
 
 
 @pytest.mark.parametrize("name", ["selective_scan", "memory"])
@@ -17,3 +22,20 @@ def test_a_benchmark_runs_and_writes_its_result(name, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(out.read_text())
+
+
+def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
+    pytest.importorskip("triton", reason="its first part tests the Triton kernels")
+    pytest.importorskip("numba", reason="the CPU kernels need numba")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    samples = [{"key": n, "label": n, "group": "noise", "keywords": [], "emoji": ""} for n in "abcd"]
+    write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
+    out = tmp_path / "out"
+    command = ["bash", "benchmarks/gpu.sh", str(out), "--dry", "--minutes", "1", "--data", str(tmp_path / "data")]
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((out / "results.json").read_text())
+    assert found["speed"] and len(found["models"]) == 2 and all(row["good"] for row in found["correctness"])
+    files = list(out.rglob("*"))
+    assert len(files) <= 8 and all(file.is_file() and file.stat().st_size < 16 * 2**20 for file in files)
