@@ -6,8 +6,9 @@ import pytest
 from models import tiny_folder
 
 from zigdemo import zoo
+from zigdemo.ops import backends
 from zigdemo.ui import generate, settings
-from zigdemo.ui.footer import footer_text
+from zigdemo.ui.footer import backend_table, footer_text
 from zigdemo.ui.scan_paths import scan_data
 
 VALUES = {
@@ -69,3 +70,10 @@ def test_the_footer_names_backend_threads_and_versions():
     text = footer_text()
     for word in ("selective scan", "threads", "torch", "gradio", "zigdemo"):
         assert word in text
+
+
+def test_the_table_says_of_every_backend_whether_it_runs_and_why():
+    table, lines = backend_table(), backends.report()
+    assert table.count("**runs**") == len(backends.OPERATORS)
+    for line in lines:
+        assert f"| {line.backend} |" in table and line.reason in table

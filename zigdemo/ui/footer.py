@@ -9,19 +9,36 @@ from .. import __version__
 from ..ops import backends
 
 
+def _device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _plain(operator: str) -> str:
+    return operator.replace("_", " ")
+
+
 def footer_text() -> str:
-    """Markdown that says what this machine does."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    lines = []
-    for status in backends.report(device):
-        if status.chosen:
-            lines.append(f"**{status.operator.replace('_', ' ')}**: {status.backend}, {status.reason}")
-        elif not status.available:
-            lines.append(f"{status.backend} does not run here: {status.reason}")
+    """Markdown in two lines: the backend of every operator on this machine; device, threads and versions."""
+    device = _device()
+    chosen = [status for status in backends.report(device) if status.chosen]
+    kernels = " · ".join(f"**{_plain(status.operator)}**: {status.backend}" for status in chosen)
     versions = f"zigdemo {__version__} · torch {torch.__version__} · gradio {gr.__version__}"
-    return " · ".join(lines) + f"\n\n{device}, {torch.get_num_threads()} threads · {versions}"
+    return f"{kernels}\n\n{device}, {torch.get_num_threads()} threads · {versions}"
+
+
+def backend_table() -> str:
+    """Markdown table of all backends: whether each runs here, which was chosen, and why."""
+    rows = ["| operator | backend | here | why |", "|---|---|---|---|"]
+    for status in backends.report(_device()):
+        state = "**runs**" if status.chosen else "available" if status.available else "no"
+        rows.append(f"| {_plain(status.operator)} | {status.backend} | {state} | {status.reason.replace('|', '/')} |")
+    return "\n".join(rows)
 
 
 def build_footer() -> None:
     """The footer under all tabs."""
     gr.Markdown(footer_text(), elem_id="footer")
+    with gr.Accordion("Which kernels run here, and why", open=False, elem_id="backends"):
+        gr.Markdown(backend_table())
