@@ -34,3 +34,13 @@ def mambapy_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tens
     inputs = (step * x)[..., None] * B[:, :, None, :]
     states = pscan(decay, inputs)
     return (torch.einsum("bldn,bln->bld", states, C) + D * x) * F.silu(z)
+
+
+def transformers_mixer(width: int) -> torch.nn.Module | None:
+    """The Mamba mixer of transformers on its slow path, or None where that package is not installed."""
+    try:
+        from transformers import MambaConfig
+        from transformers.models.mamba.modeling_mamba import MambaMixer
+    except ImportError:
+        return None
+    return MambaMixer(MambaConfig(hidden_size=width, state_size=16, expand=2, conv_kernel=4, use_bias=False), 0)

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.peers import mamba_ssm_formula, mambapy_scan
+from benchmarks.peers import mamba_ssm_formula, mambapy_scan, transformers_mixer
+from zigdemo.backbones.mamba import Mamba
 from zigdemo.ops import selective_scan
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ops.selective_scan.kernels import WIDTH
@@ -122,6 +123,33 @@ def compare(size: tuple[int, int, int, int], repeats: int, least: float, most: f
     return found
 
 
+def mixers(batch: int, side: int, width: int, repeats: int) -> dict[str, float] | None:
+    """Median seconds of a whole Mamba mixer, ours and that of transformers, with the same weights; None without it."""
+    theirs = transformers_mixer(width)
+    if theirs is None:
+        return None
+    ours = Mamba(width)
+    theirs.load_state_dict(ours.state_dict())
+    order = scan_scheme("sweep").order(layer=0, grid=(side, side))
+    tokens = torch.randn(batch, side * side, width, generator=torch.Generator().manual_seed(0))
+    calls = {"cpu": partial(ours, tokens, order), "transformers": partial(theirs, tokens)}
+
+    @torch.no_grad()
+    def forward(name: str) -> Tensor:
+        return calls[name]()
+
+    def both(name: str) -> None:
+        calls[name]().sum().backward()
+
+    assert (forward("cpu") - forward("transformers")).abs().max() < 1e-4, "the peers compute different things"
+    found = {}
+    for what, work in (("forward", forward), ("both", both)):
+        for name in calls:
+            work(name)
+            found[f"{name} {what}"] = statistics.median(_seconds(partial(work, name)) for _ in range(repeats))
+    return found
+
+
 def order_cost(size: tuple[int, int, int, int], repeats: int) -> float:
     """Median ratio of a zigzag-8 scan's time to a sweep's, taking turns over the eight paths."""
     inputs, side = _inputs(size), int(size[1] ** 0.5)
@@ -162,6 +190,13 @@ def main() -> None:
     share = max(row["updates_per_second"] for row in rows if row["what"] == "forward") / top
     print(f"\nceiling {top / 1e9:.1f} G updates/s; the best forward reaches {100 * share:.0f} % of it")
     print(f"zigzag-8 over sweep at {size}: {zigzag:.3f}")
+    whole = mixers(*((1, 4, 16, 2) if chosen.quick else (1, 32, 256, 7)))
+    if whole is None:
+        print("transformers is not installed; its mixer is left out")
+    else:
+        for what in ("forward", "both"):
+            ratio = whole[f"transformers {what}"] / whole[f"cpu {what}"]
+            print(f"mixer of transformers over ours, 1,024 tokens of width 256, {what}: {ratio:.0f}x")
     result = {
         "machine": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
@@ -170,6 +205,7 @@ def main() -> None:
         "ceiling_updates_per_second": top,
         "zigzag_over_sweep": zigzag,
         "rows": rows,
+        "mixers": whole,
     }
     path = Path(chosen.out)
     path.parent.mkdir(parents=True, exist_ok=True)

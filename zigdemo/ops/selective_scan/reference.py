@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only the boundary state is kept
 
@@ -18,6 +18,29 @@ def _scan_chunk(h: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tenso
         h = decay * h + (dt[:, k] * x[:, k])[..., None] * B[:, k, None, :]
         outputs.append((h * C[:, k, None, :]).sum(-1))
     return h, torch.stack(outputs, 1)
+
+
+class _Chunk(torch.autograd.Function):
+    """`_scan_chunk` recomputed in the backward pass.
+
+    torch's own checkpoint builds the graph in the forward pass too, whose many small nodes lie between the freed
+    states, so that the heap grows as if they were kept.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(*inputs)
+        return _scan_chunk(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, dh: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad
+        with torch.enable_grad():
+            leaves = [v.detach().requires_grad_(n) for v, n in zip(ctx.saved_tensors, needed, strict=True)]
+            outputs = _scan_chunk(*leaves)
+        found = iter(torch.autograd.grad(outputs, [v for v in leaves if v.requires_grad], (dh, dy)))
+        return tuple(next(found) if n else None for n in needed)
 
 
 def selective_scan(
@@ -42,16 +65,15 @@ def selective_scan(
     A_ = A.to(wide)
     if dt_bias is not None:
         dt_ = F.softplus(dt_ + dt_bias.to(wide))
-    order = torch.arange(x.shape[1], device=x.device) if perm is None else perm
+    along = [value if perm is None else value[:, perm] for value in (x_, dt_, B_, C_)]
     h = x_.new_zeros(x.shape[0], x.shape[2], A.shape[1])
-    y = torch.zeros_like(x_)
-    for chunk in order.split(CHUNK):
-        inputs = (h, x_[:, chunk], dt_[:, chunk], A_, B_[:, chunk], C_[:, chunk])
-        if torch.is_grad_enabled() and any(value.requires_grad for value in inputs):
-            h, part = checkpoint(_scan_chunk, *inputs, use_reentrant=False, preserve_rng_state=False)
-        else:
-            h, part = _scan_chunk(*inputs)
-        y = y.index_copy_(1, chunk, part)
+    parts = []
+    for xs, steps, Bs, Cs in zip(*(value.split(CHUNK, 1) for value in along), strict=True):
+        h, part = _Chunk.apply(h, xs, steps, A_, Bs, Cs)
+        parts.append(part)
+    y = torch.cat(parts, 1)
+    if perm is not None:
+        y = torch.zeros_like(y).index_copy(1, perm, y)
     if D is not None:
         y = y + D.to(wide) * x_
     if z is not None:
