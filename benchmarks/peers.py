@@ -44,3 +44,18 @@ def transformers_mixer(width: int) -> torch.nn.Module | None:
     except ImportError:
         return None
     return MambaMixer(MambaConfig(hidden_size=width, state_size=16, expand=2, conv_kernel=4, use_bias=False), 0)
+
+
+def naive_gla(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> Tensor:
+    """Gated linear attention as fla's naive recurrence computes it: one token after the other, in float32.
+
+    Arguments as in `zigdemo.ops.gated_linear_attention`; in training autograd keeps the states of all tokens.
+    """
+    q, k, v, log_gate = (value.transpose(1, 2).float() for value in (q, k, v, log_gate))
+    state = q.new_zeros(*q.shape[:2], q.shape[3], v.shape[3])
+    o = torch.zeros_like(v)
+    for t in range(q.shape[2]):
+        outer = k[:, :, t, :, None] * v[:, :, t, None, :]
+        state = state * log_gate[:, :, t, :, None].exp() + outer
+        o[:, :, t] = (q[:, :, t, :, None] * q.shape[3] ** -0.5 * state).sum(-2)
+    return o.transpose(1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,28 @@ def numba_fault() -> str | None:
     except (ImportError, AttributeError, SystemError, OSError, RuntimeError) as fault:
         return f"numba does not import here: {str(fault).splitlines()[0]}"
     return None
+
+
+@cache
+def _fla_import_fault() -> str | None:
+    try:
+        chunk_gla = importlib.import_module("fla.ops.gla").chunk_gla
+    except ModuleNotFoundError as fault:
+        return f"{fault.name} is not installed (pip install flash-linear-attention)"
+    except (ImportError, AttributeError, OSError, RuntimeError) as fault:
+        return f"flash-linear-attention does not import here: {str(fault).splitlines()[0]}"
+    layout = inspect.signature(chunk_gla).parameters.get("head_first")
+    if layout is not None and layout.default is True:
+        return "flash-linear-attention is too old: its tensors are head-first (pip install -U flash-linear-attention)"
+    return None
+
+
+def _fla_fault(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cuda":
+        return f"runs on CUDA only, the tensors are on {device.type}"
+    if dtype == torch.float64:
+        return "keeps its states in float32, float64 was asked for"
+    return _fla_import_fault()
 
 
 def _cpu_fault(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -81,6 +104,11 @@ OPERATORS: dict[str, tuple[Backend, ...]] = {
         Backend("cpu", "numba kernels, order inside, own threads", _cpu_fault),
         Backend("triton", "our GPU kernels, order inside", _triton_fault),
         Backend("mamba_ssm", "the CUDA kernel of mamba-ssm between two gathers", _mamba_fault),
+        Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
+    ),
+    "gated_linear_attention": (
+        Backend("fla", "flash-linear-attention's chunk kernel", _fla_fault),
+        Backend("cpu", "numba kernels, chunks as matrix products, own threads", _cpu_fault),
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
     ),
 }
@@ -145,4 +173,5 @@ def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float3
 def warm_up() -> None:
     """Compile the CPU kernels, or load them from the disk cache, so that the first picture need not wait."""
     if numba_fault() is None:
-        importlib.import_module("zigdemo.ops.selective_scan.cpu").warm_up()
+        for operator in ("selective_scan", "gla"):
+            importlib.import_module(f"zigdemo.ops.{operator}.cpu").warm_up()
