@@ -4,17 +4,18 @@ from pathlib import Path
 
 import torch
 
-from zigdemo.backbones import ZigMaConfig, build
+from zigdemo.backbones import FAMILIES, build
 from zigdemo.zoo import ModelFolder, write_folder
 
 LABELS = ["red heart", "hedgehog", "grinning face"]
 
 
-def tiny_folder(path: Path, **changes: object) -> ModelFolder:
+def tiny_folder(path: Path, family: str = "zigma", **changes: object) -> ModelFolder:
     """Random weights (no branch is zero), three labels, 16 x 16 pixels."""
-    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS), "state_size": 4}
+    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS)}
+    settings |= {"state_size": 4} if family == "zigma" else {"heads": 2}
     torch.manual_seed(0)
-    network = build(ZigMaConfig(**{**settings, **changes}))
+    network = build(FAMILIES[family][0](**{**settings, **changes}))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

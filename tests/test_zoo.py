@@ -94,6 +94,19 @@ def test_a_config_that_is_missing_or_no_json_is_refused(folder):
     refused(folder, "config.json")
 
 
+def test_a_model_without_a_scan_lists_no_schemes_and_takes_none(tmp_path):
+    folder = tiny_folder(tmp_path / "dit", family="dit")
+    assert folder.schemes == () and zoo.read_folder(folder.path).load().config.heads == 2
+    change(folder, schemes=["sweep"])
+    refused(folder, "dit has no scan")
+
+
+def test_a_model_of_a_learned_variance_is_no_velocity(tmp_path):
+    folder = tiny_folder(tmp_path / "dit", family="dit")
+    change(folder, model={"learn_sigma": True})
+    refused(folder, "learn_sigma, and clean prediction no variance; set drop_sigma")
+
+
 def test_an_unreadable_folder_does_not_hide_the_others(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "good")
     bad = tiny_folder(tmp_path / "bad")

@@ -184,7 +184,7 @@ class Pipeline:
 
     @property
     def schemes(self) -> tuple[str, ...]:
-        """Scan schemes the model was trained with; others of the same kind of block run, but are not learned."""
+        """Scan schemes the model was trained with, none where it has no scan; others of the same kind of block run."""
         return self.folder.schemes
 
     def __call__(self, request: Request) -> Result:
@@ -282,6 +282,7 @@ class Pipeline:
 
     def provenance(self) -> dict[str, Any]:
         """What decides the pixels beside the request: versions, weights, device, backend."""
+        scans = self.network.config.scheme is not None
         return {
             "zigdemo": __version__,
             "torch": torch.__version__,
@@ -289,5 +290,5 @@ class Pipeline:
             "weights": self.weights,
             "origin": self.folder.origin,
             "device": str(self.device),
-            "backend": backends.choose("selective_scan", "auto", self.device, torch.float32),
+            "backend": backends.choose("selective_scan", "auto", self.device, torch.float32) if scans else "torch",
         }

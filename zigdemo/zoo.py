@@ -30,7 +30,8 @@ class ModelFolder:
     """What config.json says of a model, checked; the weights stay on disk until `load`.
 
     model: the backbone's config. labels: class names in the order of the table, or None. schemes: scan schemes it
-    was trained with. origin: "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card.
+    was trained with, none for a backbone without a scan. origin: "shipped (toy)", "official", "yours" or "untrained".
+    about: free facts for the card.
     """
 
     path: Path
@@ -100,6 +101,11 @@ class ModelFolder:
         return network.requires_grad_(False).eval().to(device)
 
 
+def _schemes(model: Any) -> list[str]:
+    """The scan scheme that a config names; none for a backbone without a scan."""
+    return [] if model.scheme is None else [model.scheme]
+
+
 def read_folder(path: str | Path) -> ModelFolder:
     """Read and check a model folder's config. Raises ValueError with one sentence for anything that is off."""
     path = Path(path)
@@ -130,8 +136,12 @@ def read_folder(path: str | Path) -> ModelFolder:
             raise ValueError(f"{file} names {len(labels)} labels and its model has {model.labels}")
     if content.get("prediction") not in list(PREDICTIONS):
         raise ValueError(f"prediction in {file} must be one of {', '.join(PREDICTIONS)}")
-    schemes = tuple(content.get("schemes", [model.scheme]))
+    if getattr(model, "out_channels", model.in_channels) != model.in_channels:
+        raise ValueError(f"{file} has learn_sigma, and {content['prediction']} prediction no variance; set drop_sigma")
+    schemes = tuple(content.get("schemes", _schemes(model)))
     for scheme in schemes:
+        if model.scheme is None:
+            raise ValueError(f"{file} names scan scheme {scheme!r} and {content['family']} has no scan; leave it out")
         scan_scheme(scheme)
     return ModelFolder(
         path=path,
@@ -166,7 +176,7 @@ def write_folder(
         "model": asdict(network.config),
         "prediction": prediction,
         "labels": labels,
-        "schemes": [network.config.scheme],
+        "schemes": _schemes(network.config),
         "origin": origin,
         "about": about,
     }

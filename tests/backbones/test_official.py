@@ -195,7 +195,7 @@ def test_what_is_missing_from_the_config_is_named():
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="family 'U-Net' can be built; choose one of ZigMa"):
+    with pytest.raises(ValueError, match="family 'U-Net' can be built; choose one of ZigMa, DiT, SiT"):
         build_official("U-Net", TINY, {})
 
 

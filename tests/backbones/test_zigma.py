@@ -205,7 +205,7 @@ def test_a_bad_config_is_refused_in_one_sentence(changes, sentence):
 
 
 def test_a_config_of_no_family_is_refused():
-    with pytest.raises(ValueError, match="no backbone is built from a dict; use one of zigma"):
+    with pytest.raises(ValueError, match="no backbone is built from a dict; use one of zigma, dit"):
         build({})
 
 

@@ -253,9 +253,8 @@ def test_what_training_keeps_does_not_grow_with_the_state(backend):
             return value
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda value: value):
-            y = selective_scan(**tensors, order=order, backend=backend)
-        states = getattr(y.grad_fn, "states", None)
-        return total + (0 if states is None else states.size)
+            selective_scan(**tensors, order=order, backend=backend)
+        return total
 
     whole_state = 256 * 32 * (32 - 4)
     assert kept(32) - kept(4) < 0.25 * whole_state

@@ -1,5 +1,6 @@
 """Recipes are data, and a wrong one is one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from zigdemo.training import recipe as recipes
 from zigdemo.training.recipe import Recipe, load_recipe, model_config
 
-SHIPPED = sorted((Path(recipes.__file__).parent / "recipes").glob("*.yaml"))
+RECIPES = Path(recipes.__file__).parent / "recipes"
+SHIPPED = sorted(RECIPES.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -16,6 +18,16 @@ def test_every_shipped_recipe_loads_survives_its_file_and_makes_a_model_under_10
     recipe.save(tmp_path / "again.yaml")
     assert load_recipe(tmp_path / "again.yaml") == recipe
     assert model_config(recipe, labels=1562).parameters * 2 < 9_990_000
+
+
+@pytest.mark.parametrize("labels", [450, 1562])
+def test_emoji_recipes_differ_in_the_backbone_alone_at_the_same_number_of_weights(labels):
+    zigma, *others = (load_recipe(RECIPES / f"{name}.yaml") for name in ("zigma-emoji", "dit-emoji"))
+    count = model_config(zigma, labels).parameters
+    for other in others:
+        assert replace(other, name=zigma.name, run=zigma.run, model=zigma.model) == zigma
+        assert model_config(other, labels).grid == model_config(zigma, labels).grid
+        assert model_config(other, labels).parameters == pytest.approx(count, rel=0.05)
 
 
 def test_changes_reach_inside_and_are_yaml():
@@ -30,6 +42,7 @@ def test_changes_reach_inside_and_are_yaml():
         ("lr=fast", "lr"),
         ("lr=.nan", "lr"),
         ("clip=-1", "clip"),
+        ("checkpointing=maybe", "checkpointing"),
         ("nonsense=1", "nonsense"),
         ("steps", "key=value"),
         ("model.family=gan", "family"),

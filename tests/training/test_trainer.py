@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,14 @@ def test_it_learns_four_colours_and_the_export_draws_them_by_name(data, tmp_path
     started = Training(more).ema.state_dict()["y_embedder.embedding_table.weight"]
     table = pipe.network.state_dict()["y_embedder.embedding_table.weight"]
     assert torch.equal(started, table[[folder.labels.index("red"), folder.labels.index("blue"), 4]])
+
+
+def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):
+    model = {"family": "dit", "size": [16, 16], "patch": 4, "width": 32, "depth": 1, "heads": 2}
+    Training(replace(recipe(data, tmp_path / "run", steps=2, checkpointing=True), model=model)).run()
+    folder = export(tmp_path / "run", tmp_path / "out", origin="yours")
+    card = (folder.path / "README.md").read_text()
+    assert folder.schemes == () and "2 heads, adaln-zero" in card and "scan" not in card
 
 
 def test_the_learning_rate_rises_holds_and_falls():

@@ -35,6 +35,14 @@ def test_what_is_no_number_is_one_sentence(name, value):
         settings.to_request(**{**VALUES, name: value})
 
 
+def test_a_model_without_a_scan_hides_the_control(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny", family="dit")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    assert settings.scheme_choices("tiny") == []
+    _, scan, *_ = generate._of_model("tiny")
+    assert scan["visible"] is False and scan["value"] is None
+
+
 def test_schemes_say_whether_the_model_was_trained_with_them(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)

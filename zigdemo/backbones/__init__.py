@@ -1,17 +1,18 @@
-"""The networks: `build(config)` makes one; `presets.py` has the published sizes, `official.py` their behaviour."""
+"""The networks: `build(config)` makes one; `presets.py` has the published sizes, `official/` their behaviour."""
 
 from __future__ import annotations
 
 from torch import nn
 
+from .dit import DiT, DiTConfig
 from .zigma import ZigMa, ZigMaConfig
 
-__all__ = ["FAMILIES", "ZigMa", "ZigMaConfig", "build"]
+__all__ = ["FAMILIES", "DiT", "DiTConfig", "ZigMa", "ZigMaConfig", "build"]
 
-FAMILIES: dict[str, tuple[type, type[nn.Module]]] = {"zigma": (ZigMaConfig, ZigMa)}
+FAMILIES: dict[str, tuple[type, type[nn.Module]]] = {"zigma": (ZigMaConfig, ZigMa), "dit": (DiTConfig, DiT)}
 
 
-def build(config: ZigMaConfig) -> nn.Module:
+def build(config: ZigMaConfig | DiTConfig) -> nn.Module:
     """The network of a config, freshly initialised. Raises ValueError for a config of no known family."""
     for kind, network in FAMILIES.values():
         if isinstance(config, kind):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def timestep_features(t: Tensor, width: int, max_period: float = 10000.0) -> Tensor:
@@ -111,3 +113,60 @@ class CrossAttention(nn.Module):
             for project, source in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
         )
         return self.to_out[0](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def condition_embedder(config: Any) -> nn.Module:
+    """What turns the condition of a config into vectors: a linear map of text features, or a table of labels."""
+    if config.text_width:
+        return nn.Linear(config.text_width, config.width)
+    return LabelEmbedder(config.labels, config.width, config.null_label, config.label_dropout)
+
+
+def embed_condition(network: Any, t: Tensor, cond: Tensor | None) -> Tensor | None:
+    """The embedded words (batch, words, width), the label as one word, or None where the network has no condition.
+
+    t: (batch,), for the batch size; cond: text features (batch, words, text_width), labels (batch,) int64, or None
+    for the null label. Raises ValueError where a condition is needed and none is given.
+    """
+    config = network.config
+    if config.text_width:
+        if cond is None:
+            raise ValueError("this model is conditioned on text; give the text features (batch, words, width)")
+        return network.y_embedder(cond)
+    if not config.labels:
+        return None
+    if cond is None:
+        if not config.null_label:
+            raise ValueError("this model has no null label; give a label for every picture")
+        cond = torch.full(t.shape, config.labels, device=t.device)
+    return network.y_embedder(cond)[:, None]
+
+
+def initialise_embedders(network: Any) -> None:
+    """The official initialisation of `x_embedder`, `t_embedder` and a table of labels in `y_embedder`."""
+    nn.init.xavier_uniform_(network.x_embedder.proj.weight.flatten(1))
+    nn.init.zeros_(network.x_embedder.proj.bias)
+    for layer in (network.t_embedder.mlp[0], network.t_embedder.mlp[2]):
+        nn.init.normal_(layer.weight, std=0.02)
+    if isinstance(getattr(network, "y_embedder", None), LabelEmbedder):
+        nn.init.normal_(network.y_embedder.embedding_table.weight, std=0.02)
+
+
+def refiner(channels: int, inner: int) -> nn.Sequential:
+    """Two 3x3 convolutions of picture and input, (batch, 2 * channels, H, W), to a correction of the picture.
+
+    It is added to the picture, to mend the seams between patches, and starts at zero.
+    """
+    layers = nn.Sequential(
+        nn.Conv2d(2 * channels, inner, 3, padding=1), nn.SiLU(), nn.Conv2d(inner, channels, 3, padding=1)
+    )
+    nn.init.zeros_(layers[2].weight)
+    nn.init.zeros_(layers[2].bias)
+    return layers
+
+
+def run_block(network: Any, block: nn.Module, *inputs: Any) -> Any:
+    """block(*inputs), recomputed in the backward pass where `network.checkpointing` is set."""
+    if network.checkpointing and torch.is_grad_enabled():
+        return checkpoint(block, *inputs, use_reentrant=False)
+    return block(*inputs)

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from .dit import DiTConfig
 from .zigma import ZigMaConfig
 
 # ZigMa: B is the width and depth of the published checkpoints. B, L and H are those of Mamba's language models of 130,
 # 370 and 790 million weights (arXiv 2312.00752). No published file pins S and M: S is the width that has 31.3 million
 # weights at the depth of B, M lies between L and H. With 4 channels, patch 2 and no position table the counts are
 # 31.3, 133.9, 472.5, 736.5 and 1,058.7 million.
-PRESETS: dict[str, tuple[type[ZigMaConfig], dict[str, dict[str, int]]]] = {
+#
+# DiT (arXiv 2212.09748, table 1; SiT has the same): the name says the size and the patch.
+_DIT = {
+    "S": {"width": 384, "depth": 12, "heads": 6},
+    "B": {"width": 768, "depth": 12, "heads": 12},
+    "L": {"width": 1024, "depth": 24, "heads": 16},
+    "XL": {"width": 1152, "depth": 28, "heads": 16},
+}
+PRESETS: dict[str, tuple[type[ZigMaConfig] | type[DiTConfig], dict[str, dict[str, int]]]] = {
     "zigma": (
         ZigMaConfig,
         {
@@ -22,13 +31,17 @@ PRESETS: dict[str, tuple[type[ZigMaConfig], dict[str, dict[str, int]]]] = {
             "H": {"width": 1536, "depth": 48},
         },
     ),
+    "dit": (
+        DiTConfig,
+        {f"{name}/{patch}": {**sizes, "patch": patch} for name, sizes in _DIT.items() for patch in (2, 4, 8)},
+    ),
 }
 
 
-def preset(family: str, name: str, /, **changes: Any) -> ZigMaConfig:
+def preset(family: str, name: str, /, **changes: Any) -> ZigMaConfig | DiTConfig:
     """The config of a published size, with fields changed: preset("zigma", "B", in_channels=4, size=(32, 32)).
 
-    Everything but width and depth is as in the config's defaults. Raises ValueError for an unknown family, size or
+    What the table does not say is as in the config's defaults. Raises ValueError for an unknown family, size or
     field, with the names that exist.
     """
     if family not in PRESETS:

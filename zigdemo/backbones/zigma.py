@@ -10,12 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..scans import ScanOrder, scan_scheme
+from .checks import checked_size, fits, one_of, whole
 from .layers import (
     CrossAttention,
-    LabelEmbedder,
     PatchEmbedder,
     TimeEmbedder,
+    condition_embedder,
+    embed_condition,
+    initialise_embedders,
     modulate,
+    refiner,
+    run_block,
     sincos_2d,
     unpatchify,
 )
@@ -23,12 +28,6 @@ from .mamba import Mamba
 
 POSITIONS = ("none", "sincos", "learned")
 SKIPS = ("plain", "normalised")
-MOST = 2**20  # bound of every size in a config, so that a hostile one cannot overflow
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
-        raise ValueError(f"{name} must be a whole number from {least} to {MOST}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -66,26 +65,22 @@ class ZigMaConfig:
     refine: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, tuple | list) or len(self.size) != 2:
-            raise ValueError(f"size must be two whole numbers (height, width), not {self.size!r}")
-        object.__setattr__(self, "size", tuple(self.size))
-        for name in ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"):
-            _whole(name, getattr(self, name), least=1)
-        for name in ("labels", "text_width", "step_rank", "refine"):
-            _whole(name, getattr(self, name), least=0)
-        for side in self.size:
-            _whole("size", side, least=1)
-        if any(side % self.patch for side in self.size):
-            raise ValueError(f"size {self.size} must be two multiples of the patch size {self.patch}")
-        for name, known in (("position", POSITIONS), ("skip", SKIPS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+        whole(self, ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"), least=1)
+        whole(self, ("labels", "text_width", "step_rank", "refine"), least=0)
+        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        one_of(self, "position", POSITIONS)
+        one_of(self, "skip", SKIPS)
         scan_scheme(self.scheme)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens."""
         return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def mixing(self) -> str:
+        """How the tokens meet, in a few words for a model card."""
+        return f"state {self.state_size}, {self.scheme}"
 
     @property
     def parameters(self) -> int:
@@ -161,7 +156,13 @@ class FinalLayer(nn.Module):
 
 
 class ZigMa(nn.Module):
-    """The network: forward(x, t, cond) predicts the velocity or the clean image, as its weights were trained to."""
+    """The network: forward(x, t, cond) predicts the velocity or the clean image, as its weights were trained to.
+
+    checkpointing: set it to True to compute the blocks again in the backward pass in place of keeping their inner
+    activations, which makes a training step slower and smaller.
+    """
+
+    checkpointing = False
 
     def __init__(self, config: ZigMaConfig) -> None:
         super().__init__()
@@ -169,10 +170,8 @@ class ZigMa(nn.Module):
         width, tokens = config.width, config.grid[0] * config.grid[1]
         self.x_embedder = PatchEmbedder(config.in_channels, width, config.patch)
         self.t_embedder = TimeEmbedder(width, scale=1000.0)
-        if config.text_width:
-            self.y_embedder = nn.Linear(config.text_width, width)
-        elif config.labels:
-            self.y_embedder = LabelEmbedder(config.labels, width, config.null_label, config.label_dropout)
+        if config.text_width or config.labels:
+            self.y_embedder = condition_embedder(config)
         if config.position == "learned":
             self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
         elif config.position == "sincos":
@@ -183,11 +182,7 @@ class ZigMa(nn.Module):
         self.norm_f = _norm(config)
         self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels)
         if config.refine:
-            self.refine = nn.Sequential(
-                nn.Conv2d(2 * config.in_channels, config.refine, 3, padding=1),
-                nn.SiLU(),
-                nn.Conv2d(config.refine, config.in_channels, 3, padding=1),
-            )
+            self.refine = refiner(config.in_channels, config.refine)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -197,17 +192,9 @@ class ZigMa(nn.Module):
                 nn.init.zeros_(module.bias)
         for block in self.blocks:
             nn.init.zeros_(block.adaLN_modulation[1].weight)
-        nn.init.xavier_uniform_(self.x_embedder.proj.weight.flatten(1))
-        nn.init.zeros_(self.x_embedder.proj.bias)
-        for layer in (self.t_embedder.mlp[0], self.t_embedder.mlp[2]):
-            nn.init.normal_(layer.weight, std=0.02)
-        if isinstance(getattr(self, "y_embedder", None), LabelEmbedder):
-            nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
+        initialise_embedders(self)
         if self.config.zero_final:
             nn.init.zeros_(self.final_layer.linear.weight)
-        if self.config.refine:
-            nn.init.zeros_(self.refine[2].weight)
-            nn.init.zeros_(self.refine[2].bias)
 
     def orders(self, scheme: str | None = None) -> list[ScanOrder]:
         """The path of every layer, by the scheme it was built with or another of the same kind of block."""
@@ -225,36 +212,21 @@ class ZigMa(nn.Module):
 
     def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The conditioning vector (batch, width) and, with text, the projected words (batch, words, width)."""
-        c = self.t_embedder(t)
-        if self.config.text_width:
-            if cond is None:
-                raise ValueError("this model is conditioned on text; give the text features (batch, words, width)")
-            context = self.y_embedder(cond)
-            return c + context.mean(1), context
-        if self.config.labels:
-            if cond is None:
-                if not self.config.null_label:
-                    raise ValueError("this model has no null label; give a label for every picture")
-                cond = torch.full(t.shape, self.config.labels, device=t.device)
-            return c + self.y_embedder(cond), None
-        return c, None
+        c, words = self.t_embedder(t), embed_condition(self, t, cond)
+        return (c if words is None else c + words.mean(1)), (words if self.config.text_width else None)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
         """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
         features (batch, words, text_width), or None. Returns a tensor like x.
         """
-        if tuple(x.shape[1:]) != (self.config.in_channels, *self.config.size):
-            raise ValueError(
-                f"x must be (batch, {self.config.in_channels}, {self.config.size[0]}, {self.config.size[1]}), "
-                f"not {tuple(x.shape)}"
-            )
+        fits(self.config, x)
         tokens = self.x_embedder(x)
         if self.config.position != "none":
             tokens = tokens + self.pos_embed
         c, context = self.condition(t, cond)
         residual = None
         for block, order in zip(self.blocks, self._own_orders if scheme is None else self.orders(scheme), strict=True):
-            tokens, residual = block(tokens, residual, c, context, order)
+            tokens, residual = run_block(self, block, tokens, residual, c, context, order)
         tokens = self.norm_f(residual + drop_path(tokens, self.config.drop_path, self.training))
         image = unpatchify(self.final_layer(tokens), self.config.grid, self.config.patch, self.config.in_channels)
         if self.config.refine:

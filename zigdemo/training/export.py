@@ -88,12 +88,13 @@ def model_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module,
     """The README.md of a model folder."""
     weights = sum(p.numel() for p in network.parameters())
     config = network.config
-    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, state {config.state_size}"
+    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
     before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
     seen = f"{here:,} images seen ({here / config.labels:.0f} a label)"
     if before:
         seen += f", starting from weights that had seen {before:,}"
     left_out = f" without {', '.join(f'`{pattern}`' for pattern in recipe.exclude)}" if recipe.exclude else ""
+    lesson = "what the architecture does" + (" and how its scan works" if config.scheme else "")
     groups = "all groups" if recipe.groups is None else ", ".join(recipe.groups)
     return f"""---
 license: apache-2.0
@@ -103,7 +104,7 @@ tags: [zigdemo, diffusion, {recipe.model["family"]}]
 
 A toy: {recipe.model["family"]} with {weights / 1e6:.2f} M weights that draws {config.labels} emoji of
 {config.size[0]} x {config.size[1]} pixels by name. It was trained to draw the one picture that each name has, so it
-shows what the architecture does and how its scan works; it does not invent emoji.
+shows {lesson}; it does not invent emoji.
 
 ![The 40 labels drawn at random (numpy seed {GRID_SEED}); real above, generated below](grid.png)
 
@@ -112,7 +113,7 @@ Labels of the grid, row by row: {", ".join(grid_names)}.
 | | |
 |---|---|
 | data | Fluent Emoji 3D ({groups}{left_out}), {config.labels} labels, on white (`zigdemo.training.prepare`) |
-| network | {shape}, {config.scheme} |
+| network | {shape} |
 | objective | linear interpolant, predicts the {recipe.prediction} image, loss on the velocity |
 | recipe | `zigdemo/training/recipes/{recipe.name}.yaml`, batch {recipe.batch}, AdamW {recipe.lr:g} |
 | compute | {seen}, 2 CPU cores, bf16 matrix products |

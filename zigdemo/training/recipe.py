@@ -27,6 +27,7 @@ class Recipe:
     from; label rows are matched by name. steps: optimiser updates. batch: images a step, over all processes.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
     has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
+    checkpointing: compute the blocks again in the backward pass, for less memory and more time.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Recipe:
     time_mean: float = 0.0
     time_spread: float = 0.0
     precision: str = "auto"
+    checkpointing: bool = False
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
@@ -63,6 +65,8 @@ class Recipe:
             _number(name, getattr(self, name), above=0)
         for name in ("weight_decay", "time_spread"):
             _number(name, getattr(self, name), above=-math.ulp(0.0))
+        if not isinstance(self.checkpointing, bool):
+            raise ValueError(f"checkpointing must be true or false, not {self.checkpointing!r}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
             raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):

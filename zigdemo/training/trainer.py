@@ -46,6 +46,7 @@ class Training:
             raise ValueError(f"batch {recipe.batch} cannot be shared by {processes} processes; use a multiple")
         torch.manual_seed(recipe.seed)
         model = build(self.config)
+        model.checkpointing = recipe.checkpointing
         self.images_before = start_from(model, self.data.label_names, recipe.init) if recipe.init else 0
         self.ema = deepcopy(model).to(self.device).eval().requires_grad_(False)
         optimizer = torch.optim.AdamW(

@@ -86,13 +86,19 @@ def _examples(names: list[str]) -> tuple[Any, ...]:
     return gr.update(visible=bool(names)), *(gr.update(visible=name in names) for name in SUGGESTIONS)
 
 
+def _scan_settings(model: str, chosen: str | None = None) -> dict[str, Any]:
+    """Choices, value and visibility of the scan control, which a model without a scan does not have."""
+    schemes = scheme_choices(model)
+    return {"choices": schemes, "value": chosen or (schemes[0][1] if schemes else None), "visible": bool(schemes)}
+
+
 def _shown(request: Request) -> tuple[Any, ...]:
     """Updates of model, label, scan, solver, steps, guidance, seed, randomise, count and the examples."""
     folder = check_shown(request)
     return (
         request.model,
         gr.update(choices=list(folder.labels or ()), value=request.label, visible=folder.labels is not None),
-        gr.update(choices=scheme_choices(folder.id), value=request.scan or folder.schemes[0]),
+        gr.update(**_scan_settings(folder.id, request.scan)),
         request.solver,
         request.steps,
         request.guidance,
@@ -271,10 +277,10 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
 
 def _of_model(model: str) -> tuple[Any, ...]:
     """Updates of label, scan, the row of examples and each example for another model."""
-    names, schemes = list(model_here(model).labels or ()), scheme_choices(model)
+    names = list(model_here(model).labels or ())
     return (
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
-        gr.update(choices=schemes, value=schemes[0][1]),
+        gr.update(**_scan_settings(model)),
         *_examples(names),
     )
 
@@ -303,7 +309,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
             with gr.Row(elem_id="chips", visible=bool(names)) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
                 chips = [gr.Button(name, size="sm", visible=name in names) for name in SUGGESTIONS]
-            scan = gr.Dropdown(scheme_choices(first.id), value=first.schemes[0], label="Scan scheme")
+            scan = gr.Dropdown(label="Scan scheme", **_scan_settings(first.id))
             with gr.Row():
                 solver = gr.Dropdown(
                     [(s.label, n) for n, s in SOLVERS.items()], value="heun", label="Solver", min_width=180

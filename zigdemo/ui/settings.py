@@ -37,8 +37,13 @@ def first_label(model: str) -> str | None:
 
 
 def scheme_choices(model: str) -> list[tuple[str, str]]:
-    """(what the page says, name) of the schemes a model can use, those it was trained with first."""
+    """(what the page says, name) of the schemes a model can use, those it was trained with first.
+
+    Empty for a model without a scan.
+    """
     folder = model_here(model)
+    if not folder.schemes:
+        return []
     block = scan_scheme(folder.schemes[0]).block
     names = [name for family in SCHEMES.values() for name in family.examples]
     others = [n for n in names if n not in folder.schemes and scan_scheme(n).block == block]

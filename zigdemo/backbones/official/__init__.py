@@ -12,11 +12,25 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from .dit import OfficialDiT, official_dit, official_sit
 from .zigma import OfficialZigMa, official_zigma, zigma_paths
 
-__all__ = ["OFFICIAL", "OfficialZigMa", "build_official", "official_zigma", "zigma_paths"]
+__all__ = [
+    "OFFICIAL",
+    "OfficialDiT",
+    "OfficialZigMa",
+    "build_official",
+    "official_dit",
+    "official_sit",
+    "official_zigma",
+    "zigma_paths",
+]
 
-OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] = {"ZigMa": official_zigma}
+OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] = {
+    "ZigMa": official_zigma,
+    "DiT": official_dit,
+    "SiT": official_sit,
+}
 
 
 def build_official(
@@ -24,11 +38,13 @@ def build_official(
 ) -> nn.Module:
     """The official network with the official weights, in eval mode: forward(x, t, y) equals theirs.
 
-    family: "ZigMa". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED and ZIGMA_DEFAULTS;
-    those in ZIGMA_IGNORED and SSM_IGNORED do not change what a trained model computes and are accepted unread.
+    family: "ZigMa", "DiT" or "SiT". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED,
+    ZIGMA_DEFAULTS and DIT_DEFAULTS; those in ZIGMA_IGNORED and SSM_IGNORED do not change what a trained model computes
+    and are accepted unread.
     state_dict: official names; the values are copied to float32. paths: see `zigma_paths`, for randomN only.
-    ZigMa has no guided forward: the official one raises. Raises ValueError, one sentence, for an unknown family or
-    setting, for a scan type that cannot be built, and for weights that are missing, unexpected or of another shape.
+    DiT and SiT have forward_with_cfg(x, t, y, cfg_scale) too; ZigMa has no guided forward, as its own raises. Raises
+    ValueError, one sentence, for an unknown family or setting, for a scan type that cannot be built, and for weights
+    that are missing, unexpected or of another shape.
     """
     if family not in OFFICIAL:
         raise ValueError(f"no official model of family {family!r} can be built; choose one of {', '.join(OFFICIAL)}")

@@ -11,7 +11,6 @@ from ..selective_scan.threads import run
 from . import kernels
 
 _EMPTY4 = np.empty((0, 0, 0, 0), np.float32)
-_EMPTY5 = np.empty((0, 0, 0, 0, 0), np.float32)
 
 
 def _array(value: Tensor | None) -> np.ndarray:
@@ -39,29 +38,27 @@ class _GatedLinearAttention(torch.autograd.Function):
         batch, length, heads, keys = q.shape
         values = v.shape[3]
         o, final = torch.empty(v.shape), torch.empty(batch, heads, keys, values)
-        states = _EMPTY5
+        spans = -(-length // (kernels.CHUNK * kernels.SPAN)) if training else 0
+        states = torch.empty(batch, heads, spans, keys, values)
         if training:
-            spans = -(-length // (kernels.CHUNK * kernels.SPAN))
-            states = np.empty((batch, heads, spans, keys, values), np.float32)
-            ctx.save_for_backward(q, k, v, log_gate, initial_state)
-            ctx.states = states
+            ctx.save_for_backward(q, k, v, log_gate, initial_state, states)
             ctx.set_materialize_grads(False)
         inputs = map(_array, (q, k, v, log_gate, initial_state))
-        outputs = (o.numpy(), final.numpy(), states)
+        outputs = (o.numpy(), final.numpy(), states.numpy())
         run(kernels.gla_forward, batch * heads * _blocks(values), *inputs, np.float32(keys**-0.5), *outputs)
         return o.to(v.dtype), final
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, do: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, log_gate, initial_state = ctx.saved_tensors
+        q, k, v, log_gate, initial_state, states = ctx.saved_tensors
         batch, length, heads, keys = q.shape
         values = v.shape[3]
         blocks = _blocks(values)
         do = torch.zeros(v.shape) if do is None else do
         dq, dk, dgate = (torch.empty(batch, blocks, length, heads, keys) for _ in range(3))
         dv, dinitial = torch.empty(v.shape), torch.empty(batch, heads, keys, values)
-        inputs = (*map(_array, (q, k, v, log_gate)), np.float32(keys**-0.5), ctx.states, _array(do), _array(dfinal))
+        inputs = (*map(_array, (q, k, v, log_gate)), np.float32(keys**-0.5), states.numpy(), _array(do), _array(dfinal))
         outputs = (value.numpy() for value in (dq, dk, dv, dgate, dinitial))
         run(kernels.gla_backward, batch * heads * blocks, *inputs, *outputs)
         return (

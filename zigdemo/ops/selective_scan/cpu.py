@@ -13,7 +13,6 @@ from .threads import run
 
 _EMPTY = np.empty(0, np.float32)
 _EMPTY3 = np.empty((0, 0, 0), np.float32)
-_EMPTY4 = np.empty((0, 0, 0, 0), np.float32)
 
 
 def _array(value: Tensor | None, empty: np.ndarray = _EMPTY) -> np.ndarray:
@@ -50,23 +49,21 @@ class _Scan(torch.autograd.Function):
         D_ = np.zeros(x.shape[2], np.float32) if D is None else _array(D)
         y = torch.empty(x.shape)
         batch, length, channels = x_.shape
-        states = _EMPTY4
-        if any(ctx.needs_input_grad):
-            chunks = -(-length // kernels.CHUNK)
-            states = np.empty((batch, chunks, A_.shape[0], channels), np.float32)
+        chunks = -(-length // kernels.CHUNK) if any(ctx.needs_input_grad) else 0
+        states = torch.empty(batch, chunks, A_.shape[0], channels)
         arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm)
         suspect = np.zeros(_tasks(x_), np.bool_)
-        run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states, suspect)
+        run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states.numpy(), suspect)
         if suspect.any():
             no_nan("dt", dt)
-        ctx.save_for_backward(x, dt, A, B, C, D, z, bias)
-        ctx.perm, ctx.states = perm, states
+        ctx.save_for_backward(x, dt, A, B, C, D, z, bias, states)
+        ctx.perm = perm
         return y.to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, dt, A, B, C, D, z, bias = ctx.saved_tensors
+        x, dt, A, B, C, D, z, bias, states = ctx.saved_tensors
         x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
         A_ = np.ascontiguousarray(_array(A).T)
         batch, length, channels = x_.shape
@@ -77,7 +74,7 @@ class _Scan(torch.autograd.Function):
         dA = torch.empty(batch, state, channels)
         dB, dC = (torch.empty(batch, tasks // batch, length, state) for _ in range(2))
         dD, dbias = torch.empty(batch, channels), torch.empty(batch, channels)
-        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), ctx.perm, ctx.states, _array(dy))
+        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), ctx.perm, states.numpy(), _array(dy))
         outputs = (dx, ddt, dA, dB, dC, dD, dz, dbias)
         run(kernels.scan_backward, tasks, *inputs, *(_array(out, _EMPTY3) for out in outputs))
         return (

@@ -1,0 +1,268 @@
+"""DiT: a transformer over patches with four ways to condition it (arXiv 2212.09748); SiT is the same network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .checks import checked_size, fits, one_of, whole
+from .layers import (
+    CrossAttention,
+    PatchEmbedder,
+    TimeEmbedder,
+    condition_embedder,
+    embed_condition,
+    initialise_embedders,
+    modulate,
+    refiner,
+    run_block,
+    sincos_2d,
+    unpatchify,
+)
+
+CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
+PARTS = {"adaln-zero": 6, "adaln": 4}  # vectors that modulate a block
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """Everything that defines the network; sizes, labels, text_width, null_label and refine as in ZigMaConfig.
+
+    conditioning: how time and label (or text) enter a block. "adaln": shift and scale after each LayerNorm;
+    "adaln-zero": a gate on each branch too, zero at the start; "cross-attention": a third branch attends to them;
+    "in-context": they are tokens in front of the image's. adaLN takes the mean of the words of a text.
+    mlp_ratio: inner width of the MLP over width. time_scale: what t is multiplied by before its sine features.
+    learn_sigma: the last layer has twice the channels, the second half for the variance of a DDPM step; drop_sigma:
+    that half is computed and not returned, as in SiT.
+    """
+
+    in_channels: int = 3
+    size: tuple[int, int] = (64, 64)
+    patch: int = 8
+    width: int = 384
+    depth: int = 12
+    heads: int = 6
+    labels: int = 0
+    null_label: bool = True
+    label_dropout: float = 0.1
+    text_width: int = 0
+    conditioning: str = "adaln-zero"
+    mlp_ratio: float = 4.0
+    learn_sigma: bool = False
+    drop_sigma: bool = False
+    time_scale: float = 1000.0
+    refine: int = 0
+
+    scheme: ClassVar[None] = None  # attention has no scan
+
+    def __post_init__(self) -> None:
+        whole(self, ("in_channels", "patch", "width", "depth", "heads"), least=1)
+        whole(self, ("labels", "text_width", "refine"), least=0)
+        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        one_of(self, "conditioning", CONDITIONINGS)
+        if self.width % self.heads or self.width % 4:
+            raise ValueError(f"width {self.width} must be a multiple of 4 and of the {self.heads} heads")
+        for name, most in (("mlp_ratio", 64.0), ("time_scale", 1e6)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+                raise ValueError(f"{name} must be a number above 0 and at most {most:g}, not {value!r}")
+        if self.inner < 1:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
+        if self.drop_sigma and not self.learn_sigma:
+            raise ValueError("drop_sigma drops what learn_sigma adds; set learn_sigma too")
+        if self.refine and self.out_channels != self.in_channels:
+            raise ValueError("refine mends a picture and cannot mend a variance; leave refine or learn_sigma out")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def inner(self) -> int:
+        """Width inside the MLP."""
+        return int(self.width * self.mlp_ratio)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of what the network returns."""
+        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
+
+    @property
+    def mixing(self) -> str:
+        """How the tokens meet, in a few words for a model card."""
+        return f"{self.heads} heads, {self.conditioning}"
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, the fixed position table with them, counted without allocating any."""
+        with torch.device("meta"):
+            one = DiT(replace(self, depth=1, size=(self.patch, self.patch)))
+        block = sum(p.numel() for p in one.blocks.parameters())
+        table = (math.prod(self.grid) - 1) * self.width
+        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table
+
+
+class Attention(nn.Module):
+    """Self-attention of all tokens, (batch, tokens, width) -> the same."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two linear maps with GELU between them, in its tanh form as published."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+def _norm(config: DiTConfig) -> nn.LayerNorm:
+    """LayerNorm, with its own weights only where the condition does not give shift and scale."""
+    return nn.LayerNorm(config.width, eps=EPSILON, elementwise_affine=config.conditioning not in PARTS)
+
+
+def _modulation(config: DiTConfig, parts: int) -> nn.Sequential:
+    return nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
+
+
+class DiTBlock(nn.Module):
+    """Self-attention and an MLP, conditioned in one of four ways. Source: arXiv 2212.09748, figure 3."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.conditioning = config.conditioning
+        self.norm1 = _norm(config)
+        self.attn = Attention(config.width, config.heads)
+        self.norm2 = _norm(config)
+        self.mlp = Mlp(config.width, config.inner)
+        if config.conditioning in PARTS:
+            self.adaLN_modulation = _modulation(config, PARTS[config.conditioning])
+        if config.conditioning == "cross-attention":
+            self.norm3 = _norm(config)
+            self.msa = CrossAttention(config.width, config.heads, config.width // config.heads)
+
+    def forward(self, x: Tensor, c: Tensor, context: Tensor) -> Tensor:
+        """x: (batch, tokens, width); c: (batch, width), for adaLN; context: (batch, words, width), for attention."""
+        if self.conditioning == "adaln-zero":
+            shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, -1)
+            x = x + gate[:, None] * self.attn(modulate(self.norm1(x), shift, scale))
+            return x + gate_mlp[:, None] * self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
+        if self.conditioning == "adaln":
+            shift, scale, shift_mlp, scale_mlp = self.adaLN_modulation(c).chunk(4, -1)
+            x = x + self.attn(modulate(self.norm1(x), shift, scale))
+            return x + self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
+        x = x + self.attn(self.norm1(x))
+        if self.conditioning == "cross-attention":
+            x = x + self.msa(self.norm3(x), context)
+        return x + self.mlp(self.norm2(x))
+
+
+class FinalLayer(nn.Module):
+    """LayerNorm, shifted and scaled by the condition where the blocks are, and a linear map to pixels."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.norm_final = _norm(config)
+        channels = config.in_channels * (2 if config.learn_sigma else 1)
+        self.linear = nn.Linear(config.width, config.patch**2 * channels)
+        if config.conditioning in PARTS:
+            self.adaLN_modulation = _modulation(config, 2)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """x: (batch, tokens, width); c: (batch, width). Returns (batch, tokens, patch * patch * channels)."""
+        x = self.norm_final(x)
+        if hasattr(self, "adaLN_modulation"):
+            x = modulate(x, *self.adaLN_modulation(c).chunk(2, -1))
+        return self.linear(x)
+
+
+class DiT(nn.Module):
+    """The network: forward(x, t, cond) predicts what its weights were trained to.
+
+    checkpointing: set it to True to compute the blocks again in the backward pass in place of keeping their inner
+    activations, which makes a training step slower and smaller.
+    """
+
+    checkpointing = False
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.x_embedder = PatchEmbedder(config.in_channels, config.width, config.patch)
+        self.t_embedder = TimeEmbedder(config.width, config.time_scale)
+        if config.text_width or config.labels:
+            self.y_embedder = condition_embedder(config)
+        table = torch.from_numpy(sincos_2d(config.width, config.grid)).float()[None]
+        self.pos_embed = nn.Parameter(table, requires_grad=False)
+        self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.depth))
+        self.final_layer = FinalLayer(config)
+        if config.refine:
+            self.refine = refiner(config.in_channels, config.refine)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """The official initialisation: Xavier, and zero for what modulates and for the last layer."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for layer in (*self.blocks, self.final_layer):
+            if hasattr(layer, "adaLN_modulation"):
+                nn.init.zeros_(layer.adaLN_modulation[1].weight)
+        initialise_embedders(self)
+        nn.init.zeros_(self.final_layer.linear.weight)
+
+    def orders(self, scheme: str | None = None) -> list:
+        """No paths: attention reads all tokens at once. Raises ValueError for any scheme."""
+        if scheme is not None:
+            raise ValueError(f"this model attends to all tokens at once and has no scan; leave scheme {scheme!r} out")
+        return []
+
+    def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The vector for adaLN, (batch, width), and the words for attention, (batch, words, width), time first."""
+        c, words = self.t_embedder(t), embed_condition(self, t, cond)
+        if words is None:
+            return c, c[:, None]
+        return c + words.mean(1), torch.cat([c[:, None], words], 1)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
+        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
+        features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
+        """
+        fits(self.config, x)
+        self.orders(scheme)
+        c, context = self.condition(t, cond)
+        tokens = self.x_embedder(x) + self.pos_embed
+        in_context = self.config.conditioning == "in-context"
+        if in_context:
+            tokens = torch.cat([context, tokens], 1)
+        for block in self.blocks:
+            tokens = run_block(self, block, tokens, c, context)
+        if in_context:
+            tokens = tokens[:, context.shape[1] :]
+        pixels = self.final_layer(tokens, c)
+        channels = pixels.shape[-1] // self.config.patch**2
+        image = unpatchify(pixels, self.config.grid, self.config.patch, channels)[:, : self.config.out_channels]
+        if self.config.refine:
+            image = image + self.refine(torch.cat([image, x], 1))
+        return image

@@ -1,0 +1,101 @@
+"""The official DiT and SiT: their time and their guidance on three channels, on our network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from ..dit import DiT, DiTConfig
+from ..presets import preset
+from .settings import checked_settings
+
+DIT_DEFAULTS: dict[str, Any] = {
+    "input_size": 32,
+    "patch_size": 2,
+    "in_channels": 4,
+    "hidden_size": 1152,
+    "depth": 28,
+    "num_heads": 16,
+    "mlp_ratio": 4.0,
+    "class_dropout_prob": 0.1,
+    "num_classes": 1000,
+    "learn_sigma": True,
+}
+GUIDED = 3  # channels that the official guidance acts on, of four
+
+
+class OfficialDiT(DiT):
+    """DiT or SiT as published, with the official guided forward."""
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor, *, scheme: str | None = None) -> Tensor:
+        """x: (batch, channels, H, W); t: (batch,), the DDPM step 0 .. 999 for DiT, a time in [0, 1] for SiT;
+        y: labels (batch,), the null label is num_classes. Returns noise and variance for DiT, the velocity for SiT.
+        """
+        return super().forward(x, t, y, scheme=scheme)
+
+    def forward_with_cfg(self, x: Tensor, t: Tensor, y: Tensor, cfg_scale: float) -> Tensor:
+        """The guided forward: y holds the labels, then as many null labels; only the first half of x is read.
+
+        Guidance acts on the first three channels alone, and both halves of the output have them; the others are as
+        the plain forward gives them. Guidance of all channels is in `zigdemo.diffusion`.
+        """
+        half = x[: len(x) // 2]
+        output = self(torch.cat([half, half]), t, y)
+        wanted, plain = output[:, :GUIDED].chunk(2)
+        guided = plain + cfg_scale * (wanted - plain)
+        return torch.cat([torch.cat([guided, guided]), output[:, GUIDED:]], 1)
+
+
+def official_dit(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialDiT:
+    """The official DiT of constructor arguments `config`, freshly initialised; t is the DDPM step.
+
+    config: as in DIT_DEFAULTS; "factory", such as "DiT_XL_2", stands for the sizes of a published one.
+    """
+    return _official("DiT", config, paths)
+
+
+def official_sit(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialDiT:
+    """The official SiT, arguments as in `official_dit`; t is in [0, 1], no variance is returned."""
+    return _official("SiT", config, paths)
+
+
+def _official(family: str, config: Mapping[str, Any], paths: ArrayLike | None) -> OfficialDiT:
+    if paths is not None:
+        raise ValueError(f"{family} has no scan paths; leave paths= out")
+    given = checked_settings(family, _sizes(family, config), (), DIT_DEFAULTS, ())
+    dropout = given["class_dropout_prob"]
+    ours = DiTConfig(
+        in_channels=given["in_channels"],
+        size=(given["input_size"], given["input_size"]),
+        patch=given["patch_size"],
+        width=given["hidden_size"],
+        depth=given["depth"],
+        heads=given["num_heads"],
+        labels=given["num_classes"],
+        null_label=dropout > 0,
+        label_dropout=dropout,
+        mlp_ratio=given["mlp_ratio"],
+        learn_sigma=given["learn_sigma"],
+        drop_sigma=family == "SiT" and given["learn_sigma"],
+        time_scale=1.0,
+    )
+    return OfficialDiT(ours)
+
+
+def _sizes(family: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with a factory's name replaced by the sizes it stands for."""
+    settings = dict(config)
+    factory = settings.pop("factory", None)
+    if factory is None:
+        return settings
+    match = re.fullmatch(rf"{family}[-_](S|B|L|XL)[/_]([248])", str(factory))
+    if match is None:
+        raise ValueError(f"factory {factory!r} of {family} is unknown; give {family}_S, B, L or XL and _2, _4 or _8")
+    known = preset("dit", f"{match[1]}/{match[2]}")
+    sizes = {"hidden_size": known.width, "depth": known.depth, "num_heads": known.heads, "patch_size": known.patch}
+    return {**sizes, **settings}
