@@ -1,0 +1,150 @@
+"""Formulas of weights, multiply-adds and kept activations against counted runs, real runs and the papers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis.strategies import booleans, integers, sampled_from
+
+from zigdemo.backbones import DiTConfig, ZigMaConfig, build
+from zigdemo.backbones.dit import CONDITIONINGS
+from zigdemo.backbones.presets import preset
+from zigdemo.explain import Cost, cost, counted_cost
+from zigdemo.explain.complexity import SCAN_CHUNK
+from zigdemo.ops import backends
+
+DIT = DiTConfig(size=(16, 16), patch=2, width=32, depth=3, heads=2, labels=5)
+ZIGMA = ZigMaConfig(size=(16, 16), patch=2, width=32, depth=3, state_size=4, labels=5)
+few = settings(deadline=None, max_examples=12)
+
+
+def assert_agree(config, batch, words):
+    """Within 2 % in every layer and every number."""
+    formula, counted = cost(config, batch, words), counted_cost(config, batch, words)
+    assert formula.keys() == counted.keys()
+    for name, found in counted.items():
+        assert formula[name].weights == found.weights, name
+        assert formula[name].macs == pytest.approx(found.macs, rel=0.02), name
+        assert formula[name].activation_bytes == pytest.approx(found.activation_bytes, rel=0.02), name
+    assert Cost.total(formula.values()).weights == config.parameters
+
+
+@few
+@given(
+    conditioning=sampled_from(CONDITIONINGS),
+    rows=integers(1, 6),
+    columns=integers(1, 6),
+    heads=sampled_from([1, 2, 4]),
+    condition=sampled_from([{}, {"labels": 3}, {"text_width": 6}]),
+    ratio=sampled_from([1.0, 2.5, 4.0]),
+    sigma=booleans(),
+    batch=integers(1, 3),
+)
+def test_formulas_of_dit_agree_with_the_count(conditioning, rows, columns, heads, condition, ratio, sigma, batch):
+    config = DiTConfig(
+        size=(2 * rows, 2 * columns), patch=2, width=24, depth=2, heads=heads, conditioning=conditioning,
+        mlp_ratio=ratio, learn_sigma=sigma, refine=0 if sigma else 3, **condition,
+    )  # fmt: skip
+    assert_agree(config, batch, words=4)
+
+
+@few
+@given(
+    scheme=sampled_from(["zigzag-8", "bidirectional"]),
+    rows=integers(1, 6),
+    columns=integers(1, 6),
+    condition=sampled_from([{}, {"labels": 3}, {"text_width": 6}]),
+    state=integers(1, 9),
+    rank=integers(0, 5),
+    rms=booleans(),
+    skip=sampled_from(["plain", "normalised"]),
+    position=sampled_from(["none", "sincos", "learned"]),
+    batch=integers(1, 3),
+)
+def test_formulas_of_zigma_agree_with_the_count(
+    scheme, rows, columns, condition, state, rank, rms, skip, position, batch
+):
+    config = ZigMaConfig(
+        size=(2 * rows, 2 * columns), patch=2, width=24, depth=2, scheme=scheme, state_size=state, step_rank=rank,
+        rms_norm=rms, skip=skip, position=position, taps=3, refine=3, **condition,
+    )  # fmt: skip
+    assert_agree(config, batch, words=4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [*(replace(DIT, conditioning=name) for name in CONDITIONINGS), ZIGMA, replace(ZIGMA, scheme="bidirectional")],
+    ids=lambda config: getattr(config, "conditioning", config.scheme),
+)
+def test_a_real_training_step_keeps_what_the_formula_says(config):
+    if isinstance(config, ZigMaConfig) and backends.numba_fault():
+        pytest.skip(backends.numba_fault())
+    network, kept = build(config).eval(), {}
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+
+    def keep(value):
+        if value.untyped_storage().data_ptr() not in own:
+            kept[value.untyped_storage().data_ptr()] = value  # held, so that the address is not given out again
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        network(torch.randn(2, 3, 16, 16), torch.rand(2), torch.tensor([0, 1]))
+    wanted = Cost.total(cost(config, batch=2).values()).activation_bytes
+    assert sum(value.untyped_storage().nbytes() for value in kept.values()) == pytest.approx(wanted, rel=0.02)
+
+
+def test_the_scan_keeps_a_state_as_often_as_its_kernels_do():
+    if backends.numba_fault():
+        pytest.skip(backends.numba_fault())
+    from zigdemo.ops.selective_scan.kernels import CHUNK
+
+    assert SCAN_CHUNK == CHUNK
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "gflops"),
+    [("in-context", 119.4), ("cross-attention", 137.6), ("adaln", 118.6), ("adaln-zero", 118.6)],
+)
+def test_dit_xl_2_costs_what_the_paper_says(conditioning, gflops):
+    config = preset(
+        "dit", "XL/2", in_channels=4, size=(32, 32), labels=1000, learn_sigma=True, conditioning=conditioning
+    )
+    for found in (cost(config), counted_cost(config)):
+        assert Cost.total(found.values()).macs / 1e9 == pytest.approx(gflops, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "gflops"),
+    [("S/2", 6.06), ("S/4", 1.41), ("S/8", 0.36), ("B/2", 23.01), ("L/2", 80.71), ("XL/4", 29.05), ("XL/8", 7.39)],
+)
+def test_other_sizes_of_dit_cost_what_the_paper_says(size, gflops):
+    config = preset("dit", size, in_channels=4, size=(32, 32), labels=1000, learn_sigma=True)
+    assert Cost.total(cost(config).values()).macs / 1e9 == pytest.approx(gflops, rel=0.02)
+
+
+def test_a_dit_block_has_twelve_squared_widths_beside_its_modulation():
+    plain = cost(replace(DIT, width=1024, heads=16, conditioning="in-context"))["blocks.1"]
+    assert plain.weights == pytest.approx(12 * 1024**2, rel=0.002)
+
+
+def test_a_scan_is_linear_in_the_tokens_and_attention_is_not():
+    def mixing(config):
+        return cost(config)["blocks.1"].macs - cost(replace(config, size=(2, 2)))["blocks.1"].macs
+
+    for config, linear in ((ZIGMA, True), (DIT, False)):
+        config = replace(config, size=(64, 64))
+        ratio = mixing(replace(config, size=(128, 128))) / mixing(config)
+        assert (ratio == pytest.approx(4, rel=0.01)) == linear
+        assert linear or ratio > 4.5
+
+
+def test_a_larger_batch_costs_as_many_times_more_and_nothing_is_built():
+    config = preset("dit", "XL/2", in_channels=4, size=(2**13, 2**13), labels=1000)
+    one, two = (Cost.total(cost(config, batch).values()) for batch in (1, 2))
+    assert (two.weights, two.macs, two.activation_bytes) == (one.weights, 2 * one.macs, 2 * one.activation_bytes)
+
+
+def test_a_config_without_formulas_is_refused():
+    with pytest.raises(ValueError, match="no cost is known of a dict; use one of dit, zigma"):
+        cost({})

@@ -1,0 +1,305 @@
+"""What a network costs, layer by layer: by formula (`cost`), and counted on a run without numbers (`counted_cost`).
+
+A layer is a part of the network that has a name of its own: "x_embedder", "blocks.3", "final_layer". Multiply-adds are
+those of matrix products, convolutions, attention and the selective scan; sums, norms and gates are left out, as in the
+papers, whose "Gflops" are these. Activations are what autograd keeps for the backward pass, in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..backbones import FAMILIES, DiTConfig, ZigMaConfig, build
+from ..ops import causal_conv, selective_scan
+from ..scans import scan_scheme
+
+WORDS = 77  # tokens of a text, as CLIP gives them
+TIME_FEATURES = 256
+NUMBER = 4  # bytes of a float32
+SCAN_CHUNK = 16  # tokens between two states that the scan keeps for its backward pass
+CONTEXT_HEADS, CONTEXT_INNER = 8, 512  # ZigMa's attention to text, whatever the width
+
+
+@dataclass(frozen=True)
+class Cost:
+    """weights: how many; macs: multiply-adds of a forward pass; activation_bytes: kept for the backward pass."""
+
+    weights: int
+    macs: int
+    activation_bytes: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.weights + other.weights, self.macs + other.macs, self.activation_bytes + other.activation_bytes
+        )
+
+    @classmethod
+    def total(cls, costs: Iterable[Cost]) -> Cost:
+        """The sum, such as a whole network's: Cost.total(cost(config).values())."""
+        return sum(costs, cls(0, 0, 0))
+
+
+def cost(config: Any, batch: int = 1, words: int = WORDS) -> dict[str, Cost]:
+    """Cost of every layer of the network of a config, by formula; nothing is built.
+
+    batch: pictures in a pass. words: length of the text, for a network with text. Raises ValueError for a config of
+    a family without formulas.
+    """
+    for family, formula in FORMULAS.items():
+        if isinstance(config, FAMILIES[family][0]):
+            return formula(config, batch, words)
+    raise ValueError(f"no cost is known of a {type(config).__name__}; use one of {', '.join(FORMULAS)}")
+
+
+def _linear(inputs: int, outputs: int, bias: bool = True) -> int:
+    """Weights of a linear map; without the bias also its multiply-adds a token."""
+    return inputs * outputs + (outputs if bias else 0)
+
+
+def _embedders(config: Any, batch: int, words: int) -> dict[str, Cost]:
+    """Patches, time and condition: the same in every backbone."""
+    width, tokens = config.width, config.grid[0] * config.grid[1]
+    pixels = config.in_channels * config.size[0] * config.size[1]
+    patch = config.in_channels * config.patch**2
+    layers = {
+        "x_embedder": Cost(_linear(patch, width), batch * tokens * patch * width, NUMBER * batch * pixels),
+        "t_embedder": Cost(
+            _linear(TIME_FEATURES, width) + _linear(width, width),
+            batch * (TIME_FEATURES + width) * width,
+            NUMBER * batch * (TIME_FEATURES + 2 * width),
+        ),
+    }
+    if config.text_width:
+        macs = batch * words * config.text_width * width
+        layers["y_embedder"] = Cost(_linear(config.text_width, width), macs, NUMBER * batch * words * config.text_width)
+    elif config.labels:
+        layers["y_embedder"] = Cost((config.labels + config.null_label) * width, 0, 8 * batch)  # int64 rows
+    return layers
+
+
+def _refine(config: Any, batch: int) -> dict[str, Cost]:
+    if not config.refine:
+        return {}
+    area, taps = config.size[0] * config.size[1], 9 * config.in_channels * config.refine
+    weights = 3 * taps + config.refine + config.in_channels
+    kept = 2 * config.in_channels + 2 * config.refine
+    return {"refine": Cost(weights, batch * area * 3 * taps, NUMBER * batch * area * kept)}
+
+
+def dit_cost(config: DiTConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiT in each of its four conditionings."""
+    width, heads, inner = config.width, config.heads, config.inner
+    adaptive = {"adaln-zero": 6, "adaln": 4}.get(config.conditioning, 0)
+    crossing, in_context = config.conditioning == "cross-attention", config.conditioning == "in-context"
+    context = 1 + (words if config.text_width else int(config.labels > 0))
+    image = config.grid[0] * config.grid[1]
+    tokens = image + context * in_context
+
+    norms = 0 if adaptive else 2 * width
+    weights = _linear(width, 3 * width) + _linear(width, width) + _linear(width, inner) + _linear(inner, width)
+    weights += 2 * norms
+    macs = tokens * (4 * width**2 + 2 * width * inner) + 2 * tokens**2 * width
+    # Per token: input and output of norm and modulation, q k v, the attention's output and row sums, both MLP sides.
+    kept = tokens * (8 * width + heads + 4 + 2 * inner)
+    if adaptive:
+        weights += _linear(width, adaptive * width)
+        macs += adaptive * width**2
+        gates = adaptive == 6  # their factors are kept too: the branches, and the modulation that holds the gates
+        kept += tokens * width * (2 + 2 * gates) + width * (3 + 6 * gates)
+    if crossing:
+        weights += 3 * _linear(width, width, bias=False) + _linear(width, width) + norms
+        macs += 2 * tokens * width**2 + 2 * context * width**2 + 2 * tokens * context * width
+        kept += tokens * (4 * width + heads + 2) + 2 * context * width
+    block = Cost(weights, batch * macs, NUMBER * batch * kept)
+
+    outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
+    final = Cost(
+        _linear(width, outputs) + norms + (_linear(width, 2 * width) if adaptive else 0),
+        batch * (image * width * outputs + (2 * width**2 if adaptive else 0)),
+        NUMBER * batch * (tokens * width + image * (width + 2) + ((image + 2) * width if adaptive else 0)),
+    )
+    shared = width if adaptive else context * width if crossing else 0
+    return {
+        **_embedders(config, batch, words),
+        "pos_embed": Cost(image * width, 0, 0),
+        **_blocks(block, config.depth, NUMBER * batch * shared),
+        "final_layer": final,
+        **_refine(config, batch),
+    }
+
+
+def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a ZigMa, with labels or text, scanning one way or both."""
+    width, inner, state = config.width, config.expand * config.width, config.state_size
+    rank = config.step_rank or -(-width // 16)
+    sides = 2 if scan_scheme(config.scheme).block == "bidirectional" else 1
+    tokens, parts = config.grid[0] * config.grid[1], 6 if config.text_width else 3
+    norm = width if config.rms_norm else 2 * width
+    norm_kept = width * (2 if config.rms_norm else 1) + (1 if config.rms_norm else 2)
+
+    projections = inner * (rank + 2 * state) + rank * inner
+    side = projections + inner * (config.taps + state) + 3 * inner  # and the biases of convolution and step, and D
+    weights = 3 * inner * width + sides * side + norm + _linear(width, parts * width)
+    macs = tokens * (3 * inner * width + sides * (projections + inner * (config.taps + 4 * state)))
+    macs += parts * width**2
+    states = -(-tokens // SCAN_CHUNK) * state * inner
+    kept = tokens * (norm_kept + 3 * width + 3 * inner + sides * (2 * inner + rank + 2 * state))
+    kept += sides * states + width * (2 + parts)
+    if config.text_width:
+        weights += 3 * width * CONTEXT_INNER + _linear(CONTEXT_INNER, width)
+        macs += 2 * (tokens + words) * width * CONTEXT_INNER + 2 * tokens * words * CONTEXT_INNER
+        kept += tokens * (4 * width + 2 + 2 * CONTEXT_INNER + CONTEXT_HEADS) + 2 * words * CONTEXT_INNER + width
+    decays = 2 * sides * inner * state  # A and the exponential it is made of, once whatever the batch
+    block = Cost(weights, batch * macs, NUMBER * (batch * kept + decays))
+
+    outputs = config.patch**2 * config.in_channels
+    shared = NUMBER * batch * width * (1 + (words if config.text_width else 0))
+    return {
+        **_embedders(config, batch, words),
+        **({} if config.position == "none" else {"pos_embed": Cost(tokens * width, 0, 0)}),
+        **_blocks(block, config.depth, shared),
+        "norm_f": Cost(norm, 0, NUMBER * batch * tokens * norm_kept),
+        "final_layer": Cost(
+            _linear(width, outputs), batch * tokens * width * outputs, NUMBER * batch * tokens * (2 * width + 2)
+        ),
+        **_refine(config, batch),
+    }
+
+
+def _blocks(block: Cost, depth: int, shared_bytes: int) -> dict[str, Cost]:
+    """All blocks; what every block reads and is kept once is booked with the first."""
+    return {f"blocks.{i}": block if i else block + Cost(0, 0, shared_bytes) for i in range(depth)}
+
+
+FORMULAS: dict[str, Callable[[Any, int, int], dict[str, Cost]]] = {"dit": dit_cost, "zigma": zigma_cost}
+
+
+class _Kept(torch.autograd.Function):
+    """Hands on an output made elsewhere, keeping for the backward pass what a fused operator keeps."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, *kept: Tensor | None) -> Tensor:
+        ctx.save_for_backward(*kept)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> None:
+        raise NotImplementedError("a run that counts has no backward pass")
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, int]:
+    """A fused attention keeps its inputs, its output, in memory (batch, tokens, heads, width), and its row sums."""
+    batch, heads, tokens, width = q.shape
+    output = q.new_empty(batch, tokens, heads, width).transpose(1, 2)
+    macs = batch * heads * tokens * k.shape[2] * (width + v.shape[3])
+    return _Kept.apply(output, q, k, v, output, q.new_empty(batch, heads, tokens)), macs
+
+
+def _scan(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, *, dt_bias: Tensor, order: object
+) -> tuple[Tensor, int]:
+    """Four multiply-adds a token, channel and state: step times A, decay times state, input times B, state times C."""
+    batch, tokens, channels = x.shape
+    states = x.new_empty(batch, -(-tokens // SCAN_CHUNK), A.shape[1], channels)
+    macs = 4 * batch * tokens * channels * A.shape[1]
+    return _Kept.apply(torch.empty_like(x), x, dt, A, B, C, D, z, dt_bias, states), macs
+
+
+def _conv(x: Tensor, weight: Tensor, bias: Tensor, *, order: object) -> tuple[Tensor, int]:
+    return _Kept.apply(torch.empty_like(x), x, weight, bias), x.numel() * weight.shape[1]
+
+
+STAND_INS: dict[Callable, Callable[..., tuple[Tensor, int]]] = {
+    F.scaled_dot_product_attention: _attention,
+    selective_scan: _scan,
+    causal_conv: _conv,
+}
+
+
+class _StandIns(TorchFunctionMode):
+    """Calls stand-ins, which need no numbers, in place of fused operators, and adds up their multiply-adds."""
+
+    macs = 0
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        if function not in STAND_INS:
+            return function(*args, **(kwargs or {}))
+        output, macs = STAND_INS[function](*args, **(kwargs or {}))
+        self.macs += macs
+        return output
+
+
+def counted_cost(config: Any, batch: int = 1, words: int = WORDS) -> dict[str, Cost]:
+    """Cost of every layer, counted on a forward pass on the meta device, where no tensor has numbers.
+
+    Arguments and layers as in `cost`. No other network may run at the time: torch's counter listens to all modules.
+    """
+    with torch.device("meta"):
+        network = build(config).eval().to("meta")  # a table made by numpy is not there yet
+        x, t = torch.empty(batch, config.in_channels, *config.size), torch.empty(batch)
+        cond = torch.empty(batch, words, config.text_width) if config.text_width else None
+        if cond is None and config.labels:
+            cond = torch.empty(batch, dtype=torch.int64)
+    layers = dict(_named_layers(network))
+    macs, kept = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0)
+    seen = {parameter.untyped_storage()._cdata: parameter for parameter in network.parameters()}
+    current = [""]
+    flops, stand_ins = FlopCounterMode(display=False), _StandIns()
+
+    def so_far() -> int:
+        return flops.get_total_flops() // 2 + stand_ins.macs
+
+    def keep(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()
+        if storage._cdata not in seen:
+            seen[storage._cdata] = value  # held, so that no later storage has the same address
+            kept[current[0]] += storage.nbytes()
+        return value
+
+    @contextmanager
+    def booked(name: str) -> Iterator[None]:
+        before, current[0] = so_far(), name
+        yield
+        macs[name] += so_far() - before
+
+    for name, layer in layers.items():
+        if isinstance(layer, nn.Module):
+            _wrap(layer, booked, name)
+    with flops, stand_ins, torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        network(x, t, cond)
+    return {
+        name: Cost(sum(p.numel() for p in _parameters(layer)), macs[name], kept[name]) for name, layer in layers.items()
+    }
+
+
+def _wrap(layer: nn.Module, booked: Callable, name: str) -> None:
+    forward = layer.forward
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        with booked(name):
+            return forward(*args, **kwargs)
+
+    layer.forward = counted
+
+
+def _named_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
+    """The network's own parts, and the blocks one by one."""
+    yield from network.named_parameters(recurse=False)
+    for name, part in network.named_children():
+        if isinstance(part, nn.ModuleList):
+            yield from ((f"{name}.{i}", block) for i, block in enumerate(part))
+        else:
+            yield name, part
+
+
+def _parameters(layer: nn.Module | nn.Parameter) -> Iterable[nn.Parameter]:
+    return layer.parameters() if isinstance(layer, nn.Module) else [layer]
