@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-ENVIRONMENT = "ZIGDEMO_BACKEND"  # names one backend for every operator, over the automatic choice
+ENVIRONMENT = "ZIGDEMO_BACKEND"  # names one backend for every operator that has it, over the automatic choice
 
 
 @cache
@@ -48,6 +48,10 @@ OPERATORS: dict[str, tuple[Backend, ...]] = {
         Backend("cpu", "numba kernels, order inside, own threads", _cpu_fault),
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
     ),
+    "s4d_convolution": (
+        Backend("fft", "kernel by matrix products, convolution by FFT", lambda device, dtype: None),
+        Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
+    ),
 }
 
 
@@ -62,6 +66,14 @@ class Status:
     reason: str
 
 
+def _from_environment(operator: str) -> str:
+    """What the environment asks of this operator: a backend that only other operators have is no wish here."""
+    wanted = os.environ.get(ENVIRONMENT, "auto")
+    own = {entry.name for entry in OPERATORS[operator]}
+    others = {entry.name for known in OPERATORS.values() for entry in known} - own
+    return "auto" if wanted in others else wanted
+
+
 def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype) -> str:
     """The backend that runs `operator` on tensors of this device and dtype.
 
@@ -69,7 +81,7 @@ def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype
     exist or cannot run here, with the reason.
     """
     known = OPERATORS[operator]
-    wanted = os.environ.get(ENVIRONMENT, "auto") if backend == "auto" else backend
+    wanted = _from_environment(operator) if backend == "auto" else backend
     if wanted == "auto":
         return next(entry.name for entry in known if entry.fault(device, dtype) is None)
     for entry in known:
@@ -91,7 +103,7 @@ def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float3
             fault = entry.fault(device, dtype)
             picked = entry.name == chosen
             why = fault or (f"the fastest that runs here: {entry.title}" if picked else entry.title)
-            if picked and os.environ.get(ENVIRONMENT, "auto") != "auto":
+            if picked and _from_environment(operator) != "auto":
                 why = f"asked for by {ENVIRONMENT}"
             lines.append(Status(operator, entry.name, fault is None, picked, why))
     return lines
