@@ -9,7 +9,7 @@ import pytest
 
 from zigdemo.ops import backends
 
-LENGTH, CHANNELS, SMALL, LARGE = 4096, 128, 8, 40
+LENGTH, CHANNELS, SMALL, LARGE = 1024, 512, 8, 40
 STEP = """
     import resource, torch
     from zigdemo.ops import backends, selective_scan

@@ -68,3 +68,8 @@ def fitting(order: Order | None, length: int) -> None:
     """Refuse an order of another number of tokens."""
     if order is not None and permutation(order).size != length:
         raise ValueError(f"order visits {order.perm.size} tokens and x has {length}; make the order for this grid")
+
+
+def needs_backward(*given: Tensor | None) -> bool:
+    """Whether a backward pass may follow; inside an autograd Function, `needs_input_grad` ignores `no_grad`."""
+    return torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in given)

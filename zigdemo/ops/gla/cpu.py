@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..checks import needs_backward
 from ..selective_scan.threads import run
 from . import kernels
 
@@ -76,8 +77,7 @@ def gated_linear_attention(
 ) -> tuple[Tensor, Tensor]:
     """The outputs and the last state of `reference.gated_linear_attention`, in float32."""
     given = (q, k, v, log_gate, initial_state)
-    training = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in given)
-    return _GatedLinearAttention.apply(*given, training)
+    return _GatedLinearAttention.apply(*given, needs_backward(*given))
 
 
 def warm_up() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ..checks import no_nan
+from ..checks import needs_backward, no_nan
 from . import kernels
 from .threads import run
 
@@ -43,13 +43,14 @@ class _Scan(torch.autograd.Function):
         z: Tensor | None,
         bias: Tensor | None,
         perm: np.ndarray,
+        training: bool,
     ) -> Tensor:
         x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
         A_ = np.ascontiguousarray(_array(A).T)
         D_ = np.zeros(x.shape[2], np.float32) if D is None else _array(D)
         y = torch.empty(x.shape)
         batch, length, channels = x_.shape
-        chunks = -(-length // kernels.CHUNK) if any(ctx.needs_input_grad) else 0
+        chunks = -(-length // kernels.CHUNK) if training else 0
         states = torch.empty(batch, chunks, A_.shape[0], channels)
         arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm)
         suspect = np.zeros(_tasks(x_), np.bool_)
@@ -86,6 +87,7 @@ class _Scan(torch.autograd.Function):
             None if D is None else dD.sum(0).to(D.dtype),
             None if dz is None else dz.to(z.dtype),
             None if bias is None else dbias.sum(0).to(bias.dtype),
+            None,
             None,
         )
 
@@ -126,7 +128,8 @@ def selective_scan(
     perm: np.ndarray | None,
 ) -> Tensor:
     """The scan of `reference.selective_scan` in float32; perm is a numpy index array."""
-    return _Scan.apply(x, dt, A, B, C, D, z, dt_bias, _path(perm, x.shape[1]))
+    given = (x, dt, A, B, C, D, z, dt_bias)
+    return _Scan.apply(*given, _path(perm, x.shape[1]), needs_backward(*given))
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray | None, silu: bool) -> Tensor:

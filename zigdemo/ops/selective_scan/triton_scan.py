@@ -7,6 +7,7 @@ import triton
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..checks import needs_backward
 from . import triton_conv, triton_kernels
 from .triton_kernels import TILE, device_of
 
@@ -42,6 +43,7 @@ class _Scan(torch.autograd.Function):
         bias: Tensor | None,
         perm: Tensor | None,
         pieces: tuple[int, int] | None,
+        saves: bool,
     ) -> Tensor:
         x, dt, B, C = (value.contiguous() for value in (x, dt, B, C))
         z = None if z is None else z.contiguous()
@@ -50,7 +52,6 @@ class _Scan(torch.autograd.Function):
         span, segments = pieces or split(batch, length, channels, x.device)
         rate = (A.float().T * LOG2E).contiguous()
         y, empty = torch.empty_like(x), x.new_empty(0, dtype=torch.float32)
-        saves = any(ctx.needs_input_grad)
         states = (
             x.new_empty((batch, triton.cdiv(length, TILE), state, channels), dtype=torch.float32) if saves else empty
         )
@@ -117,6 +118,7 @@ class _Scan(torch.autograd.Function):
             None if bias is None else dbias.sum((0, 1)).to(bias.dtype),
             None,
             None,
+            None,
         )
 
 
@@ -142,7 +144,8 @@ def selective_scan(
     perm: (length,) int64 on the tensors' device. pieces: (tokens of a segment, a multiple of TILE; segments) instead
     of what `split` finds.
     """
-    return _Scan.apply(x, dt, A, B, C, D, z, dt_bias, perm, pieces)
+    given = (x, dt, A, B, C, D, z, dt_bias)
+    return _Scan.apply(*given, perm, pieces, needs_backward(*given))
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:

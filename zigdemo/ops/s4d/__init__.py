@@ -1,0 +1,93 @@
+"""The S4D convolution: a diagonal state-space model with fixed step and rates, and where its weights start."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .. import backends
+from . import fft, reference
+
+_BACKENDS = {"fft": fft.s4d_convolution, "reference": reference.s4d_convolution}
+
+
+def _working(dtype: torch.dtype) -> torch.dtype:
+    """The precision that tokens of this dtype are computed in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _expect(name: str, value: Tensor, shape: tuple[int, ...], dtypes: tuple[torch.dtype, ...], like: Tensor) -> None:
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, not {tuple(value.shape)}")
+    if value.device != like.device:
+        raise ValueError(f"{name} is on {value.device} and u on {like.device}; move them to one device")
+    if value.dtype not in dtypes:
+        wanted = " or ".join(str(dtype) for dtype in dict.fromkeys(dtypes))
+        raise ValueError(f"{name} must be {wanted} to go with u in {like.dtype}, not {value.dtype}")
+
+
+def s4d_convolution(
+    u: Tensor,
+    log_dt: Tensor,
+    A: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    *,
+    bidirectional: bool = False,
+    backend: str = "auto",
+) -> Tensor:
+    """S4D: every channel convolved with the impulse response of its own diagonal complex state-space model.
+
+    Zero-order hold with B = 1: Abar = exp(dt A), Bbar = (Abar - 1) / A, dt = exp(log_dt), and the kernel
+    K_l = 2 Re sum_n C_n Bbar_n Abar_n^l: each mode stands for itself and its conjugate.
+    y_i = sum_(j <= i) K_(i-j) u_j + D u_i. With bidirectional, C[1] gives a second kernel K' that reads the reversed
+    tokens, and sum_(j >= i) K'_(j-i) u_j is added: both directions include the current token, so the weight of u_i in
+    y_i is K_0 + K'_0 + D.
+    u: (batch, length, channels) real; log_dt: (channels,), natural logarithm of the step; A: (channels, modes) complex
+    with negative real part; C: (channels, modes) complex, bidirectional (2, channels, modes); D: (channels,) or None.
+    A and C are complex128 with u in float64, else complex64; half precision is computed in float32.
+    backend: "auto", "fft" or "reference" (one token at a time). Returns (batch, length, channels) like u;
+    differentiable in every tensor. Raises ValueError naming the argument that does not fit.
+    Source: Gu et al. 2022 (arXiv 2206.11893), S4D with zero-order hold.
+    """
+    if u.ndim != 3 or 0 in u.shape:
+        raise ValueError(f"u must be a non-empty (batch, length, channels) tensor, not {tuple(u.shape)}")
+    if not u.is_floating_point():
+        raise ValueError(f"u must be a real floating-point tensor, not {u.dtype}")
+    if A.ndim != 2 or A.shape[1] == 0:
+        raise ValueError(f"A must be a non-empty (channels, modes) tensor, not {tuple(A.shape)}")
+    channels, modes = u.shape[2], A.shape[1]
+    real = _working(u.dtype)
+    reals, complexes = (real, u.dtype), (real.to_complex(),)
+    _expect("log_dt", log_dt, (channels,), reals, u)
+    _expect("A", A, (channels, modes), complexes, u)
+    _expect("C", C, (2, channels, modes) if bidirectional else (channels, modes), complexes, u)
+    if D is not None:
+        _expect("D", D, (channels,), reals, u)
+    if not log_dt.isfinite().all():
+        raise ValueError("log_dt must be finite and has NaN or infinite entries")
+    if not (A.real < 0).all():  # also what a NaN fails
+        raise ValueError("A must have a negative real part in every entry: other modes grow without bound")
+    convolve = _BACKENDS[backends.choose("s4d_convolution", backend, u.device, u.dtype)]
+    return convolve(u, log_dt, A, C if bidirectional else C[None], D)
+
+
+def s4d_lin(
+    channels: int,
+    modes: int,
+    *,
+    dt_min: float = 1e-3,
+    dt_max: float = 0.1,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Where S4D-Lin starts: log_dt (channels,) float32 and A (channels, modes) complex64.
+
+    A_n = -1/2 + i pi n, n = 0 .. modes - 1, alike for all channels; dt log-uniform in [dt_min, dt_max].
+    Source: Gu et al. 2022 (arXiv 2206.11893), S4D-Lin.
+    """
+    low, high = math.log(dt_min), math.log(dt_max)
+    log_dt = low + (high - low) * torch.rand(channels, generator=generator)
+    frequency = math.pi * torch.arange(modes, dtype=torch.float32)
+    return log_dt, torch.complex(torch.full_like(frequency, -0.5), frequency).repeat(channels, 1)
