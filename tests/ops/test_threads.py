@@ -86,12 +86,8 @@ def test_without_numba_the_reference_runs_and_the_report_says_so():
         from zigdemo.ops import backends, selective_scan
         x, B = torch.ones(1, 3, 2), torch.ones(1, 3, 1)
         assert selective_scan(x, x, -torch.ones(2, 1), B, B).shape == x.shape
-<<<<<<< HEAD
         lines = {(line.operator, line.backend): line for line in backends.report()}
         cpu, reference = lines["selective_scan", "cpu"], lines["selective_scan", "reference"]
-=======
-        cpu, reference = (status for status in backends.report() if status.operator == "selective_scan")
->>>>>>> 7213fab68031d6bd1b762a035743774433e1ac43
         print(cpu.available, reference.chosen, "numba" in cpu.reason)
         backends.warm_up()
     """

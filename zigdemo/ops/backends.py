@@ -11,11 +11,7 @@ from functools import cache
 
 import torch
 
-<<<<<<< HEAD
 ENVIRONMENT = "ZIGDEMO_BACKEND"  # names a backend for every operator that has one of that name
-=======
-ENVIRONMENT = "ZIGDEMO_BACKEND"  # names one backend for every operator that has it, over the automatic choice
->>>>>>> 7213fab68031d6bd1b762a035743774433e1ac43
 
 
 @cache
@@ -133,14 +129,6 @@ class Status:
     reason: str
 
 
-def _from_environment(operator: str) -> str:
-    """What the environment asks of this operator: a backend that only other operators have is no wish here."""
-    wanted = os.environ.get(ENVIRONMENT, "auto")
-    own = {entry.name for entry in OPERATORS[operator]}
-    others = {entry.name for known in OPERATORS.values() for entry in known} - own
-    return "auto" if wanted in others else wanted
-
-
 def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype) -> str:
     """The backend that runs `operator` on tensors of this device and dtype.
 
@@ -148,11 +136,7 @@ def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype
     exist or cannot run here, with the reason.
     """
     known = OPERATORS[operator]
-<<<<<<< HEAD
     wanted = _wished(operator) if backend == "auto" else backend
-=======
-    wanted = _from_environment(operator) if backend == "auto" else backend
->>>>>>> 7213fab68031d6bd1b762a035743774433e1ac43
     if wanted == "auto":
         able = (entry.name for entry in known if entry.fault(device, dtype) is None)
         return next(name for name in able if not _interpreted(name, device))
@@ -184,11 +168,7 @@ def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float3
             fault = entry.fault(device, dtype)
             picked = entry.name == chosen
             why = fault or (f"the fastest that runs here: {entry.title}" if picked else entry.title)
-<<<<<<< HEAD
             if picked and _wished(operator) != "auto":
-=======
-            if picked and _from_environment(operator) != "auto":
->>>>>>> 7213fab68031d6bd1b762a035743774433e1ac43
                 why = f"asked for by {ENVIRONMENT}"
             lines.append(Status(operator, entry.name, fault is None, picked, why))
     return lines

@@ -25,21 +25,29 @@ def sizes(name: str, value: Tensor, axes: str) -> tuple[int, ...]:
     return tuple(value.shape)
 
 
-def expect(name: str, value: Tensor | None, shape: tuple[int, ...], like: Tensor, parameter: bool = False) -> None:
+def expect(
+    name: str,
+    value: Tensor | None,
+    shape: tuple[int, ...],
+    like: Tensor,
+    parameter: bool = False,
+    dtypes: tuple[torch.dtype, ...] | None = None,
+) -> None:
     """Refuse a tensor of another shape, device or dtype than fits `like`, the operator's first argument.
 
-    A parameter may stay in float32 where the activations are in half precision.
+    A parameter may stay in float32 where the activations are in half precision; dtypes are the allowed ones where
+    they do not follow from like's.
     """
     if value is None:
         return
     if tuple(value.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, not {tuple(value.shape)}")
     if value.device != like.device:
-        raise ValueError(
-            f"{name} is on {value.device} and the first argument on {like.device}; move them to one device"
-        )
-    if value.dtype != like.dtype and not (parameter and value.dtype == torch.float32):
-        either = f"{like.dtype} or torch.float32" if parameter else str(like.dtype)
+        raise ValueError(f"{name} is on {value.device}, the first argument on {like.device}; move them to one device")
+    half = like.dtype in (torch.float16, torch.bfloat16)
+    allowed = dtypes or ((like.dtype, torch.float32) if parameter and half else (like.dtype,))
+    if value.dtype not in allowed:
+        either = " or ".join(map(str, allowed))
         raise ValueError(f"{name} must have dtype {either} as the first argument has {like.dtype}, not {value.dtype}")
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import backends
+from ..checks import expect, sizes
 from . import fft, reference
 
 _BACKENDS = {"fft": fft.s4d_convolution, "reference": reference.s4d_convolution}
@@ -16,16 +17,6 @@ _BACKENDS = {"fft": fft.s4d_convolution, "reference": reference.s4d_convolution}
 def _working(dtype: torch.dtype) -> torch.dtype:
     """The precision that tokens of this dtype are computed in."""
     return torch.float64 if dtype == torch.float64 else torch.float32
-
-
-def _expect(name: str, value: Tensor, shape: tuple[int, ...], dtypes: tuple[torch.dtype, ...], like: Tensor) -> None:
-    if tuple(value.shape) != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {tuple(value.shape)}")
-    if value.device != like.device:
-        raise ValueError(f"{name} is on {value.device} and u on {like.device}; move them to one device")
-    if value.dtype not in dtypes:
-        wanted = " or ".join(str(dtype) for dtype in dict.fromkeys(dtypes))
-        raise ValueError(f"{name} must be {wanted} to go with u in {like.dtype}, not {value.dtype}")
 
 
 def s4d_convolution(
@@ -52,20 +43,16 @@ def s4d_convolution(
     differentiable in every tensor. Raises ValueError naming the argument that does not fit.
     Source: Gu et al. 2022 (arXiv 2206.11893), S4D with zero-order hold.
     """
-    if u.ndim != 3 or 0 in u.shape:
-        raise ValueError(f"u must be a non-empty (batch, length, channels) tensor, not {tuple(u.shape)}")
-    if not u.is_floating_point():
-        raise ValueError(f"u must be a real floating-point tensor, not {u.dtype}")
-    if A.ndim != 2 or A.shape[1] == 0:
-        raise ValueError(f"A must be a non-empty (channels, modes) tensor, not {tuple(A.shape)}")
-    channels, modes = u.shape[2], A.shape[1]
+    _, _, channels = sizes("u", u, "batch, length, channels")
     real = _working(u.dtype)
     reals, complexes = (real, u.dtype), (real.to_complex(),)
-    _expect("log_dt", log_dt, (channels,), reals, u)
-    _expect("A", A, (channels, modes), complexes, u)
-    _expect("C", C, (2, channels, modes) if bidirectional else (channels, modes), complexes, u)
-    if D is not None:
-        _expect("D", D, (channels,), reals, u)
+    if A.ndim != 2 or A.shape[1] == 0:
+        raise ValueError(f"A must be a non-empty (channels, modes) tensor, not {tuple(A.shape)}")
+    modes = A.shape[1]
+    expect("log_dt", log_dt, (channels,), u, dtypes=reals)
+    expect("A", A, (channels, modes), u, dtypes=complexes)
+    expect("C", C, (2, channels, modes) if bidirectional else (channels, modes), u, dtypes=complexes)
+    expect("D", D, (channels,), u, dtypes=reals)
     if not log_dt.isfinite().all():
         raise ValueError("log_dt must be finite and has NaN or infinite entries")
     if not (A.real < 0).all():  # also what a NaN fails
