@@ -134,9 +134,7 @@ def with_args(value):
 
 
 # Sixty lists, each of the one before it twice.
-BOMB = (
-    b"]q\x000" + b"".join(b"](h%ch%ceq%c0" % (i, i, i + 1) for i in range(60)) + b"h<"
-)
+BOMB = b"]q\x000" + b"".join(b"](h%ch%ceq%c0" % (i, i, i + 1) for i in range(60)) + b"h<"
 DEEP = b"]" * 5000 + b"a" * 4999
 HOSTILE_PICKLES = {
     "reaches outside its storage by its shape": (named("x", tensor((5,), (1,))), "reaches outside its storage of 4"),
