@@ -222,7 +222,7 @@ def test_weights_that_do_not_fit_are_refused_with_a_name():
         build_official("ZigMa", TINY, {key: value for key, value in state.items() if key != "norm_f.weight"})
     with pytest.raises(ValueError, match="beyond what the config asks for, 'pos_embed'"):
         build_official("ZigMa", TINY, tiny_weights(use_pe=2))
-    with pytest.raises(ValueError, match=r"norm_f.weight must have shape \(16,\) by the config, not \(15,\)"):
+    with pytest.raises(ValueError, match=r"norm_f.weight of shape \(15,\), where the config asks for \(16,\)"):
         build_official("ZigMa", TINY, {**state, "norm_f.weight": torch.ones(15)})
     with pytest.raises(ValueError, match="and 13 more"):
         build_official("ZigMa", TINY, tiny_weights(scan_type="v2"))

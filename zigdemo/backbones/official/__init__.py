@@ -1,4 +1,4 @@
-"""The official checkpoints' networks, quirks included: `build_official(family, config, state_dict)`.
+"""The official checkpoints: `read_checkpoint(path)`, and their networks, quirks included: `build_official(...)`.
 
 Our own networks leave these quirks out; they are here so that a published file draws what it drew at home.
 """
@@ -6,23 +6,31 @@ Our own networks leave these quirks out; they are here so that a published file 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from .checkpoint import OfficialCheckpoint, read_checkpoint
 from .dit import OfficialDiT, official_dit, official_sit
+from .layouts import LAYOUTS, MOST_PARAMETERS, layout, misfit
 from .zigma import OfficialZigMa, official_zigma, zigma_paths
 
 __all__ = [
+    "LAYOUTS",
+    "MOST_PARAMETERS",
     "OFFICIAL",
+    "OfficialCheckpoint",
+    "OfficialConfig",
     "OfficialDiT",
     "OfficialZigMa",
     "build_official",
     "official_dit",
     "official_sit",
     "official_zigma",
+    "read_checkpoint",
     "zigma_paths",
 ]
 
@@ -31,6 +39,40 @@ OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] 
     "DiT": official_dit,
     "SiT": official_sit,
 }
+
+
+@dataclass(frozen=True)
+class OfficialConfig:
+    """Config of an official network, as a model folder keeps it: the official constructor's arguments.
+
+    Raises ValueError with one sentence for a family that cannot be built and sizes that make no sense.
+    """
+
+    family: str
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.family not in OFFICIAL:
+            raise ValueError(_unknown(self.family))
+        layout(self.family, self.settings)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, counted without building anything."""
+        return layout(self.family, self.settings).parameters
+
+    @property
+    def labels(self) -> int:
+        """Number of classes, 0 for none."""
+        return max(0, self.settings.get("num_classes") or 0)
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised."""
+        return OFFICIAL[self.family](self.settings, None)
+
+
+def _unknown(family: object) -> str:
+    return f"no official model of family {family!r} can be built; choose one of {', '.join(OFFICIAL)}"
 
 
 def build_official(
@@ -43,28 +85,20 @@ def build_official(
     and are accepted unread.
     state_dict: official names; the values are copied to float32. paths: see `zigma_paths`, for randomN only.
     DiT and SiT have forward_with_cfg(x, t, y, cfg_scale) too; ZigMa has no guided forward, as its own raises. Raises
-    ValueError, one sentence, for an unknown family or setting, for a scan type that cannot be built, and for weights
-    that are missing, unexpected or of another shape.
+    ValueError, one sentence, for an unknown family or setting, for a scan type that cannot be built, for more than
+    MOST_PARAMETERS weights (before any is made), and for weights that are missing, unexpected or of another shape.
     """
     if family not in OFFICIAL:
-        raise ValueError(f"no official model of family {family!r} can be built; choose one of {', '.join(OFFICIAL)}")
+        raise ValueError(_unknown(family))
+    layout(family, config)
     with torch.device("meta"):
         network = OFFICIAL[family](config, paths)
     wanted = network.state_dict()
-    missing = [key for key in wanted if key not in state_dict]
-    unexpected = [key for key in state_dict if key not in wanted]
-    for keys, fault in ((missing, "lacks"), (unexpected, "has, beyond what the config asks for,")):
-        if keys:
-            raise ValueError(
-                f"the state dict {fault} {keys[0]!r}{f' and {len(keys) - 1} more' if keys[1:] else ''}; "
-                f"give the config and the weights of the same {family}"
-            )
-    for key, value in wanted.items():
-        if state_dict[key].shape != value.shape:
-            raise ValueError(
-                f"{key} must have shape {tuple(value.shape)} by the config, not {tuple(state_dict[key].shape)}; "
-                f"give the config and the weights of the same {family}"
-            )
+    fault = misfit(
+        {key: value.shape for key, value in wanted.items()}, {key: value.shape for key, value in state_dict.items()}
+    )
+    if fault:
+        raise ValueError(f"the state dict {fault}; give the config and the weights of the same {family}")
     weights = {key: state_dict[key].detach().to(torch.float32, copy=True) for key in wanted}
     network.load_state_dict(weights, assign=True)
     return network.eval()

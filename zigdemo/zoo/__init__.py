@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -15,23 +14,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .backbones import FAMILIES, build
-from .diffusion import PREDICTIONS
-from .scans import scan_scheme
+from ..backbones import FAMILIES, build
+from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
+from ..diffusion import PREDICTIONS
+from ..hashing import file_sha256
+from ..scans import scan_scheme
+from .hub import SOURCES
 
-WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parent.parent / "weights"))
+WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parents[2] / "weights"))
 CONFIG, TENSORS = "config.json", "model.safetensors"
 MOST_CONFIG_BYTES = 2**24
-MOST_PARAMETERS = 4 * 10**9
+# An official network keeps its own arguments and quirks; what a folder calls it, and its name there.
+OFFICIAL_FAMILIES = {f"{family} official": family for family in OFFICIAL}
 
 
 @dataclass(frozen=True)
 class ModelFolder:
     """What config.json says of a model, checked; the weights stay on disk until `load`.
 
-    model: the backbone's config. labels: class names in the order of the table, or None. schemes: scan schemes it
-    was trained with, none for a backbone without a scan. origin: "shipped (toy)", "official", "yours" or "untrained".
-    about: free facts for the card.
+    model: the backbone's config, an OfficialConfig where family is "ZigMa official". labels: class names in the order
+    of the table, or None. schemes: scan schemes it was trained with, none for a backbone without a scan. origin:
+    "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card.
     """
 
     path: Path
@@ -47,12 +50,7 @@ class ModelFolder:
     @property
     def sha256(self) -> str:
         """Hash of the weights file, to tell weights apart that share a name."""
-        with (self.path / TENSORS).open("rb") as file:
-            return (
-                hashlib.file_digest(file, "sha256").hexdigest()
-                if hasattr(hashlib, "file_digest")
-                else (hashlib.sha256(file.read()).hexdigest())
-            )
+        return file_sha256(self.path / TENSORS)
 
     def state(self) -> dict[str, Tensor]:
         """The tensors, as stored. Raises ValueError where the file is no whole safetensors file."""
@@ -82,7 +80,7 @@ class ModelFolder:
                 "together; copy both files again"
             )
         with torch.device("meta"):
-            network = build(self.model)
+            network = self.model.build() if isinstance(self.model, OfficialConfig) else build(self.model)
         wanted = network.state_dict()
         for key in sorted(wanted.keys() | state.keys()):
             if key not in state:
@@ -118,16 +116,10 @@ def read_folder(path: str | Path) -> ModelFolder:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as fault:
         raise ValueError(f"{file} is not JSON: {fault}") from None
-    if not isinstance(content, dict) or content.get("family") not in list(FAMILIES):
-        raise ValueError(f"{file} names no known family; it must be one of {', '.join(FAMILIES)}")
-    kind = FAMILIES[content["family"]][0]
-    settings = content.get("model")
-    if not isinstance(settings, dict) or set(settings) - {entry.name for entry in fields(kind)}:
-        raise ValueError(f"{file} has settings under 'model' that {content['family']} does not know")
-    try:
-        model = kind(**settings)
-    except (TypeError, ValueError) as fault:
-        raise ValueError(f"{file}: {fault}") from None
+    families = [*FAMILIES, *OFFICIAL_FAMILIES]
+    if not isinstance(content, dict) or content.get("family") not in families:
+        raise ValueError(f"{file} names no known family; it must be one of {', '.join(families)}")
+    model = _model_config(file, content["family"], content.get("model"))
     labels = content.get("labels")
     if labels is not None:
         if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
@@ -136,11 +128,12 @@ def read_folder(path: str | Path) -> ModelFolder:
             raise ValueError(f"{file} names {len(labels)} labels and its model has {model.labels}")
     if content.get("prediction") not in list(PREDICTIONS):
         raise ValueError(f"prediction in {file} must be one of {', '.join(PREDICTIONS)}")
-    if getattr(model, "out_channels", model.in_channels) != model.in_channels:
+    own = not isinstance(model, OfficialConfig)
+    if own and getattr(model, "out_channels", model.in_channels) != model.in_channels:
         raise ValueError(f"{file} has learn_sigma, and {content['prediction']} prediction no variance; set drop_sigma")
-    schemes = tuple(content.get("schemes", _schemes(model)))
+    schemes = tuple(content["schemes"] if "schemes" in content else _schemes(model))
     for scheme in schemes:
-        if model.scheme is None:
+        if own and model.scheme is None:
             raise ValueError(f"{file} names scan scheme {scheme!r} and {content['family']} has no scan; leave it out")
         scan_scheme(scheme)
     return ModelFolder(
@@ -154,6 +147,18 @@ def read_folder(path: str | Path) -> ModelFolder:
         origin=str(content.get("origin", "yours")),
         about=content.get("about", {}) if isinstance(content.get("about", {}), dict) else {},
     )
+
+
+def _model_config(file: Path, family: str, settings: Any) -> Any:
+    """The config under 'model'; ValueError naming the file where it makes no sense."""
+    official = OFFICIAL_FAMILIES.get(family)
+    known = None if official else {entry.name for entry in fields(FAMILIES[family][0])}
+    if not isinstance(settings, dict) or (known is not None and set(settings) - known):
+        raise ValueError(f"{file} has settings under 'model' that {family} does not know")
+    try:
+        return OfficialConfig(official, settings) if official else FAMILIES[family][0](**settings)
+    except (TypeError, ValueError) as fault:
+        raise ValueError(f"{file}: {fault}") from None
 
 
 def write_folder(
@@ -181,6 +186,11 @@ def write_folder(
         "about": about,
     }
     state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
+    return write_files(path, content, state, card)
+
+
+def write_files(path: Path, content: dict[str, Any], state: dict[str, Tensor], card: str) -> ModelFolder:
+    """Write the three files of a model folder that exists, each aside first, and read the folder back."""
     save_file(state, path / f"{TENSORS}.part", metadata={"format": "pt"})
     (path / f"{CONFIG}.part").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     (path / "README.md.part").write_text(card, encoding="utf-8")
@@ -208,5 +218,7 @@ def find(name: str | Path) -> ModelFolder:
         return read_folder(here)
     if Path(name).is_dir():
         return read_folder(name)
+    if str(name) in SOURCES:
+        raise ValueError(f"{name} is an official model that is not here yet; run `python -m zigdemo.zoo import {name}`")
     known = ", ".join(folder.id for folder in available()) or "none is here yet"
     raise ValueError(f"unknown model {str(name)!r}; choose one of: {known}, or give a model folder")

@@ -1,0 +1,194 @@
+"""Official files are fetched from where they are published; here that is a folder and a server on this machine."""
+
+import hashlib
+import http.server
+import threading
+
+import huggingface_hub
+import pytest
+from checkpoints import save, weights
+from huggingface_hub import errors
+
+from zigdemo import zoo
+from zigdemo.zoo import hub
+from zigdemo.zoo.hub import SOURCES, Source, fetch
+from zigdemo.zoo.official import import_checkpoint
+
+CONTENT = bytes(range(256)) * 4096
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT with byte ranges; notes what was asked; breaks off after `most` bytes."""
+
+    def do_GET(self):
+        server, asked = self.server, self.headers.get("Range")
+        server.asked.append(asked)
+        if server.status != 200:
+            return self.send_error(server.status)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.ranges else 0
+        if start >= len(CONTENT):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
+            return self.end_headers()
+        self.send_response(206 if asked and server.ranges else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        if asked and server.ranges:
+            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.end_headers()
+        self.wfile.write(CONTENT[start : start + server.most])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A running server; the id "there" of SOURCES is a file on it."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.asked, running.most, running.ranges, running.status = [], len(CONTENT), True, 200
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        monkeypatch.setattr(hub, "DOWNLOADS", tmp_path / "downloads")
+        url = f"http://127.0.0.1:{running.server_port}/there.pt?key=1"
+        monkeypatch.setitem(SOURCES, "there", Source("ZigMa", "there.pt", "a test", url=url))
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def hugging(tmp_path, monkeypatch):
+    """The hub, as a function of (repo, file) to set."""
+    monkeypatch.setitem(SOURCES, "hugged", Source("ZigMa", "a.pt", "a test", repo="someone/something"))
+
+    def answer_with(answer):
+        def download(repo, file):
+            assert (repo, file) == ("someone/something", "a.pt")
+            if isinstance(answer, Exception):
+                raise answer
+            return str(answer)
+
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+
+    return answer_with
+
+
+def faulty(kind):
+    """An error of the hub's client, made without an answer of a server."""
+    fault = kind.__new__(kind)
+    Exception.__init__(fault, "first line\nsecond line")
+    return fault
+
+
+def sentence(name, words):
+    with pytest.raises(ValueError, match=words) as refusal:
+        fetch(name)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_every_entry_says_where_it_is():
+    for source in SOURCES.values():
+        assert bool(source.repo) != bool(source.url) and source.file.endswith(".pt")
+    assert {source.file for source in SOURCES.values() if source.repo == "taohu/zigma"} == {
+        "faceshq1024_0090000.pt",
+        "landscape1024_0210000.pt",
+        "churches256_0280000.pt",
+        "zigzagN8_b1_pe2_coco14_bs48_0400000.pt",
+    }
+
+
+def test_a_file_is_downloaded_once(server):
+    assert fetch("there").read_bytes() == CONTENT
+    assert fetch("there").read_bytes() == CONTENT
+    assert server.asked == [None]
+
+
+def test_a_download_that_broke_off_goes_on_where_it_was(server, capsys):
+    server.most = 300_000
+    sentence("there", "broke off after 300,000 bytes; run it again to go on")
+    sentence("there", "broke off after 600,000 bytes")
+    server.most = len(CONTENT)
+    path = fetch("there")
+    assert path.read_bytes() == CONTENT and not list(path.parent.glob("*.part"))
+    assert server.asked == [None, "bytes=300000-", "bytes=600000-"]
+    assert "100%" in capsys.readouterr().err
+
+
+def test_a_server_without_ranges_starts_again(server):
+    server.most = 300_000
+    sentence("there", "broke off")
+    server.ranges, server.most = False, len(CONTENT)
+    assert fetch("there").read_bytes() == CONTENT
+
+
+def test_a_whole_part_is_not_downloaded_again(server):
+    hub.DOWNLOADS.mkdir()
+    (hub.DOWNLOADS / "there.pt.part").write_bytes(CONTENT)
+    assert fetch("there").read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_is_refused_and_forgotten(server, monkeypatch):
+    wrong = Source("ZigMa", "there.pt", "a test", url=SOURCES["there"].url, sha256="0" * 64)
+    monkeypatch.setitem(SOURCES, "there", wrong)
+    sentence("there", "its checksum is wrong; run it again")
+    assert not (hub.DOWNLOADS / "there.pt").exists()
+    right = Source("ZigMa", "there.pt", "a test", url=wrong.url, sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setitem(SOURCES, "there", right)
+    assert fetch("there").read_bytes() == CONTENT
+
+
+def test_a_refusing_or_missing_server_is_one_sentence(server, monkeypatch):
+    server.status = 403
+    sentence("there", r"not given out \(403\)")
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
+        url = f"http://127.0.0.1:{closed.server_port}/x"
+    monkeypatch.setitem(SOURCES, "there", Source("ZigMa", "there.pt", "a test", url=url))
+    sentence("there", "127.0.0.1 cannot be reached .*zigdemo.zoo import FILE")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("GatedRepoError", "behind a gate: accept its terms at https://huggingface.co/someone/something and log in"),
+        ("LocalEntryNotFoundError", "not on this machine and huggingface.co cannot be reached"),
+        ("OfflineModeIsEnabled", "not on this machine and huggingface.co cannot be reached"),
+        ("RepositoryNotFoundError", "has no a.pt"),
+        ("EntryNotFoundError", "has no a.pt"),
+        ("HfHubHTTPError", r"could not be fetched \(first line\); run it again"),
+    ],
+)
+def test_the_hub_refuses_in_one_sentence(hugging, kind, words):
+    hugging(faulty(getattr(errors, kind)))
+    sentence("hugged", words)
+
+
+def test_the_hubs_own_hash_is_checked(hugging, tmp_path):
+    """Its cache holds a large file under its SHA-256, with a link of the file's name to it."""
+    blob, link = tmp_path / hashlib.sha256(CONTENT).hexdigest(), tmp_path / "a.pt"
+    blob.write_bytes(CONTENT)
+    link.symlink_to(blob)
+    hugging(link)
+    assert fetch("hugged") == link
+    blob.write_bytes(CONTENT[:-1])
+    sentence("hugged", "checksum is wrong")
+    assert not blob.exists()
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    sentence("mona-lisa", "choose one of zigma-faceshq-1024")
+
+
+def test_a_published_id_is_fetched_and_imported(hugging, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    with pytest.raises(ValueError, match="not here yet; run `python -m zigdemo.zoo import hugged`"):
+        zoo.find("hugged")
+    hugging(save(weights(), tmp_path / "a.pt"))
+    assert import_checkpoint("hugged").id == "hugged"
+    assert zoo.find("hugged").load()
+
+
+def test_a_family_that_cannot_be_imported_is_not_fetched(monkeypatch):
+    monkeypatch.setattr("zigdemo.zoo.official.fetch", lambda name: pytest.fail("it was fetched"))
+    with pytest.raises(ValueError, match="DiT cannot be imported yet"):
+        import_checkpoint("dit-xl-2-256")

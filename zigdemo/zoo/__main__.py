@@ -1,0 +1,46 @@
+"""`python -m zigdemo.zoo import FILE`: make a model folder of an official checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ..backbones.official import LAYOUTS
+from .hub import SOURCES
+from .official import import_checkpoint
+
+
+def _setting(text: str) -> tuple[str, object]:
+    key, _, value = text.partition("=")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Import a checkpoint; a fault is one sentence and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m zigdemo.zoo")
+    command = parser.add_subparsers(required=True).add_parser("import", help="make a model folder of a checkpoint")
+    command.add_argument("file", help=f"a .pt, .pth or .safetensors file, or one of {', '.join(SOURCES)}")
+    command.add_argument("--name", help="of the model; the file's name by default")
+    command.add_argument("--family", choices=list(LAYOUTS), help="where the file does not say it")
+    command.add_argument(
+        "--set", action="append", default=[], type=_setting, metavar="KEY=VALUE",
+        help="an official constructor's argument that the file does not say, such as img_dim=128",
+    )  # fmt: skip
+    chosen = parser.parse_args(arguments)
+    try:
+        folder = import_checkpoint(chosen.file, chosen.name, family=chosen.family, settings=dict(chosen.set))
+    except (ValueError, OSError) as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    print(f"{folder.id}: {folder.family}, {folder.model.parameters:,} weights, in {folder.path}")
+    for note in folder.about["notes"]:
+        print(f"note: {note}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Where the official files are published, and how they are fetched: resumable, shown, checked by a hash if known."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..hashing import file_sha256
+
+DOWNLOADS = Path(os.environ.get("ZIGDEMO_DOWNLOADS", Path.home() / ".cache" / "zigdemo"))
+TIMEOUT_SECONDS = 30.0
+PIECE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published file. repo: of the Hugging Face hub, else url. settings: what the file may not say of itself.
+
+    sha256: of the file where its publisher states one; the hub's own hash is used besides. about: one phrase.
+    """
+
+    family: str
+    file: str
+    about: str
+    repo: str | None = None
+    url: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+
+
+ZIGMA, DIT = "taohu/zigma", "https://dl.fbaipublicfiles.com/DiT/models"
+SIT = "https://www.dl.dropboxusercontent.com/scl/fi/as9oeomcbub47de5g4be0/SiT-XL-2-256.pt"
+# Names and places as the projects' own pages and download scripts give them; none of them states a hash.
+SOURCES = {
+    "zigma-faceshq-1024": Source(
+        "ZigMa", "faceshq1024_0090000.pt", "FacesHQ, 1024 px", repo=ZIGMA, settings={"img_dim": 128}
+    ),
+    "zigma-landscape-1024": Source(
+        "ZigMa", "landscape1024_0210000.pt", "Landscape HQ, 1024 px", repo=ZIGMA, settings={"img_dim": 128}
+    ),
+    "zigma-churches-256": Source("ZigMa", "churches256_0280000.pt", "LSUN churches, 256 px", repo=ZIGMA),
+    "zigma-coco-256": Source(
+        "ZigMa", "zigzagN8_b1_pe2_coco14_bs48_0400000.pt", "MS COCO with text, 256 px", repo=ZIGMA
+    ),
+    "dit-xl-2-256": Source(
+        "DiT", "DiT-XL-2-256x256.pt", "ImageNet, 256 px", url=f"{DIT}/DiT-XL-2-256x256.pt", settings={"num_heads": 16}
+    ),
+    "dit-xl-2-512": Source(
+        "DiT", "DiT-XL-2-512x512.pt", "ImageNet, 512 px", url=f"{DIT}/DiT-XL-2-512x512.pt", settings={"num_heads": 16}
+    ),
+    "sit-xl-2-256": Source(
+        "SiT", "SiT-XL-2-256x256.pt", "ImageNet, 256 px", url=f"{SIT}?rlkey=uxzxmpicu46coq3msb17b9ofa&dl=0",
+        settings={"num_heads": 16},
+    ),
+}  # fmt: skip
+
+
+def fetch(name: str) -> Path:
+    """The file of an entry of SOURCES, downloaded or from an earlier download; one that broke off is gone on with.
+
+    Raises ValueError with one sentence that says what to do: no network, no access, no such file, a wrong checksum.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"unknown official model {name!r}; choose one of {', '.join(SOURCES)}")
+    source = SOURCES[name]
+    path = _from_hub(name, source) if source.repo else _from_url(name, source)
+    # The hub's cache keeps a large file under its SHA-256; smaller files are under another hash, of another length.
+    kept_as = path.resolve().name if source.repo else ""
+    wanted = source.sha256 or (kept_as if re.fullmatch("[0-9a-f]{64}", kept_as) else None)
+    if wanted is not None and file_sha256(path) != wanted:
+        path.resolve().unlink()
+        raise ValueError(f"{source.file} of {name} did not arrive whole: its checksum is wrong; run it again")
+    return path
+
+
+def _by_hand(source: Source) -> str:
+    return f"get {source.file} some other way and run `python -m zigdemo.zoo import FILE`"
+
+
+def _from_hub(name: str, source: Source) -> Path:
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        return Path(hf_hub_download(source.repo, source.file))
+    except errors.GatedRepoError:
+        raise ValueError(
+            f"{name} is behind a gate: accept its terms at https://huggingface.co/{source.repo} and log in with "
+            "`hf auth login`"
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
+        raise ValueError(
+            f"{name} is not on this machine and huggingface.co cannot be reached; {_by_hand(source)}"
+        ) from None
+    except (errors.RepositoryNotFoundError, errors.EntryNotFoundError):
+        raise ValueError(f"{source.repo} has no {source.file} any more, or only for some; {_by_hand(source)}") from None
+    except (errors.HfHubHTTPError, OSError) as fault:
+        raise ValueError(f"{name} could not be fetched ({_first_line(fault)}); run it again") from None
+
+
+def _from_url(name: str, source: Source) -> Path:
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    path = DOWNLOADS / source.file
+    part = path.with_name(f"{path.name}.part")
+    if path.is_file():
+        return path
+    try:
+        _download(source.url, part)
+    except urllib.error.HTTPError as fault:
+        raise ValueError(f"{source.file} of {name} is not given out ({fault.code}); {_by_hand(source)}") from None
+    except (urllib.error.URLError, OSError, http.client.HTTPException) as fault:
+        if part.is_file() and part.stat().st_size:
+            raise ValueError(
+                f"the download of {name} broke off after {part.stat().st_size:,} bytes; run it again to go on"
+            ) from None
+        host = urllib.parse.urlsplit(source.url).hostname
+        raise ValueError(
+            f"{name} is not on this machine and {host} cannot be reached ({_first_line(fault)}); {_by_hand(source)}"
+        ) from None
+    os.replace(part, path)
+    return path
+
+
+def _download(url: str, part: Path) -> None:
+    """Add to `part` what it lacks of a file, with a bar on stderr; OSError or HTTPException where it ends early."""
+    from huggingface_hub.utils import tqdm
+
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as fault:
+        if fault.code == 416 and fault.headers.get("Content-Range") == f"bytes */{have}":  # all of it is here
+            return
+        raise
+    with answer:
+        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if not goes_on:
+            have = 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with part.open("ab" if goes_on else "wb") as file, tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem
+        ) as bar:  # fmt: skip
+            while piece := answer.read(PIECE_BYTES):
+                file.write(piece)
+                bar.update(len(piece))
+        if total is not None and part.stat().st_size != total:
+            raise http.client.IncompleteRead(b"", total - part.stat().st_size)
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(getattr(fault, "reason", None) or fault).splitlines() or [type(fault).__name__])[0][:120]

@@ -1,0 +1,107 @@
+"""Model folders out of official checkpoints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import __version__, zoo
+from ..backbones.official import OfficialCheckpoint, OfficialConfig, read_checkpoint
+from .hub import SOURCES, fetch
+
+PREDICTION = {"ZigMa": "velocity"}  # what the published networks of a family predict
+LATENT_SCALE = 0.18215
+
+
+def import_checkpoint(
+    file: str | Path,
+    name: str | None = None,
+    *,
+    family: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> zoo.ModelFolder:
+    """Write an official checkpoint as a model folder among the weights; it then loads under its name.
+
+    file: a checkpoint file, or an id of SOURCES, which is fetched first. name: of the folder; by default the id or the
+    file's name. family, settings: as in `read_checkpoint`. The weights keep the numbers they have in the file. Raises
+    ValueError with one sentence where the file is refused, cannot be built here yet or the name is taken.
+    """
+    source = SOURCES.get(str(file))
+    if name is None:
+        name = str(file) if source else Path(file).stem
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,79}", name):
+        raise ValueError(f"name must be letters, digits, '.', '_' and '-', not {name[:90]!r}; give one with --name")
+    path = zoo.WEIGHTS / name
+    if (path / zoo.CONFIG).exists():
+        raise ValueError(f"{path} is there already; give another name with --name, or remove it")
+    if source:
+        _refuse_unless_drawn(source.family)  # before gigabytes are fetched
+        file, family = fetch(str(file)), family or source.family
+        settings = {**source.settings, **(settings or {})}
+    checkpoint = read_checkpoint(file, family=family, settings=settings)
+    _refuse_unless_drawn(checkpoint.family)
+    config = OfficialConfig(checkpoint.family, checkpoint.config)
+    with torch.device("meta"):
+        network = config.build()
+    notes, scheme = [*checkpoint.notes], network.config.scheme
+    if any((own.perm != ours.perm).any() for own, ours in zip(network.orders(), network.orders(scheme), strict=True)):
+        notes.append(f"its scan paths are its own; {scheme} only stands for them; leave scan empty")
+    about = {**checkpoint.source, "notes": notes}
+    if network.config.in_channels == 4:
+        text = network.config.text_width > 0
+        vae = "runwayml/stable-diffusion-v1-5" if text else "stabilityai/sd-vae-ft-ema"
+        about |= {"vae": vae, "latent_scale": LATENT_SCALE}
+    content = {
+        "id": name,
+        "family": f"{checkpoint.family} official",
+        "model": checkpoint.config,
+        "prediction": PREDICTION[checkpoint.family],
+        "labels": [f"class {i}" for i in range(config.labels)] or None,
+        "schemes": [scheme],
+        "origin": "official",
+        "about": {**about, "zigdemo": __version__},
+    }
+    path.mkdir(parents=True, exist_ok=True)
+    return zoo.write_files(path, content, _own_memory(checkpoint.state_dict), _card(name, checkpoint, config, notes))
+
+
+def _refuse_unless_drawn(family: str) -> None:
+    if family not in PREDICTION:
+        raise ValueError(f"models of {family} cannot be imported yet, only those of {', '.join(PREDICTION)}")
+
+
+def _own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that are whole and share no memory, as safetensors wants them; copied only where they are not."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for key, value in state.items():
+        whole = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
+        own = value if whole and value.data_ptr() not in seen else value.clone(memory_format=torch.contiguous_format)
+        seen.add(own.data_ptr())
+        found[key] = own
+    return found
+
+
+def _card(name: str, checkpoint: OfficialCheckpoint, config: OfficialConfig, notes: list[str]) -> str:
+    settings = ", ".join(f"{key} {value}" for key, value in checkpoint.config.items())
+    bullets = "".join(f"- {note}\n" for note in notes)
+    return f"""---
+tags: [zigdemo, diffusion, {checkpoint.family.lower()}]
+---
+# {name}
+
+Official {checkpoint.family} weights, imported: {config.parameters:,} weights, {settings}.
+
+| | |
+|---|---|
+| file | `{checkpoint.source["file"]}` |
+| SHA-256 | `{checkpoint.source["sha256"]}` |
+
+{bullets}
+The weights are those of the file and belong to their publisher; see there for the data, the scores and the licence.
+"""
