@@ -19,9 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from zigdemo.ops import backends, selective_scan
+from zigdemo.ops import backends, gated_linear_attention, selective_scan
 from zigdemo.scans import ScanOrder, scan_scheme
 from zigdemo.training.export import export
 from zigdemo.training.recipe import Recipe, load_recipe
@@ -97,6 +98,49 @@ def correctness(device: torch.device, dry: bool) -> list[dict]:
                 good = all(error < most for error in errors)
                 rows.append({"size": size, "backend": backend, "dtype": str(dtype), "good": good, "errors": errors})
                 print(f"{backend} {size} {dtype}: output {errors[0]:.1e}, gradients {max(errors[1:]):.1e}", flush=True)
+    return rows
+
+
+def heads(size: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+    """q, k, v and log gates of gated linear attention, (batch, length, heads, dim), gates down to -20 a token."""
+    batch, length, count, dim = size
+    generator = torch.Generator().manual_seed(0)
+    q, k, v, gate = (torch.randn(batch, length, count, dim, generator=generator) for _ in range(4))
+    return [value.to(device, dtype) for value in (q, k, v, -20 * torch.sigmoid(gate - 4))]
+
+
+def attention_correctness(device: torch.device, dry: bool) -> list[dict]:
+    """The same for gated linear attention, by every backend that runs on the device."""
+    rows = []
+    for size in [(1, 21, 2, 8)] if dry else [(2, 77, 3, 32), (1, 1000, 4, 64)]:
+        values = heads(size, device, torch.float32)
+        exact = gated_linear_attention(*(value.double() for value in values), backend="reference")
+        for entry in backends.OPERATORS["gated_linear_attention"]:
+            if entry.name == "reference" or entry.fault(device, torch.float32) is not None:
+                continue
+            found = gated_linear_attention(*values, backend=entry.name).double()
+            error = ((found - exact).norm() / exact.norm()).item()
+            # fla multiplies its chunks in TF32
+            rows.append({"size": size, "backend": entry.name, "good": error < 5e-3, "errors": [error]})
+            print(f"gla {entry.name} {size}: output {error:.1e}", flush=True)
+    return rows
+
+
+def attention_speed(device: torch.device, dry: bool) -> list[dict]:
+    """Seconds of gated linear attention and of softmax attention (torch's fused kernel), forward, bf16."""
+    rows = []
+    for size in [(1, 32, 2, 8)] if dry else [(2, 4096, 24, 64), (1, 16384, 24, 64)]:
+        q, k, v, gate = heads(size, device, torch.bfloat16)
+        row: dict = {"size": size}
+        turned = [value.transpose(1, 2) for value in (q, k, v)]
+        repeats = 2 if dry else 20
+        row["softmax"] = seconds(lambda t=turned: F.scaled_dot_product_attention(*t), device, repeats)
+        backend = backends.choose("gated_linear_attention", "auto", device, torch.bfloat16)
+        if backend != "reference":
+            values = (q, k, v, gate)
+            row[backend] = seconds(lambda a=values, b=backend: gated_linear_attention(*a, backend=b), device, repeats)
+        print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
+        rows.append(row)
     return rows
 
 
@@ -214,8 +258,9 @@ def main() -> int:
         results[name] = value
         (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
 
-    keep("correctness", correctness(device, chosen.dry))
+    keep("correctness", correctness(device, chosen.dry) + attention_correctness(device, chosen.dry))
     keep("speed", speed(device, chosen.dry))
+    keep("attention_speed", attention_speed(device, chosen.dry))
     work, models = out / "work", []
     for name, recipe, changes, share in RECIPES:
         left = chosen.minutes - (time.monotonic() - started) / 60 - 0.5
