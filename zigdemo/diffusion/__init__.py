@@ -1,28 +1,60 @@
-"""Interpolants between noise and data, solvers that follow them, and guidance."""
+"""Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance and likelihood."""
 
-from .guidance import guided_velocity
+from .fields import Field, Noise, SolverStep, Velocity, item_noise
+from .guidance import guide, guided_velocity
 from .interpolants import (
+    PATHS,
     PREDICTIONS,
+    WEIGHTINGS,
+    Path,
     clean_of,
+    convert,
     draw_times,
     interpolate,
+    path_velocity,
+    prediction_loss,
+    training_span,
     velocity_loss,
     velocity_of,
 )
-from .solvers import SOLVERS, Solver, SolverStep, Velocity, euler, heun, uniform_times
+from .samplers import SAMPLERS, check_options, refusal, resolution_shift, sample, shift_times, time_grid
+from .sde import FORMS, LAST_STEPS, diffusion_rate, sde_times
+from .solvers import SOLVERS, Solver, euler, heun, uniform_times
 
 __all__ = [
+    "FORMS",
+    "Field",
+    "LAST_STEPS",
+    "Noise",
+    "PATHS",
     "PREDICTIONS",
+    "Path",
+    "SAMPLERS",
     "SOLVERS",
     "Solver",
     "SolverStep",
     "Velocity",
+    "WEIGHTINGS",
+    "check_options",
     "clean_of",
+    "convert",
+    "diffusion_rate",
     "draw_times",
     "euler",
+    "guide",
     "guided_velocity",
     "heun",
     "interpolate",
+    "item_noise",
+    "path_velocity",
+    "prediction_loss",
+    "refusal",
+    "resolution_shift",
+    "sample",
+    "sde_times",
+    "shift_times",
+    "time_grid",
+    "training_span",
     "uniform_times",
     "velocity_loss",
     "velocity_of",
