@@ -1,6 +1,7 @@
 """Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance and likelihood."""
 
 from .fields import Field, Noise, SolverStep, Velocity, item_noise
+from .gaussian import Gaussian
 from .guidance import guide, guided_velocity
 from .interpolants import (
     PATHS,
@@ -24,6 +25,7 @@ from .solvers import SOLVERS, Solver, euler, heun, uniform_times
 __all__ = [
     "FORMS",
     "Field",
+    "Gaussian",
     "LAST_STEPS",
     "Noise",
     "PATHS",
