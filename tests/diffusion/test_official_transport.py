@@ -11,6 +11,7 @@ from zigdemo.diffusion import (
     convert,
     diffusion_rate,
     interpolate,
+    log_likelihood,
     path_velocity,
     prediction_loss,
     training_span,
@@ -119,3 +120,12 @@ def test_diffusion_forms():
                 for t in PATHS_FILE["in.t"].tolist()
             ]
             assert close(torch.tensor(mine)[:, None], PATHS_FILE[entry]), entry
+
+
+def test_likelihood_with_the_recorded_probes():
+    tensors, about = record("transport_likelihood")
+    times = grid(1.0, 0.0, about["config"]["num_steps"])
+    probes = iter(2 * tensors["in.probe01"] - 1)
+    found = log_likelihood(OUTPUTS["velocity"], tensors["in.x"], times, lambda: next(probes), solver="euler")
+    assert close(found.log_p, tensors["out.logp"]) and close(found.latent, tensors["out.z"])
+    assert found.nfe == about["config"]["num_steps"] - 1

@@ -18,15 +18,19 @@ from .interpolants import (
     velocity_loss,
     velocity_of,
 )
+from .likelihood import Likelihood, bits_per_dimension, invert, item_signs, log_likelihood, renoise
 from .samplers import SAMPLERS, check_options, refusal, resolution_shift, sample, shift_times, time_grid
 from .sde import FORMS, LAST_STEPS, diffusion_rate, sde_times
 from .solvers import SOLVERS, Solver, euler, heun, uniform_times
+from .toys import TOYS, Mixture
 
 __all__ = [
     "FORMS",
     "Field",
     "Gaussian",
     "LAST_STEPS",
+    "Likelihood",
+    "Mixture",
     "Noise",
     "PATHS",
     "PREDICTIONS",
@@ -35,8 +39,10 @@ __all__ = [
     "SOLVERS",
     "Solver",
     "SolverStep",
+    "TOYS",
     "Velocity",
     "WEIGHTINGS",
+    "bits_per_dimension",
     "check_options",
     "clean_of",
     "convert",
@@ -47,10 +53,14 @@ __all__ = [
     "guided_velocity",
     "heun",
     "interpolate",
+    "invert",
     "item_noise",
+    "item_signs",
+    "log_likelihood",
     "path_velocity",
     "prediction_loss",
     "refusal",
+    "renoise",
     "resolution_shift",
     "sample",
     "sde_times",

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from .fields import SolverStep, Steps, Velocity, as_field, at, number
-from .interpolants import clean_of
+from .interpolants import NEAREST_END, clean_of
 
 LEAST_STEP = 1e-4  # dopri5 stops halving here: at a kink no step is short enough for its estimate of the error
-LEAST_ALPHA = 1e-3  # UniPC works in log alpha, which has to exist at the start
+LEAST_ALPHA = 1e-6  # UniPC works in log alpha, which has to exist at the start
 
 
 def _worst_item(error: Tensor) -> Tensor:
@@ -34,7 +34,8 @@ def dopri5(
     """Dormand and Prince's adaptive fifth-order solver; it chooses its own steps and interpolates at the given times.
 
     atol, rtol: error allowed in each of its steps, which the batch shares: an item drawn in other company may differ
-    within the tolerance. The last step ends at the last time. official: as the official runs, judge the error by the
+    within the tolerance. The last step ends at the last time; where the field cannot be read there, NEAREST_END before
+    it, and an Euler step of one more call leads on. official: as the official runs, judge the error by the
     mean of the batch and step past the end; a network must then stand times beyond [0, 1].
     Source: torchdiffeq, method "dopri5", taken by its solver class since `odeint` cannot be watched or stopped.
     """
@@ -51,13 +52,17 @@ def dopri5(
         return sign * latest[0]
 
     slope.callback_step = slope.callback_accept_step = slope.callback_reject_step = lambda time, x, step: None
-    grid = sign * torch.tensor(times, dtype=torch.float64, device=x.device)
+    edge = follow.opens(times[-1]) and times[-2] < 1 - NEAREST_END and not official
+    stops = [*times[:-1], 1 - NEAREST_END] if edge else times
+    grid = sign * torch.tensor(stops, dtype=torch.float64, device=x.device)
     land = {} if official else {"step_t": grid[-1:], "min_step": LEAST_STEP}
     norm = _whole_batch if official else _worst_item
     solver = Dopri5Solver(func=slope, y0=x, rtol=rtol, atol=atol, norm=norm, **land)
     solver._before_integrate(grid)
     for i, time in enumerate(grid[1:]):
         x = solver._advance(time)
+        if edge and i + 2 == len(grid):
+            x = x + NEAREST_END * slope(time, x)
         yield SolverStep(i, times[i + 1], x, clean_of(*latest, follow.path), nfe)
 
 

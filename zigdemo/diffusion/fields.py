@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .interpolants import LINEAR, Path, convert, readable
+from .interpolants import LINEAR, NEAREST_END, Path, convert, readable, singular_end
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # (x (batch, ...), t (batch,)) -> a tensor like x
 Noise = Callable[[], Tensor]  # the next standard normal, shaped like x
@@ -18,16 +18,22 @@ Noise = Callable[[], Tensor]  # the next standard normal, shaped like x
 class Field:
     """What a network says at (x, t) on a path; itself callable as the velocity.
 
-    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS. One network call a reading.
+    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS. nearest: how near it is read
+    to a singular end, see `readable`. One network call a reading.
     """
 
     output: Velocity
     prediction: str = "velocity"
     path: Path = LINEAR
+    nearest: float = NEAREST_END
+
+    def opens(self, time: float) -> bool:
+        """Whether the velocity cannot be read at this time, the data's, and a step must do without."""
+        return time > 1 - NEAREST_END and singular_end(self.prediction, self.path)
 
     def read(self, x: Tensor, t: Tensor, *wanted: str) -> tuple[Tensor, ...]:
         """The wanted predictions at (x, t), from one network call."""
-        t = readable(self.prediction, t, self.path)
+        t = readable(self.prediction, t, self.path, self.nearest)
         output = self.output(x, t)
         return tuple(convert(kind, self.prediction, output, x, t, self.path) for kind in wanted)
 

@@ -117,7 +117,11 @@ class Gaussian:
     @cached_property
     def posterior_log_variance_clipped(self) -> Table:
         """log of the posterior variance, which is 0 at the first step: the second step's stands in for it."""
-        return np.log(np.append(self.posterior_variance[1:2], self.posterior_variance[1:]))
+        return np.log(np.append(self._second, self.posterior_variance[1:]))
+
+    @property
+    def _second(self) -> float:
+        return float(self.posterior_variance[1] if len(self.betas) > 1 else self.betas[0])
 
     @cached_property
     def posterior_mean_coef1(self) -> Table:
@@ -129,7 +133,7 @@ class Gaussian:
 
     @cached_property
     def _fixed_log_variance(self) -> Table:
-        large = np.log(np.append(self.posterior_variance[1:2], self.betas[1:]))
+        large = np.log(np.append(self._second, self.betas[1:]))
         return large if self.variance == "fixed-large" else self.posterior_log_variance_clipped
 
     def q_sample(self, clean: Tensor, step: Tensor, noise: Tensor) -> Tensor:

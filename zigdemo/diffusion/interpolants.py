@@ -15,9 +15,9 @@ from torch import Tensor
 
 PREDICTIONS = ("velocity", "clean", "noise", "score")
 WEIGHTINGS = ("plain", "velocity", "likelihood")
-NEAREST_DATA = 0.05  # least 1 - t by which a clean prediction is divided, so that the loss stays bounded at the data
-NEAREST_END = 1e-3  # how near the other singular ends a coefficient is read; the official code's distance
-LEAST_SIGMA = 1e-3  # least sigma by which noise and score are divided
+NEAREST_DATA = 0.05  # least 1 - t at which a clean prediction is judged, so that the loss stays bounded at the data
+NEAREST_END = 1e-3  # how near a singular end a network is read; the official code's distance
+LEAST_SIGMA = 1e-3  # least sigma by which a score is divided
 
 
 class Path:
@@ -117,7 +117,7 @@ class VariancePreserving(Path):
         return self.alpha(t) * self.d_log_alpha(t)
 
     def d_sigma(self, t: Tensor) -> Tensor:
-        return -(self.alpha(t) ** 2) * self.d_log_alpha(t) / self.sigma(t).clamp_min(0.1 * LEAST_SIGMA)
+        return -(self.alpha(t) ** 2) * self.d_log_alpha(t) / self.sigma(t).clamp_min(LEAST_SIGMA**2)
 
 
 @dataclass(frozen=True)
@@ -187,16 +187,24 @@ def _fine(t: Tensor) -> Tensor:
     return t.float() if t.device.type == "mps" else t.double()
 
 
-def readable(prediction: str, t: Tensor, path: Path = LINEAR) -> Tensor:
-    """t, or the nearest time at which a prediction of this kind says something about the data.
+def singular_end(prediction: str, path: Path = LINEAR) -> bool:
+    """Whether the velocity is divided by something that vanishes at t = 1, so that nothing can be read there."""
+    return prediction == "clean" or (prediction == "noise" and path.slope_diverges)
 
-    Noise and score at alpha = 0 are known without a network; they are asked for NEAREST_END later.
+
+def readable(prediction: str, t: Tensor, path: Path = LINEAR, nearest: float = NEAREST_END) -> Tensor:
+    """t, or the nearest time at which a prediction of this kind tells the velocity.
+
+    Noise and score at alpha = 0 are known without a network and say nothing about the data: they are asked for a
+    little later. Where the end is singular they are asked for `nearest` before it.
     """
-    return t.clamp_min(NEAREST_END) if path.alpha_vanishes and prediction in ("noise", "score") else t
+    if path.alpha_vanishes and prediction in ("noise", "score"):
+        t = t.clamp_min(NEAREST_END)
+    return t.clamp_max(1 - nearest) if singular_end(prediction, path) else t
 
 
 def velocity_coefficients(prediction: str, t: Tensor, path: Path = LINEAR) -> tuple[Tensor, Tensor]:
-    """(a, b), each (batch,), with velocity = a x + b output. Bounded: read no nearer to a singular end than above.
+    """(a, b), each (batch,), with velocity = a x + b output, at the nearest readable time.
 
     Raises ValueError for an unknown prediction. Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2; clean:
     Li & He 2025 (arXiv 2511.13720), table 1.
@@ -205,13 +213,11 @@ def velocity_coefficients(prediction: str, t: Tensor, path: Path = LINEAR) -> tu
     if prediction == "velocity":
         return torch.zeros_like(t), torch.ones_like(t)
     if prediction == "clean":
-        t = t.clamp_max(1 - NEAREST_DATA)
         rate = path.d_sigma(t) / path.sigma(t)
         return rate, path.d_alpha(t) - path.alpha(t) * rate
     if prediction not in PREDICTIONS:
         raise ValueError(f"unknown prediction {prediction!r}; choose one of {', '.join(PREDICTIONS)}")
-    if path.slope_diverges:
-        t = t.clamp_max(1 - NEAREST_END)
+    t = t.clamp_max(1 - LEAST_SIGMA**2)  # sigma sigma' has a limit at the end where sigma' may have none
     sigma, rate = path.sigma(t), path.d_alpha(t) / path.alpha(t)
     of_noise = path.d_sigma(t) - sigma * rate
     return rate, of_noise if prediction == "noise" else -sigma * of_noise
@@ -232,16 +238,15 @@ def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, 
         raise ValueError(f"unknown prediction {wanted!r}; choose one of {', '.join(PREDICTIONS)}")
     t = readable(prediction, _fine(t), path)
     alpha, sigma = path.alpha(t), path.sigma(t)
-    safe_sigma = sigma.clamp_min(LEAST_SIGMA)
     if wanted == "score":
-        return convert("noise", prediction, output, x, t, path) / _over(-safe_sigma, x)
+        return convert("noise", prediction, output, x, t, path) / _over(-sigma.clamp_min(LEAST_SIGMA), x)
     if prediction == "velocity":
         d_alpha, d_sigma = path.d_alpha(t), path.d_sigma(t)
         cross = alpha * d_sigma - d_alpha * sigma  # never 0: the signal-to-noise ratio rises all the way
         mine, slope = (sigma, d_sigma) if wanted == "clean" else (-alpha, -d_alpha)
         return _over(slope / cross, x) * x - _over(mine / cross, x) * output
     if prediction == "clean":
-        return (x - _over(alpha, x) * output) / _over(safe_sigma, x)
+        return (x - _over(alpha, x) * output) / _over(sigma, x)
     noise = output if prediction == "noise" else -_over(sigma, x) * output
     return noise if wanted == "noise" else (x - _over(sigma, x) * noise) / _over(alpha, x)
 
@@ -310,9 +315,10 @@ def prediction_loss(
     """
     if weighting not in WEIGHTINGS:
         raise ValueError(f"unknown weighting {weighting!r}; choose one of {', '.join(WEIGHTINGS)}")
-    _, scale = velocity_coefficients(prediction, t, path)
-    fine = readable(prediction, _fine(t), path)
-    sigma = path.sigma(fine).clamp_min(0.1 * LEAST_SIGMA)
+    fine = _fine(t).clamp_max(1 - NEAREST_DATA) if prediction == "clean" else _fine(t)
+    _, scale = velocity_coefficients(prediction, fine, path)
+    fine = readable(prediction, fine, path)
+    sigma = path.sigma(fine).clamp_min(LEAST_SIGMA**2)
     if prediction == "velocity":
         error = output - path_velocity(clean, noise, t, path)
     elif prediction == "clean":
@@ -332,8 +338,8 @@ def velocity_loss(
 ) -> Tensor:
     """Per-sample mean squared error (batch,) between the velocity that `output` at (x, t) stands for and the path's.
 
-    x: the interpolated sample. A clean prediction is compared over the clamped 1 - t, so that its loss is
-    |output - clean|^2 / (1 - t)^2 and is 0 at the perfect one.
+    x: the interpolated sample. A clean prediction is judged no nearer to the data than NEAREST_DATA, so that its
+    loss on the linear path is |output - clean|^2 / max(1 - t, NEAREST_DATA)^2.
     """
     if output.shape != x.shape:
         raise ValueError(f"output must have the shape of x, {tuple(x.shape)}, not {tuple(output.shape)}")

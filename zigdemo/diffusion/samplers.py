@@ -57,7 +57,7 @@ def refusal(
     return None
 
 
-def _checked(solver: str, field: Field, options: dict[str, Any]) -> dict[str, Any]:
+def checked_options(solver: str, field: Field, options: dict[str, Any]) -> dict[str, Any]:
     """The solver's options over their defaults; ValueError for what it does not have or cannot do."""
     if solver not in SAMPLERS:
         raise ValueError(f"unknown solver {solver!r}; choose one of {', '.join(SAMPLERS)}")
@@ -89,7 +89,7 @@ def check_options(solver: str, options: dict[str, Any], path: str = "linear", pr
     """Raise ValueError, one sentence, for options of `sample` that this solver does not have or cannot do."""
     if path not in PATHS:
         raise ValueError(f"unknown path {path!r}; choose one of {', '.join(PATHS)}")
-    _checked(solver, Field(lambda x, t: x, prediction, PATHS[path]), options)
+    checked_options(solver, Field(lambda x, t: x, prediction, PATHS[path]), options)
 
 
 def resolution_shift(tokens: int, base: int) -> float:
@@ -145,7 +145,7 @@ def sample(
     shift: see `shift_times`. options: the solver's own. Raises ValueError, one sentence, before any network call,
     for what `refusal` refuses, options the solver does not have, and missing noise.
     """
-    chosen = _checked(solver, field, options)
+    chosen = checked_options(solver, field, options)
     size = chosen.pop("last_size", 0.0)
     times = time_grid(
         solver, steps, start=start, shift=shift, last_size=size if chosen.get("last_step") != "none" else 0

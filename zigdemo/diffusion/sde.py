@@ -101,7 +101,8 @@ def heun_sde(
 ) -> Steps:
     """Heun's method on the drift, after the noise of the step; two network calls a step, one in a noiseless last one.
 
-    Arguments as in `euler_maruyama`. Source: Ma et al. 2024, SiT, appendix and its code.
+    Arguments as in `euler_maruyama`. Where the field cannot be read at the end, a last noisy step takes the drift at
+    its middle. Source: Ma et al. 2024, SiT, appendix and its code.
     """
     _check(times, form, last_step)
     field, nfe = as_field(velocity), 0
@@ -115,9 +116,10 @@ def heun_sde(
             x = x + math.sqrt(2 * rate * step) * noise()
             slope, score, clean = field.read(x, at(x, now), "velocity", "score", "clean")
             drift = slope + rate * score
-            slope, score = field.read(x + step * drift, at(x, after), "velocity", "score")
-            rate = _steady(form, field.path, after, strength, step, stable)
-            x = x + step / 2 * (drift + slope + rate * score)
+            ahead = (now + after) / 2 if field.opens(after) else after
+            slope, score = field.read(x + (ahead - now) * drift, at(x, ahead), "velocity", "score")
+            other = slope + _steady(form, field.path, ahead, strength, step, stable) * score
+            x = x + step * (other if ahead < after else (drift + other) / 2)
             nfe += 2
         yield SolverStep(i, after, x, clean, nfe)
 

@@ -3,6 +3,9 @@
 velocity: a Field, or a function (x (batch, ...), t (batch,)) -> dx/dt on the linear path. x: state at times[0].
 times: steps + 1 values in [0, 1], rising to generate, falling to find the noise of a sample. Closing the iterator
 stops the work; the last step's `nfe` is the number of network calls made.
+
+Some fields cannot be read at t = 1, where their velocity is 0 / 0 (`Field.opens`). A last step that would ask there is
+made by the midpoint rule with as many calls: it is exact where the clean sample no longer changes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .fields import SolverStep, Steps, Velocity, as_field, at
+from .fields import Field, SolverStep, Steps, Velocity, as_field, at
 from .interpolants import clean_of
 
 
@@ -28,30 +31,43 @@ def euler(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
         yield SolverStep(i, after, x, clean, i + 1)
 
 
+def _through_middle(follow: Field, slope: Tensor, x: Tensor, now: float, after: float) -> Tensor:
+    """The state after a midpoint step that began with this slope; one network call."""
+    return x + (after - now) * follow(x + (after - now) / 2 * slope, at(x, (now + after) / 2))
+
+
+def _through_quarters(follow: Field, slope: Tensor, x: Tensor, now: float, after: float) -> Tensor:
+    """The same in two halves; three network calls."""
+    half = (now + after) / 2
+    x = _through_middle(follow, slope, x, now, half)
+    return _through_middle(follow, follow(x, at(x, half)), x, half, after)
+
+
 def midpoint(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
     """The second-order midpoint rule; two network calls a step, none at the end of the step."""
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         slope = follow(x, at(x, now))
         clean = clean_of(slope, x, at(x, now), follow.path)
-        middle = follow(x + (after - now) / 2 * slope, at(x, (now + after) / 2))
-        x = x + (after - now) * middle
+        x = _through_middle(follow, slope, x, now, after)
         yield SolverStep(i, after, x, clean, 2 * (i + 1))
 
 
 def heun(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
     """Heun's second-order ODE solver (explicit trapezoid); two network calls a step.
 
-    The published algorithm saves the last call because its velocity is singular at the end; ours is bounded there,
-    and the last step keeps its order.
-    Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1 without churn.
+    The published algorithm ends in an Euler step because its velocity is singular there; ours, see above, keeps its
+    order. Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1 without churn.
     """
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         slope = follow(x, at(x, now))
         clean = clean_of(slope, x, at(x, now), follow.path)
-        ahead = follow(x + (after - now) * slope, at(x, after))
-        x = x + (after - now) * (slope + ahead) / 2
+        if follow.opens(after):
+            x = _through_middle(follow, slope, x, now, after)
+        else:
+            ahead = follow(x + (after - now) * slope, at(x, after))
+            x = x + (after - now) * (slope + ahead) / 2
         yield SolverStep(i, after, x, clean, 2 * (i + 1))
 
 
@@ -62,10 +78,13 @@ def rk4(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
         step, middle = after - now, at(x, (now + after) / 2)
         k1 = follow(x, at(x, now))
         clean = clean_of(k1, x, at(x, now), follow.path)
-        k2 = follow(x + step / 2 * k1, middle)
-        k3 = follow(x + step / 2 * k2, middle)
-        k4 = follow(x + step * k3, at(x, after))
-        x = x + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        if follow.opens(after):
+            x = _through_quarters(follow, k1, x, now, after)
+        else:
+            k2 = follow(x + step / 2 * k1, middle)
+            k3 = follow(x + step / 2 * k2, middle)
+            k4 = follow(x + step * k3, at(x, after))
+            x = x + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         yield SolverStep(i, after, x, clean, 4 * (i + 1))
 
 
@@ -76,10 +95,13 @@ def rk4_38(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
         step = after - now
         k1 = follow(x, at(x, now))
         clean = clean_of(k1, x, at(x, now), follow.path)
-        k2 = follow(x + step / 3 * k1, at(x, now + step / 3))
-        k3 = follow(x + step * (k2 - k1 / 3), at(x, now + 2 * step / 3))
-        k4 = follow(x + step * (k1 - k2 + k3), at(x, after))
-        x = x + step / 8 * (k1 + 3 * k2 + 3 * k3 + k4)
+        if follow.opens(after):
+            x = _through_quarters(follow, k1, x, now, after)
+        else:
+            k2 = follow(x + step / 3 * k1, at(x, now + step / 3))
+            k3 = follow(x + step * (k2 - k1 / 3), at(x, now + 2 * step / 3))
+            k4 = follow(x + step * (k1 - k2 + k3), at(x, after))
+            x = x + step / 8 * (k1 + 3 * k2 + 3 * k3 + k4)
         yield SolverStep(i, after, x, clean, 4 * (i + 1))
 
 
