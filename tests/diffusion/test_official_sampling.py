@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusion.records import close, record
 from safetensors import safe_open
 
-from zigdemo.backbones.official import build_official
-from zigdemo.diffusion import SOLVERS, guided_velocity, uniform_times
+from zigdemo.backbones.official import OFFICIAL, build_official
+from zigdemo.diffusion import SAMPLERS, SOLVERS, guided_velocity, sde_times, uniform_times
 from zigdemo.ops import backends
 
 FILE = Path(__file__).parents[1] / "golden" / "e2e_zigma_ode.safetensors"
@@ -51,3 +52,23 @@ def test_the_field_integrated_by_an_adaptive_solver_ends_at_the_official_latent(
     )
     wanted = tensors["out.dopri5_3"]
     assert (path[-1] - wanted).abs().max() <= 5e-3 * wanted.std()
+
+
+@pytest.mark.parametrize(("kind", "points"), [("sde", 6), ("ode", 6)])
+def test_guided_sit(kind, points):
+    if "SiT" not in OFFICIAL:
+        pytest.skip("the official SiT cannot be built yet")
+    tensors, about = record("e2e_sit_sde_cfg")
+    state = {key[3:]: value for key, value in tensors.items() if key.startswith("sd.")}
+    network = build_official("SiT", about["config"], state).requires_grad_(False)
+    y = tensors["in.y"]
+    null = torch.full_like(y, about["config"]["num_classes"])
+    field = guided_velocity(network, "velocity", y, null, about["cfg_scale"], channels=3)
+    if kind == "ode":
+        run = SOLVERS["euler"].function(field, tensors["in.z"], uniform_times(points - 1))
+    else:
+        draws = iter(tensors["in.noise"][:, : len(y)])  # the first half of the doubled batch; the other is dropped
+        times = sde_times(points, about["sde"]["last_step_size"])
+        run = SAMPLERS["euler-maruyama"].function(field, tensors["in.z"], times, lambda: next(draws), stable=False)
+    *_, last = run
+    assert close(last.x, tensors[f"out.{kind}"])

@@ -1,28 +1,72 @@
-"""Interpolants between noise and data, solvers that follow them, and guidance."""
+"""Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance and likelihood."""
 
-from .guidance import guided_velocity
+from .fields import Field, Noise, SolverStep, Velocity, item_noise
+from .gaussian import Gaussian
+from .guidance import guide, guided_velocity
 from .interpolants import (
+    PATHS,
     PREDICTIONS,
+    WEIGHTINGS,
+    Path,
     clean_of,
+    convert,
     draw_times,
     interpolate,
+    path_velocity,
+    prediction_loss,
+    training_span,
     velocity_loss,
     velocity_of,
 )
-from .solvers import SOLVERS, Solver, SolverStep, Velocity, euler, heun, uniform_times
+from .likelihood import Likelihood, bits_per_dimension, invert, item_signs, log_likelihood, renoise
+from .samplers import SAMPLERS, check_options, refusal, resolution_shift, sample, shift_times, time_grid
+from .sde import FORMS, LAST_STEPS, diffusion_rate, sde_times
+from .solvers import SOLVERS, Solver, euler, heun, uniform_times
+from .toys import TOYS, Mixture
 
 __all__ = [
+    "FORMS",
+    "Field",
+    "Gaussian",
+    "LAST_STEPS",
+    "Likelihood",
+    "Mixture",
+    "Noise",
+    "PATHS",
     "PREDICTIONS",
+    "Path",
+    "SAMPLERS",
     "SOLVERS",
     "Solver",
     "SolverStep",
+    "TOYS",
     "Velocity",
+    "WEIGHTINGS",
+    "bits_per_dimension",
+    "check_options",
     "clean_of",
+    "convert",
+    "diffusion_rate",
     "draw_times",
     "euler",
+    "guide",
     "guided_velocity",
     "heun",
     "interpolate",
+    "invert",
+    "item_noise",
+    "item_signs",
+    "log_likelihood",
+    "path_velocity",
+    "prediction_loss",
+    "refusal",
+    "renoise",
+    "resolution_shift",
+    "sample",
+    "sde_times",
+    "shift_times",
+    "time_grid",
+    "training_span",
     "uniform_times",
     "velocity_loss",
     "velocity_of",

@@ -7,10 +7,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .interpolants import velocity_of
-from .solvers import Velocity
+from .fields import Field
+from .interpolants import LINEAR, Path
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+def guide(wanted: Tensor, plain: Tensor, scale: float, channels: int | None = None, rescale: float = 0.0) -> Tensor:
+    """plain + scale (wanted - plain), from two outputs (batch, channels, ...).
+
+    channels: guide the first so many alone and take the others from `wanted`; the official DiT and SiT have 3.
+    rescale: from 0 to 1, how far each item's spread is put back to that of `wanted`, against burnt colours.
+    Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6; rescale: Lin et al. 2023 (arXiv 2305.08891), section 3.4.
+    """
+    guided = plain + scale * (wanted - plain)
+    if rescale:
+        spread, mine = (part.flatten(1).std(1, correction=0) for part in (wanted, guided))
+        factor = rescale * spread / mine.clamp_min(1e-6) + (1 - rescale)
+        guided = guided * factor.reshape(-1, *[1] * (guided.ndim - 1))
+    return guided if channels is None else torch.cat([guided[:, :channels], wanted[:, channels:]], 1)
 
 
 def guided_velocity(
@@ -20,21 +35,23 @@ def guided_velocity(
     null: Tensor | None,
     scale: float,
     interval: tuple[float, float] = (0.0, 1.0),
-) -> Velocity:
-    """Velocity of a network at `cond`, pushed away from `null` by `scale` while t lies in `interval`.
+    channels: int | None = None,
+    rescale: float = 0.0,
+    path: Path = LINEAR,
+) -> Field:
+    """The field of a network at `cond`, pushed away from `null` by `scale` while t lies in `interval`.
 
-    cond, null: what the network takes as its third argument, with the batch's length, or None. A scale of 1, a time
-    outside the interval or no null leaves one plain call. Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6;
+    cond, null: what the network takes as its third argument, with the batch's length, or None; null may be any
+    condition to keep away from. A scale of 1, a time outside the interval or no null leaves one plain call.
+    channels, rescale: see `guide`. Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6;
     interval: Kynkaanniemi et al. 2024 (arXiv 2404.07724).
     """
 
-    def velocity(x: Tensor, t: Tensor) -> Tensor:
+    def output(x: Tensor, t: Tensor) -> Tensor:
         low, high = interval
         if scale == 1 or null is None or cond is None or not low <= float(t[0]) <= high:
-            return velocity_of(prediction, network(x, t, cond), x, t)
-        both_x, both_t = torch.cat([x, x]), torch.cat([t, t])
-        output = network(both_x, both_t, torch.cat([cond, null]))
-        wanted, plain = velocity_of(prediction, output, both_x, both_t).chunk(2)
-        return plain + scale * (wanted - plain)
+            return network(x, t, cond)
+        both = network(torch.cat([x, x]), torch.cat([t, t]), torch.cat([cond, null]))
+        return guide(*both.chunk(2), scale, channels, rescale)
 
-    return velocity
+    return Field(output, prediction, path)

@@ -1,59 +1,346 @@
-"""The stochastic interpolant between noise and data. Time runs from 0, noise, to 1, data, everywhere in this project.
+"""Paths between noise and data, what a network may predict on them, and losses.
 
+x_t = alpha(t) clean + sigma(t) noise. Time runs from 0, noise, to 1, data, everywhere in this project.
 Source: Albergo et al. 2023 (arXiv 2303.08797); Ma et al. 2024, SiT (arXiv 2401.08740).
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-PREDICTIONS = ("velocity", "clean")
-NEAREST_DATA = 0.05  # least 1 - t by which a clean prediction is divided, so that the loss stays bounded at the data
+PREDICTIONS = ("velocity", "clean", "noise", "score")
+WEIGHTINGS = ("plain", "velocity", "likelihood")
+NEAREST_DATA = 0.05  # least 1 - t at which a clean prediction is judged, so that the loss stays bounded at the data
+NEAREST_END = 1e-3  # how near a singular end a network is read; the official code's distance
+LEAST_SIGMA = 1e-3  # least sigma by which a score is divided
 
 
-def _over(t: Tensor, x: Tensor) -> Tensor:
-    """t: (batch,) shaped to broadcast over x."""
-    return t.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+class Path:
+    """One interpolant: alpha and sigma at t (any shape, in [0, 1]) and their derivatives by t, tensors like t.
 
-
-def interpolate(clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """x_t = t x_1 + (1 - t) x_0, the linear path. clean, noise: (batch, ...); t: (batch,) in [0, 1]."""
-    return torch.lerp(noise, clean, _over(t, clean))
-
-
-def velocity_of(prediction: str, output: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """The velocity dx/dt that a network's output at (x, t) stands for.
-
-    prediction: "velocity" or "clean". Source: Li & He 2025 (arXiv 2511.13720), table 1.
+    alpha_vanishes: alpha(0) = 0, so that noise alone says nothing about the data there.
+    slope_diverges: d_sigma grows without bound towards t = 1.
     """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    alpha_vanishes: ClassVar[bool] = True
+    slope_diverges: ClassVar[bool] = False
+
+    def alpha(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def sigma(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def d_sigma(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward_rate(self, t: Tensor) -> Tensor:
+        """w(t) of the SDE that carries data to noise, sigma^2 alpha'/alpha - sigma sigma'; SiT's "SBDM" diffusion.
+
+        Infinite where alpha is 0, so read no nearer to it than NEAREST_END.
+        """
+        if self.alpha_vanishes:
+            t = t.clamp_min(NEAREST_END)
+        sigma = self.sigma(t)
+        return sigma**2 * self.d_alpha(t) / self.alpha(t) - sigma * self.d_sigma(t)
+
+
+@dataclass(frozen=True)
+class Linear(Path):
+    """The straight path, alpha = t; rectified flow."""
+
+    name = "linear"
+    label = "Linear"
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return t
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def d_sigma(self, t: Tensor) -> Tensor:
+        return -torch.ones_like(t)
+
+
+@dataclass(frozen=True)
+class GVP(Path):
+    """The trigonometric path of constant variance, alpha = sin(pi t / 2)."""
+
+    name = "gvp"
+    label = "GVP"
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.sin(t * (math.pi / 2))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sin((1 - t) * (math.pi / 2))  # cos(pi t / 2), and exactly 0 at t = 1
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        return math.pi / 2 * self.sigma(t)
+
+    def d_sigma(self, t: Tensor) -> Tensor:
+        return -math.pi / 2 * self.alpha(t)
+
+
+class VariancePreserving(Path):
+    """alpha^2 + sigma^2 = 1, given by log alpha, which some noise is left of at t = 0."""
+
+    alpha_vanishes = False
+    slope_diverges = True
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def d_log_alpha(self, t: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(self.log_alpha(t))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return (-torch.expm1(2 * self.log_alpha(t))).clamp_min(0).sqrt()
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        return self.alpha(t) * self.d_log_alpha(t)
+
+    def d_sigma(self, t: Tensor) -> Tensor:
+        return -(self.alpha(t) ** 2) * self.d_log_alpha(t) / self.sigma(t).clamp_min(LEAST_SIGMA**2)
+
+
+@dataclass(frozen=True)
+class VP(VariancePreserving):
+    """The continuous diffusion path with a linear rate from `low` at the data to `high` at the noise.
+
+    Source: Song et al. 2021 (arXiv 2011.13456), equation 32.
+    """
+
+    name = "vp"
+    label = "VP"
+    low: float = 0.1
+    high: float = 20.0
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return -0.25 * (1 - t) ** 2 * (self.high - self.low) - 0.5 * (1 - t) * self.low
+
+    def d_log_alpha(self, t: Tensor) -> Tensor:
+        return 0.5 * (1 - t) * (self.high - self.low) + 0.5 * self.low
+
+
+@dataclass(frozen=True)
+class DDPM(VariancePreserving):
+    """The discrete DDPM schedule as a smooth path through all its steps, for networks trained on the steps.
+
+    Step k of `steps` lies at t = 1 - (k + 1) / steps. The sum over log(1 - beta_k), beta linear, is replaced by its
+    integral with the midpoints on the steps; alpha_bar then differs by less than 1e-6 of itself.
+    Source: Ho et al. 2020 (arXiv 2006.11239), section 4, for the betas.
+    """
+
+    name = "ddpm"
+    label = "DDPM"
+    steps: int = 1000
+
+    def _betas(self, t: Tensor) -> tuple[float, float, Tensor]:
+        """First beta's lower edge, rise per step, beta at the upper edge of the step at t."""
+        scale = 1000 / self.steps
+        first, rise = scale * 1e-4, scale * (0.02 - 1e-4) / (self.steps - 1)
+        edge = first - rise / 2
+        return edge, rise, edge + rise * self.steps * (1 - t)
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        # -log(1 - b) = b + b^2/2 + b^3/3 + b^4/4: integrated power by power, as differences lose no digits this way.
+        a, _, b = self._betas(t)
+        sums = (b + a) / 2 + (b**2 + b * a + a**2) / 6 + (b**3 + b**2 * a + b * a**2 + a**3) / 12 + b**4 / 20
+        return -0.5 * self.steps * (1 - t) * sums
+
+    def d_log_alpha(self, t: Tensor) -> Tensor:
+        return -0.5 * self.steps * torch.log1p(-self._betas(t)[2])
+
+    def step_at(self, t: Tensor) -> Tensor:
+        """The step, a float in [0, steps - 1], that a network is asked at for time t."""
+        return (self.steps * (1 - t) - 1).clamp(0, self.steps - 1)
+
+
+LINEAR = Linear()
+PATHS: dict[str, Path] = {path.name: path for path in (LINEAR, GVP(), VP(), DDPM())}
+
+
+def _over(values: Tensor, x: Tensor) -> Tensor:
+    """values: (batch,) shaped to broadcast over x."""
+    return values.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _fine(t: Tensor) -> Tensor:
+    """t in the finest float its device has: coefficients near the ends are differences of near equals."""
+    return t.float() if t.device.type == "mps" else t.double()
+
+
+def singular_end(prediction: str, path: Path = LINEAR) -> bool:
+    """Whether the velocity is divided by something that vanishes at t = 1, so that nothing can be read there."""
+    return prediction == "clean" or (prediction == "noise" and path.slope_diverges)
+
+
+def readable(prediction: str, t: Tensor, path: Path = LINEAR, nearest: float = NEAREST_END) -> Tensor:
+    """t, or the nearest time at which a prediction of this kind tells the velocity.
+
+    Noise and score at alpha = 0 are known without a network and say nothing about the data: they are asked for a
+    little later. Where the end is singular they are asked for `nearest` before it.
+    """
+    if path.alpha_vanishes and prediction in ("noise", "score"):
+        t = t.clamp_min(NEAREST_END)
+    return t.clamp_max(1 - nearest) if singular_end(prediction, path) else t
+
+
+def velocity_coefficients(prediction: str, t: Tensor, path: Path = LINEAR) -> tuple[Tensor, Tensor]:
+    """(a, b), each (batch,), with velocity = a x + b output, at the nearest readable time.
+
+    Raises ValueError for an unknown prediction. Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2; clean:
+    Li & He 2025 (arXiv 2511.13720), table 1.
+    """
+    t = readable(prediction, _fine(t), path)
     if prediction == "velocity":
+        return torch.zeros_like(t), torch.ones_like(t)
+    if prediction == "clean":
+        rate = path.d_sigma(t) / path.sigma(t)
+        return rate, path.d_alpha(t) - path.alpha(t) * rate
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"unknown prediction {prediction!r}; choose one of {', '.join(PREDICTIONS)}")
+    t = t.clamp_max(1 - LEAST_SIGMA**2)  # sigma sigma' has a limit at the end where sigma' may have none
+    sigma, rate = path.sigma(t), path.d_alpha(t) / path.alpha(t)
+    of_noise = path.d_sigma(t) - sigma * rate
+    return rate, of_noise if prediction == "noise" else -sigma * of_noise
+
+
+def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+    """What a network's output at (x, t) says as another kind of prediction.
+
+    wanted, prediction: of PREDICTIONS. output, x: (batch, ...); t: (batch,). Finite for every finite output at every
+    t in [0, 1]: divisors that vanish at an end are held at their value near it.
+    """
+    if wanted == prediction:
         return output
-    return (output - x) / _over((1 - t).clamp_min(NEAREST_DATA), x)
+    if wanted == "velocity":
+        a, b = velocity_coefficients(prediction, t, path)
+        return _over(a, x) * x + _over(b, x) * output
+    if wanted not in PREDICTIONS:
+        raise ValueError(f"unknown prediction {wanted!r}; choose one of {', '.join(PREDICTIONS)}")
+    t = readable(prediction, _fine(t), path)
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    if wanted == "score":
+        return convert("noise", prediction, output, x, t, path) / _over(-sigma.clamp_min(LEAST_SIGMA), x)
+    if prediction == "velocity":
+        d_alpha, d_sigma = path.d_alpha(t), path.d_sigma(t)
+        cross = alpha * d_sigma - d_alpha * sigma  # never 0: the signal-to-noise ratio rises all the way
+        mine, slope = (sigma, d_sigma) if wanted == "clean" else (-alpha, -d_alpha)
+        return _over(slope / cross, x) * x - _over(mine / cross, x) * output
+    if prediction == "clean":
+        return (x - _over(alpha, x) * output) / _over(sigma, x)
+    noise = output if prediction == "noise" else -_over(sigma, x) * output
+    return noise if wanted == "noise" else (x - _over(sigma, x) * noise) / _over(alpha, x)
 
 
-def clean_of(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """The clean sample that a straight path from (x, t) with this velocity ends in."""
-    return x + _over(1 - t, x) * velocity
+def interpolate(clean: Tensor, noise: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+    """x_t = alpha(t) x_1 + sigma(t) x_0. clean, noise: (batch, ...); t: (batch,) in [0, 1]."""
+    fine = _fine(t)
+    return _over(path.alpha(fine), clean) * clean + _over(path.sigma(fine), clean) * noise
 
 
-def draw_times(batch: int, mean: float, spread: float, generator: torch.Generator) -> Tensor:
+def path_velocity(clean: Tensor, noise: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+    """d x_t / dt = alpha'(t) x_1 + sigma'(t) x_0, what a velocity network learns."""
+    fine = _fine(t)
+    return _over(path.d_alpha(fine), clean) * clean + _over(path.d_sigma(fine), clean) * noise
+
+
+def velocity_of(prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+    """The velocity dx/dt that a network's output at (x, t) stands for."""
+    return convert("velocity", prediction, output, x, t, path)
+
+
+def clean_of(velocity: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+    """The clean sample expected at (x, t) by this velocity; on the linear path, where the straight line ends."""
+    return convert("clean", "velocity", velocity, x, t, path)
+
+
+def training_span(prediction: str, path: Path = LINEAR) -> tuple[float, float]:
+    """The times that the official training draws from: the ends are left out where the loss or its weight diverges.
+
+    Source: Ma et al. 2024 (arXiv 2401.08740), appendix A, and the released code's defaults.
+    """
+    if path.slope_diverges:
+        return 0.0, 1 - 1e-5
+    return (0.0, 1.0) if prediction == "velocity" else (NEAREST_END, 1 - NEAREST_END)
+
+
+def draw_times(
+    batch: int, mean: float, spread: float, generator: torch.Generator, span: tuple[float, float] = (0.0, 1.0)
+) -> Tensor:
     """Training times (batch,) from a logit-normal; a negative mean leans to the noisy half; spread 0 is uniform.
 
-    Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
+    span: the interval that [0, 1] is squeezed into. Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
     """
     if spread == 0:
-        return torch.rand(batch, generator=generator)
-    return torch.sigmoid(mean + spread * torch.randn(batch, generator=generator))
-
-
-def velocity_loss(prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """Per-sample mean squared error (batch,) between the velocity that `output` stands for and the path's.
-
-    A clean prediction is compared over the same clamped 1 - t, so that its loss is |output - clean|^2 / (1 - t)^2.
-    """
-    if prediction == "clean":
-        error = (output - clean) / _over((1 - t).clamp_min(NEAREST_DATA), x)
+        times = torch.rand(batch, generator=generator)
     else:
-        error = output - (clean - noise)
-    return error.square().flatten(1).mean(1)
+        times = torch.sigmoid(mean + spread * torch.randn(batch, generator=generator))
+    return span[0] + (span[1] - span[0]) * times
+
+
+def prediction_loss(
+    prediction: str,
+    output: Tensor,
+    clean: Tensor,
+    noise: Tensor,
+    t: Tensor,
+    path: Path = LINEAR,
+    weighting: str = "plain",
+) -> Tensor:
+    """Per-sample mean squared error (batch,) of a prediction, weighted by time.
+
+    plain: in the prediction's own units; a score is judged as noise, by |sigma score + noise|^2. velocity: as the
+    error of the velocity that the output stands for. likelihood: so that the sum over uniform times bounds the
+    likelihood, forward_rate / sigma^2 times the error of the noise. Raises ValueError for unknown names.
+    Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2 and appendix A.
+    """
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"unknown weighting {weighting!r}; choose one of {', '.join(WEIGHTINGS)}")
+    fine = _fine(t).clamp_max(1 - NEAREST_DATA) if prediction == "clean" else _fine(t)
+    _, scale = velocity_coefficients(prediction, fine, path)
+    fine = readable(prediction, fine, path)
+    sigma = path.sigma(fine).clamp_min(LEAST_SIGMA**2)
+    if prediction == "velocity":
+        error = output - path_velocity(clean, noise, t, path)
+    elif prediction == "clean":
+        error = output - clean
+    else:
+        error = (output if prediction == "noise" else -_over(sigma, output) * output) - noise
+        scale = scale if prediction == "noise" else -scale / sigma
+    if weighting == "plain":
+        scale = torch.ones_like(scale)
+    elif weighting == "likelihood":
+        scale = scale * path.forward_rate(fine).clamp_min(LEAST_SIGMA**2).rsqrt()
+    return (_over(scale, error) * error).square().flatten(1).mean(1)
+
+
+def velocity_loss(
+    prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR
+) -> Tensor:
+    """Per-sample mean squared error (batch,) between the velocity that `output` at (x, t) stands for and the path's.
+
+    x: the interpolated sample. A clean prediction is judged no nearer to the data than NEAREST_DATA, so that its
+    loss on the linear path is |output - clean|^2 / max(1 - t, NEAREST_DATA)^2.
+    """
+    if output.shape != x.shape:
+        raise ValueError(f"output must have the shape of x, {tuple(x.shape)}, not {tuple(output.shape)}")
+    return prediction_loss(prediction, output, clean, noise, t, path, "velocity")

@@ -1,74 +1,135 @@
-"""ODE solvers, one plain function each: solver(velocity, x, times) yields one SolverStep an update."""
+"""ODE solvers with fixed steps, one plain function each: solver(velocity, x, times) yields one SolverStep an update.
+
+velocity: a Field, or a function (x (batch, ...), t (batch,)) -> dx/dt on the linear path. x: state at times[0].
+times: steps + 1 values in [0, 1], rising to generate, falling to find the noise of a sample. Closing the iterator
+stops the work; the last step's `nfe` is the number of network calls made.
+
+Some fields cannot be read at t = 1, where their velocity is 0 / 0 (`Field.opens`). A last step that would ask there is
+made by the midpoint rule with as many calls: it is exact where the clean sample no longer changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from .fields import Field, SolverStep, Steps, Velocity, as_field, at
 from .interpolants import clean_of
 
-Velocity = Callable[[Tensor, Tensor], Tensor]  # (x (batch, ...), t (batch,)) -> dx/dt like x
 
-
-@dataclass(frozen=True)
-class SolverStep:
-    """One update: its index, the time it reached, the state there, and the clean sample predicted on the way."""
-
-    index: int
-    time: float
-    x: Tensor
-    clean: Tensor
-    nfe: int
-
-
-def _at(x: Tensor, time: float) -> Tensor:
-    return torch.full((len(x),), time, dtype=torch.float32, device=x.device)
-
-
-def euler(velocity: Velocity, x: Tensor, times: list[float]) -> Iterator[SolverStep]:
-    """Euler's first-order ODE solver; one network call a step.
-
-    x: (batch, ...) state at times[0]; times: steps + 1 strictly increasing values in [0, 1].
-    Yields one SolverStep an update; closing the iterator stops the work.
-    """
+def euler(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
+    """Euler's first-order ODE solver; one network call a step."""
+    follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
-        slope = velocity(x, _at(x, now))
-        clean = clean_of(slope, x, _at(x, now))
+        slope = follow(x, at(x, now))
+        clean = clean_of(slope, x, at(x, now), follow.path)
         x = x + (after - now) * slope
         yield SolverStep(i, after, x, clean, i + 1)
 
 
-def heun(velocity: Velocity, x: Tensor, times: list[float]) -> Iterator[SolverStep]:
+def _through_middle(follow: Field, slope: Tensor, x: Tensor, now: float, after: float) -> Tensor:
+    """The state after a midpoint step that began with this slope; one network call."""
+    return x + (after - now) * follow(x + (after - now) / 2 * slope, at(x, (now + after) / 2))
+
+
+def _through_quarters(follow: Field, slope: Tensor, x: Tensor, now: float, after: float) -> Tensor:
+    """The same in two halves; three network calls."""
+    half = (now + after) / 2
+    x = _through_middle(follow, slope, x, now, half)
+    return _through_middle(follow, follow(x, at(x, half)), x, half, after)
+
+
+def midpoint(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
+    """The second-order midpoint rule; two network calls a step, none at the end of the step."""
+    follow = as_field(velocity)
+    for i, (now, after) in enumerate(pairwise(times)):
+        slope = follow(x, at(x, now))
+        clean = clean_of(slope, x, at(x, now), follow.path)
+        x = _through_middle(follow, slope, x, now, after)
+        yield SolverStep(i, after, x, clean, 2 * (i + 1))
+
+
+def heun(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
     """Heun's second-order ODE solver (explicit trapezoid); two network calls a step.
 
-    Arguments and result as in `euler`. The published algorithm saves the last call because its velocity is
-    singular at the end; ours is not, and the last step keeps its order.
-    Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1 without churn.
+    The published algorithm ends in an Euler step because its velocity is singular there; ours, see above, keeps its
+    order. Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1 without churn.
     """
+    follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
-        slope = velocity(x, _at(x, now))
-        clean = clean_of(slope, x, _at(x, now))
-        ahead = velocity(x + (after - now) * slope, _at(x, after))
-        x = x + (after - now) * (slope + ahead) / 2
+        slope = follow(x, at(x, now))
+        clean = clean_of(slope, x, at(x, now), follow.path)
+        if follow.opens(after):
+            x = _through_middle(follow, slope, x, now, after)
+        else:
+            ahead = follow(x + (after - now) * slope, at(x, after))
+            x = x + (after - now) * (slope + ahead) / 2
         yield SolverStep(i, after, x, clean, 2 * (i + 1))
+
+
+def rk4(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
+    """The classic fourth-order Runge-Kutta solver; four network calls a step."""
+    follow = as_field(velocity)
+    for i, (now, after) in enumerate(pairwise(times)):
+        step, middle = after - now, at(x, (now + after) / 2)
+        k1 = follow(x, at(x, now))
+        clean = clean_of(k1, x, at(x, now), follow.path)
+        if follow.opens(after):
+            x = _through_quarters(follow, k1, x, now, after)
+        else:
+            k2 = follow(x + step / 2 * k1, middle)
+            k3 = follow(x + step / 2 * k2, middle)
+            k4 = follow(x + step * k3, at(x, after))
+            x = x + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        yield SolverStep(i, after, x, clean, 4 * (i + 1))
+
+
+def rk4_38(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
+    """Kutta's 3/8 rule, fourth order, what torchdiffeq calls rk4; four network calls a step."""
+    follow = as_field(velocity)
+    for i, (now, after) in enumerate(pairwise(times)):
+        step = after - now
+        k1 = follow(x, at(x, now))
+        clean = clean_of(k1, x, at(x, now), follow.path)
+        if follow.opens(after):
+            x = _through_quarters(follow, k1, x, now, after)
+        else:
+            k2 = follow(x + step / 3 * k1, at(x, now + step / 3))
+            k3 = follow(x + step * (k2 - k1 / 3), at(x, now + 2 * step / 3))
+            k4 = follow(x + step * (k1 - k2 + k3), at(x, after))
+            x = x + step / 8 * (k1 + 3 * k2 + 3 * k3 + k4)
+        yield SolverStep(i, after, x, clean, 4 * (i + 1))
 
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver as the page, the request and the errors know it."""
+    """A solver as the page, the request and the errors know it.
 
-    function: Callable[[Velocity, Tensor, list[float]], Iterator[SolverStep]]
+    calls: network calls a step, None where it chooses them itself; one less in a run for each step that an SDE's
+    last step replaces. order: of convergence, in law for an SDE. stochastic: takes `noise`. options: names of its
+    further keyword arguments with their defaults. needs: an optional package it runs on.
+    """
+
+    function: Callable[..., Steps]
     label: str
-    calls: int  # network calls a step
+    calls: int | None
+    order: int = 1
+    stochastic: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    needs: str | None = None
 
 
+# The solvers that need nothing beside a velocity and the times; `samplers.SAMPLERS` has these and all others.
 SOLVERS = {
     "euler": Solver(euler, "Euler", 1),
-    "heun": Solver(heun, "Heun", 2),
+    "heun": Solver(heun, "Heun", 2, order=2),
+    "midpoint": Solver(midpoint, "Midpoint", 2, order=2),
+    "rk4": Solver(rk4, "Runge-Kutta 4", 4, order=4),
+    "rk4-3/8": Solver(rk4_38, "Runge-Kutta 4, 3/8 rule", 4, order=4),
 }
 
 

@@ -1,0 +1,110 @@
+"""The ODE run backwards: likelihood of a sample, the noise it came from, and drawing again from part of the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .fields import Field, Noise, Steps, Velocity, as_field, item_noise
+from .interpolants import LINEAR, Path, interpolate
+from .samplers import SAMPLERS, checked_options, time_grid
+
+INVERTIBLE = ("euler", "heun", "midpoint", "rk4", "rk4-3/8", "dopri5", "ddim")
+INVERSION_EDGE = 0.01  # nearer, a network's error in the clean sample would be multiplied too much
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """log_p: (batch,) in nats; latent: the noise reached, like x; nfe: network calls, each with its gradients."""
+
+    log_p: Tensor
+    latent: Tensor
+    nfe: int
+
+
+def item_signs(generators: Sequence[torch.Generator], like: Tensor) -> Noise:
+    """Rademacher probes, +-1 with equal chance, each item's from its own CPU generator; see `item_noise`."""
+    draw = item_noise(generators, like)
+    return lambda: torch.where(draw() < 0, -1.0, 1.0).to(like)
+
+
+def log_likelihood(
+    velocity: Velocity, x: Tensor, times: list[float], probe: Noise | None, solver: str = "heun", **options: Any
+) -> Likelihood:
+    """log density of samples x (batch, ...) by the change of variables along the ODE down to standard noise.
+
+    times: falling, from 1 to 0. probe: the next Hutchinson probe, like x, drawn once a network call; give a constant
+    one to an adaptive solver; None takes the exact divergence, one gradient a dimension, for few dimensions.
+    solver: of INVERTIBLE, ODE solvers alone. Raises ValueError for others and for rising times.
+    Source: Grathwohl et al. 2019 (arXiv 1810.01367), section 3.1; Song et al. 2021 (arXiv 2011.13456), section 4.3.
+    """
+    if solver not in INVERTIBLE or solver == "ddim":
+        raise ValueError(f"solver must be an ODE solver such as {', '.join(INVERTIBLE[:-1])}, not {solver!r}")
+    if len(times) < 2 or times[0] <= times[-1]:
+        raise ValueError("times must fall, from the data at 1 to the noise at 0")
+    follow, shape = as_field(velocity), x.shape
+
+    def with_divergence(state: Tensor, t: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            here = state[:, :-1].reshape(shape).clone().requires_grad_()
+            slope = follow(here, t.clone())
+            divergence = _divergence(slope, here, probe)
+        return torch.cat([slope.detach().flatten(1), divergence[:, None]], 1)
+
+    state = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], 1)
+    for step in SAMPLERS[solver].function(with_divergence, state, times, **options):
+        state, nfe = step.x, step.nfe
+    latent, change = state[:, :-1], state[:, -1]
+    log_noise = -0.5 * latent.square().sum(1) - 0.5 * latent.shape[1] * math.log(2 * math.pi)
+    return Likelihood(log_noise + change, latent.reshape(shape), nfe)
+
+
+def _divergence(slope: Tensor, x: Tensor, probe: Noise | None) -> Tensor:
+    if probe is not None:
+        direction = probe()
+        return (torch.autograd.grad(slope, x, direction)[0] * direction).flatten(1).sum(1)
+    total, flat = x.new_zeros(len(x)), slope.flatten(1)
+    for i in range(flat.shape[1]):
+        row = torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True)[0]
+        total = total + row.flatten(1)[:, i]
+    return total.detach()
+
+
+def bits_per_dimension(log_p: Tensor, dimensions: int, bin_width: float = 1.0) -> Tensor:
+    """log_p (batch,) in nats as bits per dimension.
+
+    bin_width: of the levels the data is stored in, 2 / 255 for 8-bit pixels on [-1, 1], to which noise of that width
+    was added; 1 leaves the density itself. Source: Theis et al. 2016 (arXiv 1511.01844), section 3.1.
+    """
+    return -(log_p / dimensions + math.log(bin_width)) / math.log(2)
+
+
+def invert(field: Field, x: Tensor, steps: int, solver: str = "heun", **options: Any) -> Steps:
+    """From samples x (batch, ...) back to the noise that this solver draws them from; yields a SolverStep an update.
+
+    steps: updates. The same solver and steps forward give x again, the closer the more steps there are. A field that
+    cannot be read at the data is read INVERSION_EDGE before it.
+    Raises ValueError for solvers that draw noise or remember earlier steps.
+    """
+    if solver not in INVERTIBLE or options.get("eta"):
+        raise ValueError(f"solver must be one of {', '.join(INVERTIBLE)}, without eta, to be run backwards")
+    chosen = checked_options(solver, field, options)
+    edged = replace(field, nearest=INVERSION_EDGE)
+    return SAMPLERS[solver].function(edged, x, time_grid(solver, steps)[::-1], **chosen)
+
+
+def renoise(clean: Tensor, noise: Tensor, strength: float, path: Path = LINEAR) -> tuple[Tensor, float]:
+    """The state, and its time, from which `sample(..., start=time)` redraws this share of the way.
+
+    clean, noise: (batch, ...); strength: above 0, the sample itself, to 1, new noise alone.
+    Source: Meng et al. 2022, SDEdit (arXiv 2108.01073), section 3.
+    """
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength must be a number above 0 and up to 1, not {strength!r}")
+    start = 1.0 - strength
+    return interpolate(clean, noise, torch.full((len(clean),), start, device=clean.device), path), start
