@@ -34,7 +34,7 @@ def guided_velocity(
     cond: Tensor | None,
     null: Tensor | None,
     scale: float,
-    interval: tuple[float, float] = (0.0, 1.0),
+    interval: tuple[float, float] | None = (0.0, 1.0),
     channels: int | None = None,
     rescale: float = 0.0,
     path: Path = LINEAR,
@@ -42,14 +42,15 @@ def guided_velocity(
     """The field of a network at `cond`, pushed away from `null` by `scale` while t lies in `interval`.
 
     cond, null: what the network takes as its third argument, with the batch's length, or None; null may be any
-    condition to keep away from. A scale of 1, a time outside the interval or no null leaves one plain call.
+    condition to keep away from. A scale of 1, a time outside the interval or no null leaves one plain call. interval:
+    None for every time, as a network that is given discrete steps in place of t needs.
     channels, rescale: see `guide`. Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6;
     interval: Kynkaanniemi et al. 2024 (arXiv 2404.07724).
     """
 
     def output(x: Tensor, t: Tensor) -> Tensor:
-        low, high = interval
-        if scale == 1 or null is None or cond is None or not low <= float(t[0]) <= high:
+        within = interval is None or interval[0] <= float(t[0]) <= interval[1]
+        if scale == 1 or null is None or cond is None or not within:
             return network(x, t, cond)
         both = network(torch.cat([x, x]), torch.cat([t, t]), torch.cat([cond, null]))
         return guide(*both.chunk(2), scale, channels, rescale)
