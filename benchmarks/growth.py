@@ -1,0 +1,175 @@
+"""Time and peak memory of one operator of each backbone against the number of tokens: `python -m benchmarks.growth`.
+
+Selective scan along a zigzag (16 states), bidirectional S4D (16 modes), gated linear attention (4 heads, half as many
+keys as values) and softmax attention (4 heads) beside them, all of one width, batch 1, without gradients and with
+them. Every point is a process of its own, so that none inherits another's memory: the time is the median of runs
+after one that does not count, the memory the highest resident size over what the inputs took. The exponent is the
+slope of a least-squares line through the logarithms, from 4,096 tokens on. Softmax attention with gradients stops
+where a run would take longer than the others together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zigdemo.ops import gated_linear_attention, s4d_convolution, s4d_lin, selective_scan
+from zigdemo.scans import scan_scheme
+
+WIDTH, STATE, HEADS = 192, 16, 4
+TOKENS = [256, 1024, 4096, 8192, 16384, 32768, 65536]
+QUICK = [16, 64]
+FIT_FROM = 4096
+MOST_ATTENTION = 16384  # tokens of softmax attention with gradients
+
+
+def _scan(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
+    rows = 2 ** (int(math.log2(tokens)) // 2)
+    order = scan_scheme("zigzag-8").order(layer=1, grid=(rows, tokens // rows))
+    values = [normal(1, tokens, WIDTH), normal(1, tokens, WIDTH), -normal(WIDTH, STATE).exp()]
+    values += [normal(1, tokens, STATE), normal(1, tokens, STATE), normal(WIDTH), normal(1, tokens, WIDTH)]
+    return lambda *v: selective_scan(*v[:7], dt_bias=v[7], order=order), [*values, normal(WIDTH)]
+
+
+def _s4d(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
+    log_dt, A = s4d_lin(WIDTH, STATE)
+    C = torch.complex(normal(2, WIDTH, STATE), normal(2, WIDTH, STATE))
+    return lambda *v: s4d_convolution(*v, bidirectional=True), [normal(1, tokens, WIDTH), log_dt, A, C, normal(WIDTH)]
+
+
+def _gla(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
+    q, k, gate = (normal(1, tokens, HEADS, WIDTH // HEADS // 2) for _ in range(3))
+    return gated_linear_attention, [q, k, normal(1, tokens, HEADS, WIDTH // HEADS), F.logsigmoid(gate) / 16]
+
+
+def _softmax(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
+    return F.scaled_dot_product_attention, [normal(1, HEADS, tokens, WIDTH // HEADS) for _ in range(3)]
+
+
+KINDS = {
+    "selective scan": _scan,
+    "S4D": _s4d,
+    "gated linear attention": _gla,
+    "softmax attention": _softmax,
+}
+
+
+def _peak_kb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak
+
+
+def measure(kind: str, tokens: int, training: bool, seconds: float) -> dict[str, float]:
+    """Median seconds and peak kilobytes of one call in this process."""
+    generator = torch.Generator().manual_seed(0)
+    operator, values = KINDS[kind](tokens, lambda *shape: torch.randn(*shape, generator=generator))
+    small, few = KINDS[kind](16, lambda *shape: torch.randn(*shape, generator=generator))
+
+    def call(operator: Callable[..., Tensor], values: list[Tensor]) -> None:
+        if not training:
+            with torch.no_grad():
+                operator(*values)
+            return
+        leaves = [value.requires_grad_() for value in values]
+        y = operator(*leaves)
+        torch.autograd.grad(y, leaves, torch.ones_like(y))
+
+    call(small, few)  # compiles, loads libraries
+    before = _peak_kb()
+    call(operator, values)
+    peak, times = _peak_kb() - before, []
+    while len(times) < 3 or (sum(times) < seconds and len(times) < 50):
+        started = time.perf_counter()
+        call(operator, values)
+        times.append(time.perf_counter() - started)
+        if sum(times) > 10 * seconds:
+            break
+    return {"seconds": statistics.median(times), "peak_kb": peak}
+
+
+def exponent(points: list[dict], quantity: str) -> float | None:
+    """Slope of log(quantity) over log(tokens) from FIT_FROM tokens on; None with fewer than two points."""
+    logs = [(math.log(p["tokens"]), math.log(max(p[quantity], 1e-9))) for p in points if p["tokens"] >= FIT_FROM]
+    if len(logs) < 2:
+        return None
+    middle = [statistics.mean(axis) for axis in zip(*logs, strict=True)]
+    spread = sum((x - middle[0]) ** 2 for x, _ in logs)
+    return sum((x - middle[0]) * (y - middle[1]) for x, y in logs) / spread
+
+
+def plot(curves: dict[str, list[dict]], path: Path) -> bool:
+    """Two log-log plots, time and memory, with gradients; False where matplotlib is not installed."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for axis, quantity, unit in ((axes[0], "seconds", 1.0), (axes[1], "peak_kb", 1 / 1024)):
+        for name, points in curves.items():
+            drawn = [(p["tokens"], p[quantity] * unit) for p in points if p[quantity] > 0]
+            slope = exponent(points, quantity)
+            label = name if slope is None else f"{name}: exponent {slope:.2f}"
+            axis.loglog(*zip(*drawn, strict=True), marker="o", label=label)
+        axis.set_xlabel("tokens")
+        axis.set_ylabel("seconds" if quantity == "seconds" else "peak MB over the inputs")
+        axis.grid(True, which="both", alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.suptitle(f"One operator, width {WIDTH}, batch 1, forward and backward, {torch.get_num_threads()} threads")
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def main() -> None:
+    """Measure every point in a process of its own, print exponents, write growth.json and growth.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--point", nargs=3, metavar=("KIND", "TOKENS", "MODE"), help="measure one point and print it")
+    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "growth.json"))
+    chosen = parser.parse_args()
+    if chosen.point:
+        kind, tokens, mode = chosen.point
+        print(json.dumps(measure(kind, int(tokens), mode == "training", 0.05 if chosen.quick else 0.5)))
+        return
+    result: dict = {"machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    result |= {"torch": torch.__version__, "width": WIDTH, "curves": {}, "exponents": {}}
+    for mode in ("forward", "training"):
+        for kind in KINDS:
+            points = []
+            for tokens in QUICK if chosen.quick else TOKENS:
+                if kind == "softmax attention" and mode == "training" and tokens > MOST_ATTENTION:
+                    break
+                command = [sys.executable, "-m", "benchmarks.growth", "--point", kind, str(tokens), mode]
+                command += ["--quick"] if chosen.quick else []
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                points.append({"tokens": tokens, **json.loads(done.stdout)})
+            result["curves"].setdefault(mode, {})[kind] = points
+            slopes = {quantity: exponent(points, quantity) for quantity in ("seconds", "peak_kb")}
+            result["exponents"].setdefault(mode, {})[kind] = slopes
+            last = points[-1]
+            words = ", ".join(f"{name} grows as tokens^{s:.2f}" for name, s in slopes.items() if s is not None)
+            print(f"{kind}, {mode}: {1e3 * last['seconds']:.1f} ms at {last['tokens']} tokens; {words}", flush=True)
+    path = Path(chosen.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    if not plot(result["curves"]["training"], path.with_suffix(".png")):
+        print("matplotlib is not installed; no plot was drawn")
+
+
+if __name__ == "__main__":
+    main()
