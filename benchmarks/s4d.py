@@ -21,7 +21,7 @@ from torch import Tensor
 from zigdemo.ops import s4d_convolution, s4d_lin
 from zigdemo.ops.heap import keep_freed_memory
 
-SIZES = [(1, 1024, 192, 16), (1, 4096, 192, 16)]  # batch, length, channels, modes
+SIZES = [(1, 4096, 192, 16), (4, 4096, 192, 16), (4, 4096, 192, 32)]  # batch, length, channels, modes
 QUICK = [(1, 20, 4, 2)]
 BACKENDS = ("fft", "reference")
 
