@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zigdemo.ops import gated_linear_attention, s4d_convolution, s4d_lin, selective_scan
+from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.scans import scan_scheme
 
 WIDTH, STATE, HEADS = 192, 16, 4
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "growth.json"))
     chosen = parser.parse_args()
     if chosen.point:
+        keep_freed_memory()
         kind, tokens, mode = chosen.point
         print(json.dumps(measure(kind, int(tokens), mode == "training", 0.05 if chosen.quick else 0.5)))
         return
