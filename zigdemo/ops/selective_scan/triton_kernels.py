@@ -202,10 +202,10 @@ def _advance(
 ):  # fmt: skip
     """The state after token k; unchanged beyond the end."""
     row = base + _place(perm, k, length, ORDERED)
-    here = inside & (k < length)
+    here = inside & (k + cols * 0 < length)  # compared as a vector: a scalar's dtype differs between versions
     xs = _read(x, row, cols, channels, here)
     step, _ = _step(dt, bias, row, cols, channels, here, SHIFTED)
-    into = _vector(B, row, n, STATE, k < length)
+    into = _vector(B, row, n, STATE, k + n * 0 < length)
     return tl.exp2(step[None, :] * decay_rate) * h + (step * xs)[None, :] * into[:, None]
 
 
@@ -218,10 +218,11 @@ def _retreat(
     """Gradients of token k, from the states before and after it and the gradient `flow` of the state after it."""
     place = _place(perm, k, length, ORDERED)
     row = base + place
-    here = inside & (k < length)
+    here = inside & (k + cols * 0 < length)
     xs = _read(x, row, cols, channels, here)
     step, slope = _step(dt, bias, row, cols, channels, here, SHIFTED)
-    into, out = _vector(B, row, n, STATE, k < length), _vector(C, row, n, STATE, k < length)
+    live = k + n * 0 < length
+    into, out = _vector(B, row, n, STATE, live), _vector(C, row, n, STATE, live)
     grad = _gradient_out(dy, z, row, cols, channels, here, GATED)
     if GATED:
         gate = _read(z, row, cols, channels, here)
@@ -231,8 +232,8 @@ def _retreat(
         tl.store(dz + row * channels + cols, change.to(dz.dtype.element_ty), mask=here)
     flow += out[:, None] * grad[None, :]
     seat = (slot + place) * STATE + n
-    tl.store(dC + seat, tl.sum(after * grad[None, :], 1), mask=(n < STATE) & (k < length))
-    tl.store(dB + seat, tl.sum(flow * (step * xs)[None, :], 1), mask=(n < STATE) & (k < length))
+    tl.store(dC + seat, tl.sum(after * grad[None, :], 1), mask=(n < STATE) & live)
+    tl.store(dB + seat, tl.sum(flow * (step * xs)[None, :], 1), mask=(n < STATE) & live)
     grad_drive = tl.sum(flow * into[:, None], 0)
     flow *= tl.exp2(step[None, :] * decay_rate)
     decay = flow * before
