@@ -45,6 +45,33 @@ def test_eight_threads_at_once_survive_and_agree_with_one(layer):
     assert python(code, NUMBA_THREADING_LAYER=layer) == "80 True"
 
 
+@pytest.mark.parametrize("team", ["of torch", "our own pool"])
+def test_every_task_runs_once_and_a_fault_inside_reaches_the_caller(team, monkeypatch):
+    from zigdemo.ops.selective_scan import threads
+
+    if team == "our own pool":
+        monkeypatch.setattr(threads, "openmp", lambda: None)
+    elif threads.openmp() is None:
+        pytest.skip("torch has no GNU OpenMP here")
+    before, seen = torch.get_num_threads(), []
+
+    def kernel(note, first, last):
+        seen.extend(range(first, last))
+        if note == "break":
+            raise RuntimeError("a fault inside")
+
+    try:
+        for count, tasks in ((2, 7), (4, 3), (3, 1)):
+            torch.set_num_threads(count)
+            threads.run(kernel, tasks, "go")
+            assert sorted(seen) == list(range(tasks))
+            seen.clear()
+        with pytest.raises(RuntimeError, match="a fault inside"):
+            threads.run(kernel, 4, "break")
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_result_does_not_depend_on_the_number_of_threads():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 33, 300, generator=generator)

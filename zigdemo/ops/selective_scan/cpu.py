@@ -28,6 +28,11 @@ def _tasks(x: np.ndarray) -> int:
     return x.shape[0] * -(-x.shape[2] // kernels.WIDTH)
 
 
+def _wide_blocks(batch: int, channels: int) -> int:
+    """Blocks a batch element for the backward pass: as wide as they may be where there are four tasks at least."""
+    return max(-(-channels // kernels.WIDE), min(-(-4 // batch), -(-channels // kernels.WIDTH)))
+
+
 class _Scan(torch.autograd.Function):
     """Saves the inputs and the states at chunk boundaries, nothing else."""
 
@@ -68,16 +73,16 @@ class _Scan(torch.autograd.Function):
         x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
         A_ = np.ascontiguousarray(_array(A).T)
         batch, length, channels = x_.shape
-        state, tasks = A_.shape[0], _tasks(x_)
+        state, blocks = A_.shape[0], _wide_blocks(batch, channels)
         D_ = np.zeros(channels, np.float32) if D is None else _array(D)
         dx, ddt = torch.empty(x.shape), torch.empty(x.shape)
         dz = None if z is None else torch.empty(x.shape)
         dA = torch.empty(batch, state, channels)
-        dB, dC = (torch.empty(batch, tasks // batch, length, state) for _ in range(2))
+        dB, dC = (torch.empty(batch, blocks, length, state) for _ in range(2))
         dD, dbias = torch.empty(batch, channels), torch.empty(batch, channels)
         inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), ctx.perm, states.numpy(), _array(dy))
         outputs = (dx, ddt, dA, dB, dC, dD, dz, dbias)
-        run(kernels.scan_backward, tasks, *inputs, *(_array(out, _EMPTY3) for out in outputs))
+        run(kernels.scan_backward, batch * blocks, *inputs, *(_array(out, _EMPTY3) for out in outputs))
         return (
             dx.to(x.dtype),
             ddt.to(dt.dtype),

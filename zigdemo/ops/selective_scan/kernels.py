@@ -1,7 +1,8 @@
 """The numba kernels of the CPU backend: one pass over the tokens in scan order, channel-last, no permuted copy.
 
-A task is one block of `WIDTH` channels of one batch element; its state is a (state, WIDTH) array that stays in
-the first-level cache, and the channel loops have a constant length, so that LLVM turns them into vector code.
+A task is one block of channels of one batch element. In the forward pass a block has `WIDTH` channels: its state is a
+(state, WIDTH) array that stays in the first-level cache. The backward pass holds the states of a whole chunk, in the
+second-level cache anyway, and takes blocks up to twice as wide, as every start of its inner loops is dear.
 Tasks [first, last) run in the calling thread with the interpreter lock released.
 """
 
@@ -13,11 +14,12 @@ from numba import njit
 from .vector_math import LN2, LOG2E, exp2, prefetch, sigmoid, softplus
 
 WIDTH = 128  # channels in a task: eight AVX-512 or sixteen AVX registers a row of the state
+WIDE = 256  # most channels in a task of the backward pass
 CHUNK = 16  # tokens between two saved states; the backward pass replays one chunk at a time
 
 _FLAGS = {"nogil": True, "cache": True, "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
 ONE = np.float32(1.0)
-LINE = 16  # float32 in a cache line
+LINE = 16  # float32 in a cache line, and in the widest vector register
 AHEAD = 2  # tokens between asking the memory for a row and reading it: a path jumps, so no prefetcher foresees it
 
 
@@ -125,41 +127,43 @@ def scan_backward(  # noqa: ANN201, D417
     """Gradients of `scan_forward` for tasks [first, last); the chunk's states are replayed from `states`.
 
     dy, dx, ddt, dz: like x (dz empty where there is no gate); dA: (batch, state, channels) and dD, dbias:
-    (batch, channels), one slice a batch element; dB, dC: (batch, blocks, length, state), one slice a task. Summing
-    the slices in order makes the result independent of how tasks are spread over threads.
+    (batch, channels), one slice a batch element; dB, dC: (batch, blocks, length, state), one slice a task, which tells
+    how wide a block is. Summing the slices in order makes the result independent of the spread of tasks over threads.
     """
     batch, length, channels = x.shape
     state = A.shape[0]
-    blocks = (channels + WIDTH - 1) // WIDTH
+    blocks = dB.shape[1]
+    span = ((channels + blocks - 1) // blocks + LINE - 1) // LINE * LINE
     gated, shifted = z.size > 0, bias.size > 0
-    rate = np.zeros((state, WIDTH), np.float32)
-    grad_rate = np.zeros((state, WIDTH), np.float32)
-    carry = np.zeros((state, WIDTH), np.float32)
-    history = np.zeros((CHUNK + 1, state, WIDTH), np.float32)
-    steps = np.zeros((CHUNK, WIDTH), np.float32)
-    slope = np.zeros((CHUNK, WIDTH), np.float32)
-    totals = np.zeros((CHUNK, WIDTH), np.float32)
-    drive = np.zeros(WIDTH, np.float32)
-    grad = np.zeros(WIDTH, np.float32)
-    grad_drive = np.zeros(WIDTH, np.float32)
-    grad_step = np.zeros(WIDTH, np.float32)
-    grad_skip = np.zeros(WIDTH, np.float32)
-    grad_bias = np.zeros(WIDTH, np.float32)
+    rate = np.zeros((state, span), np.float32)
+    grad_rate = np.zeros((state, span), np.float32)
+    carry = np.zeros((state, span), np.float32)
+    history = np.zeros((CHUNK + 1, state, span), np.float32)
+    decays = np.zeros((CHUNK, state, span), np.float32)
+    steps = np.zeros((CHUNK, span), np.float32)
+    slope = np.zeros((CHUNK, span), np.float32)
+    totals = np.zeros((CHUNK, span), np.float32)
+    drive = np.zeros(span, np.float32)
+    grad = np.zeros(span, np.float32)
+    grad_drive = np.zeros(span, np.float32)
+    grad_step = np.zeros(span, np.float32)
+    grad_skip = np.zeros(span, np.float32)
+    grad_bias = np.zeros(span, np.float32)
     for task in range(first, last):
         b, block = task // blocks, task % blocks
-        start = block * WIDTH
-        stop = min(start + WIDTH, channels)
+        start = min(block * span, channels)
+        stop = min(start + span, channels)
         width = stop - start
         skip, shift = D[start:stop], bias[start:stop]
         for n in range(state):
-            for c in range(WIDTH):
+            for c in range(span):
                 rate[n, c] = 0.0
                 carry[n, c] = 0.0
                 grad_rate[n, c] = 0.0
                 history[0, n, c] = 0.0
             for c in range(width):
                 rate[n, c] = A[n, start + c] * LOG2E
-        for c in range(WIDTH):
+        for c in range(span):
             grad[c] = 0.0
             drive[c] = 0.0
             grad_skip[c] = 0.0
@@ -190,8 +194,10 @@ def scan_backward(  # noqa: ANN201, D417
                     totals[i, c] = skip[c] * xs[c]
                 for n in range(state):
                     into, out = B[b, p, n], C[b, p, n]
-                    for c in range(WIDTH):
-                        value = exp2(steps[i, c] * rate[n, c]) * history[i, n, c] + drive[c] * into
+                    for c in range(span):
+                        decay = exp2(steps[i, c] * rate[n, c])
+                        value = decay * history[i, n, c] + drive[c] * into
+                        decays[i, n, c] = decay
                         history[i + 1, n, c] = value
                         totals[i, c] += value * out
             for i in range(size - 1, -1, -1):
@@ -216,22 +222,22 @@ def scan_backward(  # noqa: ANN201, D417
                 for c in range(width):
                     drive[c] = steps[i, c] * xs[c]
                     grad_skip[c] += grad[c] * xs[c]
-                for c in range(WIDTH):
+                for c in range(span):
                     grad_drive[c] = 0.0
                     grad_step[c] = 0.0
                 for n in range(state):
                     into, out = B[b, p, n], C[b, p, n]
                     sum_in, sum_out = np.float32(0.0), np.float32(0.0)
-                    for c in range(WIDTH):
+                    for c in range(span):
                         flow = carry[n, c] + out * grad[c]
                         sum_out += history[i + 1, n, c] * grad[c]
                         sum_in += flow * drive[c]
                         grad_drive[c] += flow * into
-                        flow *= exp2(steps[i, c] * rate[n, c])
+                        flow *= decays[i, n, c]
                         carry[n, c] = flow
-                        decay = flow * history[i, n, c]
-                        grad_step[c] += decay * rate[n, c]
-                        grad_rate[n, c] += decay * steps[i, c]
+                        change = flow * history[i, n, c]
+                        grad_step[c] += change * rate[n, c]
+                        grad_rate[n, c] += change * steps[i, c]
                     dB[b, block, p, n] = sum_in
                     dC[b, block, p, n] = sum_out
                 for c in range(width):

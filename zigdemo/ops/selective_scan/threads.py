@@ -1,15 +1,22 @@
-"""Our own small thread pool for the numba kernels.
+"""The threads the numba kernels run on: torch's own OpenMP team where it can be had, else a small pool.
 
 numba's parallel layers are not safe here: `workqueue`, the default on some macOS and Windows installs, aborts the
 process when two threads launch kernels at once, which is what a web page does. Kernels are compiled without the
-interpreter lock instead and this pool hands each thread a run of tasks; results do not depend on the split.
+interpreter lock instead and every thread gets a run of tasks; results do not depend on the split.
+
+After each of its operators torch's OpenMP threads spin for some milliseconds, ready for the next. Kernels on threads
+of their own share the cores with that spinning, which costs a third of the time on two cores; on the same team they
+are what it spins for.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from threading import Lock
 
 import torch
@@ -18,15 +25,33 @@ _pool: ThreadPoolExecutor | None = None
 _lock = Lock()
 _forked = False
 
+_BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
 
 def _after_fork() -> None:
-    """A forked child has no pool threads: it computes serially instead of waiting for them for ever."""
+    """A forked child has no threads to run on: it computes serially instead of waiting for them for ever."""
     global _pool, _lock, _forked
     _pool, _lock, _forked = None, Lock(), True
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+@lru_cache(maxsize=1)
+def openmp() -> ctypes.CDLL | None:
+    """The OpenMP library that torch is linked with, where it has GNU's entry points; None elsewhere.
+
+    Linux only: a library's symbols are looked up together with those of the libraries it is linked with.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(torch._C.__file__)
+    if not (hasattr(library, "GOMP_parallel") and hasattr(library, "omp_get_thread_num")):
+        return None
+    library.GOMP_parallel.argtypes = [_BODY, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    library.GOMP_parallel.restype = None
+    return library
 
 
 def _executor() -> ThreadPoolExecutor:
@@ -37,15 +62,38 @@ def _executor() -> ThreadPoolExecutor:
         return _pool
 
 
+def _in_team(library: ctypes.CDLL, share: Callable[[int], None], threads: int) -> None:
+    """share(0) ... share(threads - 1), each in a thread of the calling thread's OpenMP team."""
+    faults: list[BaseException] = []
+
+    def body(_: int | None) -> None:
+        try:
+            share(library.omp_get_thread_num())
+        except BaseException as fault:  # noqa: BLE001 - nothing may unwind through foreign frames; raised below
+            faults.append(fault)
+
+    library.GOMP_parallel(_BODY(body), None, threads, 0)
+    if faults:
+        raise faults[0]
+
+
 def run(kernel: Callable[..., None], tasks: int, *arguments: object) -> None:
     """Run kernel(*arguments, first, last) over [0, tasks) on torch.get_num_threads() threads and wait for all."""
-    threads = 1 if _forked else max(1, min(torch.get_num_threads(), tasks))
-    bounds = [tasks * i // threads for i in range(threads + 1)]
+    threads = 1 if _forked or tasks == 1 else torch.get_num_threads()
     if threads == 1:
         kernel(*arguments, 0, tasks)
         return
-    pool = _executor()
-    others = [pool.submit(kernel, *arguments, bounds[i], bounds[i + 1]) for i in range(1, threads)]
-    kernel(*arguments, bounds[0], bounds[1])
+    bounds = [tasks * i // threads for i in range(threads + 1)]
+
+    def share(index: int) -> None:
+        if bounds[index] < bounds[index + 1]:
+            kernel(*arguments, bounds[index], bounds[index + 1])
+
+    library = openmp()
+    if library is not None:
+        _in_team(library, share, threads)
+        return
+    others = [_executor().submit(share, index) for index in range(1, threads)]
+    share(0)
     for other in others:
         other.result()
