@@ -28,8 +28,8 @@ from zigdemo.backbones.mamba import Mamba
 from zigdemo.ops import selective_scan
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ops.selective_scan.kernels import WIDTH
-from zigdemo.ops.selective_scan.threads import run
-from zigdemo.ops.selective_scan.vector_math import exp2
+from zigdemo.ops.threads import run
+from zigdemo.ops.vector_math import exp2
 from zigdemo.scans import scan_scheme
 
 SIZES = [(1, 256, 256, 16), (4, 256, 256, 16), (1, 1024, 512, 16), (8, 1024, 512, 16)]

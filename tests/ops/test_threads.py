@@ -47,7 +47,7 @@ def test_eight_threads_at_once_survive_and_agree_with_one(layer):
 
 @pytest.mark.parametrize("team", ["of torch", "our own pool"])
 def test_every_task_runs_once_and_a_fault_inside_reaches_the_caller(team, monkeypatch):
-    from zigdemo.ops.selective_scan import threads
+    from zigdemo.ops import threads
 
     if team == "our own pool":
         monkeypatch.setattr(threads, "openmp", lambda: None)

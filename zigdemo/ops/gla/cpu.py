@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..checks import needs_backward
-from ..selective_scan.threads import run
+from ..threads import run
 from . import kernels
 
 _EMPTY4 = np.empty((0, 0, 0, 0), np.float32)

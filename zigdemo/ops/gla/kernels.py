@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..selective_scan.vector_math import LOG2E, exp2
+from ..vector_math import LOG2E, exp2
+from .products import LANES, TILE, add_narrow_tile, add_tile
 
 WIDTH = 128  # values in a task
 CHUNK = 16  # tokens whose products are formed at once
@@ -65,38 +66,33 @@ def _load_decay(gates, b, begin, size, head, out):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
+def _add_matrix(weights, across, along, rows, terms, out, height, lanes):  # noqa: ANN001, ANN202
+    """out (height, lanes) += w (height, terms) @ rows (terms, lanes), w[i, n] = weights.flat[i * across + n * along].
+
+    height is a multiple of four, lanes of sixteen.
+    """
+    wide = lanes - lanes % TILE
+    for i in range(0, height, 4):
+        for c in range(0, wide, TILE):
+            add_tile(out, i, c, weights, across, along, rows, terms)
+        for c in range(wide, lanes, LANES):
+            add_narrow_tile(out, i, c, weights, across, along, rows, terms)
+
+
+@njit(**_FLAGS)
 def _add_product(weights, rows, count, lanes, out):  # noqa: ANN001, ANN202
-    """out (CHUNK, lanes) += weights (CHUNK, count) @ rows (count, lanes); count is a multiple of four."""
-    for t in range(0, CHUNK, 4):
-        for n in range(0, count, 4):
-            a00, a01, a02, a03 = weights[t, n], weights[t, n + 1], weights[t, n + 2], weights[t, n + 3]
-            a10, a11, a12, a13 = weights[t + 1, n], weights[t + 1, n + 1], weights[t + 1, n + 2], weights[t + 1, n + 3]
-            a20, a21, a22, a23 = weights[t + 2, n], weights[t + 2, n + 1], weights[t + 2, n + 2], weights[t + 2, n + 3]
-            a30, a31, a32, a33 = weights[t + 3, n], weights[t + 3, n + 1], weights[t + 3, n + 2], weights[t + 3, n + 3]
-            for c in range(lanes):
-                r0, r1, r2, r3 = rows[n, c], rows[n + 1, c], rows[n + 2, c], rows[n + 3, c]
-                out[t, c] += a00 * r0 + a01 * r1 + a02 * r2 + a03 * r3
-                out[t + 1, c] += a10 * r0 + a11 * r1 + a12 * r2 + a13 * r3
-                out[t + 2, c] += a20 * r0 + a21 * r1 + a22 * r2 + a23 * r3
-                out[t + 3, c] += a30 * r0 + a31 * r1 + a32 * r2 + a33 * r3
+    """out (CHUNK, lanes) += weights (CHUNK, count) @ rows (count, lanes)."""
+    _add_matrix(weights, weights.shape[1], 1, rows, count, out, CHUNK, lanes)
 
 
 @njit(**_FLAGS)
 def _advance(h, decay, left, rows, count, lanes):  # noqa: ANN001, ANN202
     """h (count, lanes) = decay[:, None] * h + left (CHUNK, count) transposed @ rows (CHUNK, lanes)."""
-    for n in range(0, count, 4):
-        for t in range(0, CHUNK, 4):
-            e0, e1, e2, e3 = (decay[n], decay[n + 1], decay[n + 2], decay[n + 3]) if t == 0 else (ONE, ONE, ONE, ONE)
-            a00, a01, a02, a03 = left[t, n], left[t + 1, n], left[t + 2, n], left[t + 3, n]
-            a10, a11, a12, a13 = left[t, n + 1], left[t + 1, n + 1], left[t + 2, n + 1], left[t + 3, n + 1]
-            a20, a21, a22, a23 = left[t, n + 2], left[t + 1, n + 2], left[t + 2, n + 2], left[t + 3, n + 2]
-            a30, a31, a32, a33 = left[t, n + 3], left[t + 1, n + 3], left[t + 2, n + 3], left[t + 3, n + 3]
-            for c in range(lanes):
-                r0, r1, r2, r3 = rows[t, c], rows[t + 1, c], rows[t + 2, c], rows[t + 3, c]
-                h[n, c] = h[n, c] * e0 + a00 * r0 + a01 * r1 + a02 * r2 + a03 * r3
-                h[n + 1, c] = h[n + 1, c] * e1 + a10 * r0 + a11 * r1 + a12 * r2 + a13 * r3
-                h[n + 2, c] = h[n + 2, c] * e2 + a20 * r0 + a21 * r1 + a22 * r2 + a23 * r3
-                h[n + 3, c] = h[n + 3, c] * e3 + a30 * r0 + a31 * r1 + a32 * r2 + a33 * r3
+    for n in range(count):
+        line, fade = h[n], decay[n]
+        for c in range(lanes):
+            line[c] *= fade
+    _add_matrix(left, 1, left.shape[1], rows, CHUNK, h, count, lanes)
 
 
 @njit(**_FLAGS)

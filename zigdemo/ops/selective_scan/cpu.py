@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..checks import needs_backward, no_nan
+from ..threads import run
 from . import kernels
-from .threads import run
 
 _EMPTY = np.empty(0, np.float32)
 _EMPTY3 = np.empty((0, 0, 0), np.float32)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .vector_math import LN2, LOG2E, exp2, prefetch, sigmoid, softplus
+from ..vector_math import LN2, LOG2E, exp2, prefetch, sigmoid, softplus
 
 WIDTH = 128  # channels in a task: eight AVX-512 or sixteen AVX registers a row of the state
 WIDE = 256  # most channels in a task of the backward pass
