@@ -101,6 +101,12 @@ def measure(kind: str, tokens: int, training: bool, seconds: float) -> dict[str,
     return {"seconds": statistics.median(times), "peak_kb": peak}
 
 
+def measure_apart(kind: str, tokens: int, mode: str) -> dict[str, float]:
+    """`measure` in a process of its own, as a peak of memory never comes down again."""
+    command = [sys.executable, "-m", "benchmarks.growth", "--point", kind, str(tokens), mode]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def exponent(points: list[dict], quantity: str) -> float | None:
     """Slope of log(quantity) over log(tokens) from FIT_FROM tokens on; None with fewer than two points."""
     logs = [(math.log(p["tokens"]), math.log(max(p[quantity], 1e-9))) for p in points if p["tokens"] >= FIT_FROM]
@@ -139,14 +145,14 @@ def plot(curves: dict[str, list[dict]], path: Path) -> bool:
 def main() -> None:
     """Measure every point in a process of its own, print exponents, write growth.json and growth.png."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes in one process, to see that it runs")
     parser.add_argument("--point", nargs=3, metavar=("KIND", "TOKENS", "MODE"), help="measure one point and print it")
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "growth.json"))
     chosen = parser.parse_args()
     if chosen.point:
         keep_freed_memory()
         kind, tokens, mode = chosen.point
-        print(json.dumps(measure(kind, int(tokens), mode == "training", 0.05 if chosen.quick else 0.5)))
+        print(json.dumps(measure(kind, int(tokens), mode == "training", 0.5)))
         return
     result: dict = {"machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
     result |= {"torch": torch.__version__, "width": WIDTH, "curves": {}, "exponents": {}}
@@ -156,10 +162,11 @@ def main() -> None:
             for tokens in QUICK if chosen.quick else TOKENS:
                 if kind == "softmax attention" and mode == "training" and tokens > MOST_ATTENTION:
                     break
-                command = [sys.executable, "-m", "benchmarks.growth", "--point", kind, str(tokens), mode]
-                command += ["--quick"] if chosen.quick else []
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                points.append({"tokens": tokens, **json.loads(done.stdout)})
+                if chosen.quick:
+                    found = measure(kind, tokens, mode == "training", 0.05)
+                else:
+                    found = measure_apart(kind, tokens, mode)
+                points.append({"tokens": tokens, **found})
             result["curves"].setdefault(mode, {})[kind] = points
             slopes = {quantity: exponent(points, quantity) for quantity in ("seconds", "peak_kb")}
             result["exponents"].setdefault(mode, {})[kind] = slopes
