@@ -13,6 +13,8 @@ from zigdemo.ops import backends  # noqa: E402
 from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
 from zigdemo.ui.footer import build_footer  # noqa: E402
 from zigdemo.ui.generate import build_generate_tab, pictures_folder  # noqa: E402
+from zigdemo.ui.models import CSS as MODELS_CSS  # noqa: E402
+from zigdemo.ui.models import build_models_tab  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
 from zigdemo.ui.texts import CSS as GENERATE_CSS  # noqa: E402
 from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
@@ -29,6 +31,8 @@ def build_app() -> gr.Blocks:
             build_generate_tab(page)
         with gr.Tab("Scan paths"):
             build_scan_paths_tab()
+        with gr.Tab("Models"):
+            build_models_tab()
         build_footer()
     return page
 
@@ -42,7 +46,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
         "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
-        "css": page_css() + GENERATE_CSS,
+        "css": page_css() + GENERATE_CSS + MODELS_CSS,
         "head": head_html(),
         "footer_links": [],
         "ssr_mode": False,

@@ -9,6 +9,8 @@ import gradio as gr
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 PAGE_CSS = """
+.gradio-container { --body-text-color-subdued: #5f6875; }
+.dark .gradio-container, .gradio-container.dark { --body-text-color-subdued: #a8b0bd; }
 .gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 .gradio-container :is(.main, main) { width: 100%; }
 #title { margin: 8px 0 0; }

@@ -1,0 +1,123 @@
+"""The *Models* tab: every model here, what it can do and how honest its weights are; and the official ones to fetch."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+
+import gradio as gr
+from PIL import Image
+
+from .. import zoo
+from ..zoo.hub import SOURCES
+
+ORIGINS = {
+    "shipped (toy)": "Made here on little data and little compute, to show the architecture at work",
+    "official": "The publisher's own weights",
+    "yours": "Trained or brought here by you",
+    "untrained": "Random weights: what it draws is noise",
+}
+MOST_GRID_BYTES = 2**23
+
+CSS = """
+.models { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
+.models article { border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); padding: 16px; }
+.models h3 { margin: 0 0 4px; font-size: 17px; display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
+.models .origin { font-size: 12px; font-weight: 500; padding: 2px 10px; border-radius: 999px;
+  border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued); }
+.models p { margin: 4px 0; color: var(--body-text-color-subdued); }
+.models dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 12px; margin: 10px 0; font-size: 14px; }
+.models dt { color: var(--body-text-color-subdued); }
+.models dd { margin: 0; overflow-wrap: anywhere; }
+.official { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px; }
+.official code { overflow-wrap: anywhere; }
+#models .html-container { padding: 0; }
+.models img { width: 100%; border-radius: 6px; margin: 6px 0 0; background: white; }
+"""
+
+
+def _draws(folder: zoo.ModelFolder) -> str:
+    model = folder.model
+    size = getattr(model, "size", None)
+    what = "pictures" if size is None else f"{size[1]} × {size[0]} pixels"
+    if folder.labels is not None:
+        return f"{what}, by {len(folder.labels):,} labels"
+    if getattr(model, "text_width", 0):
+        return f"{what}, by text features"
+    return f"{what}, by class number" if model.labels else f"{what}, without any condition"
+
+
+def _scans(folder: zoo.ModelFolder) -> str:
+    if not folder.schemes:
+        return "none; nothing to choose"
+    return f"trained with {', '.join(folder.schemes)}; others of its kind run too, marked as not trained"
+
+
+def _honesty(folder: zoo.ModelFolder) -> str:
+    """What was measured of these weights, or that nothing was."""
+    about, said = folder.about, []
+    if isinstance(about.get("retrieval_top1"), float) and isinstance(about.get("retrieval_floor"), float):
+        said.append(
+            f"of {about.get('retrieval_count', '?')} labels drawn, {about['retrieval_top1']:.1%} come nearest to their "
+            f"own picture (guessing: {about['retrieval_floor']:.2%})"
+        )
+    if isinstance(about.get("images_seen"), int):
+        said.append(f"{about['images_seen']:,} images seen in training")
+    return "; ".join(said) or "not measured"
+
+
+def _grid(folder: zoo.ModelFolder) -> str:
+    """The card's sample grid as an image inside the page, or nothing."""
+    file = folder.path / "grid.png"
+    if not file.is_file() or file.stat().st_size > MOST_GRID_BYTES:
+        return ""
+    buffer = io.BytesIO()
+    with Image.open(file) as image:
+        image.convert("RGB").save(buffer, "WEBP", quality=70)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return (
+        "<details><summary>Samples: real above, generated below</summary>"
+        f'<img loading="lazy" alt="samples of {escape(folder.id)}" src="data:image/webp;base64,{data}"></details>'
+    )
+
+
+def _card(folder: zoo.ModelFolder) -> str:
+    facts = {
+        "backbone": f"{folder.family}, {folder.model.parameters / 1e6:.2f} M weights",
+        "mixing": getattr(folder.model, "mixing", ""),
+        "draws": _draws(folder),
+        "scan": _scans(folder),
+        "predicts": {"clean": "the clean image"}.get(folder.prediction, f"the {folder.prediction}"),
+        "measured": _honesty(folder),
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(str(fact))}</dd>" for name, fact in facts.items() if fact)
+    meaning = ORIGINS.get(folder.origin, "")
+    return (
+        f'<article><h3>{escape(folder.id)} <span class="origin">{escape(folder.origin)}</span></h3>'
+        f"<p>{meaning}</p><dl>{rows}</dl>{_grid(folder)}</article>"
+    )
+
+
+def models_html() -> str:
+    """One card a model here."""
+    cards = "".join(_card(folder) for folder in zoo.available())
+    return f'<div class="models">{cards}</div>' if cards else "<p>No model is here yet.</p>"
+
+
+def official_html() -> str:
+    """The published checkpoints, and the command that brings each here."""
+    here = {folder.id for folder in zoo.available()}
+    items = []
+    for name, source in SOURCES.items():
+        how = "it is here" if name in here else f"<code>python -m zigdemo.zoo import {escape(name)}</code>"
+        items.append(f"<li><b>{escape(source.family)}</b>, {escape(source.about)}: {how}</li>")
+    return f'<ul class="official">{"".join(items)}</ul>'
+
+
+def build_models_tab() -> None:
+    """Lay the tab out; call inside a gr.Tab."""
+    gr.HTML(models_html, padding=False, elem_id="models")  # a function: read again whenever the page opens
+    with gr.Accordion("Official checkpoints", open=False):
+        gr.Markdown("Large files, best on a GPU; they are fetched once and checked without running anything in them.")
+        gr.HTML(official_html, padding=False)
