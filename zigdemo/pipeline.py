@@ -14,15 +14,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from . import __version__, media, zoo
-from .diffusion import SOLVERS, SolverStep, guided_velocity, uniform_times
+from .diffusion import SolverStep, check_options, guided_velocity, item_noise, renoise, sample
 from .ops import backends
 from .scans import scan_scheme
 
 MOST_STEPS, MOST_COUNT, MOST_SEED, MOST_GUIDANCE = 1000, 64, 2**32 - 1, 50.0
+# Options that every solver takes, with their defaults and bounds: the shift of its times towards the noise, how far
+# guidance's burnt colours are put back, and the share of a given picture's noise left out, see `Pipeline.stream`.
+COMMON_OPTIONS = {"shift": (1.0, 0.05, 20.0), "rescale": (0.0, 0.0, 1.0), "start": (0.0, 0.0, 0.99)}
 
 
 def _whole(name: str, value: object, least: int, most: int) -> None:
@@ -48,6 +51,7 @@ class Request:
 
     label, negative: class names (None: no condition). guidance acts while t, 0 noise to 1 data, is in
     guidance_interval. scan: a scan scheme, None for the model's own. size: (H, W) in pixels, None for the model's own.
+    steps: updates of the solver. solver_options: the solver's own, see `diffusion.SAMPLERS`, and COMMON_OPTIONS.
     Raises ValueError with one sentence that names the setting.
     """
 
@@ -74,8 +78,6 @@ class Request:
         _whole("seed", self.seed, 0, MOST_SEED)
         _whole("steps", self.steps, 1, MOST_STEPS)
         _number("guidance", self.guidance, 0.0, MOST_GUIDANCE)
-        if self.solver not in SOLVERS:
-            raise ValueError(f"unknown solver {self.solver!r}; choose one of {', '.join(SOLVERS)}")
         for name, length in (("guidance_interval", 2), ("size", 2)):
             value = getattr(self, name)
             if name == "size" and value is None:
@@ -93,8 +95,20 @@ class Request:
             _whole("frames", self.frames, 1, 256)
         if self.scan is not None:
             scan_scheme(self.scan)
-        if not isinstance(self.solver_options, dict) or self.solver_options:
-            raise ValueError(f"solver {self.solver!r} has no options; leave solver_options empty")
+        if not isinstance(self.solver_options, dict):
+            raise ValueError(f"solver_options must be a dict of names and values, not {self.solver_options!r}")
+        for name, (_, least, most) in COMMON_OPTIONS.items():
+            _number(name, self.common_option(name), least, most)
+        check_options(self.solver, self.own_options)
+
+    def common_option(self, name: str) -> float:
+        """An option of COMMON_OPTIONS, or its default."""
+        return self.solver_options.get(name, COMMON_OPTIONS[name][0])
+
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """The options that this solver alone has."""
+        return {name: value for name, value in self.solver_options.items() if name not in COMMON_OPTIONS}
 
     @classmethod
     def from_metadata(cls, file: str | Path) -> Request:
@@ -161,6 +175,13 @@ def to_images(x: Tensor) -> list[Image.Image]:
     return [Image.fromarray(picture) for picture in pixels]
 
 
+def to_pixels(image: Image.Image, size: tuple[int, int]) -> Tensor:
+    """A PIL image, its middle cut out and resized, as (1, 3, H, W) in [-1, 1]; transparent parts become white."""
+    picture = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+    pixels = np.asarray(ImageOps.fit(picture, size[::-1], Image.Resampling.LANCZOS), np.float32)
+    return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
+
+
 class Pipeline:
     """A loaded model; safe to use from several threads at once, as nothing of a request is kept in it."""
 
@@ -187,38 +208,45 @@ class Pipeline:
         """Scan schemes the model was trained with, none where it has no scan; others of the same kind of block run."""
         return self.folder.schemes
 
-    def __call__(self, request: Request) -> Result:
+    def __call__(self, request: Request, image: Image.Image | None = None) -> Result:
         """Generate and wait for the result."""
-        for step in self.stream(request, previews=False):
+        for step in self.stream(request, previews=False, image=image):
             result = step.result
         return result
 
-    def stream(self, request: Request, previews: bool = True) -> Iterator[Step]:
+    def stream(self, request: Request, previews: bool = True, image: Image.Image | None = None) -> Iterator[Step]:
         """Generate, yielding a Step after every solver step; the last one has the result. Closing stops the work.
 
-        Raises ValueError with one sentence, before any work, for a request this model cannot do.
+        image: a picture to draw anew from part of the way: it is brought to the model's size, noised to the time of
+        the option "start", and the solver goes on from there. Raises ValueError with one sentence, before any work,
+        for a request this model cannot do, and for an image without a start or the other way round.
         """
         condition, null = self._condition(request)
         self._check(request)
-        return self._steps(request, condition, null, previews)
+        if (image is None) != (request.common_option("start") == 0):
+            raise ValueError('the option "start" and a picture to start from belong together; give both or neither')
+        clean = None if image is None else to_pixels(image, self.network.config.size)
+        return self._steps(request, condition, null, previews, clean)
 
     @torch.inference_mode()
-    def _steps(self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool) -> Iterator[Step]:
+    def _steps(
+        self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool, clean: Tensor | None
+    ) -> Iterator[Step]:
         started = time.monotonic()
-        times = uniform_times(request.steps)
-        groups = [self._solve(request, rows, condition, null, times) for rows in self._groups(request.count)]
+        groups = [self._solve(request, rows, condition, null, clean) for rows in self._groups(request.count)]
         keep = [slice(0, len(rows)) for rows in self._groups(request.count)]
         for index in range(request.steps):
             parts: list[SolverStep] = [next(group) for group in groups]
             last = index + 1 == request.steps
-            state = torch.cat([(part.x if last else part.clean)[rows] for part, rows in zip(parts, keep, strict=True)])
             seconds = time.monotonic() - started
-            images = to_images(state) if previews or last else []
-            result = None
+            images, result, nfe = [], None, max(part.nfe for part in parts)
+            if previews or last:
+                rows = [(part.x if last else part.clean)[rows] for part, rows in zip(parts, keep, strict=True)]
+                images = to_images(torch.cat(rows))
             if last:
-                result = Result(images, [], request, self.provenance(), seconds, parts[0].nfe)
+                result = Result(images, [], request, self.provenance(), seconds, nfe)
             left = seconds / (index + 1) * (request.steps - index - 1)
-            yield Step(index, request.steps, parts[0].nfe, parts[0].time, images, left, result)
+            yield Step(index, request.steps, nfe, parts[0].time, images, left, result)
 
     def _groups(self, count: int) -> list[list[int]]:
         """Indices of the items that share a network call.
@@ -229,24 +257,32 @@ class Pipeline:
         return [list(range(first, min(first + self._together, count))) for first in range(0, count, self._together)]
 
     def _solve(
-        self, request: Request, rows: list[int], condition: Tensor | None, null: Tensor | None, times: list[float]
+        self, request: Request, rows: list[int], condition: Tensor | None, null: Tensor | None, clean: Tensor | None
     ) -> Iterator[SolverStep]:
         config, size = self.network.config, self._together
-        noise = [
-            torch.randn(config.in_channels, *config.size, generator=torch.Generator().manual_seed(request.seed + row))
-            for row in rows
-        ]
-        noise += [noise[-1]] * (size - len(rows))
+        filled = rows + [rows[-1]] * (size - len(rows))
+        generators = [torch.Generator().manual_seed(request.seed + row) for row in filled]
+        x = torch.stack([torch.randn(config.in_channels, *config.size, generator=each) for each in generators])
+        start = request.common_option("start")
+        if clean is not None:
+            x, start = renoise(clean.expand_as(x), x, 1 - start)
+        x = x.to(self.device)
         label = None if condition is None else condition.expand(size)
         other = None if null is None else null.expand(size)
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
             return self.network(x, t, cond, scheme=request.scan)
 
-        velocity = guided_velocity(
-            network, self.folder.prediction, label, other, request.guidance, request.guidance_interval
+        guidance = (request.guidance, request.guidance_interval)
+        field = guided_velocity(
+            network, self.folder.prediction, label, other, *guidance, rescale=request.common_option("rescale")
         )
-        with closing(SOLVERS[request.solver].function(velocity, torch.stack(noise).to(self.device), times)) as solver:
+        shift = request.common_option("shift")
+        run = sample(
+            request.solver, field, x, request.steps, noise=item_noise(generators, x), start=start, shift=shift,
+            **request.own_options,
+        )  # fmt: skip
+        with closing(run) as solver:
             yield from solver
 
     def _condition(self, request: Request) -> tuple[Tensor | None, Tensor | None]:
@@ -279,6 +315,7 @@ class Pipeline:
             raise ValueError(f"{self.folder.id} draws pictures, not clips; leave frames empty")
         if request.scan is not None:
             self.network.orders(request.scan)
+        check_options(request.solver, request.own_options, prediction=self.folder.prediction)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the pixels beside the request: versions, weights, device, backend."""
