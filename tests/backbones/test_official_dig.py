@@ -167,6 +167,25 @@ def test_the_picture_comes_back_as_the_depth_leaves_it(depth, flips, turn):
     torch.testing.assert_close(picture, wanted)
 
 
+@pytest.mark.parametrize("changes", [{"depth": 6}, {"depth": 8, "if_quad_dir": False}, {"depth": 6, "bid_mode": "seq"}])
+@torch.no_grad()
+def test_skips_join_tokens_as_they_lie(changes):
+    config, weights = random_weights(if_skip=True, if_dw_conv=True, **changes)
+    network = build_official("DiG", config, weights)
+    x, t, y = inputs()
+    tokens, c, kept = network.x_embedder(x) + network.pos_embed, network.condition(t, y), []
+    for i, block in enumerate(network.blocks):
+        tokens = block(tokens, c, (4, 4), kept.pop() if i > config["depth"] // 2 else None)
+        tokens = tokens.flip(1) if config.get("bid_mode") != "seq" else tokens
+        if i % 2 and config["if_quad_dir"]:
+            tokens = tokens.reshape(2, 4, 4, -1).transpose(1, 2).flatten(1, 2)
+        if i < config["depth"] // 2 - 1:
+            kept.append(tokens)
+    pixels = network.final_layer(tokens, c).reshape(2, 4, 4, 2, 2, 8)
+    wanted = torch.einsum("bhwpqc->bchpwq", pixels).reshape(2, 8, 8, 8)
+    torch.testing.assert_close(network(x, t, y), wanted)
+
+
 @pytest.mark.parametrize("name", ["DiG_S_2_bid_layer_dwconv_qdir_skipzero", "DiG-S/2-bid-layer-dwconv-qdir-skip"])
 def test_a_factory_is_known_under_both_of_its_names(name):
     with torch.device("meta"):
