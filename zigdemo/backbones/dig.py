@@ -247,7 +247,7 @@ class DiGBlock(nn.Module):
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, -1)
         modulated = modulate(self.norm1(x), shift, scale)
         if self.conv == "inside":
-            modulated = self._convolve(modulated, grid)
+            modulated = self._convolve(modulated, grid).contiguous()  # five maps read it
         x = x + gate[:, None] * self.attn(modulated)
         x = x + gate_mlp[:, None] * self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
         return self._convolve(x, grid) if self.conv == "block" else x
