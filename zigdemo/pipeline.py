@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import __version__, media, zoo
-from .diffusion import SOLVERS, SolverStep, guided_velocity, uniform_times
+from .diffusion import PATHS, SOLVERS, SolverStep, guided_velocity, uniform_times
 from .ops import backends
 from .scans import scan_scheme
 
@@ -240,11 +240,15 @@ class Pipeline:
         label = None if condition is None else condition.expand(size)
         other = None if null is None else null.expand(size)
 
+        stepped = getattr(self.folder.model, "stepped", False)
+        path = PATHS["ddpm" if stepped else "linear"]
+
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
-            return self.network(x, t, cond, scheme=request.scan)
+            output = self.network(x, path.step_at(t) if stepped else t, cond, scheme=request.scan)
+            return output[:, : config.in_channels]  # without a learned variance
 
         velocity = guided_velocity(
-            network, self.folder.prediction, label, other, request.guidance, request.guidance_interval
+            network, self.folder.prediction, label, other, request.guidance, request.guidance_interval, path=path
         )
         with closing(SOLVERS[request.solver].function(velocity, torch.stack(noise).to(self.device), times)) as solver:
             yield from solver
@@ -282,7 +286,7 @@ class Pipeline:
 
     def provenance(self) -> dict[str, Any]:
         """What decides the pixels beside the request: versions, weights, device, backend."""
-        scans = self.network.config.scheme is not None
+        kernel = self.network.config.operator
         return {
             "zigdemo": __version__,
             "torch": torch.__version__,
@@ -290,5 +294,5 @@ class Pipeline:
             "weights": self.weights,
             "origin": self.folder.origin,
             "device": str(self.device),
-            "backend": backends.choose("selective_scan", "auto", self.device, torch.float32) if scans else "torch",
+            "backend": backends.choose(kernel, "auto", self.device, torch.float32) if kernel else "torch",
         }

@@ -77,7 +77,7 @@ class DiGConfig:
     refine: int = 0
 
     scheme: ClassVar[None] = None  # its directions are fixed, no scheme of scans can be chosen
-    operator: ClassVar[str] = "gated_linear_attention"
+    operator: ClassVar[str] = "gated_linear_attention"  # of zigdemo.ops, which does the mixing
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "heads", "kernel"), least=1)

@@ -43,6 +43,7 @@ OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] 
     "SiT": official_sit,
     "DiG": official_dig,
 }
+STEPPED = ("DiT", "DiG")  # networks that are asked at the steps of a DDPM, not at a time in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class OfficialConfig:
         if self.family not in OFFICIAL:
             raise ValueError(_unknown(self.family))
         layout(self.family, self.settings)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether the network's t is the step of a DDPM."""
+        return self.family in STEPPED
 
     @property
     def parameters(self) -> int:
