@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from . import __version__, media, zoo
-from .diffusion import SolverStep, check_options, guided_velocity, item_noise, renoise, sample
+from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample
 from .ops import backends
 from .scans import scan_scheme
 
@@ -191,6 +191,8 @@ class Pipeline:
         self.network = folder.load(self.device)
         self._together = 8 if self.device.type == "cuda" else 1  # items a network call; one fills a CPU
         self.weights = folder.sha256
+        self._stepped = getattr(folder.model, "stepped", False)  # its network takes the steps of a DDPM for times
+        self.path = PATHS["ddpm" if self._stepped else "linear"]
         self._rows = {name: row for row, name in enumerate(folder.labels or ())}
 
     @classmethod
@@ -265,17 +267,19 @@ class Pipeline:
         x = torch.stack([torch.randn(config.in_channels, *config.size, generator=each) for each in generators])
         start = request.common_option("start")
         if clean is not None:
-            x, start = renoise(clean.expand_as(x), x, 1 - start)
+            x, start = renoise(clean.expand_as(x), x, 1 - start, self.path)
         x = x.to(self.device)
         label = None if condition is None else condition.expand(size)
         other = None if null is None else null.expand(size)
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
-            return self.network(x, t, cond, scheme=request.scan)
+            output = self.network(x, self.path.step_at(t) if self._stepped else t, cond, scheme=request.scan)
+            return output[:, : config.in_channels]  # without a learned variance
 
         guidance = (request.guidance, request.guidance_interval)
+        rescale = request.common_option("rescale")
         field = guided_velocity(
-            network, self.folder.prediction, label, other, *guidance, rescale=request.common_option("rescale")
+            network, self.folder.prediction, label, other, *guidance, rescale=rescale, path=self.path
         )
         shift = request.common_option("shift")
         run = sample(
@@ -315,11 +319,11 @@ class Pipeline:
             raise ValueError(f"{self.folder.id} draws pictures, not clips; leave frames empty")
         if request.scan is not None:
             self.network.orders(request.scan)
-        check_options(request.solver, request.own_options, prediction=self.folder.prediction)
+        check_options(request.solver, request.own_options, self.path.name, self.folder.prediction)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the pixels beside the request: versions, weights, device, backend."""
-        scans = self.network.config.scheme is not None
+        kernel = self.network.config.operator
         return {
             "zigdemo": __version__,
             "torch": torch.__version__,
@@ -327,5 +331,5 @@ class Pipeline:
             "weights": self.weights,
             "origin": self.folder.origin,
             "device": str(self.device),
-            "backend": backends.choose("selective_scan", "auto", self.device, torch.float32) if scans else "torch",
+            "backend": backends.choose(kernel, "auto", self.device, torch.float32) if kernel else "torch",
         }

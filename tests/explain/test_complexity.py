@@ -7,15 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, sampled_from
 
-from zigdemo.backbones import DiTConfig, ZigMaConfig, build
+from zigdemo.backbones import DiGConfig, DiTConfig, ZigMaConfig, build
+from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS
 from zigdemo.backbones.dit import CONDITIONINGS
 from zigdemo.backbones.presets import preset
 from zigdemo.explain import Cost, cost, counted_cost
-from zigdemo.explain.complexity import SCAN_CHUNK
+from zigdemo.explain.complexity import GLA_SPAN, SCAN_CHUNK
 from zigdemo.ops import backends
 
 DIT = DiTConfig(size=(16, 16), patch=2, width=32, depth=3, heads=2, labels=5)
 ZIGMA = ZigMaConfig(size=(16, 16), patch=2, width=32, depth=3, state_size=4, labels=5)
+DIG = DiGConfig(size=(16, 16), patch=2, width=32, depth=4, heads=2, labels=5)
 few = settings(deadline=None, max_examples=12)
 
 
@@ -51,6 +53,31 @@ def test_formulas_of_dit_agree_with_the_count(conditioning, rows, columns, heads
 
 @few
 @given(
+    rows=integers(1, 6),
+    columns=integers(1, 6),
+    heads=sampled_from([1, 2, 4]),
+    condition=sampled_from([{}, {"labels": 3}, {"text_width": 6}]),
+    directions=sampled_from(DIRECTIONS),
+    skip=booleans(),
+    conv=sampled_from(CONVOLUTIONS),
+    rms=booleans(),
+    expand=sampled_from([(0.5, 1.0), (1, 2), (2.0, 0.5)]),
+    sigma=booleans(),
+    batch=integers(1, 3),
+)
+def test_formulas_of_dig_agree_with_the_count(
+    rows, columns, heads, condition, directions, skip, conv, rms, expand, sigma, batch
+):
+    config = DiGConfig(
+        size=(2 * rows, 2 * columns), patch=2, width=24, depth=6, heads=heads, directions=directions, skip=skip,
+        conv=conv, rms_norm=rms, expand_k=expand[0], expand_v=expand[1], learn_sigma=sigma,
+        refine=0 if sigma else 3, **condition,
+    )  # fmt: skip
+    assert_agree(config, batch, words=4)
+
+
+@few
+@given(
     scheme=sampled_from(["zigzag-8", "bidirectional"]),
     rows=integers(1, 6),
     columns=integers(1, 6),
@@ -74,11 +101,12 @@ def test_formulas_of_zigma_agree_with_the_count(
 
 @pytest.mark.parametrize(
     "config",
-    [*(replace(DIT, conditioning=name) for name in CONDITIONINGS), ZIGMA, replace(ZIGMA, scheme="bidirectional")],
-    ids=lambda config: getattr(config, "conditioning", config.scheme),
+    [*(replace(DIT, conditioning=name) for name in CONDITIONINGS), ZIGMA, replace(ZIGMA, scheme="bidirectional"), DIG]
+    + [replace(DIG, conv="inside", rms_norm=True, skip=True)],
+    ids=lambda config: getattr(config, "conditioning", config.scheme) or config.conv,
 )
 def test_a_real_training_step_keeps_what_the_formula_says(config):
-    if isinstance(config, ZigMaConfig) and backends.numba_fault():
+    if not isinstance(config, DiTConfig) and backends.numba_fault():
         pytest.skip(backends.numba_fault())
     network, kept = build(config).eval(), {}
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
@@ -100,6 +128,14 @@ def test_the_scan_keeps_a_state_as_often_as_its_kernels_do():
     from zigdemo.ops.selective_scan.kernels import CHUNK
 
     assert SCAN_CHUNK == CHUNK
+
+
+def test_gated_linear_attention_keeps_a_state_as_often_as_its_kernels_do():
+    if backends.numba_fault():
+        pytest.skip(backends.numba_fault())
+    from zigdemo.ops.gla.kernels import CHUNK, SPAN
+
+    assert GLA_SPAN == CHUNK * SPAN
 
 
 @pytest.mark.parametrize(
@@ -132,7 +168,7 @@ def test_a_scan_is_linear_in_the_tokens_and_attention_is_not():
     def mixing(config):
         return cost(config)["blocks.1"].macs - cost(replace(config, size=(2, 2)))["blocks.1"].macs
 
-    for config, linear in ((ZIGMA, True), (DIT, False)):
+    for config, linear in ((ZIGMA, True), (DIG, True), (DIT, False)):
         config = replace(config, size=(64, 64))
         ratio = mixing(replace(config, size=(128, 128))) / mixing(config)
         assert (ratio == pytest.approx(4, rel=0.01)) == linear
@@ -146,5 +182,5 @@ def test_a_larger_batch_costs_as_many_times_more_and_nothing_is_built():
 
 
 def test_a_config_without_formulas_is_refused():
-    with pytest.raises(ValueError, match="no cost is known of a dict; use one of dit, zigma"):
+    with pytest.raises(ValueError, match="no cost is known of a dict; use one of dit, dig, zigma"):
         cost({})

@@ -104,12 +104,22 @@ def test_what_cannot_be_imported_leaves_nothing_behind(tmp_path, shelf, name, op
     assert not shelf.exists()
 
 
-def test_families_without_a_network_are_refused(tmp_path, shelf):
-    config = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2}
-    path = save(small_weights("DiT", config), tmp_path / "DiT-tiny.pt")
-    with pytest.raises(ValueError, match="DiT cannot be imported yet"):
-        import_checkpoint(path, settings={"num_heads": 2})
-    assert not shelf.exists()
+@pytest.mark.parametrize("family", ["DiT", "SiT", "DiG"])
+def test_every_family_is_imported_and_draws(tmp_path, family):
+    sizes = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2, "in_channels": 3}
+    state = {key: 0.1 * value for key, value in small_weights(family, sizes).items()}
+    folder = import_checkpoint(save(state, tmp_path / f"{family}-tiny.pt"), "tiny", settings={"num_heads": 2})
+    assert folder.family == f"{family} official" and folder.schemes == ()
+    assert folder.prediction == ("velocity" if family == "SiT" else "noise")
+    pipe = Pipeline.load("tiny", device="cpu")
+    requests = [Request("tiny", label=label, count=1, steps=3) for label in ("class 0", "class 2")]
+    asked = []
+    pipe.network.register_forward_pre_hook(lambda network, args: asked.append(float(args[1].max())))
+    pictures = [pipe(request).images[0] for request in requests]
+    assert max(asked) <= 1 if family == "SiT" else max(asked) == 999  # a time, or a step of a DDPM
+    assert pictures[0].size == (8, 8) and pictures[0].tobytes() != pictures[1].tobytes()
+    with pytest.raises(ValueError, match="leave scheme 'zigzag-8' out|leave 'zigzag-8' out"):
+        pipe(Request("tiny", label="class 0", count=1, steps=3, scan="zigzag-8"))
 
 
 @pytest.mark.parametrize(

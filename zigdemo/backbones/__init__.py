@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from torch import nn
 
+from .dig import DiG, DiGConfig
 from .dit import DiT, DiTConfig
 from .zigma import ZigMa, ZigMaConfig
 
-__all__ = ["FAMILIES", "DiT", "DiTConfig", "ZigMa", "ZigMaConfig", "build"]
+__all__ = ["FAMILIES", "DiG", "DiGConfig", "DiT", "DiTConfig", "ZigMa", "ZigMaConfig", "build"]
 
-FAMILIES: dict[str, tuple[type, type[nn.Module]]] = {"zigma": (ZigMaConfig, ZigMa), "dit": (DiTConfig, DiT)}
+FAMILIES: dict[str, tuple[type, type[nn.Module]]] = {
+    "zigma": (ZigMaConfig, ZigMa),
+    "dit": (DiTConfig, DiT),
+    "dig": (DiGConfig, DiG),
+}
 
 
-def build(config: ZigMaConfig | DiTConfig) -> nn.Module:
+def build(config: ZigMaConfig | DiTConfig | DiGConfig) -> nn.Module:
     """The network of a config, freshly initialised. Raises ValueError for a config of no known family."""
     for kind, network in FAMILIES.values():
         if isinstance(config, kind):

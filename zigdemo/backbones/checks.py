@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +19,29 @@ def whole(config: Any, names: Iterable[str], least: int) -> None:
 def _whole(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
         raise ValueError(f"{name} must be a whole number from {least} to {MOST}, not {value!r}")
+
+
+def positive(config: Any, most: Mapping[str, float]) -> None:
+    """Every named field must be a number above 0 and at most what is given for it."""
+    for name, top in most.items():
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= top:
+            raise ValueError(f"{name} must be a number above 0 and at most {top:g}, not {value!r}")
+
+
+def switches(config: Any, names: Iterable[str]) -> None:
+    """Every named field must be True or False."""
+    for name in names:
+        if not isinstance(getattr(config, name), bool):
+            raise ValueError(f"{name} must be true or false, not {getattr(config, name)!r}")
+
+
+def checked_variance(config: Any) -> None:
+    """drop_sigma needs learn_sigma, and refine an output that is a picture."""
+    if config.drop_sigma and not config.learn_sigma:
+        raise ValueError("drop_sigma drops what learn_sigma adds; set learn_sigma too")
+    if config.refine and config.out_channels != config.in_channels:
+        raise ValueError("refine mends a picture and cannot mend a variance; leave refine or learn_sigma out")
 
 
 def one_of(config: Any, name: str, known: tuple[str, ...]) -> None:

@@ -10,24 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import checked_size, fits, one_of, whole
+from .checks import checked_size, checked_variance, fits, one_of, positive, whole
 from .layers import (
+    EPSILON,
     CrossAttention,
+    FinalLayer,
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
     embed_condition,
-    initialise_embedders,
+    initialise_adaptive,
     modulate,
+    modulation,
+    picture,
     refiner,
     run_block,
     sincos_2d,
-    unpatchify,
 )
 
 CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
 PARTS = {"adaln-zero": 6, "adaln": 4}  # vectors that modulate a block
-EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class DiTConfig:
     refine: int = 0
 
     scheme: ClassVar[None] = None  # attention has no scan
+    operator: ClassVar[None] = None  # nor one of our kernels
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "heads"), least=1)
@@ -68,16 +71,10 @@ class DiTConfig:
         one_of(self, "conditioning", CONDITIONINGS)
         if self.width % self.heads or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of the {self.heads} heads")
-        for name, most in (("mlp_ratio", 64.0), ("time_scale", 1e6)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-                raise ValueError(f"{name} must be a number above 0 and at most {most:g}, not {value!r}")
+        positive(self, {"mlp_ratio": 64.0, "time_scale": 1e6})
         if self.inner < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
-        if self.drop_sigma and not self.learn_sigma:
-            raise ValueError("drop_sigma drops what learn_sigma adds; set learn_sigma too")
-        if self.refine and self.out_channels != self.in_channels:
-            raise ValueError("refine mends a picture and cannot mend a variance; leave refine or learn_sigma out")
+        checked_variance(self)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -140,10 +137,6 @@ def _norm(config: DiTConfig) -> nn.LayerNorm:
     return nn.LayerNorm(config.width, eps=EPSILON, elementwise_affine=config.conditioning not in PARTS)
 
 
-def _modulation(config: DiTConfig, parts: int) -> nn.Sequential:
-    return nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
-
-
 class DiTBlock(nn.Module):
     """Self-attention and an MLP, conditioned in one of four ways. Source: arXiv 2212.09748, figure 3."""
 
@@ -155,7 +148,7 @@ class DiTBlock(nn.Module):
         self.norm2 = _norm(config)
         self.mlp = Mlp(config.width, config.inner)
         if config.conditioning in PARTS:
-            self.adaLN_modulation = _modulation(config, PARTS[config.conditioning])
+            self.adaLN_modulation = modulation(config.width, PARTS[config.conditioning])
         if config.conditioning == "cross-attention":
             self.norm3 = _norm(config)
             self.msa = CrossAttention(config.width, config.heads, config.width // config.heads)
@@ -174,25 +167,6 @@ class DiTBlock(nn.Module):
         if self.conditioning == "cross-attention":
             x = x + self.msa(self.norm3(x), context)
         return x + self.mlp(self.norm2(x))
-
-
-class FinalLayer(nn.Module):
-    """LayerNorm, shifted and scaled by the condition where the blocks are, and a linear map to pixels."""
-
-    def __init__(self, config: DiTConfig) -> None:
-        super().__init__()
-        self.norm_final = _norm(config)
-        channels = config.in_channels * (2 if config.learn_sigma else 1)
-        self.linear = nn.Linear(config.width, config.patch**2 * channels)
-        if config.conditioning in PARTS:
-            self.adaLN_modulation = _modulation(config, 2)
-
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """x: (batch, tokens, width); c: (batch, width). Returns (batch, tokens, patch * patch * channels)."""
-        x = self.norm_final(x)
-        if hasattr(self, "adaLN_modulation"):
-            x = modulate(x, *self.adaLN_modulation(c).chunk(2, -1))
-        return self.linear(x)
 
 
 class DiT(nn.Module):
@@ -214,23 +188,12 @@ class DiT(nn.Module):
         table = torch.from_numpy(sincos_2d(config.width, config.grid)).float()[None]
         self.pos_embed = nn.Parameter(table, requires_grad=False)
         self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.depth))
-        self.final_layer = FinalLayer(config)
+        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
+        adaptive = config.conditioning in PARTS
+        self.final_layer = FinalLayer(config.width, outputs, adaptive=adaptive, affine=not adaptive)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """The official initialisation: Xavier, and zero for what modulates and for the last layer."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for layer in (*self.blocks, self.final_layer):
-            if hasattr(layer, "adaLN_modulation"):
-                nn.init.zeros_(layer.adaLN_modulation[1].weight)
-        initialise_embedders(self)
-        nn.init.zeros_(self.final_layer.linear.weight)
+        initialise_adaptive(self)
 
     def orders(self, scheme: str | None = None) -> list:
         """No paths: attention reads all tokens at once. Raises ValueError for any scheme."""
@@ -260,9 +223,4 @@ class DiT(nn.Module):
             tokens = run_block(self, block, tokens, c, context)
         if in_context:
             tokens = tokens[:, context.shape[1] :]
-        pixels = self.final_layer(tokens, c)
-        channels = pixels.shape[-1] // self.config.patch**2
-        image = unpatchify(pixels, self.config.grid, self.config.patch, channels)[:, : self.config.out_channels]
-        if self.config.refine:
-            image = image + self.refine(torch.cat([image, x], 1))
-        return image
+        return picture(self, self.final_layer(tokens, c), x)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+EPSILON = 1e-6  # of the norms of DiT and DiG
+
 
 def timestep_features(t: Tensor, width: int, max_period: float = 10000.0) -> Tensor:
     """Sinusoidal features [cos | sin] of scaled time. t: (batch,); returns (batch, width) float32.
@@ -93,6 +95,32 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
 
+def modulation(width: int, parts: int) -> nn.Sequential:
+    """The condition (batch, width) to `parts` vectors of that width side by side, for `modulate` and gates."""
+    return nn.Sequential(nn.SiLU(), nn.Linear(width, parts * width))
+
+
+class FinalLayer(nn.Module):
+    """LayerNorm and a linear map to pixels; adaptive: shifted and scaled by the condition between the two.
+
+    affine: the norm has weights of its own. Source: arXiv 2212.09748, section 3.2.
+    """
+
+    def __init__(self, width: int, outputs: int, *, adaptive: bool, affine: bool = False) -> None:
+        super().__init__()
+        self.norm_final = nn.LayerNorm(width, eps=EPSILON, elementwise_affine=affine)
+        self.linear = nn.Linear(width, outputs)
+        if adaptive:
+            self.adaLN_modulation = modulation(width, 2)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """x: (batch, tokens, width); c: (batch, width). Returns (batch, tokens, patch * patch * channels)."""
+        x = self.norm_final(x)
+        if hasattr(self, "adaLN_modulation"):
+            x = modulate(x, *self.adaLN_modulation(c).chunk(2, -1))
+        return self.linear(x)
+
+
 class CrossAttention(nn.Module):
     """Attention of the tokens to the context tokens, unmasked; heads of a fixed width whatever the model's."""
 
@@ -152,6 +180,20 @@ def initialise_embedders(network: Any) -> None:
         nn.init.normal_(network.y_embedder.embedding_table.weight, std=0.02)
 
 
+def initialise_adaptive(network: Any) -> None:
+    """The official initialisation of DiT and DiG: Xavier, and zero for what modulates and for the last layer."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for layer in (*network.blocks, network.final_layer):
+        if hasattr(layer, "adaLN_modulation"):
+            nn.init.zeros_(layer.adaLN_modulation[1].weight)
+    initialise_embedders(network)
+    nn.init.zeros_(network.final_layer.linear.weight)
+
+
 def refiner(channels: int, inner: int) -> nn.Sequential:
     """Two 3x3 convolutions of picture and input, (batch, 2 * channels, H, W), to a correction of the picture.
 
@@ -163,6 +205,17 @@ def refiner(channels: int, inner: int) -> nn.Sequential:
     nn.init.zeros_(layers[2].weight)
     nn.init.zeros_(layers[2].bias)
     return layers
+
+
+def picture(network: Any, pixels: Tensor, x: Tensor) -> Tensor:
+    """What a network returns: the last layer's pixels of each patch as pictures, without a variance that is dropped.
+
+    pixels: (batch, tokens, patch * patch * channels) in raster order; x: the network's input, for `refine`.
+    """
+    config = network.config
+    image = unpatchify(pixels, config.grid, config.patch, pixels.shape[-1] // config.patch**2)
+    image = image[:, : config.out_channels]
+    return image + network.refine(torch.cat([image, x], 1)) if config.refine else image
 
 
 def run_block(network: Any, block: nn.Module, *inputs: Any) -> Any:

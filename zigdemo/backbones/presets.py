@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from .dig import DiGConfig
 from .dit import DiTConfig
 from .zigma import ZigMaConfig
 
@@ -13,14 +14,22 @@ from .zigma import ZigMaConfig
 # weights at the depth of B, M lies between L and H. With 4 channels, patch 2 and no position table the counts are
 # 31.3, 133.9, 472.5, 736.5 and 1,058.7 million.
 #
-# DiT (arXiv 2212.09748, table 1; SiT has the same): the name says the size and the patch.
+# DiT (arXiv 2212.09748, table 1; SiT has the same): the name says the size and the patch. DiG (arXiv 2405.18428) has
+# DiT's sizes, and heads of 64 values in XL too.
 _DIT = {
     "S": {"width": 384, "depth": 12, "heads": 6},
     "B": {"width": 768, "depth": 12, "heads": 12},
     "L": {"width": 1024, "depth": 24, "heads": 16},
     "XL": {"width": 1152, "depth": 28, "heads": 16},
 }
-PRESETS: dict[str, tuple[type[ZigMaConfig] | type[DiTConfig], dict[str, dict[str, int]]]] = {
+_DIG = {**_DIT, "XL": {**_DIT["XL"], "heads": 18}}
+
+
+def _patched(sizes: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return {f"{name}/{patch}": {**size, "patch": patch} for name, size in sizes.items() for patch in (2, 4, 8)}
+
+
+PRESETS: dict[str, tuple[type[ZigMaConfig] | type[DiTConfig] | type[DiGConfig], dict[str, dict[str, int]]]] = {
     "zigma": (
         ZigMaConfig,
         {
@@ -31,14 +40,12 @@ PRESETS: dict[str, tuple[type[ZigMaConfig] | type[DiTConfig], dict[str, dict[str
             "H": {"width": 1536, "depth": 48},
         },
     ),
-    "dit": (
-        DiTConfig,
-        {f"{name}/{patch}": {**sizes, "patch": patch} for name, sizes in _DIT.items() for patch in (2, 4, 8)},
-    ),
+    "dit": (DiTConfig, _patched(_DIT)),
+    "dig": (DiGConfig, _patched(_DIG)),
 }
 
 
-def preset(family: str, name: str, /, **changes: Any) -> ZigMaConfig | DiTConfig:
+def preset(family: str, name: str, /, **changes: Any) -> ZigMaConfig | DiTConfig | DiGConfig:
     """The config of a published size, with fields changed: preset("zigma", "B", in_channels=4, size=(32, 32)).
 
     What the table does not say is as in the config's defaults. Raises ValueError for an unknown family, size or

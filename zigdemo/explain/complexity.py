@@ -1,7 +1,7 @@
 """What a network costs, layer by layer: by formula (`cost`), and counted on a run without numbers (`counted_cost`).
 
 A layer is a part of the network that has a name of its own: "x_embedder", "blocks.3", "final_layer". Multiply-adds are
-those of matrix products, convolutions, attention and the selective scan; sums, norms and gates are left out, as in the
+those of matrix products, convolutions, attention and scans; sums, norms and gates are left out, as in the
 papers, whose "Gflops" are these. Activations are what autograd keeps for the backward pass, in float32.
 """
 
@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..backbones import FAMILIES, DiTConfig, ZigMaConfig, build
-from ..ops import causal_conv, selective_scan
+from ..backbones import FAMILIES, DiGConfig, DiTConfig, ZigMaConfig, build
+from ..backbones.dig import GATE_RANK
+from ..ops import causal_conv, gated_linear_attention, selective_scan
 from ..scans import scan_scheme
 
 WORDS = 77  # tokens of a text, as CLIP gives them
 TIME_FEATURES = 256
 NUMBER = 4  # bytes of a float32
 SCAN_CHUNK = 16  # tokens between two states that the scan keeps for its backward pass
+GLA_SPAN = 64  # and gated linear attention
 CONTEXT_HEADS, CONTEXT_INNER = 8, 512  # ZigMa's attention to text, whatever the width
 
 
@@ -121,18 +123,43 @@ def dit_cost(config: DiTConfig, batch: int, words: int) -> dict[str, Cost]:
         kept += tokens * (4 * width + heads + 2) + 2 * context * width
     block = Cost(weights, batch * macs, NUMBER * batch * kept)
 
-    outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
-    final = Cost(
-        _linear(width, outputs) + norms + (_linear(width, 2 * width) if adaptive else 0),
-        batch * (image * width * outputs + (2 * width**2 if adaptive else 0)),
-        NUMBER * batch * (tokens * width + image * (width + 2) + ((image + 2) * width if adaptive else 0)),
-    )
     shared = width if adaptive else context * width if crossing else 0
     return {
         **_embedders(config, batch, words),
         "pos_embed": Cost(image * width, 0, 0),
         **_blocks(block, config.depth, NUMBER * batch * shared),
-        "final_layer": final,
+        "final_layer": _final(config, batch, bool(adaptive), norms, tokens),
+        **_refine(config, batch),
+    }
+
+
+def dig_cost(config: DiGConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiG, plain or U-shaped."""
+    width, keys, values, inner = config.width, config.keys, config.values, config.inner
+    tokens, half = config.grid[0] * config.grid[1], config.depth // 2
+    projections = (2 * keys + 3 * values) * width + GATE_RANK * (width + keys)
+    taps = 0 if config.conv == "none" else config.kernel**2 * width
+
+    weights = projections + keys + values // config.heads + 3 * width * inner + _linear(width, 6 * width)
+    weights += (taps + width if taps else 0) + (2 * width if config.rms_norm else 0)
+    state = keys * values // config.heads
+    macs = tokens * (projections + 3 * state + 3 * width * inner + taps) + 6 * width**2
+    # Per token: both sides of norms and modulations and both branches; logits, their sigmoids, q, k, gates; v, the
+    # attention's output, its norm in three steps, swish in two; both sides of the MLP's product; the convolution.
+    kept = tokens * (6 * width + 5 * keys + GATE_RANK + 7 * values + config.heads + 4 * inner + (width if taps else 0))
+    kept += tokens * (2 * (2 * width + 1) if config.rms_norm else 2 * (width + 2))
+    kept += -(-tokens // GLA_SPAN) * state + 9 * width
+    block = Cost(weights, batch * macs, NUMBER * batch * kept)
+    joint = Cost(_linear(2 * width, width), batch * tokens * 2 * width**2, NUMBER * batch * tokens * 2 * width)
+
+    layers = _blocks(block, config.depth, NUMBER * batch * width)
+    for i in range(half + 1, config.depth if config.skip else 0):
+        layers[f"blocks.{i}"] += joint
+    return {
+        **_embedders(config, batch, words),
+        "pos_embed": Cost(tokens * width, 0, 0),
+        **layers,
+        "final_layer": _final(config, batch, config.adaptive, 0, tokens),
         **_refine(config, batch),
     }
 
@@ -175,12 +202,27 @@ def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
     }
 
 
+def _final(config: Any, batch: int, adaptive: bool, norms: int, tokens: int) -> Cost:
+    """The last layer of DiT and DiG. norms: weights of its norm. tokens: of what it is cut from, which stays whole."""
+    width, image = config.width, config.grid[0] * config.grid[1]
+    outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
+    return Cost(
+        _linear(width, outputs) + norms + (_linear(width, 2 * width) if adaptive else 0),
+        batch * (image * width * outputs + (2 * width**2 if adaptive else 0)),
+        NUMBER * batch * (tokens * width + image * (width + 2) + ((image + 2) * width if adaptive else 0)),
+    )
+
+
 def _blocks(block: Cost, depth: int, shared_bytes: int) -> dict[str, Cost]:
     """All blocks; what every block reads and is kept once is booked with the first."""
     return {f"blocks.{i}": block if i else block + Cost(0, 0, shared_bytes) for i in range(depth)}
 
 
-FORMULAS: dict[str, Callable[[Any, int, int], dict[str, Cost]]] = {"dit": dit_cost, "zigma": zigma_cost}
+FORMULAS: dict[str, Callable[[Any, int, int], dict[str, Cost]]] = {
+    "dit": dit_cost,
+    "dig": dig_cost,
+    "zigma": zigma_cost,
+}
 
 
 class _Kept(torch.autograd.Function):
@@ -214,6 +256,13 @@ def _scan(
     return _Kept.apply(torch.empty_like(x), x, dt, A, B, C, D, z, dt_bias, states), macs
 
 
+def _gla(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> tuple[Tensor, int]:
+    """Three multiply-adds a token, key and value of a head: decay times state, key times value, query times state."""
+    batch, tokens, heads, keys = q.shape
+    states = q.new_empty(batch, heads, -(-tokens // GLA_SPAN), keys, v.shape[3])
+    return _Kept.apply(torch.empty_like(v), q, k, v, log_gate, states), 3 * v.numel() * keys
+
+
 def _conv(x: Tensor, weight: Tensor, bias: Tensor, *, order: object) -> tuple[Tensor, int]:
     return _Kept.apply(torch.empty_like(x), x, weight, bias), x.numel() * weight.shape[1]
 
@@ -221,6 +270,7 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor, *, order: object) -> tuple[Te
 STAND_INS: dict[Callable, Callable[..., tuple[Tensor, int]]] = {
     F.scaled_dot_product_attention: _attention,
     selective_scan: _scan,
+    gated_linear_attention: _gla,
     causal_conv: _conv,
 }
 

@@ -14,7 +14,7 @@ from .. import __version__, zoo
 from ..backbones.official import OfficialCheckpoint, OfficialConfig, read_checkpoint
 from .hub import SOURCES, fetch
 
-PREDICTION = {"ZigMa": "velocity"}  # what the published networks of a family predict
+PREDICTION = {"ZigMa": "velocity", "DiT": "noise", "SiT": "velocity", "DiG": "noise"}  # of the published networks
 LATENT_SCALE = 0.18215
 
 
@@ -29,7 +29,7 @@ def import_checkpoint(
 
     file: a checkpoint file, or an id of SOURCES, which is fetched first. name: of the folder; by default the id or the
     file's name. family, settings: as in `read_checkpoint`. The weights keep the numbers they have in the file. Raises
-    ValueError with one sentence where the file is refused, cannot be built here yet or the name is taken.
+    ValueError with one sentence where the file is refused, cannot be built here or the name is taken.
     """
     source = SOURCES.get(str(file))
     if name is None:
@@ -40,11 +40,9 @@ def import_checkpoint(
     if (path / zoo.CONFIG).exists():
         raise ValueError(f"{path} is there already; give another name with --name, or remove it")
     if source:
-        _refuse_unless_drawn(source.family)  # before gigabytes are fetched
         file, family = fetch(str(file)), family or source.family
         settings = {**source.settings, **(settings or {})}
     checkpoint = read_checkpoint(file, family=family, settings=settings)
-    _refuse_unless_drawn(checkpoint.family)
     config = OfficialConfig(checkpoint.family, checkpoint.config)
     with torch.device("meta"):
         network = config.build()
@@ -62,17 +60,12 @@ def import_checkpoint(
         "model": checkpoint.config,
         "prediction": PREDICTION[checkpoint.family],
         "labels": [f"class {i}" for i in range(config.labels)] or None,
-        "schemes": [scheme],
+        "schemes": [] if scheme is None else [scheme],
         "origin": "official",
         "about": {**about, "zigdemo": __version__},
     }
     path.mkdir(parents=True, exist_ok=True)
     return zoo.write_files(path, content, _own_memory(checkpoint.state_dict), _card(name, checkpoint, config, notes))
-
-
-def _refuse_unless_drawn(family: str) -> None:
-    if family not in PREDICTION:
-        raise ValueError(f"models of {family} cannot be imported yet, only those of {', '.join(PREDICTION)}")
 
 
 def _own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from .checkpoint import OfficialCheckpoint, read_checkpoint
+from .dig import OfficialDiG, official_dig
 from .dit import OfficialDiT, official_dit, official_sit
 from .layouts import LAYOUTS, MOST_PARAMETERS, layout, misfit
 from .zigma import OfficialZigMa, official_zigma, zigma_paths
@@ -24,9 +25,11 @@ __all__ = [
     "OFFICIAL",
     "OfficialCheckpoint",
     "OfficialConfig",
+    "OfficialDiG",
     "OfficialDiT",
     "OfficialZigMa",
     "build_official",
+    "official_dig",
     "official_dit",
     "official_sit",
     "official_zigma",
@@ -38,7 +41,9 @@ OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] 
     "ZigMa": official_zigma,
     "DiT": official_dit,
     "SiT": official_sit,
+    "DiG": official_dig,
 }
+STEPPED = ("DiT", "DiG")  # networks that are asked at the steps of a DDPM, not at a time in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class OfficialConfig:
         if self.family not in OFFICIAL:
             raise ValueError(_unknown(self.family))
         layout(self.family, self.settings)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether the network's t is the step of a DDPM."""
+        return self.family in STEPPED
 
     @property
     def parameters(self) -> int:
@@ -80,13 +90,13 @@ def build_official(
 ) -> nn.Module:
     """The official network with the official weights, in eval mode: forward(x, t, y) equals theirs.
 
-    family: "ZigMa", "DiT" or "SiT". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED,
-    ZIGMA_DEFAULTS and DIT_DEFAULTS; those in ZIGMA_IGNORED and SSM_IGNORED do not change what a trained model computes
-    and are accepted unread.
+    family: "ZigMa", "DiT", "SiT" or "DiG". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED,
+    ZIGMA_DEFAULTS, DIT_DEFAULTS and DIG_DEFAULTS; those in ZIGMA_IGNORED, SSM_IGNORED and DIG_IGNORED do not change
+    what a trained model computes and are accepted unread.
     state_dict: official names; the values are copied to float32. paths: see `zigma_paths`, for randomN only.
-    DiT and SiT have forward_with_cfg(x, t, y, cfg_scale) too; ZigMa has no guided forward, as its own raises. Raises
-    ValueError, one sentence, for an unknown family or setting, for a scan type that cannot be built, for more than
-    MOST_PARAMETERS weights (before any is made), and for weights that are missing, unexpected or of another shape.
+    DiT, SiT and DiG have forward_with_cfg(x, t, y, cfg_scale) too; ZigMa has no guided forward, as its own raises.
+    Raises ValueError, one sentence, for an unknown family or setting, for a scan type that cannot be built, for more
+    than MOST_PARAMETERS weights (before any is made), and for weights that are missing, unexpected or of another shape.
     """
     if family not in OFFICIAL:
         raise ValueError(_unknown(family))

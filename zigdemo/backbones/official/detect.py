@@ -208,15 +208,15 @@ def said_by(family: str | None, args: Any) -> dict[str, Any]:
     """Settings that a checkpoint's args (plain data) give for what the weights leave open.
 
     ZigMa keeps its constructor's arguments under model.params, with interpolations such as "${data.video_frames}";
-    DiG names its factory, such as DiG_S_2_bid_layer_dwconv_qdir.
+    DiG names its factory, such as DiG-S/2-bid-layer-dwconv-qdir.
     """
     if not isinstance(args, dict):
         return {}
     model = args.get("model")
     place = model.get("params", model) if isinstance(model, dict) else args
     said = {name: _resolved(place.get(name), args) for name in SAID_BY_ARGS[family]} if isinstance(place, dict) else {}
-    if family == "DiG" and isinstance(model, str) and (match := re.search(r"_bid_(layer|seq)", model)):
-        said |= {"bid_mode": match[1], "if_quad_dir": "_qdir" in model}
+    if family == "DiG" and isinstance(model, str) and (match := re.search(r"[-_]bid[-_](layer|seq)", model)):
+        said |= {"bid_mode": match[1], "if_quad_dir": "qdir" in model}
     return {name: value for name, value in said.items() if isinstance(value, str | int | float)}
 
 

@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from ..dit import DiT, DiTConfig
-from ..presets import preset
-from .settings import checked_settings
+from .guided import Guided
+from .settings import checked_settings, published_sizes
 
 DIT_DEFAULTS: dict[str, Any] = {
     "input_size": 32,
@@ -26,29 +24,10 @@ DIT_DEFAULTS: dict[str, Any] = {
     "num_classes": 1000,
     "learn_sigma": True,
 }
-GUIDED = 3  # channels that the official guidance acts on, of four
 
 
-class OfficialDiT(DiT):
+class OfficialDiT(Guided, DiT):
     """DiT or SiT as published, with the official guided forward."""
-
-    def forward(self, x: Tensor, t: Tensor, y: Tensor, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W); t: (batch,), the DDPM step 0 .. 999 for DiT, a time in [0, 1] for SiT;
-        y: labels (batch,), the null label is num_classes. Returns noise and variance for DiT, the velocity for SiT.
-        """
-        return super().forward(x, t, y, scheme=scheme)
-
-    def forward_with_cfg(self, x: Tensor, t: Tensor, y: Tensor, cfg_scale: float) -> Tensor:
-        """The guided forward: y holds the labels, then as many null labels; only the first half of x is read.
-
-        Guidance acts on the first three channels alone, and both halves of the output have them; the others are as
-        the plain forward gives them. Guidance of all channels is in `zigdemo.diffusion`.
-        """
-        half = x[: len(x) // 2]
-        output = self(torch.cat([half, half]), t, y)
-        wanted, plain = output[:, :GUIDED].chunk(2)
-        guided = plain + cfg_scale * (wanted - plain)
-        return torch.cat([torch.cat([guided, guided]), output[:, GUIDED:]], 1)
 
 
 def official_dit(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialDiT:
@@ -96,6 +75,4 @@ def _sizes(family: str, config: Mapping[str, Any]) -> dict[str, Any]:
     match = re.fullmatch(rf"{family}[-_](S|B|L|XL)[/_]([248])", str(factory))
     if match is None:
         raise ValueError(f"factory {factory!r} of {family} is unknown; give {family}_S, B, L or XL and _2, _4 or _8")
-    known = preset("dit", f"{match[1]}/{match[2]}")
-    sizes = {"hidden_size": known.width, "depth": known.depth, "num_heads": known.heads, "patch_size": known.patch}
-    return {**sizes, **settings}
+    return {**published_sizes("dit", match[1], match[2]), **settings}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..presets import preset
+
 
 def checked_settings(
     what: str,
@@ -22,3 +24,9 @@ def checked_settings(
         if name not in known and name not in ignored:
             raise ValueError(f"unknown setting {name!r} in the config of {what}; choose among {', '.join(known)}")
     return {**defaults, **{name: given[name] for name in known if name in given}}
+
+
+def published_sizes(family: str, size: str, patch: int | str) -> dict[str, int]:
+    """The arguments that an official factory of DiT's or DiG's sizes sets. family, size, patch: as in `presets`."""
+    known = preset(family, f"{size}/{patch}")
+    return {"hidden_size": known.width, "depth": known.depth, "num_heads": known.heads, "patch_size": known.patch}

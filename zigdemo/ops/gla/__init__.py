@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from torch import Tensor
+from torch.overrides import wrap_torch_function
 
 from .. import backends
 from ..checks import expect, sizes
@@ -17,6 +18,11 @@ def _check_gate(log_gate: Tensor) -> None:
             raise ValueError(f"log_gate must be at most 0 everywhere, its largest entry is {top}")
 
 
+def _first(q: Tensor, *rest: object, **named: object) -> tuple[Tensor]:
+    return (q,)
+
+
+@wrap_torch_function(_first)  # a TorchFunctionMode sees the call, as it sees torch's own; for counting
 def gated_linear_attention(
     q: Tensor,
     k: Tensor,

@@ -1,0 +1,341 @@
+"""DiG: DiT with gated linear attention, which scans the tokens in four directions by turns (arXiv 2405.18428)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import gated_linear_attention
+from ..scans import ScanOrder
+from .checks import checked_size, checked_variance, fits, one_of, positive, switches, whole
+from .layers import (
+    EPSILON,
+    FinalLayer,
+    PatchEmbedder,
+    TimeEmbedder,
+    condition_embedder,
+    embed_condition,
+    initialise_adaptive,
+    modulate,
+    modulation,
+    picture,
+    refiner,
+    run_block,
+    sincos_2d,
+)
+
+DIRECTIONS = ("layer", "seq")
+CONVOLUTIONS = ("block", "inside", "none")
+GATE_RANK, GATE_SHARE = 16, 16  # of the map that makes the gates; what divides their logarithm
+PIECE = 256  # the MLP's inner width is a multiple of it
+LEAST_LOGIT = -80.0  # below it a sigmoid is all but 0 in float32 and its logarithm the logit itself
+
+Orientation = tuple[bool, bool]  # tokens in reverse order; grid transposed. The two commute.
+
+
+@dataclass(frozen=True)
+class DiGConfig:
+    """Everything that defines the network; fields that DiTConfig has too mean the same there.
+
+    directions: "layer": the order of the tokens is reversed after every block; "seq": it is not. transpose: after every
+    second block the grid is transposed too; with "layer" these are the four directions. skip: U-shape, outputs of the
+    first half are joined to inputs of the second. conv: a depthwise convolution of `kernel` x `kernel` tokens after
+    each block ("block"), before its attention ("inside") or none. rms_norm: RMSNorm in place of LayerNorm. expand_k,
+    expand_v: widths of keys and values over width.
+    restore: tokens are brought to one orientation where a skip joins them, and to that of the picture at the end. As
+    published they are not, so that only depths that are multiples of 4 end as they began.
+    """
+
+    in_channels: int = 3
+    size: tuple[int, int] = (64, 64)
+    patch: int = 8
+    width: int = 384
+    depth: int = 12
+    heads: int = 6
+    labels: int = 0
+    null_label: bool = True
+    label_dropout: float = 0.1
+    text_width: int = 0
+    directions: str = "layer"
+    transpose: bool = True
+    skip: bool = False
+    conv: str = "block"
+    kernel: int = 3
+    rms_norm: bool = False
+    expand_k: float = 0.5
+    expand_v: float = 1.0
+    restore: bool = True
+    learn_sigma: bool = False
+    drop_sigma: bool = False
+    time_scale: float = 1000.0
+    refine: int = 0
+
+    scheme: ClassVar[None] = None  # its directions are fixed, no scheme of scans can be chosen
+    operator: ClassVar[str] = "gated_linear_attention"  # of zigdemo.ops, which does the mixing
+
+    def __post_init__(self) -> None:
+        whole(self, ("in_channels", "patch", "width", "depth", "heads", "kernel"), least=1)
+        whole(self, ("labels", "text_width", "refine"), least=0)
+        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        one_of(self, "directions", DIRECTIONS)
+        one_of(self, "conv", CONVOLUTIONS)
+        switches(self, ("transpose", "skip", "rms_norm", "restore"))
+        positive(self, {"expand_k": 64.0, "expand_v": 64.0, "time_scale": 1e6})
+        checked_variance(self)
+        if self.width % 4:
+            raise ValueError(f"width {self.width} must be a multiple of 4")
+        for name, inner in (("expand_k", self.keys), ("expand_v", self.values)):
+            if inner < 1 or inner % self.heads:
+                raise ValueError(
+                    f"{name} {getattr(self, name)} makes {inner} channels of width {self.width}, which "
+                    f"{self.heads} heads cannot share; change heads, {name} or width"
+                )
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, so that it has a middle, not {self.kernel}")
+        if self.skip and self.depth % 2:
+            raise ValueError(f"skip joins the first half of the blocks to the second; depth {self.depth} must be even")
+        if not self.restore and self.transpose and self.grid[0] != self.grid[1]:
+            raise ValueError(f"without restore a transposed grid must be square, not {self.grid}; set restore")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def keys(self) -> int:
+        """Width of the keys of all heads."""
+        return int(self.width * self.expand_k)
+
+    @property
+    def values(self) -> int:
+        """Width of the values of all heads."""
+        return int(self.width * self.expand_v)
+
+    @property
+    def inner(self) -> int:
+        """Width inside the MLP: 8/3 of the width, rounded up to a multiple of 256."""
+        return PIECE * math.ceil(self.width * 8 // 3 / PIECE)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the last layer is shifted and scaled, which it is where there is a condition beside the time."""
+        return bool(self.labels or self.text_width)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of what the network returns."""
+        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
+
+    @property
+    def mixing(self) -> str:
+        """How the tokens meet, in a few words for a model card."""
+        count = (2 if self.directions == "layer" else 1) * (2 if self.transpose else 1)
+        return f"{self.heads} heads, {count} direction{'s' if count > 1 else ''}"
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, the fixed position table with them, counted without allocating any."""
+        with torch.device("meta"):
+            one = DiG(replace(self, depth=1, skip=False, size=(self.patch, self.patch)))
+        block = sum(p.numel() for p in one.blocks.parameters())
+        table = (math.prod(self.grid) - 1) * self.width
+        joints = (self.depth // 2 - 1) * (2 * self.width + 1) * self.width if self.skip else 0
+        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table + joints
+
+    def orientation(self, block: int) -> Orientation:
+        """How the tokens lie that block `block` reads; `depth` for what the last block leaves."""
+        return self.directions == "layer" and block % 2 == 1, self.transpose and block // 2 % 2 == 1
+
+
+def turned(tokens: Tensor, grid: tuple[int, int], now: Orientation, wanted: Orientation) -> Tensor:
+    """(batch, tokens, width) from one orientation of a grid (of the picture: not transposed) to another."""
+    if now[0] != wanted[0]:
+        tokens = tokens.flip(1)
+    if now[1] != wanted[1]:
+        tokens = tokens.unflatten(1, grid[::-1] if now[1] else grid).transpose(1, 2).flatten(1, 2)
+    return tokens
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """log(1 / (1 + exp(-x))), by functions that torch has vectorised on the CPU; its own takes 7 times as long."""
+    return x.clamp_min(LEAST_LOGIT).sigmoid().log() + (x.clamp_max(LEAST_LOGIT) - LEAST_LOGIT)
+
+
+class NormAndGate(nn.Module):
+    """RMSNorm over the values of a head, times swish of a gate."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, o: Tensor, gate: Tensor) -> Tensor:
+        """o: (batch, tokens, heads, width); gate: (batch, tokens, heads * width), which is returned alike."""
+        return F.rms_norm(o, o.shape[-1:], self.weight.to(o.dtype), EPSILON).flatten(2) * F.silu(gate)
+
+
+class GatedLinearAttention(nn.Module):
+    """Every token attends to those before it, which fade by gates of its own: (batch, tokens, width) -> the same.
+
+    Source: Yang et al. 2023 (arXiv 2312.06635), section 4.4.
+    """
+
+    def __init__(self, config: DiGConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.q_proj = nn.Linear(config.width, config.keys, bias=False)
+        self.k_proj = nn.Linear(config.width, config.keys, bias=False)
+        self.v_proj = nn.Linear(config.width, config.values, bias=False)
+        self.g_proj = nn.Linear(config.width, config.values, bias=False)
+        self.gk_proj = nn.Sequential(nn.Linear(config.width, GATE_RANK, bias=False), nn.Linear(GATE_RANK, config.keys))
+        self.o_proj = nn.Linear(config.values, config.width, bias=False)
+        self.g_norm_swish_gate = NormAndGate(config.values // config.heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logit = self.gk_proj(x)
+        # The gates of many tokens are multiplied: their logarithms are float32 at least.
+        log_gate = log_sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32))) / GATE_SHARE
+        parts = (self.q_proj(x), self.k_proj(x), self.v_proj(x), log_gate)
+        o = gated_linear_attention(*(part.unflatten(-1, (self.heads, -1)) for part in parts))
+        return self.o_proj(self.g_norm_swish_gate(o, self.g_proj(x)))
+
+
+class GatedMlp(nn.Module):
+    """SwiGLU: a linear map, times swish of another, and a third. Source: arXiv 2002.05202."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, 2 * inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.gate_proj(x).chunk(2, -1)
+        return self.down_proj(F.silu(gate) * value)
+
+
+class DiGBlock(nn.Module):
+    """adaLN-Zero around gated linear attention and a SwiGLU, with a depthwise convolution over the grid."""
+
+    def __init__(self, config: DiGConfig, joins: bool) -> None:
+        super().__init__()
+        width = config.width
+        self.conv = config.conv
+        if config.rms_norm:  # the published weights have each norm under two names
+            self.attn_norm = self.norm1 = nn.RMSNorm(width, eps=EPSILON)
+            self.mlp_norm = self.norm2 = nn.RMSNorm(width, eps=EPSILON)
+        else:
+            self.norm1 = nn.LayerNorm(width, eps=EPSILON, elementwise_affine=False)
+            self.norm2 = nn.LayerNorm(width, eps=EPSILON, elementwise_affine=False)
+        self.attn = GatedLinearAttention(config)
+        self.mlp = GatedMlp(width, config.inner)
+        self.adaLN_modulation = modulation(width, 6)
+        if config.conv != "none":
+            self.dw_conv = nn.Conv2d(width, width, config.kernel, padding=config.kernel // 2, groups=width)
+        if joins:
+            self.skip_linear = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, c: Tensor, grid: tuple[int, int], skip: Tensor | None = None) -> Tensor:
+        """x: (batch, tokens, width), rows of the grid as it lies now; c: (batch, width); skip: like x, to be joined."""
+        if skip is not None:
+            x = self.skip_linear(torch.cat([x, skip], -1))
+        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, -1)
+        modulated = modulate(self.norm1(x), shift, scale)
+        if self.conv == "inside":
+            modulated = self._convolve(modulated, grid).contiguous()  # five maps read it
+        x = x + gate[:, None] * self.attn(modulated)
+        x = x + gate_mlp[:, None] * self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
+        return self._convolve(x, grid) if self.conv == "block" else x
+
+    def _convolve(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The transposed tokens are a picture in torch's channels-last layout: nothing is copied on the way."""
+        return self.dw_conv(x.transpose(1, 2).unflatten(2, grid)).flatten(2).transpose(1, 2)
+
+
+class DiG(nn.Module):
+    """The network: forward(x, t, cond) predicts what its weights were trained to.
+
+    checkpointing: as in DiT.
+    """
+
+    checkpointing = False
+
+    def __init__(self, config: DiGConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.x_embedder = PatchEmbedder(config.in_channels, config.width, config.patch)
+        self.t_embedder = TimeEmbedder(config.width, config.time_scale)
+        if config.adaptive:
+            self.y_embedder = condition_embedder(config)
+        table = torch.from_numpy(sincos_2d(config.width, config.grid)).float()[None]
+        self.pos_embed = nn.Parameter(table, requires_grad=False)
+        middle = config.depth // 2
+        self.blocks = nn.ModuleList(DiGBlock(config, config.skip and i > middle) for i in range(config.depth))
+        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
+        self.final_layer = FinalLayer(config.width, outputs, adaptive=config.adaptive)
+        if config.refine:
+            self.refine = refiner(config.in_channels, config.refine)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """The official initialisation: as DiT's, smaller maps around the attention, convolutions that do nothing."""
+        initialise_adaptive(self)
+        for block in self.blocks:
+            for module in block.attn.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.xavier_uniform_(module.weight, gain=2**-2.5)
+            if block.conv != "none":
+                nn.init.dirac_(block.dw_conv.weight, groups=self.config.width)
+                nn.init.zeros_(block.dw_conv.bias)
+
+    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
+        """The path of every block, which its place in the network decides. Raises ValueError for any scheme."""
+        if scheme is not None:
+            raise ValueError(f"this model's directions are fixed and no scheme can be chosen; leave {scheme!r} out")
+        cells = np.arange(math.prod(self.config.grid)).reshape(self.config.grid)
+        paths = []
+        for i in range(self.config.depth):
+            reverse, transposed = self.config.orientation(i)
+            path = (cells.T if transposed else cells).ravel()
+            paths.append(ScanOrder(path[::-1] if reverse else path))
+        return paths
+
+    def condition(self, t: Tensor, cond: Tensor | None) -> Tensor:
+        """The vector for adaLN, (batch, width): the time, and the label or the mean of the words."""
+        c, words = self.t_embedder(t), embed_condition(self, t, cond)
+        return c if words is None else c + words.mean(1)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
+        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
+        features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
+        """
+        fits(self.config, x)
+        if scheme is not None:
+            self.orders(scheme)
+        c = self.condition(t, cond)
+        tokens = self._mixed(self.x_embedder(x) + self.pos_embed, c)
+        return picture(self, self.final_layer(tokens, c), x)
+
+    def _mixed(self, tokens: Tensor, c: Tensor) -> Tensor:
+        """The tokens after all blocks. Every block finds them in an orientation of its own and scans them in order."""
+        config, half = self.config, self.config.depth // 2
+        skips: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            now, after = config.orientation(i), config.orientation(i + 1)
+            skip = None
+            if config.skip and i > half:
+                skip = skips.pop()
+                if config.restore:  # it lies as block depth - 1 - i has left it
+                    skip = turned(skip, config.grid, config.orientation(config.depth - i), now)
+            if config.restore and i + 1 == config.depth:
+                after = (False, False)
+            grid = config.grid[::-1] if now[1] else config.grid
+            tokens = turned(run_block(self, block, tokens, c, grid, skip), config.grid, now, after)
+            if config.skip and i + 1 < half:
+                skips.append(tokens)
+        return tokens

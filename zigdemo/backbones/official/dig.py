@@ -1,0 +1,113 @@
+"""The official DiG: its time, its directions, which are not undone, and its guidance, on our network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from ..dig import DiG, DiGConfig
+from .guided import Guided
+from .settings import checked_settings, published_sizes
+
+DIG_DEFAULTS: dict[str, Any] = {
+    "input_size": 32,
+    "patch_size": 2,
+    "in_channels": 4,
+    "hidden_size": 1152,
+    "depth": 28,
+    "num_heads": 16,
+    "class_dropout_prob": 0.1,
+    "num_classes": 1000,
+    "learn_sigma": True,
+    "expand_k": 0.5,
+    "expand_v": 1,
+    "bid_mode": "layer",
+    "if_quad_dir": False,
+    "if_dw_conv": False,
+    "conv_kernel_size": 3,
+    "if_in_block_conv": False,
+    "if_rms_norm": False,
+    "if_skip": False,
+    "if_fuse_norm": True,
+}
+# They choose a kernel or a start value, or the official code does not read them.
+DIG_IGNORED = (
+    "attn_model",
+    "mlp_ratio",
+    "hidden_act",
+    "use_dirpe",
+    "if_norm_qkv",
+    "if_scale_qkv",
+    "if_zero_init_skip",
+    "if_old",
+    "dtype",
+    "enable_flashattn",
+    "enable_layernorm_kernel",
+    "enable_modulate_kernel",
+)
+
+
+class OfficialDiG(Guided, DiG):
+    """DiG as published, with the official guided forward."""
+
+
+def official_dig(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialDiG:
+    """The official DiG of constructor arguments `config`, freshly initialised; t is the DDPM step.
+
+    config: as in DIG_DEFAULTS; those in DIG_IGNORED do not change what a trained model computes; "factory", such as
+    "DiG_S_2_bid_layer_dwconv_qdir_skip", stands for the arguments it sets.
+    """
+    if paths is not None:
+        raise ValueError("DiG has its own directions; leave paths= out")
+    given = checked_settings("DiG", _from_factory(config), (), DIG_DEFAULTS, DIG_IGNORED)
+    if not given["if_fuse_norm"]:
+        raise ValueError("if_fuse_norm of DiG gives a norm another name when false; only true can be built")
+    dropout = given["class_dropout_prob"]
+    convolution = "inside" if given["if_in_block_conv"] else "block"
+    ours = DiGConfig(
+        in_channels=given["in_channels"],
+        size=(given["input_size"], given["input_size"]),
+        patch=given["patch_size"],
+        width=given["hidden_size"],
+        depth=given["depth"],
+        heads=given["num_heads"],
+        labels=given["num_classes"],
+        null_label=dropout > 0,
+        label_dropout=dropout,
+        directions=given["bid_mode"],
+        transpose=given["if_quad_dir"],
+        skip=given["if_skip"],
+        conv=convolution if given["if_dw_conv"] else "none",
+        kernel=given["conv_kernel_size"],
+        rms_norm=given["if_rms_norm"],
+        expand_k=given["expand_k"],
+        expand_v=given["expand_v"],
+        restore=False,
+        learn_sigma=given["learn_sigma"],
+        time_scale=1.0,
+    )
+    return OfficialDiG(ours)
+
+
+def _from_factory(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with a factory's name replaced by the arguments it sets, which are the parts of the name."""
+    settings = dict(config)
+    factory = settings.pop("factory", None)
+    if factory is None:
+        return settings
+    match = re.fullmatch(
+        r"DiG-(S|B|L|XL)-([248])-bid-(layer|seq)(-dwconv)?(-qdir)?(-head\d{1,3})?(-skip|-skipzero)?",
+        re.sub(r"[_/]", "-", str(factory)),
+    )
+    if match is None:
+        raise ValueError(
+            f"factory {str(factory)[:60]!r} of DiG is unknown; give a name such as DiG_S_2_bid_layer_dwconv_qdir_skip"
+        )
+    size, patch, mode, convolution, quad, heads, skip = match.groups()
+    named = {"bid_mode": mode, "if_dw_conv": bool(convolution), "if_quad_dir": bool(quad), "if_skip": bool(skip)}
+    if heads:
+        named["num_heads"] = int(heads.removeprefix("-head"))
+    return {**published_sizes("dig", size, patch), **named, **settings}
