@@ -1,0 +1,231 @@
+"""DiffuSSM: dense layers on folded tokens around a bidirectional state-space model at full length (arXiv 2311.18257).
+
+The published code does not exist; the paper's equations leave the inner widths open. Ours give a block exactly
+9 D^2 + 2 M D^2 weights in its linear maps, as the paper counts them: see `DiffuSSMBlock`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import s4d_convolution
+from ..ops.s4d import s4d_lin
+from .checks import checked_size, checked_variance, fits, positive, whole
+from .layers import (
+    EPSILON,
+    FinalLayer,
+    PatchEmbedder,
+    TimeEmbedder,
+    condition_embedder,
+    embed_condition,
+    initialise_adaptive,
+    modulate,
+    modulation,
+    picture,
+    refiner,
+    run_block,
+    sincos_2d,
+)
+
+
+@dataclass(frozen=True)
+class DiffuSSMConfig:
+    """Everything that defines the network; fields that DiTConfig has too mean the same there.
+
+    hourglass: how many tokens, neighbours in raster order, are folded into one vector of the dense layers. modes: of
+    the state-space model of each channel, pairs of complex conjugates.
+    """
+
+    in_channels: int = 3
+    size: tuple[int, int] = (64, 64)
+    patch: int = 2
+    width: int = 384
+    depth: int = 13
+    hourglass: int = 2
+    modes: int = 16
+    labels: int = 0
+    null_label: bool = True
+    label_dropout: float = 0.1
+    text_width: int = 0
+    learn_sigma: bool = False
+    drop_sigma: bool = False
+    time_scale: float = 1000.0
+    refine: int = 0
+
+    scheme: ClassVar[None] = None  # it reads the raster order both ways, and no other
+    operator: ClassVar[str] = "s4d_convolution"  # of zigdemo.ops, which does the mixing
+
+    def __post_init__(self) -> None:
+        whole(self, ("in_channels", "patch", "width", "depth", "hourglass", "modes"), least=1)
+        whole(self, ("labels", "text_width", "refine"), least=0)
+        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        positive(self, {"time_scale": 1e6})
+        checked_variance(self)
+        if self.width % (4 * self.hourglass):
+            raise ValueError(f"width {self.width} must be a multiple of 4 times the hourglass, {4 * self.hourglass}")
+        if math.prod(self.grid) % self.hourglass:
+            raise ValueError(
+                f"{self.grid[0]} x {self.grid[1]} tokens cannot be folded by {self.hourglass}; change size, patch or "
+                "hourglass"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the last layer is shifted and scaled by the condition: always."""
+        return True
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of what the network returns."""
+        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
+
+    @property
+    def mixing(self) -> str:
+        """How the tokens meet, in a few words for a model card."""
+        return f"S4D both ways with {self.modes} modes, hourglass {self.hourglass}"
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, the fixed position table with them, counted without allocating any."""
+        with torch.device("meta"):
+            one = DiffuSSM(replace(self, depth=1, size=(self.patch, self.patch * self.hourglass)))
+        block = sum(p.numel() for p in one.blocks.parameters())
+        table = (math.prod(self.grid) - self.hourglass) * self.width // self.hourglass
+        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table
+
+
+class BidirectionalS4D(nn.Module):
+    """S4D read from both ends with one set of rates and steps: (batch, tokens, channels) -> the same.
+
+    Weights are real numbers, so that any format can keep them. Source: arXiv 2206.11893, S4D-Lin.
+    """
+
+    def __init__(self, channels: int, modes: int) -> None:
+        super().__init__()
+        log_dt, A = s4d_lin(channels, modes)
+        self.log_dt = nn.Parameter(log_dt)
+        self.log_A_real = nn.Parameter((-A.real).log())
+        self.A_imag = nn.Parameter(A.imag.clone())
+        self.C = nn.Parameter(torch.randn(2, channels, modes, 2) * 0.5**0.5)
+        self.D = nn.Parameter(torch.ones(channels))
+
+    def forward(self, u: Tensor) -> Tensor:
+        A = torch.complex(-self.log_A_real.float().exp(), self.A_imag.float())
+        C = torch.view_as_complex(self.C.float())
+        return s4d_convolution(u, self.log_dt.float(), A, C, self.D.float(), bidirectional=True)
+
+
+class Unfold(nn.Module):
+    """A map of its own for each of the tokens in a folded one: (batch, J, width) -> (batch, J * hourglass, outputs)."""
+
+    def __init__(self, width: int, outputs: int, hourglass: int) -> None:
+        super().__init__()
+        self.hourglass = hourglass
+        self.linear = nn.Linear(width, hourglass * outputs)  # all of them read the same vector: one product
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(-1, (self.hourglass, -1)).flatten(1, 2)
+
+
+class Fold(nn.Module):
+    """A map of its own for each of the tokens to be folded, side by side: (batch, L, width) -> (batch, J, outputs)."""
+
+    def __init__(self, width: int, outputs: int, hourglass: int) -> None:
+        super().__init__()
+        self.hourglass = hourglass
+        self.linears = nn.ModuleList(nn.Linear(width, outputs // hourglass) for _ in range(hourglass))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.unflatten(1, (-1, self.hourglass)).unbind(2)
+        return torch.cat([linear(part) for linear, part in zip(self.linears, parts, strict=True)], -1)
+
+
+class DiffuSSMBlock(nn.Module):
+    """A gated bidirectional S4D at full length L inside dense layers at J = L / M; M is the hourglass, D the width.
+
+    With I (J, D) normed and modulated: U_l = act(W_up[m] act(W_0 I_j)) (L, 2D), Y = S4D(U) (L, 2D), I'_j =
+    concat_m act(W_down[m] Y_l) (J, 2D), O = W_out (I' * act(W_gate I)). Weights of the maps: W_0 D^2, W_up 2 M D^2,
+    W_down 4 D^2 whatever M, W_gate and W_out 2 D^2 each. Source: arXiv 2311.18257, section 3.2; act is SiLU here.
+    """
+
+    def __init__(self, config: DiffuSSMConfig) -> None:
+        super().__init__()
+        width, inner = config.width, 2 * config.width
+        self.norm = nn.LayerNorm(width, eps=EPSILON, elementwise_affine=False)
+        self.enter = nn.Linear(width, width)
+        self.up = Unfold(width, inner, config.hourglass)
+        self.mixer = BidirectionalS4D(inner, config.modes)
+        self.down = Fold(inner, inner, config.hourglass)
+        self.gate = nn.Linear(width, inner)
+        self.out = nn.Linear(inner, width)
+        self.adaLN_modulation = modulation(width, 3)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """x: (batch, J, width), folded tokens; c: (batch, width), time and label."""
+        shift, scale, gate = self.adaLN_modulation(c).chunk(3, -1)
+        given = modulate(self.norm(x), shift, scale)
+        tokens = F.silu(self.up(F.silu(self.enter(given))))
+        folded = F.silu(self.down(self.mixer(tokens)))
+        return torch.addcmul(x, gate[:, None], self.out(folded * F.silu(self.gate(given))))
+
+
+class DiffuSSM(nn.Module):
+    """The network: forward(x, t, cond) predicts what its weights were trained to.
+
+    A token is embedded in width / hourglass numbers, so that a folded one has `width`, and nothing of the picture is
+    thrown away on the way in while patches are small. checkpointing: as in DiT.
+    """
+
+    checkpointing = False
+
+    def __init__(self, config: DiffuSSMConfig) -> None:
+        super().__init__()
+        self.config = config
+        share = config.width // config.hourglass
+        self.x_embedder = PatchEmbedder(config.in_channels, share, config.patch)
+        self.t_embedder = TimeEmbedder(config.width, config.time_scale)
+        if config.text_width or config.labels:
+            self.y_embedder = condition_embedder(config)
+        self.pos_embed = nn.Parameter(torch.from_numpy(sincos_2d(share, config.grid)).float()[None], False)
+        self.blocks = nn.ModuleList(DiffuSSMBlock(config) for _ in range(config.depth))
+        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
+        self.final_layer = FinalLayer(config.width, config.hourglass * outputs, adaptive=config.adaptive)
+        if config.refine:
+            self.refine = refiner(config.in_channels, config.refine)
+        initialise_adaptive(self)
+
+    def orders(self, scheme: str | None = None) -> list:
+        """No paths to choose: raster order, both ways. Raises ValueError for any scheme."""
+        if scheme is not None:
+            raise ValueError(f"this model reads the raster order both ways; leave scheme {scheme!r} out")
+        return []
+
+    def condition(self, t: Tensor, cond: Tensor | None) -> Tensor:
+        """The vector for adaLN, (batch, width): the time, and the label or the mean of the words."""
+        c, words = self.t_embedder(t), embed_condition(self, t, cond)
+        return c if words is None else c + words.mean(1)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
+        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
+        features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
+        """
+        fits(self.config, x)
+        self.orders(scheme)
+        hourglass = self.config.hourglass
+        c = self.condition(t, cond)
+        tokens = (self.x_embedder(x) + self.pos_embed).unflatten(1, (-1, hourglass)).flatten(2)
+        for block in self.blocks:
+            tokens = run_block(self, block, tokens, c)
+        pixels = self.final_layer(tokens, c).unflatten(-1, (hourglass, -1)).flatten(1, 2)
+        return picture(self, pixels, x)
