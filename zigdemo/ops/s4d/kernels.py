@@ -20,7 +20,7 @@ from ..vector_math import prefetch
 from ..vectors import LANES, add, fma, fnma, load, mul, store, zeros
 
 CHUNK = 64  # tokens in a buffer; the error of the decay in float32 is taken back after as many
-MODES = 4  # that step together: their states, decays and weights are 24 of AVX-512's 32 registers
+MODES = 4  # that step together: their states, decays and weights are 24 of AVX-512's 32 registers; backward it is two
 DECAY, FIX, WEIGHT = 0, 1, 2  # rows of the table; the second direction's weights follow the first's
 
 _FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -101,80 +101,50 @@ def _advance(inputs, outputs, states, table, n, kind, size):  # noqa: ANN001, AN
     h_re, h_im = _pair(states, n, 0)
     i_re, i_im = _pair(states, n + 1, 0)
     j_re, j_im = _pair(states, n + 2, 0)
-    k_re, k_im = _pair(states, n + 3, 0)
-    for i in range(size):
-        u, y = load(inputs, (i, 0)), load(outputs, (i, 0))
+    l_re, l_im = _pair(states, n + 3, 0)
+    for k in range(size):
+        u, y = load(inputs, (k, 0)), load(outputs, (k, 0))
         h_re, h_im = _step(a_re, a_im, h_re, h_im, u)
         i_re, i_im = _step(b_re, b_im, i_re, i_im, u)
         j_re, j_im = _step(c_re, c_im, j_re, j_im, u)
-        k_re, k_im = _step(d_re, d_im, k_re, k_im, u)
+        l_re, l_im = _step(d_re, d_im, l_re, l_im, u)
         y = fnma(v_im, h_im, fma(v_re, h_re, y))
         y = fnma(w_im, i_im, fma(w_re, i_re, y))
         y = fnma(x_im, j_im, fma(x_re, j_re, y))
-        y = fnma(z_im, k_im, fma(z_re, k_re, y))
-        store(outputs, (i, 0), y)
+        y = fnma(z_im, l_im, fma(z_re, l_re, y))
+        store(outputs, (k, 0), y)
     _settle(table, states, n, 0, h_re, h_im)
     _settle(table, states, n + 1, 0, i_re, i_im)
     _settle(table, states, n + 2, 0, j_re, j_im)
-    _settle(table, states, n + 3, 0, k_re, k_im)
+    _settle(table, states, n + 3, 0, l_re, l_im)
 
 
 @njit(**_FLAGS)
-def convolve(u, table, skip, adjoint, y, first, last):  # noqa: ANN001, ANN201, D417
-    """The S4D convolution of tasks [first, last).
-
-    u, y: (batch, length, channels); table: as above; skip: (blocks, LANES), the weight of the token itself;
-    adjoint: run every direction the other way, which turns an output's gradient into the input's.
-    """
-    _, length, channels = u.shape
-    blocks, modes, rows = table.shape[:3]
-    states = np.zeros((modes, 1, 2, LANES), np.float32)
-    inputs = np.zeros((CHUNK, LANES), np.float32)
-    outputs = np.zeros((CHUNK, LANES), np.float32)
-    for task in range(first, last):
-        b, block = task // blocks, task % blocks
-        start = block * LANES
-        width = min(LANES, channels - start)
-        inputs[:, width:] = 0.0
-        weights = load(skip, (block, 0))
-        for kind in range(WEIGHT, rows):
-            step = 1 if (kind == WEIGHT) != adjoint else -1
-            states[:, :, :, :] = 0.0
-            for done in range(0, length, CHUNK):
-                size = min(CHUNK, length - done)
-                begin = done if step == 1 else length - 1 - done
-                _gather(u, b, begin, step, start, width, size, inputs)
-                if kind == WEIGHT:
-                    for i in range(size):
-                        store(outputs, (i, 0), mul(weights, load(inputs, (i, 0))))
-                else:
-                    _gather(y, b, begin, step, start, width, size, outputs)
-                for n in range(0, modes, MODES):
-                    _advance(inputs, outputs, states, table[block], n, kind, size)
-                _scatter(y, b, begin, step, start, width, size, outputs)
-
-
-@njit(**_FLAGS)
-def _correlate(inputs, errors, states, sums, table, n, size):  # noqa: ANN001, ANN202
-    """Step modes n and n + 1 through a chunk, each with its derivative by the decay, and add up error times either.
+def _advance_and_correlate(inputs, outputs, others, states, sums, table, n, kind, size):  # noqa: ANN001, ANN202
+    """`_advance` for modes n and n + 1, which also adds up other * state and other * d state / d decay in `sums`.
 
     h_k = decay h_(k-1) + u_k has the derivative g_k = decay g_(k-1) + h_(k-1). states, sums: (modes, 2, 2, LANES),
     first h, then g. `fix` is enough for g: what it leaves out of g does not grow with the tokens.
     """
     a_re, a_im = _pair(table, n, DECAY)
     b_re, b_im = _pair(table, n + 1, DECAY)
+    v_re, v_im = _pair(table, n, kind)
+    w_re, w_im = _pair(table, n + 1, kind)
     h_re, h_im = _pair(states, n, 0)
     g_re, g_im = _pair(states, n, 1)
     i_re, i_im = _pair(states, n + 1, 0)
     j_re, j_im = _pair(states, n + 1, 1)
     p_re, p_im, q_re, q_im = zeros(), zeros(), zeros(), zeros()
     r_re, r_im, s_re, s_im = zeros(), zeros(), zeros(), zeros()
-    for i in range(size):
-        u, e = load(inputs, (i, 0)), load(errors, (i, 0))
+    for k in range(size):
+        u, e, y = load(inputs, (k, 0)), load(others, (k, 0)), load(outputs, (k, 0))
         g_re, g_im = _step_both(a_re, a_im, g_re, g_im, h_re, h_im)
-        h_re, h_im = _step(a_re, a_im, h_re, h_im, u)
         j_re, j_im = _step_both(b_re, b_im, j_re, j_im, i_re, i_im)
+        h_re, h_im = _step(a_re, a_im, h_re, h_im, u)
         i_re, i_im = _step(b_re, b_im, i_re, i_im, u)
+        y = fnma(v_im, h_im, fma(v_re, h_re, y))
+        y = fnma(w_im, i_im, fma(w_re, i_re, y))
+        store(outputs, (k, 0), y)
         p_re, p_im, q_re, q_im = fma(e, h_re, p_re), fma(e, h_im, p_im), fma(e, g_re, q_re), fma(e, g_im, q_im)
         r_re, r_im, s_re, s_im = fma(e, i_re, r_re), fma(e, i_im, r_im), fma(e, j_re, s_re), fma(e, j_im, s_im)
     _settle(table, states, n, 0, h_re, h_im)
@@ -188,40 +158,81 @@ def _correlate(inputs, errors, states, sums, table, n, size):  # noqa: ANN001, A
 
 
 @njit(**_FLAGS)
-def correlate(u, error, table, sums, skips, first, last):  # noqa: ANN001, ANN201, D417
-    """What the gradients of decay, weights and skip are made of, for tasks [first, last).
+def s4d_forward(u, table, skip, y, first, last):  # noqa: ANN001, ANN201, D417
+    """The S4D convolution of tasks [first, last).
 
-    u: the input, error: the gradient of the output, both (batch, length, channels); table: as above, its weights are
-    not read; sums: (batch, blocks, directions, modes, 2, 2, LANES), the sum over the tokens of error * h and of
-    error * dh/ddecay; skips: (batch, blocks, LANES), that of error * u. One slice a task, so that the result does not
-    depend on the spread of tasks over threads.
+    u, y: (batch, length, channels); table: as above; skip: (blocks, LANES), the weight of the token itself.
     """
     _, length, channels = u.shape
     blocks, modes, rows = table.shape[:3]
-    states = np.zeros((modes, 2, 2, LANES), np.float32)
+    states = np.zeros((modes, 1, 2, LANES), np.float32)
     inputs = np.zeros((CHUNK, LANES), np.float32)
-    errors = np.zeros((CHUNK, LANES), np.float32)
+    outputs = np.zeros((CHUNK, LANES), np.float32)
     for task in range(first, last):
         b, block = task // blocks, task % blocks
         start = block * LANES
         width = min(LANES, channels - start)
         inputs[:, width:] = 0.0
-        errors[:, width:] = 0.0
-        skips[b, block] = 0.0
+        through, fixed = load(skip, (block, 0)), table[block]
         for kind in range(WEIGHT, rows):
             step = 1 if kind == WEIGHT else -1
-            totals = sums[b, block, kind - WEIGHT]
-            states[:, :, :, :] = 0.0
-            totals[:, :, :, :] = 0.0
+            states[:] = 0.0
             for done in range(0, length, CHUNK):
                 size = min(CHUNK, length - done)
                 begin = done if step == 1 else length - 1 - done
                 _gather(u, b, begin, step, start, width, size, inputs)
-                _gather(error, b, begin, step, start, width, size, errors)
                 if kind == WEIGHT:
-                    total = zeros()
-                    for i in range(size):
-                        total = fma(load(errors, (i, 0)), load(inputs, (i, 0)), total)
-                    store(skips, (b, block, 0), add(load(skips, (b, block, 0)), total))
-                for n in range(0, modes, MODES // 2):
-                    _correlate(inputs, errors, states, totals, table[block], n, size)
+                    for k in range(size):
+                        store(outputs, (k, 0), mul(through, load(inputs, (k, 0))))
+                else:
+                    _gather(y, b, begin, step, start, width, size, outputs)
+                for n in range(0, modes, 4):
+                    _advance(inputs, outputs, states, fixed, n, kind, size)
+                _scatter(y, b, begin, step, start, width, size, outputs)
+
+
+@njit(**_FLAGS)
+def s4d_backward(u, dy, table, skip, du, sums, dskip, first, last):  # noqa: ANN001, ANN201, D417
+    """Gradients of `s4d_forward` for tasks [first, last).
+
+    The gradient of u is dy convolved the other way, and the states h of that convolution are all that the others need:
+    sums: (batch, blocks, directions, modes, 2, 2, LANES), the sum over the tokens of u h and of u dh/ddecay;
+    dskip: (batch, blocks, LANES), that of u dy. One slice a task, so that the result does not depend on the spread of
+    tasks over threads.
+    """
+    _, length, channels = u.shape
+    blocks, modes, rows = table.shape[:3]
+    states = np.zeros((modes, 2, 2, LANES), np.float32)
+    inputs = np.zeros((CHUNK, LANES), np.float32)
+    outputs = np.zeros((CHUNK, LANES), np.float32)
+    others = np.zeros((CHUNK, LANES), np.float32)
+    for task in range(first, last):
+        b, block = task // blocks, task % blocks
+        start = block * LANES
+        width = min(LANES, channels - start)
+        inputs[:, width:] = 0.0
+        others[:, width:] = 0.0
+        through, fixed, products = load(skip, (block, 0)), table[block], zeros()
+        for kind in range(WEIGHT, rows):
+            step = -1 if kind == WEIGHT else 1
+            totals = sums[b, block, kind - WEIGHT]
+            states[:] = 0.0
+            totals[:] = 0.0
+            for done in range(0, length, CHUNK):
+                size = min(CHUNK, length - done)
+                begin = done if step == 1 else length - 1 - done
+                _gather(dy, b, begin, step, start, width, size, inputs)
+                _gather(u, b, begin, step, start, width, size, others)
+                if kind == WEIGHT:
+                    part = zeros()
+                    for k in range(size):
+                        x = load(inputs, (k, 0))
+                        store(outputs, (k, 0), mul(through, x))
+                        part = fma(x, load(others, (k, 0)), part)
+                    products = add(products, part)
+                else:
+                    _gather(du, b, begin, step, start, width, size, outputs)
+                for n in range(0, modes, 2):
+                    _advance_and_correlate(inputs, outputs, others, states, totals, fixed, n, kind, size)
+                _scatter(du, b, begin, step, start, width, size, outputs)
+        store(dskip, (b, block, 0), products)
