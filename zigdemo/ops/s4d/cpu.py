@@ -24,14 +24,15 @@ def _blocks(channels: int) -> int:
 def _table(decay: Tensor, weight: Tensor) -> Tensor:
     """Decay, fix and weights as the kernels read them, (blocks, modes, 2 + directions, 2, LANES)."""
     directions, channels, modes = weight.shape
-    rounded = decay.to(torch.complex64)
-    powers = torch.stack([decay, rounded])
+    rows = weight.new_zeros(2 + directions, _blocks(channels) * LANES, -(-modes // MODES) * MODES)
+    given = rows[:, :channels, :modes]
+    given[0], given[1], given[2:] = decay.to(torch.complex64), decay, weight
+    powers = given[:2].clone()
     for _ in range(CHUNK.bit_length() - 1):
         powers *= powers
-    rows = torch.view_as_real(torch.stack([rounded, powers[0] - powers[1], *weight]))
-    table = torch.zeros(_blocks(channels) * LANES, -(-modes // MODES) * MODES, 2 + directions, 2)
-    table[:channels, :modes] = rows.permute(1, 2, 0, 3)
-    return table.unflatten(0, (-1, LANES)).permute(0, 2, 3, 4, 1).contiguous()
+    given[1] = powers[1] - powers[0]
+    parts = torch.view_as_real(rows).unflatten(1, (-1, LANES)).permute(1, 3, 0, 4, 2)
+    return parts.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _skip(D: Tensor | None, channels: int) -> Tensor:
