@@ -1,4 +1,4 @@
-"""The numba kernels of the CPU backend: the recurrence itself, LANES channels at a time, channel-last, nothing copied.
+"""The numba kernels of the CPU backend: the recurrence itself, LANES channels at a time, channel-last.
 
 A task is one block of LANES channels of one batch element. A chunk of its tokens is gathered into a small buffer; then
 a few modes at a time step through the chunk with states, decays and weights in vector registers, and only the output
@@ -20,7 +20,7 @@ from ..vector_math import prefetch
 from ..vectors import LANES, add, fma, fnma, load, mul, store, zeros
 
 CHUNK = 64  # tokens in a buffer; the error of the decay in float32 is taken back after as many
-MODES = 4  # that step together: their states, decays and weights are 24 of AVX-512's 32 registers; backward it is two
+MODES = 4  # that step together: states, decays, weights are 24 of AVX-512's 32 registers; half as many backward
 DECAY, FIX, WEIGHT = 0, 1, 2  # rows of the table; the second direction's weights follow the first's
 
 _FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -43,15 +43,15 @@ def _add(rows, n, kind, re, im):  # noqa: ANN001, ANN202
 
 
 @njit(inline="always")
-def _step(decay_re, decay_im, re, im, add):  # noqa: ANN001, ANN202
-    """decay * h + add, add real."""
-    return fnma(decay_im, im, fma(decay_re, re, add)), fma(decay_im, re, mul(decay_re, im))
+def _step(decay_re, decay_im, re, im, u):  # noqa: ANN001, ANN202
+    """decay * h + u, u real."""
+    return fnma(decay_im, im, fma(decay_re, re, u)), fma(decay_im, re, mul(decay_re, im))
 
 
 @njit(inline="always")
-def _step_both(decay_re, decay_im, re, im, add_re, add_im):  # noqa: ANN001, ANN202
-    """decay * h + add, add complex."""
-    return fnma(decay_im, im, fma(decay_re, re, add_re)), fma(decay_im, re, fma(decay_re, im, add_im))
+def _step_both(decay_re, decay_im, re, im, u_re, u_im):  # noqa: ANN001, ANN202
+    """decay * h + u, u complex."""
+    return fnma(decay_im, im, fma(decay_re, re, u_re)), fma(decay_im, re, fma(decay_re, im, u_im))
 
 
 @njit(inline="always")
@@ -186,7 +186,7 @@ def s4d_forward(u, table, skip, y, first, last):  # noqa: ANN001, ANN201, D417
                         store(outputs, (k, 0), mul(through, load(inputs, (k, 0))))
                 else:
                     _gather(y, b, begin, step, start, width, size, outputs)
-                for n in range(0, modes, 4):
+                for n in range(0, modes, MODES):
                     _advance(inputs, outputs, states, fixed, n, kind, size)
                 _scatter(y, b, begin, step, start, width, size, outputs)
 
@@ -232,7 +232,7 @@ def s4d_backward(u, dy, table, skip, du, sums, dskip, first, last):  # noqa: ANN
                     products = add(products, part)
                 else:
                     _gather(du, b, begin, step, start, width, size, outputs)
-                for n in range(0, modes, 2):
+                for n in range(0, modes, MODES // 2):
                     _advance_and_correlate(inputs, outputs, others, states, totals, fixed, n, kind, size)
                 _scatter(du, b, begin, step, start, width, size, outputs)
         store(dskip, (b, block, 0), products)
