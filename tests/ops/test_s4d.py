@@ -12,7 +12,9 @@ from hypothesis.strategies import booleans, integers
 from zigdemo.ops import backends, s4d_convolution, s4d_lin
 from zigdemo.ops.s4d.fft import fast_length
 
-BACKENDS = ["fft", "reference"]
+EXACT = ["fft", "reference"]  # the backends that compute in float64 too
+CPU = pytest.param("cpu", marks=pytest.mark.skipif(backends.numba_fault() is not None, reason="needs numba"))
+BACKENDS = [CPU, *EXACT]
 
 
 def draw(seed, batch, length, channels, modes, bidirectional=False, dtype=torch.float64):
@@ -44,6 +46,15 @@ def outputs_and_gradients(tensors, backend, **kind):
     return [y.detach(), *torch.autograd.grad((y * weight).sum(), leaves)]
 
 
+def cast(tensors, dtype):
+    """Leaves of another precision, complex ones too."""
+    cast = {
+        k: None if v is None else v.detach().to(dtype.to_complex() if v.is_complex() else dtype)
+        for k, v in tensors.items()
+    }
+    return {k: None if v is None else v.requires_grad_() for k, v in cast.items()}
+
+
 def relative(found, wanted):
     wide = torch.complex128 if wanted.is_complex() else torch.float64
     return ((found.to(wide) - wanted.to(wide)).norm() / (wanted.to(wide).norm() + 1e-12)).item()
@@ -66,15 +77,43 @@ def test_the_fft_and_its_gradients_equal_the_recurrence(seed, batch, length, cha
     exact = outputs_and_gradients(tensors, "reference", bidirectional=bidirectional)
     found = outputs_and_gradients(tensors, "fft", bidirectional=bidirectional)
     assert all(relative(one, other) < 1e-10 for one, other in zip(found, exact, strict=True))
-    single = {
-        k: None if v is None else v.detach().to(torch.complex64 if v.is_complex() else torch.float32).requires_grad_()
-        for k, v in tensors.items()
-    }
-    found = outputs_and_gradients(single, "fft", bidirectional=bidirectional)
+    found = outputs_and_gradients(cast(tensors, torch.float32), "fft", bidirectional=bidirectional)
     assert all(relative(one, other) < 3e-4 for one, other in zip(found, exact, strict=True))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [CPU])
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=integers(0, 10**6),
+    batch=integers(1, 3),
+    length=integers(1, 200),
+    channels=integers(1, 40),
+    modes=integers(1, 9),
+    bidirectional=booleans(),
+    skip=booleans(),
+)
+def test_the_kernels_and_their_gradients_equal_float64(
+    backend, seed, batch, length, channels, modes, bidirectional, skip
+):
+    tensors = draw(seed, batch, length, channels, modes, bidirectional, torch.float32)
+    if not skip:
+        tensors["D"] = None
+    exact = outputs_and_gradients(cast(tensors, torch.float64), "fft", bidirectional=bidirectional)
+    found = outputs_and_gradients(tensors, backend, bidirectional=bidirectional)
+    assert all(relative(one, other) < 2e-5 for one, other in zip(found, exact, strict=True))
+
+
+@pytest.mark.parametrize("backend", [CPU])
+@pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 128, 129])
+@pytest.mark.parametrize(("channels", "modes"), [(1, 1), (16, 4), (17, 5), (48, 1)])
+def test_the_kernels_equal_the_recurrence_where_chunks_and_blocks_end(backend, length, channels, modes):
+    tensors = draw(9, 2, length, channels, modes, True, torch.float32)
+    exact = outputs_and_gradients(cast(tensors, torch.float64), "reference", bidirectional=True)
+    found = outputs_and_gradients(tensors, backend, bidirectional=True)
+    assert all(relative(one, other) < 2e-5 for one, other in zip(found, exact, strict=True))
+
+
+@pytest.mark.parametrize("backend", EXACT)
 @pytest.mark.parametrize("length", [1, 2, 31, 33, 64])
 def test_time_stepping_is_convolution_with_the_written_out_kernel(backend, length):
     given = draw(1, 2, length, 3, 4, bidirectional=True)
@@ -88,7 +127,7 @@ def test_time_stepping_is_convolution_with_the_written_out_kernel(backend, lengt
     assert torch.allclose(s4d_convolution(u, log_dt, A, C, bidirectional=True, backend=backend), both)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EXACT)
 def test_one_token_is_weighted_by_both_kernels_and_the_skip(backend):
     u, log_dt, A, C, D = draw(2, 2, 1, 3, 4, bidirectional=True).values()
     first = sum(impulse_response(log_dt, A, C[i], 1)[:, 0] for i in (0, 1))
@@ -99,7 +138,7 @@ def test_one_token_is_weighted_by_both_kernels_and_the_skip(backend):
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_gradients_are_exact_in_the_complex_arguments_too(bidirectional):
     tensors = draw(3, 1, 5, 2, 2, bidirectional)
-    for backend in BACKENDS:
+    for backend in EXACT:
         assert torch.autograd.gradcheck(
             lambda *values, backend=backend: s4d_convolution(*values, bidirectional=bidirectional, backend=backend),
             tuple(tensors.values()),
@@ -160,13 +199,25 @@ def test_the_transform_is_the_next_length_without_large_primes(least):
     assert found >= least and smooth(found) and not any(smooth(number) for number in range(least, found))
 
 
-def test_long_sequences_keep_their_phase_in_float32():
+@pytest.mark.parametrize("backend", [CPU, "fft"])
+def test_long_sequences_keep_their_phase_in_float32(backend):
     log_dt, A = s4d_lin(4, 32, generator=torch.Generator().manual_seed(0))
     tensors = draw(4, 1, 20_000, 4, 32, bidirectional=True, dtype=torch.float32)
     tensors = {key: value.detach() for key, value in tensors.items()} | {"log_dt": log_dt, "A": A}
-    double = {k: v.to(torch.complex128 if v.is_complex() else torch.float64) for k, v in tensors.items()}
-    exact = s4d_convolution(**double, bidirectional=True)
-    assert relative(s4d_convolution(**tensors, bidirectional=True), exact) < 1e-4
+    exact = s4d_convolution(**cast(tensors, torch.float64), bidirectional=True)
+    assert relative(s4d_convolution(**tensors, bidirectional=True, backend=backend), exact) < 1e-4
+
+
+@pytest.mark.parametrize("backend", [CPU])
+def test_a_memory_of_a_million_tokens_neither_drifts_nor_loses_its_phase(backend):
+    length = 65_536
+    tensors = draw(10, 1, length, 4, 8, bidirectional=True, dtype=torch.float32)
+    frequency = 1j * math.pi * torch.arange(8)
+    tensors |= {"log_dt": torch.full((4,), math.log(1e-3)), "A": (-1e-3 + frequency).repeat(4, 1).to(torch.complex64)}
+    tensors = cast(tensors, torch.float32)
+    exact = outputs_and_gradients(cast(tensors, torch.float64), "fft", bidirectional=True)
+    found = outputs_and_gradients(tensors, backend, bidirectional=True)
+    assert all(relative(one, other) < 1e-4 for one, other in zip(found, exact, strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -179,17 +230,40 @@ def test_half_precision_keeps_its_dtype_and_is_computed_in_float32(backend, dtyp
     assert torch.equal(y, s4d_convolution(**{**tensors, "u": u.float()}, backend=backend).to(dtype))
 
 
-def test_autocast_leaves_the_kernel_in_float32():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_autocast_leaves_the_kernel_in_float32(backend):
     tensors = {key: value.detach() for key, value in draw(6, 1, 50, 4, 8, dtype=torch.float32).items()}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = s4d_convolution(**tensors)
-    assert torch.equal(found, s4d_convolution(**tensors))
+        found = s4d_convolution(**tensors, backend=backend)
+    assert torch.equal(found, s4d_convolution(**tensors, backend=backend))
 
 
-def test_a_sequence_is_answered_alike_alone_and_in_a_batch():
+@pytest.mark.parametrize("backend", [CPU])
+def test_the_result_does_not_depend_on_the_number_of_threads(backend):
+    tensors = draw(11, 3, 130, 70, 6, True, torch.float32)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            found.append(outputs_and_gradients(tensors, backend, bidirectional=True))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for run in found[1:] for one, other in zip(run, found[0], strict=True))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_inputs_need_not_be_contiguous(backend):
+    tensors = {key: value.detach() for key, value in draw(12, 2, 70, 20, 3, dtype=torch.float32).items()}
+    y = s4d_convolution(**tensors, backend=backend)
+    strided = {key: value.mT.contiguous().mT if value.ndim > 1 else value for key, value in tensors.items()}
+    assert torch.allclose(s4d_convolution(**strided, backend=backend), y, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", [CPU, "fft"])
+def test_a_sequence_is_answered_alike_alone_and_in_a_batch(backend):
     tensors = {key: value.detach() for key, value in draw(7, 3, 200, 8, 4, True, torch.float32).items()}
-    y = s4d_convolution(**tensors, bidirectional=True)
-    alone = s4d_convolution(**{**tensors, "u": tensors["u"][1:2]}, bidirectional=True)
+    y = s4d_convolution(**tensors, bidirectional=True, backend=backend)
+    alone = s4d_convolution(**{**tensors, "u": tensors["u"][1:2]}, bidirectional=True, backend=backend)
     assert torch.equal(y[1:2], alone)
 
 
@@ -208,9 +282,13 @@ print(peaks[2] - peaks[1])
 """
 
 
-@pytest.mark.parametrize(("backend", "length", "channels"), [("fft", 16_384, 32), ("reference", 2_048, 64)])
+@pytest.mark.parametrize(
+    ("backend", "length", "channels"), [("cpu", 16_384, 32), ("fft", 16_384, 32), ("reference", 2_048, 64)]
+)
 def test_peak_memory_of_training_does_not_grow_with_length_times_modes(backend, length, channels):
     pytest.importorskip("resource", reason="no peak memory to read on this system")
+    if backend == "cpu" and backends.numba_fault():
+        pytest.skip(backends.numba_fault())
     command = [sys.executable, "-c", PEAK, backend, str(length), str(channels)]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     whole_state = length * channels * (64 - 4) * 8
@@ -261,16 +339,23 @@ def test_a_wrong_argument_is_named(change, name, backend):
     assert "\n" not in str(fault.value)
 
 
-def test_the_fft_is_chosen_for_every_dtype_and_the_recurrence_on_request(monkeypatch):
+def test_the_kernels_are_chosen_on_the_cpu_the_fft_elsewhere_and_the_recurrence_on_request(monkeypatch):
     def chosen(dtype=torch.float32):
         return {status.operator: status.backend for status in backends.report(dtype=dtype) if status.chosen}
 
-    assert all(chosen(dtype)["s4d_convolution"] == "fft" for dtype in (torch.float32, torch.float64, torch.bfloat16))
+    assert chosen(torch.float64)["s4d_convolution"] == "fft"
+    with monkeypatch.context() as without:
+        without.setattr(backends, "numba_fault", lambda: None)
+        assert all(chosen(dtype)["s4d_convolution"] == "cpu" for dtype in (torch.float32, torch.bfloat16))
+        without.setattr(backends, "numba_fault", lambda: "numba is not installed")
+        assert chosen()["s4d_convolution"] == "fft"
+    for device in ("cuda", "mps"):
+        assert backends.choose("s4d_convolution", "auto", torch.device(device), torch.float32) == "fft"
     before = chosen()
     monkeypatch.setenv(backends.ENVIRONMENT, "reference")
     assert set(chosen().values()) == {"reference"}
     monkeypatch.setenv(backends.ENVIRONMENT, "fft")  # other operators have none: theirs is chosen as before
-    assert chosen() == before
+    assert chosen() == {**before, "s4d_convolution": "fft"}
     monkeypatch.setenv(backends.ENVIRONMENT, "magic")
     with pytest.raises(ValueError, match="magic"):
         backends.report()

@@ -112,6 +112,7 @@ OPERATORS: dict[str, tuple[Backend, ...]] = {
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
     ),
     "s4d_convolution": (
+        Backend("cpu", "numba kernels, the recurrence in vector registers", _cpu_fault),
         Backend("fft", "kernel by matrix products, convolution by FFT", lambda device, dtype: None),
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
     ),
@@ -177,5 +178,5 @@ def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float3
 def warm_up() -> None:
     """Compile the CPU kernels, or load them from the disk cache, so that the first picture need not wait."""
     if numba_fault() is None:
-        for operator in ("selective_scan", "gla"):
+        for operator in ("selective_scan", "gla", "s4d"):
             importlib.import_module(f"zigdemo.ops.{operator}.cpu").warm_up()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 
 import torch
 from torch import Tensor
+from torch.overrides import wrap_torch_function
 
 from .. import backends
 from ..checks import expect, sizes
-from . import fft, reference
-
-_BACKENDS = {"fft": fft.s4d_convolution, "reference": reference.s4d_convolution}
 
 
 def _working(dtype: torch.dtype) -> torch.dtype:
@@ -19,6 +18,11 @@ def _working(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+def _first(u: Tensor, *rest: object, **named: object) -> tuple[Tensor]:
+    return (u,)
+
+
+@wrap_torch_function(_first)  # a TorchFunctionMode sees the call, as it sees torch's own; for counting
 def s4d_convolution(
     u: Tensor,
     log_dt: Tensor,
@@ -39,8 +43,9 @@ def s4d_convolution(
     u: (batch, length, channels) real; log_dt: (channels,), natural logarithm of the step; A: (channels, modes) complex
     with negative real part; C: (channels, modes) complex, bidirectional (2, channels, modes); D: (channels,) or None.
     A and C are complex128 with u in float64, else complex64; half precision is computed in float32.
-    backend: "auto", "fft" or "reference" (one token at a time). Returns (batch, length, channels) like u;
-    differentiable in every tensor. Raises ValueError naming the argument that does not fit.
+    backend: "auto", "cpu" (the recurrence in numba, float32), "fft" (any device and dtype) or "reference" (plain
+    torch, one token at a time). Returns (batch, length, channels) like u; differentiable in every tensor. Raises
+    ValueError naming the argument that does not fit.
     Source: Gu et al. 2022 (arXiv 2206.11893), S4D with zero-order hold.
     """
     _, _, channels = sizes("u", u, "batch, length, channels")
@@ -57,8 +62,9 @@ def s4d_convolution(
         raise ValueError("log_dt must be finite and has NaN or infinite entries")
     if not (A.real < 0).all():  # also what a NaN fails
         raise ValueError("A must have a negative real part in every entry: other modes grow without bound")
-    convolve = _BACKENDS[backends.choose("s4d_convolution", backend, u.device, u.dtype)]
-    return convolve(u, log_dt, A, C if bidirectional else C[None], D)
+    chosen = backends.choose("s4d_convolution", backend, u.device, u.dtype)
+    implementation = import_module(f"zigdemo.ops.s4d.{chosen}")  # numba may be absent
+    return implementation.s4d_convolution(u, log_dt, A, C if bidirectional else C[None], D)
 
 
 def s4d_lin(

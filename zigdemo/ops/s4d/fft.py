@@ -1,4 +1,4 @@
-"""The fast backend: the kernel as a product of two small tables of powers, the convolution by FFT, on any device."""
+"""The backend for any device: the kernel as a product of two small tables of powers, the convolution by FFT."""
 
 from __future__ import annotations
 
