@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zigdemo.backbones import DiGConfig, DiTConfig, ZigMaConfig, build
+from zigdemo.backbones import DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
 
 SIZES = {"size": (16, 16), "patch": 2, "width": 32, "labels": 4, "label_dropout": 0.5, "depth": 6}
 CONFIGS = {
@@ -11,6 +11,7 @@ CONFIGS = {
     "dit in-context": DiTConfig(heads=2, conditioning="in-context", **SIZES),
     "dig": DiGConfig(heads=2, **SIZES),
     "dig u-shape": DiGConfig(heads=2, skip=True, conv="inside", **SIZES),
+    "diffussm": DiffuSSMConfig(modes=4, **SIZES),
     "zigma": ZigMaConfig(state_size=4, drop_path=0.5, **SIZES),
 }
 

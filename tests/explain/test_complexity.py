@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, sampled_from
 
-from zigdemo.backbones import DiGConfig, DiTConfig, ZigMaConfig, build
+from zigdemo.backbones import DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
 from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS
 from zigdemo.backbones.dit import CONDITIONINGS
 from zigdemo.backbones.presets import preset
@@ -18,6 +18,7 @@ from zigdemo.ops import backends
 DIT = DiTConfig(size=(16, 16), patch=2, width=32, depth=3, heads=2, labels=5)
 ZIGMA = ZigMaConfig(size=(16, 16), patch=2, width=32, depth=3, state_size=4, labels=5)
 DIG = DiGConfig(size=(16, 16), patch=2, width=32, depth=4, heads=2, labels=5)
+DIFFUSSM = DiffuSSMConfig(size=(16, 16), patch=2, width=32, depth=3, modes=4, labels=5)
 few = settings(deadline=None, max_examples=12)
 
 
@@ -78,6 +79,24 @@ def test_formulas_of_dig_agree_with_the_count(
 
 @few
 @given(
+    rows=integers(1, 6),
+    columns=integers(1, 3),
+    hourglass=sampled_from([1, 2, 4]),
+    modes=integers(1, 9),
+    condition=sampled_from([{}, {"labels": 3}, {"text_width": 6}]),
+    sigma=booleans(),
+    batch=integers(1, 3),
+)
+def test_formulas_of_diffussm_agree_with_the_count(rows, columns, hourglass, modes, condition, sigma, batch):
+    config = DiffuSSMConfig(
+        size=(2 * rows, 8 * columns), patch=2, width=32, depth=2, hourglass=hourglass, modes=modes, learn_sigma=sigma,
+        refine=0 if sigma else 3, **condition,
+    )  # fmt: skip
+    assert_agree(config, batch, words=4)
+
+
+@few
+@given(
     scheme=sampled_from(["zigzag-8", "bidirectional"]),
     rows=integers(1, 6),
     columns=integers(1, 6),
@@ -102,8 +121,8 @@ def test_formulas_of_zigma_agree_with_the_count(
 @pytest.mark.parametrize(
     "config",
     [*(replace(DIT, conditioning=name) for name in CONDITIONINGS), ZIGMA, replace(ZIGMA, scheme="bidirectional"), DIG]
-    + [replace(DIG, conv="inside", rms_norm=True, skip=True)],
-    ids=lambda config: getattr(config, "conditioning", config.scheme) or config.conv,
+    + [replace(DIG, conv="inside", rms_norm=True, skip=True), DIFFUSSM, replace(DIFFUSSM, hourglass=4)],
+    ids=lambda config: getattr(config, "conditioning", config.scheme) or config.mixing,
 )
 def test_a_real_training_step_keeps_what_the_formula_says(config):
     if not isinstance(config, DiTConfig) and backends.numba_fault():
@@ -164,11 +183,24 @@ def test_a_dit_block_has_twelve_squared_widths_beside_its_modulation():
     assert plain.weights == pytest.approx(12 * 1024**2, rel=0.002)
 
 
+@pytest.mark.parametrize("hourglass", [1, 2, 4])
+def test_a_diffussm_block_has_the_weights_the_paper_counts(hourglass):
+    config = DiffuSSMConfig(size=(32, 32), patch=2, width=64, depth=1, hourglass=hourglass, modes=2)
+    block, width = build(config).blocks[0], config.width
+    maps = [block.enter, block.up.linear, *block.down.linears, block.gate, block.out]
+    assert sum(layer.weight.numel() for layer in maps) == 9 * width**2 + 2 * hourglass * width**2
+    tokens, outside = 256, 2 * 6 * 256 * 2 * width * config.modes + 3 * width**2
+    found = counted_cost(config)["blocks.0"].macs - outside
+    assert found == tokens // hourglass * (9 + 2 * hourglass) * width**2
+    if hourglass == 2:  # the paper says 13 (L / M) D^2, and L D^2 more, which no map of these weights accounts for
+        assert found == 13 * (tokens / 2) * width**2
+
+
 def test_a_scan_is_linear_in_the_tokens_and_attention_is_not():
     def mixing(config):
-        return cost(config)["blocks.1"].macs - cost(replace(config, size=(2, 2)))["blocks.1"].macs
+        return cost(config)["blocks.1"].macs - cost(replace(config, size=(4, 4)))["blocks.1"].macs
 
-    for config, linear in ((ZIGMA, True), (DIG, True), (DIT, False)):
+    for config, linear in ((ZIGMA, True), (DIG, True), (DIFFUSSM, True), (DIT, False)):
         config = replace(config, size=(64, 64))
         ratio = mixing(replace(config, size=(128, 128))) / mixing(config)
         assert (ratio == pytest.approx(4, rel=0.01)) == linear
@@ -182,5 +214,5 @@ def test_a_larger_batch_costs_as_many_times_more_and_nothing_is_built():
 
 
 def test_a_config_without_formulas_is_refused():
-    with pytest.raises(ValueError, match="no cost is known of a dict; use one of dit, dig, zigma"):
+    with pytest.raises(ValueError, match="no cost is known of a dict; use one of dit, dig, diffussm, zigma"):
         cost({})

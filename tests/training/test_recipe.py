@@ -20,9 +20,12 @@ def test_every_shipped_recipe_loads_survives_its_file_and_makes_a_model_under_10
     assert model_config(recipe, labels=1562).parameters * 2 < 9_990_000
 
 
+EMOJI = ("zigma-emoji", "zigma-emoji-bidirectional", "dit-emoji", "dig-emoji", "diffussm-emoji")
+
+
 @pytest.mark.parametrize("labels", [450, 1562])
 def test_emoji_recipes_differ_in_the_backbone_alone_at_the_same_number_of_weights(labels):
-    zigma, *others = (load_recipe(RECIPES / f"{name}.yaml") for name in ("zigma-emoji", "dit-emoji", "dig-emoji"))
+    zigma, *others = (load_recipe(RECIPES / f"{name}.yaml") for name in EMOJI)
     count = model_config(zigma, labels).parameters
     for other in others:
         assert replace(other, name=zigma.name, run=zigma.run, model=zigma.model) == zigma

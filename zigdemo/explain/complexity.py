@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..backbones import FAMILIES, DiGConfig, DiTConfig, ZigMaConfig, build
+from ..backbones import FAMILIES, DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
 from ..backbones.dig import GATE_RANK
-from ..ops import causal_conv, gated_linear_attention, selective_scan
+from ..ops import causal_conv, gated_linear_attention, s4d_convolution, selective_scan
 from ..scans import scan_scheme
 
 WORDS = 77  # tokens of a text, as CLIP gives them
@@ -28,6 +28,7 @@ TIME_FEATURES = 256
 NUMBER = 4  # bytes of a float32
 SCAN_CHUNK = 16  # tokens between two states that the scan keeps for its backward pass
 GLA_SPAN = 64  # and gated linear attention
+S4D_TABLES = 32  # numbers that the S4D convolution keeps of every channel and mode, whatever the batch
 CONTEXT_HEADS, CONTEXT_INNER = 8, 512  # ZigMa's attention to text, whatever the width
 
 
@@ -70,10 +71,11 @@ def _linear(inputs: int, outputs: int, bias: bool = True) -> int:
 def _embedders(config: Any, batch: int, words: int) -> dict[str, Cost]:
     """Patches, time and condition: the same in every backbone."""
     width, tokens = config.width, config.grid[0] * config.grid[1]
+    share = width // getattr(config, "hourglass", 1)  # of a token, where several are folded into one
     pixels = config.in_channels * config.size[0] * config.size[1]
     patch = config.in_channels * config.patch**2
     layers = {
-        "x_embedder": Cost(_linear(patch, width), batch * tokens * patch * width, NUMBER * batch * pixels),
+        "x_embedder": Cost(_linear(patch, share), batch * tokens * patch * share, NUMBER * batch * pixels),
         "t_embedder": Cost(
             _linear(TIME_FEATURES, width) + _linear(width, width),
             batch * (TIME_FEATURES + width) * width,
@@ -164,6 +166,30 @@ def dig_cost(config: DiGConfig, batch: int, words: int) -> dict[str, Cost]:
     }
 
 
+def diffussm_cost(config: DiffuSSMConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiffuSSM. Its maps have 9 D^2 + 2 M D^2 weights a block, each used once a folded token."""
+    width, inner, fold = config.width, 2 * config.width, config.hourglass
+    tokens = config.grid[0] * config.grid[1]
+    folded = tokens // fold
+
+    maps = (9 + 2 * fold) * width**2
+    biases = width + fold * inner + inner + inner + width
+    modes = inner * config.modes
+    weights = maps + biases + 2 * modes + 4 * modes + 2 * inner + _linear(width, 3 * width)
+    macs = folded * maps + 2 * 6 * tokens * modes + 3 * width**2
+    # Both sides of the norm and its two numbers, the modulation's output, both sides of the first SiLU, the branch;
+    # both sides of the second at full length; both of the third and of the gate's, and their product; the output.
+    kept = folded * (5 * width + 2 + 5 * inner) + tokens * 3 * inner + folded * width + 5 * width
+    block = Cost(weights, batch * macs, NUMBER * (batch * kept + (S4D_TABLES + 2) * modes))
+    return {
+        **_embedders(config, batch, words),
+        "pos_embed": Cost(tokens * width // fold, 0, 0),
+        **_blocks(block, config.depth, NUMBER * batch * width),
+        "final_layer": _final(config, batch, True, 0, folded),
+        **_refine(config, batch),
+    }
+
+
 def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
     """Cost of a ZigMa, with labels or text, scanning one way or both."""
     width, inner, state = config.width, config.expand * config.width, config.state_size
@@ -203,9 +229,10 @@ def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
 
 
 def _final(config: Any, batch: int, adaptive: bool, norms: int, tokens: int) -> Cost:
-    """The last layer of DiT and DiG. norms: weights of its norm. tokens: of what it is cut from, which stays whole."""
-    width, image = config.width, config.grid[0] * config.grid[1]
-    outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
+    """The last layer but ZigMa's. norms: weights of its norm. tokens: of what it is cut from, which stays whole."""
+    width, fold = config.width, getattr(config, "hourglass", 1)
+    image = config.grid[0] * config.grid[1] // fold
+    outputs = fold * config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
     return Cost(
         _linear(width, outputs) + norms + (_linear(width, 2 * width) if adaptive else 0),
         batch * (image * width * outputs + (2 * width**2 if adaptive else 0)),
@@ -221,6 +248,7 @@ def _blocks(block: Cost, depth: int, shared_bytes: int) -> dict[str, Cost]:
 FORMULAS: dict[str, Callable[[Any, int, int], dict[str, Cost]]] = {
     "dit": dit_cost,
     "dig": dig_cost,
+    "diffussm": diffussm_cost,
     "zigma": zigma_cost,
 }
 
@@ -263,6 +291,15 @@ def _gla(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> tuple[Tensor, int
     return _Kept.apply(torch.empty_like(v), q, k, v, log_gate, states), 3 * v.numel() * keys
 
 
+def _s4d(u: Tensor, log_dt: Tensor, A: Tensor, C: Tensor, D: Tensor, *, bidirectional: bool) -> tuple[Tensor, int]:
+    """Six multiply-adds a token, channel, mode and direction: four of a complex product with the state, two to read it.
+
+    By FFT they are fewer for very many modes; these are of the recurrence that runs on the CPU.
+    """
+    tables = u.new_empty(S4D_TABLES, *A.shape, dtype=torch.float32)
+    return _Kept.apply(torch.empty_like(u), u, log_dt, D, tables), 6 * u.numel() * A.shape[1] * len(C)
+
+
 def _conv(x: Tensor, weight: Tensor, bias: Tensor, *, order: object) -> tuple[Tensor, int]:
     return _Kept.apply(torch.empty_like(x), x, weight, bias), x.numel() * weight.shape[1]
 
@@ -272,6 +309,7 @@ STAND_INS: dict[Callable, Callable[..., tuple[Tensor, int]]] = {
     selective_scan: _scan,
     gated_linear_attention: _gla,
     causal_conv: _conv,
+    s4d_convolution: _s4d,
 }
 
 
