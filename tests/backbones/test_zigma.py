@@ -11,6 +11,7 @@ from hypothesis.strategies import booleans, integers, sampled_from
 
 from zigdemo.backbones import ZigMa, ZigMaConfig, build
 from zigdemo.backbones.presets import PRESETS, preset
+from zigdemo.scans import scan_scheme
 
 KEYS = Path(__file__).parents[1] / "golden" / "keys"
 TINY = ZigMaConfig(size=(8, 8), patch=2, width=16, depth=3, state_size=4, labels=5)
@@ -236,3 +237,59 @@ def test_a_preset_is_a_config_with_everything_else_as_asked():
 def test_an_unknown_preset_is_refused_with_the_known_ones(family, name, changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         preset(family, name, **changes)
+
+
+# Several scans in a block, and several schemes in a network
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+@torch.no_grad()
+def test_a_parallel_block_sums_the_scans_of_k_mixers(count):
+    """Each scan with its own weights along its own path, the maps into and out of the block shared."""
+    from zigdemo.backbones.mamba import Mamba
+
+    torch.manual_seed(0)
+    scheme = scan_scheme(f"parallel-{count}")
+    names = ZigMaConfig(scheme=scheme.name).scans
+    mixer = Mamba(16, state_size=3, scans=names)
+    paths, tokens = scheme.scans(layer=0, grid=(3, 5)), torch.randn(2, 15, 16)
+    total = torch.zeros(2, 15, 16)
+    for name, path in zip(names, paths, strict=True):
+        alone = Mamba(16, state_size=3)
+        state = mixer.state_dict()
+        renamed = {key: state[_of_scan(key, name)] for key in alone.state_dict()}
+        alone.load_state_dict(renamed)
+        total += alone(tokens, path)
+    assert torch.allclose(mixer(tokens, *paths), total, atol=1e-5)
+
+
+def _of_scan(key, name):
+    stem, dot, rest = key.partition(".")
+    if stem in ("in_proj", "out_proj"):
+        return key
+    return f"A{name}_log" if stem == "A_log" else f"{stem}{name}{dot}{rest}"
+
+
+@torch.no_grad()
+def test_a_parallel_network_trains_counts_its_weights_and_takes_no_other_number_of_scans():
+    config = replace(TINY, scheme="parallel-4")
+    net = build(config)
+    assert sum(p.numel() for p in net.parameters()) == config.parameters
+    x, t = torch.randn(2, config.in_channels, *config.size), torch.rand(2)
+    label = torch.tensor([0, 1]) if config.labels else None
+    assert net(x, t, label).shape == x.shape
+    with pytest.raises(ValueError, match="blocks of 4"):
+        net.orders("parallel-2")
+
+
+@torch.no_grad()
+def test_every_layer_may_have_a_scheme_of_its_own():
+    names = ("sweep", "hilbert-2", "random-3")
+    config = replace(TINY, depth=3, scheme=names)
+    wanted = [scan_scheme(name).order(layer=i, grid=config.grid) for i, name in enumerate(names)]
+    net = network(config)
+    assert net.orders() == wanted and sum(p.numel() for p in net.parameters()) == config.parameters
+    with pytest.raises(ValueError, match="depth is 3"):
+        replace(config, scheme=("sweep",))
+    with pytest.raises(ValueError, match="different blocks"):
+        replace(config, scheme=("sweep", "bidirectional", "sweep"))

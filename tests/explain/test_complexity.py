@@ -97,7 +97,7 @@ def test_formulas_of_diffussm_agree_with_the_count(rows, columns, hourglass, mod
 
 @few
 @given(
-    scheme=sampled_from(["zigzag-8", "bidirectional"]),
+    scheme=sampled_from(["zigzag-8", "bidirectional", "parallel-3"]),
     rows=integers(1, 6),
     columns=integers(1, 6),
     condition=sampled_from([{}, {"labels": 3}, {"text_width": 6}]),

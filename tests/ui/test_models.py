@@ -1,5 +1,7 @@
 """The list of models says what each can do and how honest it is."""
 
+from pathlib import Path
+
 from models import tiny_folder
 
 from zigdemo import zoo
@@ -23,7 +25,8 @@ def test_what_a_folder_says_of_itself_is_text_and_never_markup(tmp_path, monkeyp
     assert "<script>" not in models_html() and "&lt;script&gt;" in models_html()
 
 
-def test_the_shipped_models_show_their_scores_and_samples():
+def test_the_shipped_models_show_their_scores_and_samples(monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", Path(__file__).parents[2] / "weights")
     assert "of 200 labels drawn" in models_html() and "data:image/webp" in models_html()
 
 

@@ -1,9 +1,8 @@
-"""The Mamba mixer: one selective scan along a path over the tokens, or one each way."""
+"""The Mamba mixer: one selective scan along a path over the tokens, one each way, or several side by side."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -13,17 +12,13 @@ from ..ops import causal_conv, selective_scan
 from ..scans import ScanOrder
 
 
-@lru_cache(maxsize=1024)
-def _reversed(order: ScanOrder) -> ScanOrder:
-    return ScanOrder(order.perm[::-1])
-
-
 class Mamba(nn.Module):
-    """(batch, tokens, width) -> the same, mixing the tokens along a scan order.
+    """(batch, tokens, width) -> the same, mixing the tokens along one scan order or several.
 
-    bidirectional: a second scan of the reversed path with its own convolution, projections, A and D (`*_b`), the
-    gated outputs summed. step_rank: rank of the map that makes the step sizes, 0 for a sixteenth of the width.
-    Source: Gu & Dao 2023 (arXiv 2312.00752), figure 3; both ways: arXiv 2401.09417.
+    scans: what the weights of each scan are called after: its own convolution, projections, A and D; "" for the first.
+    The gated outputs of all are summed, the maps into and out of the block are shared. step_rank: rank of the map that
+    makes the step sizes, 0 for a sixteenth of the width.
+    Source: Gu & Dao 2023 (arXiv 2312.00752), figure 3; two scans: arXiv 2401.09417; k scans: arXiv 2403.13802.
     """
 
     def __init__(
@@ -33,15 +28,15 @@ class Mamba(nn.Module):
         taps: int = 4,
         expand: int = 2,
         depth: int = 1,
-        bidirectional: bool = False,
+        scans: tuple[str, ...] = ("",),
         step_rank: int = 0,
     ) -> None:
         super().__init__()
         self.inner, self.state_size, self.rank = expand * width, state_size, step_rank or math.ceil(width / 16)
-        self.bidirectional = bidirectional
+        self.scans = scans
         self.in_proj = nn.Linear(width, 2 * self.inner, bias=False)
         self.out_proj = nn.Linear(self.inner, width, bias=False)
-        for side in ("", "_b") if bidirectional else ("",):
+        for side in scans:
             conv = nn.Conv1d(self.inner, self.inner, taps, groups=self.inner, padding=taps - 1)
             self.add_module(f"conv1d{side}", conv)
             self.add_module(f"x_proj{side}", nn.Linear(self.inner, self.rank + 2 * state_size, bias=False))
@@ -64,14 +59,12 @@ class Mamba(nn.Module):
             self.get_parameter(f"A{side}_log").copy_(decays.expand(self.inner, -1))
             self.get_parameter(f"D{side}").fill_(1.0)
 
-    def forward(self, tokens: Tensor, order: ScanOrder) -> Tensor:
-        """tokens: (batch, length, width); order: a path over length tokens."""
+    def forward(self, tokens: Tensor, *orders: ScanOrder) -> Tensor:
+        """tokens: (batch, length, width); orders: a path over length tokens for each of the scans."""
         weight_x, weight_z = self.in_proj.weight.chunk(2)
         x, z = F.linear(tokens, weight_x), F.linear(tokens, weight_z)
-        y = self._scan(x, z, order, "")
-        if self.bidirectional:
-            y = y + self._scan(x, z, _reversed(order), "_b")
-        return self.out_proj(y)
+        first, *others = (self._scan(x, z, order, side) for order, side in zip(orders, self.scans, strict=True))
+        return self.out_proj(sum(others, first))
 
     def _scan(self, x: Tensor, z: Tensor, order: ScanOrder, side: str) -> Tensor:
         conv, dt_proj = self.get_submodule(f"conv1d{side}"), self.get_submodule(f"dt_proj{side}")

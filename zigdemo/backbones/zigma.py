@@ -31,6 +31,14 @@ POSITIONS = ("none", "sincos", "learned")
 SKIPS = ("plain", "normalised")
 
 
+def scan_names(scheme: str) -> tuple[str, ...]:
+    """What the weights of the scans in a block are called after: ("",), ("", "_b") both ways, ("", "_1", ...) for k."""
+    chosen = scan_scheme(scheme)
+    if chosen.block == "bidirectional":
+        return "", "_b"
+    return "", *(f"_{i}" for i in range(1, chosen.at_once))
+
+
 @dataclass(frozen=True)
 class ZigMaConfig:
     """Everything that defines the network; the defaults are ours, `official.py` sets the published behaviour.
@@ -39,6 +47,7 @@ class ZigMaConfig:
     text_width: width of the text features, 0 for none. null_label: one more row in the label table, for guidance.
     skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
     they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
+    scheme: the scan scheme of all layers, or a name for each; all need one kind of block.
     step_rank: rank of the map that makes Mamba's step sizes, 0 for a sixteenth of the width.
     refine: channels of a two-layer 3x3 convolution that mends the seams between patches; 0 for none.
     """
@@ -48,7 +57,7 @@ class ZigMaConfig:
     patch: int = 8
     width: int = 384
     depth: int = 12
-    scheme: str = "zigzag-8"
+    scheme: str | tuple[str, ...] = "zigzag-8"
     labels: int = 0
     null_label: bool = True
     label_dropout: float = 0.1
@@ -73,7 +82,23 @@ class ZigMaConfig:
         object.__setattr__(self, "size", checked_size(self.size, self.patch))
         one_of(self, "position", POSITIONS)
         one_of(self, "skip", SKIPS)
-        scan_scheme(self.scheme)
+        if not isinstance(self.scheme, str):
+            object.__setattr__(self, "scheme", tuple(self.scheme))
+            if len(self.scheme) != self.depth:
+                raise ValueError(f"scheme names {len(self.scheme)} layers and depth is {self.depth}; name every layer")
+        kinds = {scan_names(name) for name in set(self.schemes)}
+        if len(kinds) > 1:
+            raise ValueError(f"schemes {', '.join(sorted(set(self.schemes)))} need different blocks; mix others")
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The scan scheme of every layer."""
+        return (self.scheme,) * self.depth if isinstance(self.scheme, str) else self.scheme
+
+    @property
+    def scans(self) -> tuple[str, ...]:
+        """What the weights of each scan in a block are called after."""
+        return scan_names(self.schemes[0])
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -83,14 +108,14 @@ class ZigMaConfig:
     @property
     def mixing(self) -> str:
         """How the tokens meet, in a few words for a model card."""
-        return f"state {self.state_size}, {self.scheme}"
+        return f"state {self.state_size}, {', '.join(dict.fromkeys(self.schemes))}"
 
     @property
     def parameters(self) -> int:
         """Number of weights, counted without allocating any, however many there are."""
         position = "none" if self.position == "none" else "learned"
         with torch.device("meta"):
-            one = ZigMa(replace(self, depth=1, position=position))
+            one = ZigMa(replace(self, depth=1, scheme=self.schemes[0], position=position))
         block = sum(p.numel() for p in one.blocks.parameters())
         return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block
 
@@ -106,14 +131,13 @@ class Block(nn.Module):
     def __init__(self, config: ZigMaConfig, drop: float) -> None:
         super().__init__()
         self.normalised_skip, self.drop = config.skip == "normalised", drop
-        bidirectional = scan_scheme(config.scheme).block == "bidirectional"
         self.mixer = Mamba(
             config.width,
             config.state_size,
             config.taps,
             config.expand,
             config.depth,
-            bidirectional,
+            config.scans,
             config.step_rank,
         )
         self.norm = _norm(config)
@@ -123,13 +147,15 @@ class Block(nn.Module):
             self.msa = CrossAttention(config.width)
 
     def forward(
-        self, x: Tensor, residual: Tensor | None, c: Tensor, context: Tensor | None, order: ScanOrder
+        self, x: Tensor, residual: Tensor | None, c: Tensor, context: Tensor | None, *orders: ScanOrder
     ) -> tuple[Tensor, Tensor]:
-        """x, residual: (batch, tokens, width); c: (batch, width); context: (batch, words, width) or None."""
+        """x, residual: (batch, tokens, width); c: (batch, width); context: (batch, words, width) or None; orders: one
+        path for each scan of the block.
+        """
         residual = x if residual is None else residual + drop_path(x, self.drop, self.training)
         x = self.norm(residual)
         shift, scale, gate, *attention = self.adaLN_modulation(c).chunk(6 if context is not None else 3, -1)
-        mixed = gate[:, None] * self.mixer(modulate(x, shift, scale), order)
+        mixed = gate[:, None] * self.mixer(modulate(x, shift, scale), *orders)
         x = x + mixed if self.normalised_skip else mixed
         if context is not None:
             shift, scale, gate = attention
@@ -199,19 +225,27 @@ class ZigMa(nn.Module):
         if self.config.zero_final:
             nn.init.zeros_(self.final_layer.linear.weight)
 
-    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
-        """The path of every layer, by the scheme it was built with or another of the same kind of block."""
-        chosen, built = scan_scheme(scheme or self.config.scheme), scan_scheme(self.config.scheme)
-        if chosen.block != built.block:
+    def scans(self, scheme: str | None = None) -> list[tuple[ScanOrder, ...]]:
+        """The paths of every layer, one for each scan of its block, by the schemes it was built with or another.
+
+        Raises ValueError for a scheme that needs another kind of block.
+        """
+        names = self.config.schemes if scheme is None else (scheme,) * self.config.depth
+        if scheme is not None and scan_names(scheme) != self.config.scans:
             raise ValueError(
-                f"scan scheme {chosen.name!r} needs a {chosen.block}-scan block and this model has "
-                f"{built.block}-scan blocks; choose another scheme or model"
+                f"scan scheme {scheme!r} needs a {scan_scheme(scheme).block}-scan block and this model has "
+                f"{scan_scheme(self.config.schemes[0]).block}-scan blocks of {len(self.config.scans)}; choose another "
+                "scheme or model"
             )
-        return [chosen.order(layer=i, grid=self.config.grid) for i in range(self.config.depth)]
+        return [scan_scheme(name).scans(layer=i, grid=self.config.grid) for i, name in enumerate(names)]
+
+    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
+        """The path of every layer, the first where it has several; as `scans`."""
+        return [paths[0] for paths in self.scans(scheme)]
 
     @cached_property
-    def _own_orders(self) -> list[ScanOrder]:
-        return self.orders()
+    def _own_scans(self) -> list[tuple[ScanOrder, ...]]:
+        return self.scans()
 
     def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The conditioning vector (batch, width) and, with text, the projected words (batch, words, width)."""
@@ -228,8 +262,8 @@ class ZigMa(nn.Module):
             tokens = tokens + self.pos_embed
         c, context = self.condition(t, cond)
         residual = None
-        for block, order in zip(self.blocks, self._own_orders if scheme is None else self.orders(scheme), strict=True):
-            tokens, residual = run_block(self, block, tokens, residual, c, context, order)
+        for block, paths in zip(self.blocks, self._own_scans if scheme is None else self.scans(scheme), strict=True):
+            tokens, residual = run_block(self, block, tokens, residual, c, context, *paths)
         tokens = self.norm_f(residual + drop_path(tokens, self.config.drop_path, self.training))
         image = unpatchify(self.final_layer(tokens), self.config.grid, self.config.patch, self.config.in_channels)
         if self.config.refine:

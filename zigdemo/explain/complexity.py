@@ -21,7 +21,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..backbones import FAMILIES, DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
 from ..backbones.dig import GATE_RANK
 from ..ops import causal_conv, gated_linear_attention, s4d_convolution, selective_scan
-from ..scans import scan_scheme
 
 WORDS = 77  # tokens of a text, as CLIP gives them
 TIME_FEATURES = 256
@@ -191,10 +190,10 @@ def diffussm_cost(config: DiffuSSMConfig, batch: int, words: int) -> dict[str, C
 
 
 def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
-    """Cost of a ZigMa, with labels or text, scanning one way or both."""
+    """Cost of a ZigMa, with labels or text, with any number of scans in a block."""
     width, inner, state = config.width, config.expand * config.width, config.state_size
     rank = config.step_rank or -(-width // 16)
-    sides = 2 if scan_scheme(config.scheme).block == "bidirectional" else 1
+    sides = len(config.scans)
     tokens, parts = config.grid[0] * config.grid[1], 6 if config.text_width else 3
     norm = width if config.rms_norm else 2 * width
     norm_kept = width * (2 if config.rms_norm else 1) + (1 if config.rms_norm else 2)

@@ -160,6 +160,11 @@ class ScanScheme:
     _family: SchemeFamily = field(repr=False)
     _number: int = field(repr=False)
 
+    @property
+    def at_once(self) -> int:
+        """Number of scans that a layer makes side by side."""
+        return self._family.scans(self._number)
+
     def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
         """The order of a layer (0, 1, ...) on a grid (H, W); the first of them where a layer uses several.
 
@@ -174,8 +179,8 @@ class ScanScheme:
         """
         path = _check_layer(layer) % self.paths
         height, width = check_grid_2d(grid, self.name)
-        scans = self._family.scans(self._number)
-        return tuple(_order(self, path * scans + scan, (height, width)) for scan in range(scans))
+        first = path * self.at_once
+        return tuple(_order(self, first + scan, (height, width)) for scan in range(self.at_once))
 
     def __reduce__(self) -> tuple[Callable[[str], ScanScheme], tuple[str]]:
         return scan_scheme, (self.name,)

@@ -44,12 +44,16 @@ def scheme_choices(model: str) -> list[tuple[str, str]]:
     folder = model_here(model)
     if not folder.schemes:
         return []
-    block = scan_scheme(folder.schemes[0]).block
+    own = scan_scheme(folder.schemes[0])
     names = [name for family in SCHEMES.values() for name in family.examples]
-    others = [n for n in names if n not in folder.schemes and scan_scheme(n).block == block]
-    return [(f"{name} · trained with it", name) for name in folder.schemes] + [
-        (f"{name} · not trained with this scan", name) for name in others
-    ]
+    alike = {n: (scan_scheme(n).block, scan_scheme(n).at_once) for n in names}
+    others = [n for n in names if n not in folder.schemes and alike[n] == (own.block, own.at_once)]
+    mixed = [("as trained, by layer", "")] if len(folder.schemes) > 1 else []
+    return (
+        mixed
+        + [(f"{name} · trained with it", name) for name in folder.schemes]
+        + [(f"{name} · not trained with this scan", name) for name in others]
+    )
 
 
 def _number(name: str, value: Any) -> float:

@@ -100,8 +100,8 @@ class ModelFolder:
 
 
 def _schemes(model: Any) -> list[str]:
-    """The scan scheme that a config names; none for a backbone without a scan."""
-    return [] if model.scheme is None else [model.scheme]
+    """The scan schemes that a config names; none for a backbone without a scan."""
+    return [] if model.scheme is None else list(dict.fromkeys(model.schemes))
 
 
 def read_folder(path: str | Path) -> ModelFolder:

@@ -62,11 +62,12 @@ class OfficialZigMa(ZigMa):
         super().__init__(config)
         self.paths = paths
 
-    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
-        """The path of every layer: the published ones, or those of a scheme of the same kind of block."""
+    def scans(self, scheme: str | None = None) -> list[tuple[ScanOrder, ...]]:
+        """The paths of every layer: the published ones, or those of a scheme of the same kind of block."""
         if scheme is not None:
-            return super().orders(scheme)
-        return [self.paths[i % len(self.paths)] for i in range(self.config.depth)]
+            return super().scans(scheme)
+        paths = [self.paths[i % len(self.paths)] for i in range(self.config.depth)]
+        return [(path, ScanOrder(path.perm[::-1])) if len(self.config.scans) == 2 else (path,) for path in paths]
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
         """x: (batch, channels, H, W); t: (batch,) in [0, 1]; y: labels (batch,) or text features (batch, words,
