@@ -9,7 +9,8 @@ from checkpoints import TINY, save, small_weights, training_checkpoint, weights
 from safetensors.torch import load_file
 
 from zigdemo import zoo
-from zigdemo.backbones.official import build_official
+from zigdemo.backbones.official import OFFICIAL, build_official
+from zigdemo.latents import AUTOENCODERS
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.zoo.__main__ import main
 from zigdemo.zoo.official import import_checkpoint
@@ -48,7 +49,7 @@ def test_the_weights_keep_their_numbers(file):
     assert all(torch.equal(stored[key], value) for key, value in weights().items())
     card = (folder.path / "README.md").read_text()
     assert folder.about["sha256"] in card and "trained for 400,000 steps" in card
-    assert folder.about["vae"] == "stabilityai/sd-vae-ft-ema" and folder.about["latent_scale"] == 0.18215
+    assert folder.latents == AUTOENCODERS["sd-vae-ft-ema"]
 
 
 def test_an_imported_model_draws(tmp_path):
@@ -94,7 +95,7 @@ def test_the_command_imports_and_says_what_it_assumed(tmp_path, capsys):
         ("", {}, "name must be letters"),
         ("x", {"settings": {"scan_type": "randomN2"}}, "at random"),
         ("x", {"settings": {"scan_type": "zigzagN99"}}, "cannot be built"),
-        ("x", {"family": "DiT"}, "those of ZigMa, not of DiT"),
+        ("x", {"family": "DiT"}, "not of DiT"),
     ],
 )
 def test_what_cannot_be_imported_leaves_nothing_behind(tmp_path, shelf, name, options, words):
@@ -104,12 +105,30 @@ def test_what_cannot_be_imported_leaves_nothing_behind(tmp_path, shelf, name, op
     assert not shelf.exists()
 
 
-def test_families_without_a_network_are_refused(tmp_path, shelf):
-    config = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2}
-    path = save(small_weights("DiT", config), tmp_path / "DiT-tiny.pt")
+SMALL = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2}
+
+
+def test_families_without_a_network_are_refused(tmp_path, shelf, monkeypatch):
+    path = save(small_weights("DiT", SMALL), tmp_path / "DiT-tiny.pt")
+    monkeypatch.delitem(OFFICIAL, "DiT")
     with pytest.raises(ValueError, match="DiT cannot be imported yet"):
         import_checkpoint(path, settings={"num_heads": 2})
     assert not shelf.exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "prediction", "interpolant"), [("DiT", "noise", "ddpm"), ("SiT", "velocity", "linear")]
+)
+def test_dit_and_sit_say_what_they_predict_and_how_they_are_guided(tmp_path, family, prediction, interpolant):
+    path = save(small_weights(family, SMALL), tmp_path / "x.pt")
+    folder = import_checkpoint(path, family=family, settings={"num_heads": 2})
+    assert (folder.prediction, folder.interpolant, folder.guided_channels) == (prediction, interpolant, 3)
+    assert folder.latents == AUTOENCODERS["sd-vae-ft-ema"] and folder.schemes == () and len(folder.labels) == 3
+
+
+def test_a_text_model_has_the_autoencoder_of_stable_diffusion(tmp_path):
+    text = weights(has_text=True, d_context=8)
+    assert import_checkpoint(save(text, tmp_path / "x.pt")).latents == AUTOENCODERS["sd-v1-5"]
 
 
 @pytest.mark.parametrize(

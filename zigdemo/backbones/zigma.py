@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,8 @@ class ZigMaConfig:
     zero_final: bool = True
     drop_path: float = 0.0
     refine: int = 0
+
+    operator: ClassVar[str | None] = "selective_scan"  # of zigdemo.ops, whose backend decides speed and rounding
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"), least=1)
