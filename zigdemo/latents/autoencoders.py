@@ -39,7 +39,7 @@ class AutoencoderSpec:
     factor: int = 8
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in list(KINDS):
             raise ValueError(f"unknown kind {self.kind!r} of autoencoder; choose one of {', '.join(KINDS)}")
         if not isinstance(self.source, str) or not self.source or len(self.source) > 1000:
             raise ValueError(f"source of an autoencoder must be owner/name or a folder, not {str(self.source)[:40]!r}")
