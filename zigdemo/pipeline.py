@@ -244,12 +244,12 @@ class Current:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: tuple[Path, str, Pipeline] | None = None
+        self._loaded: tuple[Path, tuple[int, ...], Pipeline] | None = None
 
     def get(self, folder: zoo.ModelFolder) -> Pipeline:
-        """The pipeline of a model folder, loaded again when its weights have changed. Errors as in `Pipeline`."""
+        """The pipeline of a model folder, loaded again when its files were replaced. Errors as in `Pipeline`."""
         with self._lock:
-            wanted = (folder.path, folder.sha256)
+            wanted = (folder.path, folder.stamp)
             if self._loaded is None or self._loaded[:2] != wanted:
                 self._free()
                 self._loaded = (*wanted, Pipeline(folder))

@@ -59,6 +59,12 @@ class ModelFolder:
         """Hash of the weights file, to tell weights apart that share a name."""
         return file_sha256(self.path / TENSORS)
 
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """Sizes and times of config and weights: tells at once, without reading them, that they were replaced."""
+        found = [(self.path / name).stat() for name in (CONFIG, TENSORS) if (self.path / name).is_file()]
+        return tuple(number for one in found for number in (one.st_size, one.st_mtime_ns))
+
     def state(self) -> dict[str, Tensor]:
         """The tensors, as stored. Raises ValueError where the file is no whole safetensors file."""
         path = self.path / TENSORS
