@@ -1,11 +1,14 @@
 """Device and precision are chosen, shown, or refused in one sentence."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from models import LABELS, tiny_folder
 
 from zigdemo.backbones import DiTConfig, ZigMaConfig, build
 from zigdemo.devices import choose_device, choose_dtype, lower_blocks
+from zigdemo.ops import backends
 from zigdemo.pipeline import Pipeline, Request
 
 CPU = torch.device("cpu")
@@ -67,6 +70,20 @@ def test_half_precision_keeps_the_answer_and_what_matters_in_float32(config):
     halved = [name for name, value in network.named_parameters() if value.dtype == torch.bfloat16]
     assert halved and all(name.startswith("blocks.") and name.endswith("weight") for name in halved)
     assert not any("norm" in name or "conv" in name for name in halved)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU kernels are interpreted on a machine without a GPU")
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_the_gpu_kernels_take_what_half_precision_gives_them(monkeypatch, dtype):
+    pytest.importorskip("triton", reason="needs triton")
+    monkeypatch.setenv(backends.ENVIRONMENT, "triton")
+    torch.manual_seed(0)
+    network = build(replace(CONFIGS[0], depth=1)).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))
+    given = torch.randn(1, 3, 16, 16), torch.rand(1), torch.tensor([1])
+    exact = network(*given)
+    assert (lower_blocks(network, CPU, dtype)(*given) - exact).std() < 0.02 * exact.std()
 
 
 def test_a_pipeline_says_its_device_and_precision(tmp_path):
