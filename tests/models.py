@@ -5,14 +5,18 @@ from pathlib import Path
 import torch
 
 from zigdemo.backbones import FAMILIES, build
+from zigdemo.latents import AutoencoderSpec
 from zigdemo.zoo import ModelFolder, write_folder
 
 LABELS = ["red heart", "hedgehog", "grinning face"]
 
 
-def tiny_folder(path: Path, family: str = "zigma", **changes: object) -> ModelFolder:
-    """Random weights (no branch is zero), three labels, 16 x 16 pixels."""
+def tiny_folder(
+    path: Path, family: str = "zigma", latents: AutoencoderSpec | None = None, **changes: object
+) -> ModelFolder:
+    """Random weights (no branch is zero), three labels, 16 x 16 pixels or latents."""
     settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS)}
+    settings |= {"in_channels": latents.channels} if latents else {}
     settings |= {"state_size": 4} if family == "zigma" else {"heads": 2}
     torch.manual_seed(0)
     network = build(FAMILIES[family][0](**{**settings, **changes}))
@@ -20,4 +24,13 @@ def tiny_folder(path: Path, family: str = "zigma", **changes: object) -> ModelFo
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     labels = LABELS if network.config.labels else None
-    return write_folder(path, network, prediction="clean", labels=labels, origin="untrained", about={}, card="# tiny\n")
+    return write_folder(
+        path,
+        network,
+        prediction="clean",
+        labels=labels,
+        origin="untrained",
+        about={},
+        card="# tiny\n",
+        latents=latents,
+    )

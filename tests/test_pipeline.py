@@ -4,16 +4,23 @@ import itertools
 import json
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
+import torch
+from autoencoders import small_autoencoder
+from checkpoints import save, small_weights, weights
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, none, one_of, sampled_from
 from models import LABELS, tiny_folder
 
 from zigdemo import media, zoo
-from zigdemo.diffusion import SAMPLERS
-from zigdemo.pipeline import Pipeline, Request
+from zigdemo.diffusion import SAMPLERS, SOLVERS, Gaussian
+from zigdemo.latents import AUTOENCODERS
+from zigdemo.ops import backends
+from zigdemo.pipeline import Current, Pipeline, Request
+from zigdemo.zoo.official import import_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +224,143 @@ def test_a_model_without_a_choice_of_scans_draws_and_refuses_a_scan(tmp_path, fa
     assert len(result.images) == 2 and result.provenance["backend"] in kernels
     with pytest.raises(ValueError, match="leave (scheme )?'sweep' out"):
         pipe.stream(Request(family, label=LABELS[0], scan="sweep"))
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return small_autoencoder(tmp_path / "vae")
+
+
+def test_a_model_of_latents_draws_decoded_pictures_with_cheap_previews(tmp_path, spec, monkeypatch):
+    pipe = Pipeline.load(tiny_folder(tmp_path / "latent", latents=spec).path, device="cpu")
+    decoded = []
+    decode = pipe.latents.decode
+    monkeypatch.setattr(pipe.latents, "decode", lambda z: decoded.append(z) or decode(z))
+    steps = list(pipe.stream(Request("latent", label=LABELS[0], count=2, steps=3, size=(32, 32))))
+    assert len(decoded) == 1
+    assert {image.size for step in steps for image in step.preview} == {(32, 32)}
+    expected = pipe.latents.to_bytes(decode(decoded[0])).numpy()
+    assert np.array_equal(pixels(steps[-1].result), expected)
+    provenance = steps[-1].result.provenance
+    assert provenance["latents"] == spec.source and provenance["latents_weights"] == pipe.latents.sha256
+    single = pipe(Request("latent", label=LABELS[0], count=1, seed=1, steps=3))
+    assert np.array_equal(pixels(single)[0], expected[1])
+    with pytest.raises(ValueError, match="draws 32 x 32 pixels"):
+        pipe.stream(Request("latent", label=LABELS[0], size=(16, 16)))
+
+
+def test_a_model_and_its_latents_must_belong_together(tmp_path, spec):
+    with pytest.raises(ValueError, match="draws 4 channels and pixels has 3; name its autoencoder under 'latents'"):
+        Pipeline.load(tiny_folder(tmp_path / "a", in_channels=4).path)
+    with pytest.raises(ValueError, match="draws 3 channels and .* has 4"):
+        Pipeline.load(tiny_folder(tmp_path / "b", latents=spec, in_channels=3).path)
+    path = tiny_folder(tmp_path / "c", latents=spec).path / zoo.CONFIG
+    path.write_text(path.read_text().replace('"kl"', '"gan"'))
+    with pytest.raises(ValueError, match="unknown kind 'gan' of autoencoder"):
+        zoo.read_folder(path.parent)
+
+
+OFFICIAL = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2}
+
+
+def official(family, tmp_path, monkeypatch, spec):
+    """A pipeline of an imported official network with random weights, on a small autoencoder."""
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setitem(AUTOENCODERS, "sd-vae-ft-ema", spec)
+    if family == "ZigMa":
+        state, settings = weights(num_classes=3), {}
+    else:
+        state = {key: 0.2 * value for key, value in small_weights(family, OFFICIAL).items()}
+        settings = {"num_heads": 2}
+    path = save(state, tmp_path / "x.pt")
+    return Pipeline(import_checkpoint(path, family=family, settings=settings), "cpu")
+
+
+def latents_drawn(pipe, request, monkeypatch):
+    """The latents that a request decodes."""
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(type(pipe.latents), "decode", lambda self, z: seen.append(z) or z[:, :3])
+        pipe(request)
+    return seen[0]
+
+
+@pytest.mark.parametrize("family", ["SiT", "ZigMa"])
+def test_sit_and_zigma_are_followed_in_their_own_time(tmp_path, spec, monkeypatch, family):
+    """Their published time runs from noise at 0 to data at 1, as ours; SiT is guided on three channels."""
+    pipe = official(family, tmp_path, monkeypatch, spec)
+    request = Request("x", label="class 1", count=1, steps=4, solver="euler", guidance=3.0, seed=5)
+    z = torch.randn(4, *pipe.network.config.size, generator=torch.Generator().manual_seed(5))[None]
+    for i in range(4):
+        if family == "SiT":
+            t = torch.full((2,), i / 4)
+            slope = pipe.network.forward_with_cfg(torch.cat([z, z]), t, torch.tensor([1, 3]), 3.0)[:1]
+        else:  # it has no null label to be guided by
+            slope = pipe.network(z, torch.full((1,), i / 4), torch.tensor([1]))
+        z = z + slope / 4
+    assert torch.allclose(latents_drawn(pipe, request, monkeypatch), z, atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_network_of_discrete_steps_draws_what_its_noise_says(tmp_path, spec, monkeypatch, solver):
+    """For normal data, mean m and spread s, the best noise is known, and the ODE takes noise z to m + s z."""
+    pipe, mean, spread = official("DiT", tmp_path, monkeypatch, spec), 0.7, 0.5
+    kept, asked = torch.from_numpy(Gaussian().alphas_cumprod).float(), []
+
+    def noise(x, step, cond, scheme):
+        asked.append(step[0])
+        share = torch.exp(torch.from_numpy(np.interp(step.numpy(), np.arange(1000), kept.log().numpy()))).float()
+        alpha, sigma = (part.reshape(-1, 1, 1, 1) for part in (share.sqrt(), (1 - share).sqrt()))
+        found = sigma * (x - alpha * mean) / (alpha**2 * spread**2 + sigma**2)
+        return torch.cat([found, torch.full_like(x, 9.0)], 1)
+
+    monkeypatch.setattr(pipe.network, "forward", noise)
+    drawn = latents_drawn(pipe, Request("x", label="class 1", count=1, steps=400, solver=solver), monkeypatch)
+    z = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert (drawn[0] - (mean + spread * z)).abs().max() < 0.03
+    assert asked[0] == 999 and 0 <= min(asked) < 10
+
+
+def test_an_official_dit_draws_by_every_solver_and_its_variance_is_left_out(tmp_path, spec, monkeypatch):
+    pipe = official("DiT", tmp_path, monkeypatch, spec)
+    for solver in SOLVERS:
+        steps = list(pipe.stream(Request("x", label="class 2", count=1, steps=3, solver=solver, guidance=4.0)))
+        assert steps[-1].result.images[0].size == (16, 16) and steps[-1].result.provenance["backend"] == "torch"
+
+
+def test_a_model_of_texts_is_refused_before_any_work(tmp_path, spec):
+    pipe = Pipeline.load(tiny_folder(tmp_path / "text", labels=0, text_width=8).path)
+    with pytest.raises(ValueError, match="drawn by text, which cannot be read yet"):
+        pipe.stream(Request("text", prompt="a red heart"))
+
+
+def test_another_model_frees_the_one_before_and_changed_weights_are_loaded_again(tmp_path):
+    current, folders = Current(), [tiny_folder(tmp_path / name) for name in ("a", "b")]
+    first = current.get(folders[0])
+    assert current.get(folders[0]) is first
+    first(Request("a", label=LABELS[0], count=1, steps=1))
+    first.network.itself = [first.network]  # a cycle, as half precision makes them
+    gone = weakref.ref(first.network), weakref.ref(first.network.blocks[0].mixer.in_proj.weight)
+    del first
+    second = current.get(folders[1])
+    assert [ref() for ref in gone] == [None, None] and second.folder == folders[1]
+    changed = tiny_folder(tmp_path / "b", depth=1)
+    assert current.get(changed) is not second and len(current.get(changed).network.blocks) == 1
+
+
+def test_a_model_that_cannot_be_loaded_leaves_none_and_the_next_one_loads(tmp_path):
+    current, good, bad = Current(), tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", in_channels=4)
+    current.get(good)
+    with pytest.raises(ValueError, match="draws 4 channels"):
+        current.get(bad)
+    assert current.get(good).folder == good
+
+
+@pytest.mark.parametrize("operator", [None, *backends.OPERATORS])
+def test_provenance_names_the_backend_of_whatever_operator_the_network_has(pipe, monkeypatch, operator):
+    monkeypatch.setattr(type(pipe.network.config), "operator", operator)
+    chosen = "torch" if operator is None else backends.choose(operator, "auto", pipe.device, torch.float32)
+    assert pipe.provenance()["backend"] == chosen
 
 
 def test_provenance_says_what_decided_the_pixels(pipe):

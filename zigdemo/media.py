@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    from .pipeline import Request
+    from .request import Request
 
 KEY = "zigdemo"  # the PNG text chunk
 MOST_FILE_BYTES = 2**26

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import platform
+import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,130 +18,23 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from . import __version__, media, zoo
-from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample
+from . import __version__, zoo
+from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
+from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample, stepped
 from .ops import backends
-from .scans import scan_scheme
+from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request
 
-MOST_STEPS, MOST_COUNT, MOST_SEED, MOST_GUIDANCE = 1000, 64, 2**32 - 1, 50.0
-# Options that every solver takes, with their defaults and bounds: the shift of its times towards the noise, how far
-# guidance's burnt colours are put back, and the share of a given picture's noise left out, see `Pipeline.stream`.
-COMMON_OPTIONS = {"shift": (1.0, 0.05, 20.0), "rescale": (0.0, 0.0, 1.0), "start": (0.0, 0.0, 0.99)}
-
-
-def _whole(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
-
-
-def _number(name: str, value: object, least: float, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, not {value!r}")
-
-
-def _text(name: str, value: object, required: bool = False) -> None:
-    if value is None and not required:
-        return
-    if not isinstance(value, str) or not value or len(value) > 1000:
-        raise ValueError(f"{name} must be a text of 1 to 1000 characters, not {str(value)[:40]!r}")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to generate; checked on construction, so that a Request that exists makes sense for some model.
-
-    label, negative: class names (None: no condition). guidance acts while t, 0 noise to 1 data, is in
-    guidance_interval. scan: a scan scheme, None for the model's own. size: (H, W) in pixels, None for the model's own.
-    steps: updates of the solver. solver_options: the solver's own, see `diffusion.SAMPLERS`, and COMMON_OPTIONS.
-    Raises ValueError with one sentence that names the setting.
-    """
-
-    model: str
-    prompt: str | None = None
-    label: str | None = None
-    negative: str | None = None
-    count: int = 4
-    seed: int = 0
-    solver: str = "heun"
-    steps: int = 25
-    guidance: float = 2.0
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    scan: str | None = None
-    size: tuple[int, int] | None = None
-    frames: int | None = None
-    solver_options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _text("model", self.model, required=True)
-        for name in ("prompt", "label", "negative", "scan"):
-            _text(name, getattr(self, name))
-        _whole("count", self.count, 1, MOST_COUNT)
-        _whole("seed", self.seed, 0, MOST_SEED)
-        _whole("steps", self.steps, 1, MOST_STEPS)
-        _number("guidance", self.guidance, 0.0, MOST_GUIDANCE)
-        for name, length in (("guidance_interval", 2), ("size", 2)):
-            value = getattr(self, name)
-            if name == "size" and value is None:
-                continue
-            if not isinstance(value, tuple | list) or len(value) != length:
-                raise ValueError(f"{name} must be two numbers, not {value!r}")
-            object.__setattr__(self, name, tuple(value))
-        for end in self.guidance_interval:
-            _number("guidance_interval", end, 0.0, 1.0)
-        if self.guidance_interval[0] > self.guidance_interval[1]:
-            raise ValueError(f"guidance_interval must rise from 0, noise, to 1, data, not {self.guidance_interval}")
-        for side in self.size or ():
-            _whole("size", side, 1, 8192)
-        if self.frames is not None:
-            _whole("frames", self.frames, 1, 256)
-        if self.scan is not None:
-            scan_scheme(self.scan)
-        if not isinstance(self.solver_options, dict):
-            raise ValueError(f"solver_options must be a dict of names and values, not {self.solver_options!r}")
-        for name, (_, least, most) in COMMON_OPTIONS.items():
-            _number(name, self.common_option(name), least, most)
-        check_options(self.solver, self.own_options)
-
-    def common_option(self, name: str) -> float:
-        """An option of COMMON_OPTIONS, or its default."""
-        return self.solver_options.get(name, COMMON_OPTIONS[name][0])
-
-    @property
-    def own_options(self) -> dict[str, Any]:
-        """The options that this solver alone has."""
-        return {name: value for name, value in self.solver_options.items() if name not in COMMON_OPTIONS}
-
-    @classmethod
-    def from_metadata(cls, file: str | Path) -> Request:
-        """The request inside a PNG made here; other weights or versions than now are a warning.
-
-        Raises ValueError with one sentence where the file carries none, or one that makes no sense.
-        """
-        content = media.read_metadata(file)
-        settings, name = content["request"], Path(file).name
-        unknown = set(settings) - {entry.name for entry in fields(cls)}
-        if unknown:
-            raise ValueError(f"{name} has settings this version does not know: {', '.join(sorted(unknown))[:200]}")
-        try:
-            request = cls(**settings)
-        except (TypeError, ValueError) as fault:
-            raise ValueError(f"the settings inside {name} cannot be used: {fault}") from None
-        _warn_of_changes(request, content["provenance"], name)
-        return request
-
-
-def _warn_of_changes(request: Request, provenance: dict[str, Any], name: str) -> None:
-    try:
-        weights = zoo.find(request.model).sha256
-    except ValueError as fault:
-        warnings.warn(f"{name} was made with a model that is not here: {fault}", stacklevel=3)
-        return
-    now = {"weights": weights, "zigdemo": __version__, "torch": torch.__version__}
-    changed = [key for key, value in now.items() if key in provenance and provenance[key] != value]
-    if changed:
-        warnings.warn(
-            f"{name} was made with other {' and '.join(changed)}; the picture may come out different", stacklevel=3
-        )
+__all__ = [
+    "Current",
+    "MOST_COUNT",
+    "MOST_GUIDANCE",
+    "MOST_SEED",
+    "MOST_STEPS",
+    "Pipeline",
+    "Request",
+    "Result",
+    "Step",
+]
 
 
 @dataclass(frozen=True)
@@ -169,12 +63,6 @@ class Step:
     result: Result | None = None
 
 
-def to_images(x: Tensor) -> list[Image.Image]:
-    """(batch, 3, H, W) in [-1, 1] as PIL images."""
-    pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
-
-
 def to_pixels(image: Image.Image, size: tuple[int, int]) -> Tensor:
     """A PIL image, its middle cut out and resized, as (1, 3, H, W) in [-1, 1]; transparent parts become white."""
     picture = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
@@ -185,20 +73,39 @@ def to_pixels(image: Image.Image, size: tuple[int, int]) -> Tensor:
 class Pipeline:
     """A loaded model; safe to use from several threads at once, as nothing of a request is kept in it."""
 
-    def __init__(self, folder: zoo.ModelFolder, device: str | torch.device | None = None) -> None:
+    def __init__(
+        self, folder: zoo.ModelFolder, device: str | torch.device | None = None, dtype: str | None = None
+    ) -> None:
         self.folder = folder
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.network = folder.load(self.device)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+        self.latents = folder.load_latents(self.device)  # first, as it may be missing where there is no network
+        self.network = lower_blocks(folder.load(self.device), self.device, self.dtype)
+        if self.network.config.in_channels != self.latents.channels:
+            raise ValueError(
+                f"{folder.id} draws {self.network.config.in_channels} channels and {self.latents.name} has "
+                f"{self.latents.channels}; name its autoencoder under 'latents' in {folder.path / zoo.CONFIG}"
+            )
         self._together = 8 if self.device.type == "cuda" else 1  # items a network call; one fills a CPU
         self.weights = folder.sha256
-        self._stepped = getattr(folder.model, "stepped", False)  # its network takes the steps of a DDPM for times
-        self.path = PATHS["ddpm" if self._stepped else "linear"]
+        self.path = PATHS[folder.interpolant]
         self._rows = {name: row for row, name in enumerate(folder.labels or ())}
 
     @classmethod
-    def load(cls, name: str | Path, device: str | torch.device | None = None) -> Pipeline:
-        """Load a shipped id or a model folder. Raises ValueError with one sentence where it cannot be."""
-        return cls(zoo.find(name), device)
+    def load(cls, name: str | Path, device: str | torch.device | None = None, dtype: str | None = None) -> Pipeline:
+        """Load a shipped or official id, a model folder, or owner/name of huggingface.co, fetched if it is not here.
+
+        device: "auto" (also None), "cpu", "cuda" or "mps". dtype: "auto", "fp32", "bf16" or "fp16", see `lower_blocks`.
+        Raises ValueError with one sentence where it cannot be.
+        """
+        choose_dtype(dtype, choose_device(device))  # before anything is fetched
+        return cls(zoo.obtain(name), device, dtype)
+
+    from_pretrained = load  # the name it has in other libraries
+
+    def push_to_hub(self, repo: str, private: bool = False) -> str:
+        """Upload the model folder to owner/name on huggingface.co; returns its address. See `ModelFolder.push`."""
+        return self.folder.push(repo, private)
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -209,6 +116,12 @@ class Pipeline:
     def schemes(self) -> tuple[str, ...]:
         """Scan schemes the model was trained with, none where it has no scan; others of the same kind of block run."""
         return self.folder.schemes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pictures in pixels."""
+        rows, columns = self.network.config.size
+        return rows * self.latents.factor, columns * self.latents.factor
 
     def __call__(self, request: Request, image: Image.Image | None = None) -> Result:
         """Generate and wait for the result."""
@@ -227,7 +140,7 @@ class Pipeline:
         self._check(request)
         if (image is None) != (request.common_option("start") == 0):
             raise ValueError('the option "start" and a picture to start from belong together; give both or neither')
-        clean = None if image is None else to_pixels(image, self.network.config.size)
+        clean = None if image is None else self._encode(image)
         return self._steps(request, condition, null, previews, clean)
 
     @torch.inference_mode()
@@ -244,11 +157,22 @@ class Pipeline:
             images, result, nfe = [], None, max(part.nfe for part in parts)
             if previews or last:
                 rows = [(part.x if last else part.clean)[rows] for part, rows in zip(parts, keep, strict=True)]
-                images = to_images(torch.cat(rows))
+                images = self._images(torch.cat(rows), last)
             if last:
                 result = Result(images, [], request, self.provenance(), seconds, nfe)
             left = seconds / (index + 1) * (request.steps - index - 1)
             yield Step(index, request.steps, nfe, parts[0].time, images, left, result)
+
+    @torch.inference_mode()
+    def _encode(self, image: Image.Image) -> Tensor:
+        return self.latents.encode(to_pixels(image, self.size).to(self.device)).cpu()
+
+    def _images(self, state: Tensor, last: bool) -> list[Image.Image]:
+        """Latents as pictures: decoded in the last step, a cheap look at them before, both of the final size."""
+        pixels = self.latents.decode(state) if last else self.latents.preview(state)
+        pictures = [Image.fromarray(picture) for picture in self.latents.to_bytes(pixels).numpy()]
+        size = (state.shape[-1] * self.latents.factor, state.shape[-2] * self.latents.factor)
+        return [picture if picture.size == size else picture.resize(size) for picture in pictures]
 
     def _groups(self, count: int) -> list[list[int]]:
         """Indices of the items that share a network call.
@@ -273,13 +197,18 @@ class Pipeline:
         other = None if null is None else null.expand(size)
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
-            output = self.network(x, self.path.step_at(t) if self._stepped else t, cond, scheme=request.scan)
-            return output[:, : config.in_channels]  # without a learned variance
+            return self.network(x, t, cond, scheme=request.scan)
 
-        guidance = (request.guidance, request.guidance_interval)
-        rescale = request.common_option("rescale")
         field = guided_velocity(
-            network, self.folder.prediction, label, other, *guidance, rescale=rescale, path=self.path
+            stepped(network, self.path) if self.path.name == "ddpm" else network,
+            self.folder.prediction,
+            label,
+            other,
+            request.guidance,
+            request.guidance_interval,
+            self.folder.guided_channels,
+            rescale=request.common_option("rescale"),
+            path=self.path,
         )
         shift = request.common_option("shift")
         run = sample(
@@ -291,6 +220,8 @@ class Pipeline:
 
     def _condition(self, request: Request) -> tuple[Tensor | None, Tensor | None]:
         """The label of a request and what guidance pushes away from, as (1,) int64 each."""
+        if self.network.config.text_width:
+            raise ValueError(f"{self.folder.id} is drawn by text, which cannot be read yet; choose another model")
         if request.prompt is not None:
             raise ValueError(f"{self.folder.id} is drawn by label, not by prompt; give a label and no prompt")
         if self.labels is None:
@@ -312,7 +243,7 @@ class Pipeline:
         return self._rows[label]
 
     def _check(self, request: Request) -> None:
-        size = self.network.config.size
+        size = self.size
         if request.size is not None and request.size != size:
             raise ValueError(f"{self.folder.id} draws {size[0]} x {size[1]} pixels; leave size empty or give these")
         if request.frames is not None:
@@ -322,14 +253,45 @@ class Pipeline:
         check_options(request.solver, request.own_options, self.path.name, self.folder.prediction)
 
     def provenance(self) -> dict[str, Any]:
-        """What decides the pixels beside the request: versions, weights, device, backend."""
-        kernel = self.network.config.operator
+        """What decides the pixels beside the request: versions, weights, autoencoder, device, precision, backend."""
+        operator = self.network.config.operator
         return {
             "zigdemo": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "weights": self.weights,
             "origin": self.folder.origin,
+            "latents": self.latents.name,
+            "latents_weights": self.latents.sha256,
             "device": str(self.device),
-            "backend": backends.choose(kernel, "auto", self.device, torch.float32) if kernel else "torch",
+            "dtype": self.dtype,
+            "backend": backends.choose(operator, "auto", self.device, DTYPES[self.dtype]) if operator else "torch",
         }
+
+
+class Current:
+    """The one loaded pipeline; asking for another model frees the memory of the one before, then loads.
+
+    A run that is still going keeps its own model until it ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: tuple[Path, tuple[int, ...], Pipeline] | None = None
+
+    def get(self, folder: zoo.ModelFolder) -> Pipeline:
+        """The pipeline of a model folder, loaded again when its files were replaced. Errors as in `Pipeline`."""
+        with self._lock:
+            wanted = (folder.path, folder.stamp)
+            if self._loaded is None or self._loaded[:2] != wanted:
+                self._free()
+                self._loaded = (*wanted, Pipeline(folder))
+            return self._loaded[2]
+
+    def _free(self) -> None:
+        if self._loaded is None:
+            return
+        self._loaded = None
+        gc.collect()  # a network may refer to itself, as one in half precision does
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -51,16 +51,6 @@ def test_schemes_say_whether_the_model_was_trained_with_them(tmp_path, monkeypat
     assert "bidirectional" not in choices and "parallel-4" not in choices
 
 
-def test_another_model_frees_the_one_before(tmp_path, monkeypatch):
-    for name in ("a", "b"):
-        tiny_folder(tmp_path / name)
-    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    models = generate.Models()
-    first = models.get("a")
-    assert models.get("a") is first and models.get("b") is not first
-    assert models._loaded[0] == "b"
-
-
 @pytest.mark.parametrize(("scheme", "panels"), [("sweep", 1), ("zigzag-8", 8), ("random-20", 16), ("parallel-4", 4)])
 def test_the_player_gets_every_distinct_path_up_to_sixteen(scheme, panels):
     data = scan_data(scheme, 5, 7)

@@ -3,13 +3,16 @@
 import hashlib
 import http.server
 import threading
+from fnmatch import fnmatch
 
 import huggingface_hub
 import pytest
 from checkpoints import save, weights
 from huggingface_hub import errors
+from models import LABELS, tiny_folder
 
 from zigdemo import zoo
+from zigdemo.pipeline import Pipeline, Request
 from zigdemo.zoo import hub
 from zigdemo.zoo.hub import SOURCES, Source, fetch
 from zigdemo.zoo.official import import_checkpoint
@@ -186,3 +189,99 @@ def test_a_published_id_is_fetched_and_imported(hugging, tmp_path, monkeypatch):
     hugging(save(weights(), tmp_path / "a.pt"))
     assert import_checkpoint("hugged").id == "hugged"
     assert zoo.find("hugged").load()
+
+
+def test_a_published_id_is_obtained_by_its_name(hugging, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    hugging(save(weights(), tmp_path / "a.pt"))
+    assert zoo.obtain("hugged").id == "hugged"
+    hugging(OSError("it was fetched again"))
+    assert zoo.obtain("hugged") == zoo.find("hugged")
+
+
+def hub_of(monkeypatch, repo, folder, fetched):
+    """A hub with one repository, the content of a folder."""
+
+    def download(asked, file):
+        assert asked == repo
+        fetched.append(file)
+        if not (folder / file).is_file():
+            raise faulty(errors.EntryNotFoundError)
+        return str(folder / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+
+
+def test_a_repository_of_the_hub_is_a_model_folder(tmp_path, monkeypatch):
+    fetched, folder = [], tiny_folder(tmp_path / "tiny")
+    hub_of(monkeypatch, "someone/tiny", folder.path, fetched)
+    assert zoo.obtain("someone/tiny") == folder and fetched == ["config.json", "model.safetensors"]
+    pipe = Pipeline.from_pretrained("someone/tiny", device="cpu")
+    assert len(pipe(Request("someone/tiny", label=LABELS[0], count=1, steps=1)).images) == 1
+
+
+def test_a_repository_that_is_no_model_folder_is_refused_before_its_weights(tmp_path, monkeypatch):
+    fetched, folder = [], tiny_folder(tmp_path / "tiny")
+    (folder.path / "config.json").write_text("{}")
+    hub_of(monkeypatch, "someone/tiny", folder.path, fetched)
+    with pytest.raises(ValueError, match="names no known family"):
+        zoo.obtain("someone/tiny")
+    assert fetched == ["config.json"]
+
+
+def test_a_repository_out_of_reach_is_one_sentence(monkeypatch):
+    def download(repo, file):
+        raise faulty(errors.LocalEntryNotFoundError)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(ValueError, match="someone/tiny is not on this machine and huggingface.co cannot be reached"):
+        Pipeline.load("someone/tiny")
+
+
+def test_a_name_of_a_stranger_starts_no_download(monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("it was fetched"))
+    with pytest.raises(ValueError, match="unknown model"):
+        zoo.find("someone/tiny")
+
+
+class Api:
+    """A hub that notes what is uploaded."""
+
+    fault = None
+    uploads: list = []
+
+    def create_repo(self, repo, *, private, exist_ok):
+        if self.fault:
+            raise self.fault
+        return f"https://huggingface.co/{repo}"
+
+    def upload_folder(self, *, repo_id, folder_path, allow_patterns, commit_message):
+        paths = [p for p in sorted(folder_path.iterdir()) if any(fnmatch(p.name, one) for one in allow_patterns)]
+        self.uploads.append((repo_id, [p.name for p in paths]))
+
+
+def test_a_folder_is_pushed_with_config_weights_and_card_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    folder = tiny_folder(tmp_path / "tiny")
+    for name in ("grid.png", "secret.txt"):
+        (folder.path / name).write_bytes(b"x")
+    address = Pipeline.load(folder.path, device="cpu").push_to_hub("me/tiny", private=True)
+    assert address == "https://huggingface.co/me/tiny"
+    assert Api.uploads.pop() == ("me/tiny", ["README.md", "config.json", "grid.png", "model.safetensors"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("LocalTokenNotFoundError", "run `hf auth login` once"),
+        ("OfflineModeIsEnabled", "huggingface.co cannot be reached"),
+        ("HfHubHTTPError", r"could not be pushed to me/tiny \(first line\)"),
+    ],
+)
+def test_a_push_that_cannot_be_done_is_one_sentence(tmp_path, monkeypatch, kind, words):
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(Api, "fault", faulty(getattr(errors, kind)))
+    with pytest.raises(ValueError, match=words):
+        tiny_folder(tmp_path / "tiny").push("me/tiny")
+    with pytest.raises(ValueError, match="owner/name"):
+        tiny_folder(tmp_path / "tiny").push("tiny")

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from zigdemo import zoo
 from zigdemo.backbones.official import build_official
+from zigdemo.latents import AUTOENCODERS
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.zoo.__main__ import main
 from zigdemo.zoo.official import import_checkpoint
@@ -48,7 +49,7 @@ def test_the_weights_keep_their_numbers(file):
     assert all(torch.equal(stored[key], value) for key, value in weights().items())
     card = (folder.path / "README.md").read_text()
     assert folder.about["sha256"] in card and "trained for 400,000 steps" in card
-    assert folder.about["vae"] == "stabilityai/sd-vae-ft-ema" and folder.about["latent_scale"] == 0.18215
+    assert folder.latents == AUTOENCODERS["sd-vae-ft-ema"]
 
 
 def test_an_imported_model_draws(tmp_path):
@@ -94,7 +95,7 @@ def test_the_command_imports_and_says_what_it_assumed(tmp_path, capsys):
         ("", {}, "name must be letters"),
         ("x", {"settings": {"scan_type": "randomN2"}}, "at random"),
         ("x", {"settings": {"scan_type": "zigzagN99"}}, "cannot be built"),
-        ("x", {"family": "DiT"}, "those of ZigMa, not of DiT"),
+        ("x", {"family": "DiT"}, "not of DiT"),
     ],
 )
 def test_what_cannot_be_imported_leaves_nothing_behind(tmp_path, shelf, name, options, words):
@@ -104,10 +105,12 @@ def test_what_cannot_be_imported_leaves_nothing_behind(tmp_path, shelf, name, op
     assert not shelf.exists()
 
 
+SMALL = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2}
+
+
 @pytest.mark.parametrize("family", ["DiT", "SiT", "DiG"])
 def test_every_family_is_imported_and_draws(tmp_path, family):
-    sizes = {"hidden_size": 24, "depth": 2, "input_size": 8, "num_classes": 3, "num_heads": 2, "in_channels": 3}
-    state = {key: 0.1 * value for key, value in small_weights(family, sizes).items()}
+    state = {key: 0.1 * value for key, value in small_weights(family, {**SMALL, "in_channels": 3}).items()}
     folder = import_checkpoint(save(state, tmp_path / f"{family}-tiny.pt"), "tiny", settings={"num_heads": 2})
     assert folder.family == f"{family} official" and folder.schemes == ()
     assert folder.prediction == ("velocity" if family == "SiT" else "noise")
@@ -120,6 +123,21 @@ def test_every_family_is_imported_and_draws(tmp_path, family):
     assert pictures[0].size == (8, 8) and pictures[0].tobytes() != pictures[1].tobytes()
     with pytest.raises(ValueError, match="leave scheme 'zigzag-8' out|leave 'zigzag-8' out"):
         pipe(Request("tiny", label="class 0", count=1, steps=3, scan="zigzag-8"))
+
+
+@pytest.mark.parametrize(
+    ("family", "prediction", "interpolant"), [("DiT", "noise", "ddpm"), ("SiT", "velocity", "linear")]
+)
+def test_dit_and_sit_say_what_they_predict_and_how_they_are_guided(tmp_path, family, prediction, interpolant):
+    path = save(small_weights(family, SMALL), tmp_path / "x.pt")
+    folder = import_checkpoint(path, family=family, settings={"num_heads": 2})
+    assert (folder.prediction, folder.interpolant, folder.guided_channels) == (prediction, interpolant, 3)
+    assert folder.latents == AUTOENCODERS["sd-vae-ft-ema"] and folder.schemes == () and len(folder.labels) == 3
+
+
+def test_a_text_model_has_the_autoencoder_of_stable_diffusion(tmp_path):
+    text = weights(has_text=True, d_context=8)
+    assert import_checkpoint(save(text, tmp_path / "x.pt")).latents == AUTOENCODERS["sd-v1-5"]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class DiTConfig:
     refine: int = 0
 
     scheme: ClassVar[None] = None  # attention has no scan
-    operator: ClassVar[None] = None  # nor one of our kernels
+    operator: ClassVar[str | None] = None  # of zigdemo.ops; torch's own attention does
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "heads"), least=1)

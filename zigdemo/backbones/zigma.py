@@ -74,7 +74,7 @@ class ZigMaConfig:
     drop_path: float = 0.0
     refine: int = 0
 
-    operator: ClassVar[str] = "selective_scan"
+    operator: ClassVar[str | None] = "selective_scan"  # of zigdemo.ops, whose backend decides speed and rounding
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"), least=1)

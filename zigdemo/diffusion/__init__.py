@@ -1,7 +1,7 @@
 """Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance and likelihood."""
 
 from .fields import Field, Noise, SolverStep, Velocity, item_noise
-from .gaussian import Gaussian
+from .gaussian import Gaussian, stepped
 from .guidance import guide, guided_velocity
 from .interpolants import (
     PATHS,
@@ -65,6 +65,7 @@ __all__ = [
     "sample",
     "sde_times",
     "shift_times",
+    "stepped",
     "time_grid",
     "training_span",
     "uniform_times",

@@ -7,6 +7,7 @@ Source: Ho et al. 2020 (arXiv 2006.11239); Nichol & Dhariwal 2021 (arXiv 2102.09
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -243,11 +244,19 @@ class Gaussian:
         network: as in `sample`; its step then is a float, and a learned variance is left unused.
         """
         path = DDPM(self.steps)
+        return Field(stepped(network, path), "noise", path)
 
-        def output(x: Tensor, t: Tensor) -> Tensor:
-            return network(x, path.step_at(t))[:, : x.shape[1]]
 
-        return Field(output, "noise", path)
+def stepped(network: Callable[..., Tensor], path: DDPM) -> Callable[..., Tensor]:
+    """A network of DDPM's discrete steps as one of time t in [0, 1]; a learned variance after the noise is left out.
+
+    network: (x (batch, C, ...), step (batch,) float, ...) -> C channels or more.
+    """
+
+    def output(x: Tensor, t: Tensor, *cond: Tensor | None) -> Tensor:
+        return network(x, path.step_at(t), *cond)[:, : x.shape[1]]
+
+    return output
 
 
 def _take(table: Table, step: Tensor, x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import gradio as gr
 
 from .. import media, zoo
 from ..diffusion import SOLVERS
-from ..pipeline import MOST_SEED, Pipeline, Request, Result, Step
+from ..pipeline import MOST_SEED, Current, Request, Result, Step
 from . import texts
 from .settings import (
     MOST_GUIDANCE,
@@ -49,25 +49,7 @@ SKIP = gr.skip()
 NO_CHANGE = (SKIP,) * (10 + len(SUGGESTIONS))  # of what `_shown` updates
 
 
-class Models:
-    """The one loaded pipeline; asking for another model frees the one before."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loaded: tuple[str, str, Pipeline] | None = None
-
-    def get(self, name: str) -> Pipeline:
-        """The pipeline of a shipped model. Raises ValueError naming what there is."""
-        with self._lock:
-            folder = model_here(name)
-            stamp = folder.sha256
-            if self._loaded is None or self._loaded[:2] != (name, stamp):
-                self._loaded = None
-                self._loaded = (name, stamp, Pipeline(folder))
-            return self._loaded[2]
-
-
-MODELS = Models()
+MODELS = Current()
 
 
 @dataclass(frozen=True)
@@ -153,7 +135,7 @@ def generate(
     """API: draw pictures; returns PNG files with their settings inside, and a line about the run."""
     try:
         request = to_request(model, label, scan, solver, steps, guidance, seed, count)
-        for step in MODELS.get(model).stream(request, previews=False):
+        for step in MODELS.get(model_here(model)).stream(request, previews=False):
             last = step
         files = [gr.FileData(path=path) for path in _save(last.result)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -196,7 +178,7 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         request = to_request(*settings, seed, count)
         yield _change(True, texts.STARTING, seed=seed)
         shown = -math.inf
-        with closing(MODELS.get(request.model).stream(request)) as steps:
+        with closing(MODELS.get(model_here(request.model)).stream(request)) as steps:
             for step in steps:
                 if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                     yield _change(False, texts.STOPPED)

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from ..backbones import FAMILIES, build
 from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
-from ..diffusion import PREDICTIONS
+from ..diffusion import PATHS, PREDICTIONS
 from ..hashing import file_sha256
+from ..huggingface import hub_file, is_repository, push_folder
+from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
 
@@ -34,7 +36,9 @@ class ModelFolder:
 
     model: the backbone's config, an OfficialConfig where family is "ZigMa official". labels: class names in the order
     of the table, or None. schemes: scan schemes it was trained with, none for a backbone without a scan. origin:
-    "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card.
+    "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card. interpolant: the path it was
+    trained on, of PATHS; on "ddpm" the network is asked at the step, not at t. guided_channels: guidance acts on the
+    first so many alone, None for all. latents: the autoencoder whose latents it draws, None for pixels.
     """
 
     path: Path
@@ -46,11 +50,20 @@ class ModelFolder:
     schemes: tuple[str, ...]
     origin: str
     about: dict[str, Any]
+    interpolant: str = "linear"
+    guided_channels: int | None = None
+    latents: AutoencoderSpec | None = None
 
     @property
     def sha256(self) -> str:
         """Hash of the weights file, to tell weights apart that share a name."""
         return file_sha256(self.path / TENSORS)
+
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """Sizes and times of config and weights: tells at once, without reading them, that they were replaced."""
+        found = [(self.path / name).stat() for name in (CONFIG, TENSORS) if (self.path / name).is_file()]
+        return tuple(number for one in found for number in (one.st_size, one.st_mtime_ns))
 
     def state(self) -> dict[str, Tensor]:
         """The tensors, as stored. Raises ValueError where the file is no whole safetensors file."""
@@ -98,6 +111,17 @@ class ModelFolder:
         network.load_state_dict({key: value.to(torch.float32, copy=True) for key, value in state.items()}, assign=True)
         return network.requires_grad_(False).eval().to(device)
 
+    def load_latents(self, device: str | torch.device = "cpu") -> Latents:
+        """The space the model draws in, its autoencoder fetched if need be."""
+        return PIXELS if self.latents is None else self.latents.load(device, beside=self.path)
+
+    def push(self, repo: str, private: bool = False) -> str:
+        """Upload config, weights, card and pictures to owner/name on huggingface.co; the address of the repository.
+
+        Raises ValueError with one sentence where it cannot be done.
+        """
+        return push_folder(self.path, repo, [CONFIG, TENSORS, "README.md", "*.png"], private)
+
 
 def _schemes(model: Any) -> list[str]:
     """The scan schemes that a config names; none for a backbone without a scan."""
@@ -129,7 +153,13 @@ def read_folder(path: str | Path) -> ModelFolder:
     if content.get("prediction") not in list(PREDICTIONS):
         raise ValueError(f"prediction in {file} must be one of {', '.join(PREDICTIONS)}")
     own = not isinstance(model, OfficialConfig)
-    if own and getattr(model, "out_channels", model.in_channels) != model.in_channels:
+    interpolant = content.get("interpolant", "linear")
+    if not isinstance(interpolant, str) or interpolant not in PATHS:
+        raise ValueError(f"interpolant in {file} must be one of {', '.join(PATHS)}")
+    guided = content.get("guided_channels")
+    if guided is not None and (not isinstance(guided, int) or isinstance(guided, bool) or guided < 1):
+        raise ValueError(f"guided_channels in {file} must be a whole number of at least 1, not {guided!r}")
+    if own and interpolant != "ddpm" and getattr(model, "out_channels", model.in_channels) != model.in_channels:
         raise ValueError(f"{file} has learn_sigma, and {content['prediction']} prediction no variance; set drop_sigma")
     schemes = tuple(content["schemes"] if "schemes" in content else _schemes(model))
     for scheme in schemes:
@@ -146,7 +176,17 @@ def read_folder(path: str | Path) -> ModelFolder:
         schemes=schemes,
         origin=str(content.get("origin", "yours")),
         about=content.get("about", {}) if isinstance(content.get("about", {}), dict) else {},
+        interpolant=interpolant,
+        guided_channels=guided,
+        latents=_latents(file, content.get("latents")),
     )
+
+
+def _latents(file: Path, content: Any) -> AutoencoderSpec | None:
+    try:
+        return None if content is None else AutoencoderSpec.read(content)
+    except ValueError as fault:
+        raise ValueError(f"{file}: {fault}") from None
 
 
 def _model_config(file: Path, family: str, settings: Any) -> Any:
@@ -170,8 +210,12 @@ def write_folder(
     origin: str,
     about: dict[str, Any],
     card: str,
+    latents: AutoencoderSpec | None = None,
 ) -> ModelFolder:
-    """Write a model folder in fp16, every file aside first and then renamed. network: built from its `.config`."""
+    """Write a model folder in fp16, every file aside first and then renamed. network: built from its `.config`.
+
+    latents: the autoencoder it was trained behind, None for pixels.
+    """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(network.config, kind))
@@ -183,6 +227,7 @@ def write_folder(
         "labels": labels,
         "schemes": _schemes(network.config),
         "origin": origin,
+        "latents": None if latents is None else latents.content(),
         "about": about,
     }
     state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
@@ -222,3 +267,22 @@ def find(name: str | Path) -> ModelFolder:
         raise ValueError(f"{name} is an official model that is not here yet; run `python -m zigdemo.zoo import {name}`")
     known = ", ".join(folder.id for folder in available()) or "none is here yet"
     raise ValueError(f"unknown model {str(name)!r}; choose one of: {known}, or give a model folder")
+
+
+def obtain(name: str | Path) -> ModelFolder:
+    """The model of `find`, else an official one or a repository owner/name of huggingface.co, fetched first.
+
+    Only for names that a person gave: a file or a link of a stranger must not start a download. Raises ValueError
+    with one sentence.
+    """
+    if str(name) in SOURCES and not (WEIGHTS / str(name) / CONFIG).is_file():
+        from .official import import_checkpoint  # it needs this module
+
+        return import_checkpoint(str(name))
+    if not is_repository(str(name)) or Path(name).is_dir():
+        return find(name)
+    otherwise = "fetch it once with a network, or give a model folder"
+    folder = hub_file(str(name), CONFIG, str(name), otherwise).parent
+    read_folder(folder)  # before the weights are fetched
+    hub_file(str(name), TENSORS, str(name), otherwise)
+    return read_folder(folder)

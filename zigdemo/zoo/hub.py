@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..hashing import file_sha256
+from ..huggingface import check_hash, first_line, hub_file
 
 DOWNLOADS = Path(os.environ.get("ZIGDEMO_DOWNLOADS", Path.home() / ".cache" / "zigdemo"))
 TIMEOUT_SECONDS = 30.0
@@ -70,38 +69,17 @@ def fetch(name: str) -> Path:
     if name not in SOURCES:
         raise ValueError(f"unknown official model {name!r}; choose one of {', '.join(SOURCES)}")
     source = SOURCES[name]
-    path = _from_hub(name, source) if source.repo else _from_url(name, source)
-    # The hub's cache keeps a large file under its SHA-256; smaller files are under another hash, of another length.
-    kept_as = path.resolve().name if source.repo else ""
-    wanted = source.sha256 or (kept_as if re.fullmatch("[0-9a-f]{64}", kept_as) else None)
-    if wanted is not None and file_sha256(path) != wanted:
-        path.resolve().unlink()
-        raise ValueError(f"{source.file} of {name} did not arrive whole: its checksum is wrong; run it again")
+    if source.repo:
+        path = hub_file(source.repo, source.file, name, _by_hand(source))
+    else:
+        path = _from_url(name, source)
+    if source.sha256:
+        check_hash(path, source.sha256, name)
     return path
 
 
 def _by_hand(source: Source) -> str:
     return f"get {source.file} some other way and run `python -m zigdemo.zoo import FILE`"
-
-
-def _from_hub(name: str, source: Source) -> Path:
-    from huggingface_hub import errors, hf_hub_download
-
-    try:
-        return Path(hf_hub_download(source.repo, source.file))
-    except errors.GatedRepoError:
-        raise ValueError(
-            f"{name} is behind a gate: accept its terms at https://huggingface.co/{source.repo} and log in with "
-            "`hf auth login`"
-        ) from None
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
-        raise ValueError(
-            f"{name} is not on this machine and huggingface.co cannot be reached; {_by_hand(source)}"
-        ) from None
-    except (errors.RepositoryNotFoundError, errors.EntryNotFoundError):
-        raise ValueError(f"{source.repo} has no {source.file} any more, or only for some; {_by_hand(source)}") from None
-    except (errors.HfHubHTTPError, OSError) as fault:
-        raise ValueError(f"{name} could not be fetched ({_first_line(fault)}); run it again") from None
 
 
 def _from_url(name: str, source: Source) -> Path:
@@ -121,7 +99,7 @@ def _from_url(name: str, source: Source) -> Path:
             ) from None
         host = urllib.parse.urlsplit(source.url).hostname
         raise ValueError(
-            f"{name} is not on this machine and {host} cannot be reached ({_first_line(fault)}); {_by_hand(source)}"
+            f"{name} is not on this machine and {host} cannot be reached ({first_line(fault)}); {_by_hand(source)}"
         ) from None
     os.replace(part, path)
     return path
@@ -153,7 +131,3 @@ def _download(url: str, part: Path) -> None:
                 bar.update(len(piece))
         if total is not None and part.stat().st_size != total:
             raise http.client.IncompleteRead(b"", total - part.stat().st_size)
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(getattr(fault, "reason", None) or fault).splitlines() or [type(fault).__name__])[0][:120]

@@ -12,10 +12,16 @@ from torch import Tensor
 
 from .. import __version__, zoo
 from ..backbones.official import OfficialCheckpoint, OfficialConfig, read_checkpoint
+from ..latents import AUTOENCODERS
 from .hub import SOURCES, fetch
 
-PREDICTION = {"ZigMa": "velocity", "DiT": "noise", "SiT": "velocity", "DiG": "noise"}  # of the published networks
-LATENT_SCALE = 0.18215
+# What the published networks of a family predict, on which path, and how many channels their guidance acts on.
+PREDICTION = {
+    "ZigMa": {"prediction": "velocity"},
+    "SiT": {"prediction": "velocity", "guided_channels": 3},
+    "DiT": {"prediction": "noise", "interpolant": "ddpm", "guided_channels": 3},
+    "DiG": {"prediction": "noise", "interpolant": "ddpm", "guided_channels": 3},
+}
 
 
 def import_checkpoint(
@@ -49,20 +55,19 @@ def import_checkpoint(
     notes, scheme = [*checkpoint.notes], network.config.scheme
     if any((own.perm != ours.perm).any() for own, ours in zip(network.orders(), network.orders(scheme), strict=True)):
         notes.append(f"its scan paths are its own; {scheme} only stands for them; leave scan empty")
-    about = {**checkpoint.source, "notes": notes}
+    latents = None
     if network.config.in_channels == 4:
-        text = network.config.text_width > 0
-        vae = "runwayml/stable-diffusion-v1-5" if text else "stabilityai/sd-vae-ft-ema"
-        about |= {"vae": vae, "latent_scale": LATENT_SCALE}
+        latents = AUTOENCODERS["sd-v1-5" if getattr(network.config, "text_width", 0) else "sd-vae-ft-ema"]
     content = {
         "id": name,
         "family": f"{checkpoint.family} official",
         "model": checkpoint.config,
-        "prediction": PREDICTION[checkpoint.family],
+        **PREDICTION[checkpoint.family],
         "labels": [f"class {i}" for i in range(config.labels)] or None,
         "schemes": [] if scheme is None else [scheme],
         "origin": "official",
-        "about": {**about, "zigdemo": __version__},
+        "latents": None if latents is None else latents.content(),
+        "about": {**checkpoint.source, "notes": notes, "zigdemo": __version__},
     }
     path.mkdir(parents=True, exist_ok=True)
     return zoo.write_files(path, content, _own_memory(checkpoint.state_dict), _card(name, checkpoint, config, notes))

@@ -43,7 +43,6 @@ OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] 
     "SiT": official_sit,
     "DiG": official_dig,
 }
-STEPPED = ("DiT", "DiG")  # networks that are asked at the steps of a DDPM, not at a time in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,6 @@ class OfficialConfig:
         if self.family not in OFFICIAL:
             raise ValueError(_unknown(self.family))
         layout(self.family, self.settings)
-
-    @property
-    def stepped(self) -> bool:
-        """Whether the network's t is the step of a DDPM."""
-        return self.family in STEPPED
 
     @property
     def parameters(self) -> int:

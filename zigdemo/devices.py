@@ -1,0 +1,65 @@
+"""Where a network runs and in which precision: chosen or asked for, refused in one sentence where it cannot be."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """The device of a name, as in DEVICES or "cuda:1"; None and "auto" take CUDA where it is, else the CPU.
+
+    Apple's GPU is taken only when asked for: the scans have no kernel of their own there. Raises ValueError for a
+    device that is not here.
+    """
+    has_cuda = torch.cuda.is_available()
+    if name is None or name == "auto":
+        return torch.device("cuda" if has_cuda else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = None
+    if device is None or device.type not in DEVICES:
+        raise ValueError(f"unknown device {str(name)[:40]!r}; choose one of {', '.join(DEVICES)}")
+    if device.type == "cuda" and (device.index or 0) >= (torch.cuda.device_count() if has_cuda else 0):
+        raise ValueError(f"device {str(device)!r} is not here: torch sees no such GPU; choose 'cpu' or 'auto'")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps' is not here: torch sees no Apple GPU; choose 'cpu' or 'auto'")
+    return device
+
+
+def choose_dtype(name: str | None, device: torch.device) -> str:
+    """The precision of a name of DTYPES on a device; None and "auto" take bf16 on a CUDA GPU made for it, else fp32.
+
+    Raises ValueError for a precision that the device does not have.
+    """
+    has_bf16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if name is None or name == "auto":
+        return "bf16" if device.type == "cuda" and has_bf16 else "fp32"
+    if name not in DTYPES:
+        raise ValueError(f"unknown dtype {str(name)[:40]!r}; choose one of auto, {', '.join(DTYPES)}")
+    if name == "fp16" and device.type == "cpu":
+        raise ValueError("dtype 'fp16' needs a GPU; on the CPU choose 'fp32', or 'bf16' where it is fast")
+    if name == "bf16" and not has_bf16:
+        raise ValueError(f"dtype 'bf16' is not in the hardware of {device}; choose 'fp16' or 'fp32'")
+    return name
+
+
+def lower_blocks(network: nn.Module, device: torch.device, dtype: str) -> nn.Module:
+    """Let the blocks of a network compute their matrix products in half precision, and keep those weights in it.
+
+    Inputs and outputs, embeddings of time and condition, the residual stream, norms, recurrences' own parameters and
+    the final layer stay in float32. fp32 leaves the network as it is.
+    """
+    if dtype == "fp32":
+        return network
+    half = DTYPES[dtype]
+    for block in network.blocks:
+        for module in block.modules():
+            if isinstance(module, nn.Linear):  # ahead of time, as autocast would round them again at every call
+                module.weight = nn.Parameter(module.weight.to(half), requires_grad=False)
+        block.forward = torch.autocast(device.type, half)(block.forward)
+    return network

@@ -1,0 +1,84 @@
+"""Files to and from huggingface.co; what can go wrong on the way is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .hashing import file_sha256
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name has the form owner/name of a repository; nothing is asked of the network."""
+    return REPOSITORY.fullmatch(name) is not None
+
+
+def hub_file(repo: str, file: str, what: str, otherwise: str) -> Path:
+    """A file of a repository, cached or downloaded (resumed, with a bar), its hash checked where the hub has one.
+
+    what: what the file is for; otherwise: what to do without the network; both end up in the sentence of the
+    ValueError for: no network, no access, no such repository or file, a wrong checksum.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(repo, file))
+    except errors.GatedRepoError:
+        raise ValueError(
+            f"{what} is behind a gate: accept its terms at https://huggingface.co/{repo} and log in with "
+            "`hf auth login`"
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
+        raise ValueError(f"{what} is not on this machine and huggingface.co cannot be reached; {otherwise}") from None
+    except (errors.RepositoryNotFoundError, errors.EntryNotFoundError):
+        raise ValueError(f"{repo} has no {file} any more, or only for some; {otherwise}") from None
+    except (errors.HfHubHTTPError, OSError) as fault:
+        raise ValueError(f"{what} could not be fetched ({first_line(fault)}); run it again") from None
+    # The cache keeps a large file under its SHA-256; smaller files are under another hash, of another length.
+    kept_as = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", kept_as):
+        check_hash(path, kept_as, what)
+    return path
+
+
+def check_hash(path: Path, wanted: str, what: str) -> None:
+    """Remove a file whose SHA-256 is not the wanted one, and raise ValueError."""
+    if file_sha256(path) != wanted:
+        path.resolve().unlink()
+        raise ValueError(f"{path.name} of {what} did not arrive whole: its checksum is wrong; run it again")
+
+
+def push_folder(path: Path, repo: str, patterns: list[str], private: bool = False) -> str:
+    """Upload the files of a folder that match the patterns into a repository, made if it is not there; its address.
+
+    repo: owner/name. Raises ValueError with one sentence: no such form of name, not logged in, no network.
+    """
+    from huggingface_hub import HfApi, errors
+
+    if not is_repository(repo):
+        raise ValueError(f"repo must be owner/name on huggingface.co, not {repo[:80]!r}")
+    hub = HfApi()
+    try:
+        address = str(hub.create_repo(repo, private=private, exist_ok=True))
+        hub.upload_folder(
+            repo_id=repo, folder_path=path, allow_patterns=patterns, commit_message=f"{path.name} by zigdemo"
+        )
+    except errors.LocalTokenNotFoundError:
+        raise ValueError(f"{repo} needs you to be logged in: run `hf auth login` once") from None
+    except errors.HfHubHTTPError as fault:
+        status = getattr(getattr(fault, "response", None), "status_code", None)
+        if status in (401, 403):
+            raise ValueError(f"{repo} may not be written by you: run `hf auth login` with a token that may") from None
+        raise ValueError(f"{path.name} could not be pushed to {repo} ({first_line(fault)}); run it again") from None
+    except (errors.OfflineModeIsEnabled, OSError) as fault:
+        raise ValueError(
+            f"huggingface.co cannot be reached ({first_line(fault)}); push {path.name} again with a network"
+        ) from None
+    return address
+
+
+def first_line(fault: Exception) -> str:
+    """What an exception says, in one short line."""
+    return (str(getattr(fault, "reason", None) or fault).splitlines() or [type(fault).__name__])[0][:120]

@@ -1,0 +1,8 @@
+"""What a network draws in: pixels, or the latents of an autoencoder."""
+
+from __future__ import annotations
+
+from .autoencoders import AUTOENCODERS, Autoencoder, AutoencoderSpec
+from .spaces import PIXELS, Latents, PixelSpace
+
+__all__ = ["AUTOENCODERS", "Autoencoder", "AutoencoderSpec", "Latents", "PIXELS", "PixelSpace"]

@@ -1,0 +1,206 @@
+"""Autoencoders in the format of diffusers, which is imported when one is loaded."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..hashing import file_sha256
+from ..huggingface import hub_file, is_repository
+from .spaces import Latents
+
+KINDS = {"kl": "AutoencoderKL", "tiny": "AutoencoderTiny"}  # the class names of diffusers
+CONFIG, TENSORS = "config.json", "diffusion_pytorch_model.safetensors"
+TILED_FROM_PX = 1024 * 1024  # pictures of so many pixels are encoded and decoded in overlapping tiles
+SWATCH_PX = 64  # side of the plain pictures that previews are fitted to
+MOST_CONFIG_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class AutoencoderSpec:
+    """Which autoencoder a model's latents belong to; said without loading it.
+
+    kind: of KINDS. source: owner/name on huggingface.co, or a local folder in diffusers' format. subfolder: inside
+    the source. channels, factor: of its latents. Raises ValueError naming the field.
+    """
+
+    kind: str
+    source: str
+    subfolder: str = ""
+    channels: int = 4
+    factor: int = 8
+
+    def __post_init__(self) -> None:
+        if self.kind not in list(KINDS):
+            raise ValueError(f"unknown kind {self.kind!r} of autoencoder; choose one of {', '.join(KINDS)}")
+        if not isinstance(self.source, str) or not self.source or len(self.source) > 1000:
+            raise ValueError(f"source of an autoencoder must be owner/name or a folder, not {str(self.source)[:40]!r}")
+        parts = self.subfolder.split("/") if isinstance(self.subfolder, str) else [".."]
+        if self.subfolder and any(part in ("..", "") for part in parts):
+            raise ValueError(f"subfolder of an autoencoder must be a folder inside it, not {self.subfolder!r}")
+        for name in ("channels", "factor"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
+                raise ValueError(f"{name} of an autoencoder must be a whole number from 1 to 1024, not {value!r}")
+
+    @classmethod
+    def read(cls, content: Any) -> AutoencoderSpec:
+        """The spec that a model's config has under "latents". Raises ValueError with one sentence."""
+        known = {entry.name for entry in fields(cls)}
+        if not isinstance(content, dict) or set(content) - known or not {"kind", "source"} <= set(content):
+            raise ValueError(f"latents must have kind and source, and of the rest only {', '.join(sorted(known))}")
+        return cls(**content)
+
+    def content(self) -> dict[str, Any]:
+        """What `read` reads, for JSON."""
+        return asdict(self)
+
+    def load(self, device: str | torch.device = "cpu", beside: Path | None = None) -> Autoencoder:
+        """The autoencoder in float32, fetched where it is not here. beside: folder that a relative source starts from.
+
+        Raises ValueError with one sentence: not here and no network, no safetensors, damaged, not what is said here.
+        """
+        folder = self._folder(beside)
+        try:
+            network = _read(folder, KINDS[self.kind])
+        except (ValueError, OSError, RuntimeError, KeyError, TypeError) as fault:
+            first = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
+            raise ValueError(f"the autoencoder in {folder} cannot be used: {first}") from None
+        found = Autoencoder(network.to(device), self, file_sha256(folder / TENSORS))
+        if (found.channels, found.factor) != (self.channels, self.factor):
+            raise ValueError(
+                f"the autoencoder in {folder} has {found.channels} channels and factor {found.factor}, where the model "
+                f"needs {self.channels} and {self.factor}; give another source"
+            )
+        return found
+
+    def _folder(self, beside: Path | None) -> Path:
+        """Where its two files are, after a download if need be."""
+        here = [Path(self.source)] + ([beside / self.source] if beside else [])
+        for folder in here:
+            if folder.is_dir():
+                return folder / self.subfolder
+        if not is_repository(self.source):
+            raise ValueError(f"there is no autoencoder folder {self.source}; give a folder or owner/name")
+        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        otherwise = "fetch it once with a network, or choose a model that draws pixels, such as zigma-emoji"
+        paths = [hub_file(self.source, prefix + file, self.source, otherwise) for file in (CONFIG, TENSORS)]
+        return paths[0].parent
+
+
+AUTOENCODERS = {
+    "sd-vae-ft-ema": AutoencoderSpec("kl", "stabilityai/sd-vae-ft-ema"),
+    "sd-vae-ft-mse": AutoencoderSpec("kl", "stabilityai/sd-vae-ft-mse"),
+    # The place where runwayml/stable-diffusion-v1-5, named by the official scripts, is kept since it was taken down.
+    "sd-v1-5": AutoencoderSpec("kl", "stable-diffusion-v1-5/stable-diffusion-v1-5", "vae"),
+    "taesd": AutoencoderSpec("tiny", "madebyollin/taesd"),
+}
+
+
+def _read(folder: Path, kind: str) -> nn.Module:
+    """The network of a folder in diffusers' format: safetensors alone, every weight there, finite, float32."""
+    config, weights = folder / CONFIG, folder / TENSORS
+    if not config.is_file() or not weights.is_file():
+        raise ValueError(f"it needs {CONFIG} and {TENSORS}, files of other names are not read")
+    if config.stat().st_size > MOST_CONFIG_BYTES:
+        raise ValueError(f"its {CONFIG} is far larger than a config")
+    content = json.loads(config.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.get("_class_name") != kind:
+        raise ValueError(f"its {CONFIG} is not that of an {kind}")
+    import diffusers
+
+    network, loading = getattr(diffusers, kind).from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, output_loading_info=True, torch_dtype=torch.float32
+    )
+    absent = loading["missing_keys"] or loading["unexpected_keys"] or loading["mismatched_keys"]
+    if absent:
+        raise ValueError(f"its config and its weights do not belong together, see {sorted(map(str, absent))[0]}")
+    if not all(value.isfinite().all() for value in network.state_dict().values()):
+        raise ValueError("its weights hold NaN or infinity")
+    return network.requires_grad_(False).eval()
+
+
+class Autoencoder(Latents):
+    """AutoencoderKL or AutoencoderTiny of diffusers; latents are scaled as the networks on them were trained.
+
+    network: in eval mode. Pictures go through it one at a time, large ones in tiles, so that neither the memory
+    needed nor an item's numbers depend on how many there are. Safe to use from several threads.
+    """
+
+    def __init__(self, network: nn.Module, spec: AutoencoderSpec, sha256: str) -> None:
+        self.network, self.sha256 = network, sha256
+        self.name = "/".join(filter(None, (spec.source, spec.subfolder)))
+        self.channels = network.config.latent_channels
+        widths = network.config.block_out_channels if spec.kind == "kl" else network.config.decoder_block_out_channels
+        self.factor = 2 ** (len(widths) - 1)
+        self.scale, self.shift = network.config.scaling_factor, network.config.shift_factor or 0.0
+        self._has_spread = spec.kind == "kl"
+        self._lock = threading.Lock()  # tiling is a switch of the network
+
+    def _tiled(self, pixels: int) -> None:
+        self.network.use_tiling = pixels >= TILED_FROM_PX
+
+    @torch.inference_mode()
+    def encode(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Scaled latents. generator: draws from the posterior of an AutoencoderKL; without one, its mean.
+
+        Raises ValueError where the sides are no multiples of the factor, or a tiny autoencoder is given a generator.
+        """
+        if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % self.factor or pixels.shape[3] % self.factor:
+            raise ValueError(
+                f"pixels must be (batch, 3, H, W) with sides that are multiples of {self.factor}, "
+                f"not {tuple(pixels.shape)}"
+            )
+        if generator is not None and not self._has_spread:
+            raise ValueError(f"{self.name} has no spread to sample from; leave generator out")
+        parts = []
+        with self._lock:
+            self._tiled(pixels.shape[2] * pixels.shape[3])
+            for item in pixels.to(self.network.device, torch.float32).split(1):
+                found = self.network.encode(item)
+                if not self._has_spread:
+                    parts.append(found.latents)
+                else:
+                    spread = found.latent_dist
+                    parts.append(spread.mode() if generator is None else spread.sample(generator))
+        return (torch.cat(parts) - self.shift) * self.scale
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pixels (batch, 3, H, W) of scaled latents, not clamped. Raises ValueError for another number of channels."""
+        if latents.ndim != 4 or latents.shape[1] != self.channels:
+            raise ValueError(f"latents must be (batch, {self.channels}, H, W), not {tuple(latents.shape)}")
+        latents = latents.to(self.network.device, torch.float32) / self.scale + self.shift
+        with self._lock:
+            self._tiled(latents.shape[2] * latents.shape[3] * self.factor**2)
+            return torch.cat([self.network.decode(item).sample for item in latents.split(1)])
+
+    @cached_property
+    def _colours(self) -> tuple[Tensor, Tensor]:
+        """Matrix (3, channels) and offset (3,) from a latent to its colour.
+
+        Fitted by least squares to the latents of plain pictures, the corners, faces and middle of the colour cube.
+        """
+        cube = torch.tensor(list(product((-1.0, 0.0, 1.0), repeat=3)))
+        colours = cube[(cube == 0).sum(1) != 1]
+        size = max(SWATCH_PX, 4 * self.factor)
+        latents = self.encode(colours[:, :, None, None].expand(-1, -1, size, size)).cpu()
+        middle = latents[:, :, latents.shape[2] // 2, latents.shape[3] // 2]
+        known = torch.cat([middle, torch.ones(len(middle), 1)], 1).double()
+        # A light pull to zero, as plain colours may leave directions of the latents untouched.
+        squares = known.T @ known + 1e-3 * len(known) * torch.diag(torch.tensor([1.0] * self.channels + [0.0])).double()
+        fitted = torch.linalg.solve(squares, known.T @ colours.double()).float()
+        return fitted[:-1].T, fitted[-1]
+
+    def preview(self, latents: Tensor) -> Tensor:
+        """A colour for each latent, (batch, 3, H/f, W/f): what a linear map says, without a decoder."""
+        matrix, offset = self._colours
+        return torch.einsum("oc,bchw->bohw", matrix, latents.float().cpu()) + offset[:, None, None]

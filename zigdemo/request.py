@@ -1,0 +1,134 @@
+"""What to generate, checked, and read back from the files that were generated."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import __version__, media, zoo
+from .diffusion import check_options
+from .scans import scan_scheme
+
+MOST_STEPS, MOST_COUNT, MOST_SEED, MOST_GUIDANCE = 1000, 64, 2**32 - 1, 50.0
+# Options that every solver takes, with their defaults and bounds: the shift of its times towards the noise, how far
+# guidance's burnt colours are put back, and the share of a given picture's noise left out, see `Pipeline.stream`.
+COMMON_OPTIONS = {"shift": (1.0, 0.05, 20.0), "rescale": (0.0, 0.0, 1.0), "start": (0.0, 0.0, 0.99)}
+
+
+def _whole(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+
+
+def _number(name: str, value: object, least: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, not {value!r}")
+
+
+def _text(name: str, value: object, required: bool = False) -> None:
+    if value is None and not required:
+        return
+    if not isinstance(value, str) or not value or len(value) > 1000:
+        raise ValueError(f"{name} must be a text of 1 to 1000 characters, not {str(value)[:40]!r}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate; checked on construction, so that a Request that exists makes sense for some model.
+
+    label, negative: class names (None: no condition). guidance acts while t, 0 noise to 1 data, is in
+    guidance_interval. scan: a scan scheme, None for the model's own. size: (H, W) in pixels, None for the model's own.
+    steps: updates of the solver. solver_options: the solver's own, see `diffusion.SAMPLERS`, and COMMON_OPTIONS.
+    Raises ValueError with one sentence that names the setting.
+    """
+
+    model: str
+    prompt: str | None = None
+    label: str | None = None
+    negative: str | None = None
+    count: int = 4
+    seed: int = 0
+    solver: str = "heun"
+    steps: int = 25
+    guidance: float = 2.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    scan: str | None = None
+    size: tuple[int, int] | None = None
+    frames: int | None = None
+    solver_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _text("model", self.model, required=True)
+        for name in ("prompt", "label", "negative", "scan"):
+            _text(name, getattr(self, name))
+        _whole("count", self.count, 1, MOST_COUNT)
+        _whole("seed", self.seed, 0, MOST_SEED)
+        _whole("steps", self.steps, 1, MOST_STEPS)
+        _number("guidance", self.guidance, 0.0, MOST_GUIDANCE)
+        for name, length in (("guidance_interval", 2), ("size", 2)):
+            value = getattr(self, name)
+            if name == "size" and value is None:
+                continue
+            if not isinstance(value, tuple | list) or len(value) != length:
+                raise ValueError(f"{name} must be two numbers, not {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        for end in self.guidance_interval:
+            _number("guidance_interval", end, 0.0, 1.0)
+        if self.guidance_interval[0] > self.guidance_interval[1]:
+            raise ValueError(f"guidance_interval must rise from 0, noise, to 1, data, not {self.guidance_interval}")
+        for side in self.size or ():
+            _whole("size", side, 1, 8192)
+        if self.frames is not None:
+            _whole("frames", self.frames, 1, 256)
+        if self.scan is not None:
+            scan_scheme(self.scan)
+        if not isinstance(self.solver_options, dict):
+            raise ValueError(f"solver_options must be a dict of names and values, not {self.solver_options!r}")
+        for name, (_, least, most) in COMMON_OPTIONS.items():
+            _number(name, self.common_option(name), least, most)
+        check_options(self.solver, self.own_options)
+
+    def common_option(self, name: str) -> float:
+        """An option of COMMON_OPTIONS, or its default."""
+        return self.solver_options.get(name, COMMON_OPTIONS[name][0])
+
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """The options that this solver alone has."""
+        return {name: value for name, value in self.solver_options.items() if name not in COMMON_OPTIONS}
+
+    @classmethod
+    def from_metadata(cls, file: str | Path) -> Request:
+        """The request inside a PNG made here; other weights or versions than now are a warning.
+
+        Raises ValueError with one sentence where the file carries none, or one that makes no sense.
+        """
+        content = media.read_metadata(file)
+        settings, name = content["request"], Path(file).name
+        unknown = set(settings) - {entry.name for entry in fields(cls)}
+        if unknown:
+            raise ValueError(f"{name} has settings this version does not know: {', '.join(sorted(unknown))[:200]}")
+        try:
+            request = cls(**settings)
+        except (TypeError, ValueError) as fault:
+            raise ValueError(f"the settings inside {name} cannot be used: {fault}") from None
+        _warn_of_changes(request, content["provenance"], name)
+        return request
+
+
+def _warn_of_changes(request: Request, provenance: dict[str, Any], name: str) -> None:
+    try:
+        weights = zoo.find(request.model).sha256
+    except ValueError as fault:
+        warnings.warn(f"{name} was made with a model that is not here: {fault}", stacklevel=3)
+        return
+    now = {"weights": weights, "zigdemo": __version__, "torch": torch.__version__}
+    changed = [key for key, value in now.items() if key in provenance and provenance[key] != value]
+    if changed:
+        warnings.warn(
+            f"{name} was made with other {' and '.join(changed)}; the picture may come out different", stacklevel=3
+        )
