@@ -248,8 +248,8 @@ class DiGBlock(nn.Module):
         modulated = modulate(self.norm1(x), shift, scale)
         if self.conv == "inside":
             modulated = self._convolve(modulated, grid).contiguous()  # five maps read it
-        x = x + gate[:, None] * self.attn(modulated)
-        x = x + gate_mlp[:, None] * self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
+        x = torch.addcmul(x, gate[:, None], self.attn(modulated))
+        x = torch.addcmul(x, gate_mlp[:, None], self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp)))
         return self._convolve(x, grid) if self.conv == "block" else x
 
     def _convolve(self, x: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -157,8 +157,8 @@ class DiTBlock(nn.Module):
         """x: (batch, tokens, width); c: (batch, width), for adaLN; context: (batch, words, width), for attention."""
         if self.conditioning == "adaln-zero":
             shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, -1)
-            x = x + gate[:, None] * self.attn(modulate(self.norm1(x), shift, scale))
-            return x + gate_mlp[:, None] * self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
+            x = torch.addcmul(x, gate[:, None], self.attn(modulate(self.norm1(x), shift, scale)))
+            return torch.addcmul(x, gate_mlp[:, None], self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp)))
         if self.conditioning == "adaln":
             shift, scale, shift_mlp, scale_mlp = self.adaLN_modulation(c).chunk(4, -1)
             x = x + self.attn(modulate(self.norm1(x), shift, scale))

@@ -155,13 +155,13 @@ class Block(nn.Module):
         residual = x if residual is None else residual + drop_path(x, self.drop, self.training)
         x = self.norm(residual)
         shift, scale, gate, *attention = self.adaLN_modulation(c).chunk(6 if context is not None else 3, -1)
-        mixed = gate[:, None] * self.mixer(modulate(x, shift, scale), *orders)
-        x = x + mixed if self.normalised_skip else mixed
+        mixed = self.mixer(modulate(x, shift, scale), *orders)
+        x = torch.addcmul(x, gate[:, None], mixed) if self.normalised_skip else gate[:, None] * mixed
         if context is not None:
             shift, scale, gate = attention
             skipped = x if self.normalised_skip else residual + x
             query = F.layer_norm(skipped, skipped.shape[-1:], eps=1e-6)
-            x = x + gate[:, None] * self.msa(modulate(query, shift, scale), context)
+            x = torch.addcmul(x, gate[:, None], self.msa(modulate(query, shift, scale), context))
         return x, residual
 
 
