@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from .request import Request
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 KEY = "zigdemo"  # the PNG text chunk
 MOST_FILE_BYTES = 2**26
 MOST_METADATA_CHARACTERS = 2**16
+MOST_PIXELS = 50_000_000
+PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def save_png(
@@ -74,3 +76,17 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         "provenance": provenance if isinstance(provenance, dict) else {},
         "index": content.get("index", 0),
     }
+
+
+def read_picture(path: str | Path) -> Image.Image:
+    """A picture that someone gave, of any common kind. Raises ValueError, one sentence, for none or too large a one."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MOST_FILE_BYTES:
+            raise ValueError(f"{path.name} is larger than {MOST_FILE_BYTES // 2**20} MB; give a smaller picture")
+        with Image.open(path, formats=PICTURES) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{path.name} has {image.width} x {image.height} pixels; give a smaller picture")
+            return ImageOps.exif_transpose(image).copy()
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as fault:
+        raise ValueError(f"{path.name} is not a readable picture; give a PNG, JPEG or WebP") from fault

@@ -1,8 +1,9 @@
 """The named endpoints, as a program uses them; every fault is one sentence."""
 
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 from zigdemo import media
 from zigdemo.pipeline import Request
@@ -21,6 +22,22 @@ def test_generate_returns_pictures_that_carry_their_request(client):
     assert len(files) == 2 and "2 network calls" in line
     wanted = Request("tiny", label="hedgehog", solver="euler", steps=2, seed=3, count=2)
     assert Request.from_metadata(files[1]) == wanted and media.read_metadata(files[1])["index"] == 1
+
+
+def test_options_and_a_picture_to_start_from_reach_the_solver(client, tmp_path):
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "red.png")
+    given = {**GOOD, "solver": "euler-maruyama", "options": {"form": "linear", "shift": 2.0}, "negative": "red heart"}
+    picture = {"image": handle_file(tmp_path / "red.png"), "start": 0.5}
+    files, _ = client.predict(**given, **picture, guide_to=0.5, count=1, api_name="/generate")
+    request = Request.from_metadata(files[0])
+    assert request.solver_options == {"form": "linear", "shift": 2.0, "start": 0.5}
+    assert (request.negative, request.guidance_interval) == ("red heart", (0.0, 0.5))
+
+
+def test_a_file_of_the_server_is_not_read_as_a_picture(client, tmp_path):
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "secret.png")
+    with pytest.raises(AppError, match="uploaded|allowed"):
+        client.predict(**GOOD, count=1, image={"path": str(tmp_path / "secret.png")}, api_name="/generate")
 
 
 def test_models_and_labels_are_listed(client):
@@ -50,6 +67,11 @@ def test_an_order_is_given(client):
         {"seed": 2**80},
         {"count": 0},
         {"count": 1000},
+        {"negative": "unicorn horn"},
+        {"guide_from": 2.0},
+        {"options": {"colour": 1}},
+        {"options": {"shift": 0}},
+        {"solver": "ddim", "options": {"eta": 2}},
     ],
     ids=str,
 )

@@ -3,12 +3,16 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, sampled_from, tuples
 from models import tiny_folder
 
 from zigdemo import zoo
+from zigdemo.diffusion import SAMPLERS
 from zigdemo.ops import backends
 from zigdemo.ui import generate, settings
 from zigdemo.ui.footer import backend_table, footer_text
+from zigdemo.ui.more import OWN, note, of_solver
 from zigdemo.ui.scan_paths import scan_data
 
 VALUES = {
@@ -39,8 +43,57 @@ def test_a_model_without_a_scan_hides_the_control(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny", family="dit")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     assert settings.scheme_choices("tiny") == []
-    _, scan, *_ = generate._of_model("tiny")
+    _, _, scan, *_ = generate._of_model("tiny")
     assert scan["visible"] is False and scan["value"] is None
+
+
+@pytest.mark.parametrize("solver", SAMPLERS)
+def test_a_solver_gets_its_own_options_and_no_others(solver):
+    changed = {"form": "linear", "strength": 2, "last_step": "euler", "last_size": 0.1, "eta": 0.5, "rtol": 0.1}
+    request = settings.to_request(**{**VALUES, "solver": solver}, **changed)
+    own = SAMPLERS[solver].options
+    assert request.solver_options == {name: value for name, value in changed.items() if name in own}
+    assert settings.to_request(**{**VALUES, "solver": solver}, **settings.OPTIONS).solver_options == {}
+
+
+@pytest.mark.parametrize("solver", SAMPLERS)
+def test_what_a_solver_does_not_have_is_grey_and_said(solver):
+    own = SAMPLERS[solver].options
+    _, *updates = of_solver(solver)
+    assert {name for name, update in zip(OWN, updates, strict=True) if update["interactive"]} == own.keys()
+    assert ("Grey below" in note(solver)) == ("form" not in own)
+
+
+def test_a_solver_whose_package_is_missing_says_so(monkeypatch):
+    monkeypatch.setattr("zigdemo.diffusion.solvers.find_spec", lambda name: None)
+    choices = {name: text for text, name in settings.solver_choices()}
+    assert choices["dopri5"].endswith("needs torchdiffeq, not installed") and choices["heun"] == "Heun"
+    with pytest.raises(ValueError, match="torchdiffeq, which is not installed"):
+        settings.to_request(**{**VALUES, "solver": "dopri5"})
+
+
+@given(
+    solver=sampled_from(sorted(SAMPLERS)),
+    guide=tuples(floats(0, 1), floats(0, 1)).map(sorted),
+    shift=sampled_from([1.0, 0.5, 3.0]),
+    strength=floats(0, 5),
+    start=sampled_from([0.0, 0.3]),
+)
+def test_the_controls_show_a_request_and_give_it_back(solver, guide, shift, strength, start):
+    options = {"shift": shift, "strength": strength, "start": start}
+    request = settings.to_request(
+        **{**VALUES, "solver": solver}, guide_from=guide[0], guide_to=guide[1], negative="b", **options
+    )
+    assert settings.to_request(**settings.shown_values(request)) == request
+
+
+def test_a_link_restores_options(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    query = {"model": "tiny", "solver": "heun-sde", "strength": "2", "form": "linear", "guide_to": "0.5", "shift": "-1"}
+    request, left_out = settings.from_link(query)
+    assert request.solver_options == {"strength": 2, "form": "linear"} and request.guidance_interval == (0, 0.5)
+    assert len(left_out) == 1 and "shift" in left_out[0]
 
 
 def test_schemes_say_whether_the_model_was_trained_with_them(tmp_path, monkeypatch):

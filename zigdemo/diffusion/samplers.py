@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from typing import Any
 
 from torch import Tensor
@@ -46,7 +45,7 @@ def refusal(
         if value not in known and not (value is None and what in ("form", "last_step")):
             return f"unknown {what} {value!r}; choose one of {', '.join(known)}"
     entry = SAMPLERS[solver]
-    if entry.needs and find_spec(entry.needs) is None:
+    if not entry.here:
         return f"{solver} runs on the package {entry.needs}, which is not installed"
     for what, value in (("form", form), ("last_step", last_step)):
         if what in entry.options and value is None:

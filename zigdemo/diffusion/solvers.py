@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
@@ -121,6 +122,11 @@ class Solver:
     stochastic: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     needs: str | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether the package it needs is installed."""
+        return self.needs is None or find_spec(self.needs) is not None
 
 
 # The solvers that need nothing beside a velocity and the times; `samplers.SAMPLERS` has these and all others.

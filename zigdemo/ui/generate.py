@@ -20,22 +20,27 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from .. import media, zoo
-from ..diffusion import SOLVERS
 from ..pipeline import MOST_SEED, Current, Request, Result, Step
 from . import texts
+from .more import OWN, START, build_more, negative_of, of_solver
 from .settings import (
     MOST_GUIDANCE,
     MOST_PICTURES,
     MOST_STEPS,
+    NAMES,
     SUGGESTIONS,
     check_shown,
     first_label,
     from_link,
+    known_options,
     model_choices,
     model_here,
     scheme_choices,
+    shown_values,
+    solver_choices,
     to_request,
 )
 
@@ -46,7 +51,7 @@ PAST_PICTURES = 24
 STOP_SECONDS = 60.0  # most that Stop waits for the step under way
 FILE_SECONDS = 24 * 3600.0  # how long pictures stay downloadable
 SKIP = gr.skip()
-NO_CHANGE = (SKIP,) * (10 + len(SUGGESTIONS))  # of what `_shown` updates
+NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + len(SUGGESTIONS))  # of what `_shown` updates
 
 
 MODELS = Current()
@@ -75,20 +80,16 @@ def _scan_settings(model: str, chosen: str | None = None) -> dict[str, Any]:
 
 
 def _shown(request: Request) -> tuple[Any, ...]:
-    """Updates of model, label, scan, solver, steps, guidance, seed, randomise, count and the examples."""
+    """Updates of the controls of NAMES, of start, randomise, the solver's note and the examples."""
     folder = check_shown(request)
-    return (
-        request.model,
-        gr.update(choices=list(folder.labels or ()), value=request.label, visible=folder.labels is not None),
-        gr.update(**_scan_settings(folder.id, request.scan)),
-        request.solver,
-        request.steps,
-        request.guidance,
-        request.seed,
-        False,
-        request.count,
-        *_examples(list(folder.labels or ())),
-    )
+    names, values = list(folder.labels or ()), shown_values(request)
+    updates: dict[str, Any] = {name: values[name] for name in NAMES}
+    updates["label"] = gr.update(choices=names, value=request.label, visible=folder.labels is not None)
+    updates["negative"] = negative_of(names, request.negative)
+    updates["scan"] = gr.update(**_scan_settings(folder.id, request.scan))
+    said, *live = of_solver(request.solver)
+    updates |= {name: {**update, "value": values[name]} for name, update in zip(OWN, live, strict=True)}
+    return (*updates.values(), values["start"] or START, False, said, *_examples(names))
 
 
 @cache
@@ -131,16 +132,38 @@ def generate(
     guidance: float = 2.0,
     seed: int = 0,
     count: int = 4,
+    negative: str | None = None,
+    guide_from: float = 0.0,
+    guide_to: float = 1.0,
+    options: dict[str, Any] | None = None,
+    image: gr.FileData | None = None,
+    start: float = START,
 ) -> tuple[list[gr.FileData], str]:
-    """API: draw pictures; returns PNG files with their settings inside, and a line about the run."""
+    """API: draw pictures; returns PNG files with their settings inside, and a line about the run.
+
+    options: of the solver, by name, and "shift" and "rescale". image: a picture to start from; start: how much of it
+    is kept, from 0.05 to 0.95.
+    """
     try:
-        request = to_request(model, label, scan, solver, steps, guidance, seed, count)
-        for step in MODELS.get(model_here(model)).stream(request, previews=False):
+        picture = None if image is None else media.read_picture(_uploaded(image))
+        request = to_request(
+            model, label, scan, solver, steps, guidance, seed, count, negative, guide_from, guide_to,
+            start if picture else 0.0, **known_options(options),
+        )  # fmt: skip
+        for step in MODELS.get(model_here(model)).stream(request, previews=False, image=picture):
             last = step
         files = [gr.FileData(path=path) for path in _save(last.result)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(_sentence(fault), print_exception=False) from None
     return files, texts.summary(last)
+
+
+def _uploaded(file: Any) -> str:
+    """Path of a file that was uploaded to this server, never of another file of it."""
+    path = Path(str(file.get("path") if isinstance(file, dict) else file.path)).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise ValueError("image must be an uploaded picture; send it with gradio_client.handle_file")
+    return str(path)
 
 
 def models() -> list[dict[str, Any]]:
@@ -170,15 +193,17 @@ def _change(running: bool | None = None, line: str | None = None, **changes: Any
 
 def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
     """The Generate button: yields updates of OUTPUTS, one a shown step."""
-    *settings, seed, randomise, count, past = values
+    *settings, start, image, randomise, past = values
+    chosen = dict(zip(NAMES, settings, strict=True))
     run = RUNS[page.session_hash or ""] = Run()
     if randomise:
-        seed = random.SystemRandom().randrange(MOST_NEW_SEED)
+        chosen["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
     try:
-        request = to_request(*settings, seed, count)
-        yield _change(True, texts.STARTING, seed=seed)
+        picture = None if image is None else media.read_picture(image)
+        request = to_request(**chosen, start=start if picture else 0.0)
+        yield _change(True, texts.STARTING, seed=chosen["seed"])
         shown = -math.inf
-        with closing(MODELS.get(model_here(request.model)).stream(request)) as steps:
+        with closing(MODELS.get(model_here(request.model)).stream(request, image=picture)) as steps:
             for step in steps:
                 if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                     yield _change(False, texts.STOPPED)
@@ -246,7 +271,7 @@ def _restore(file: str | None) -> tuple[Any, ...]:
     for warning in caught:
         if warning.category is UserWarning:
             _warn(str(warning.message))
-    gr.Info(texts.RESTORED)
+    gr.Info(texts.RESTORED_OVER_PICTURE if found.common_option("start") else texts.RESTORED)
     return controls
 
 
@@ -258,10 +283,11 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
 
 
 def _of_model(model: str) -> tuple[Any, ...]:
-    """Updates of label, scan, the row of examples and each example for another model."""
+    """Updates of label, negative, scan, the row of examples and each example for another model."""
     names = list(model_here(model).labels or ())
     return (
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
+        negative_of(names),
         gr.update(**_scan_settings(model)),
         *_examples(names),
     )
@@ -293,9 +319,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
                 chips = [gr.Button(name, size="sm", visible=name in names) for name in SUGGESTIONS]
             scan = gr.Dropdown(label="Scan scheme", **_scan_settings(first.id))
             with gr.Row():
-                solver = gr.Dropdown(
-                    [(s.label, n) for n, s in SOLVERS.items()], value="heun", label="Solver", min_width=180
-                )
+                solver = gr.Dropdown(solver_choices(), value="heun", label="Solver", min_width=180, elem_id="solver")
                 count = gr.Slider(1, MOST_PICTURES, value=4, step=1, label="Pictures", min_width=180)
             with gr.Row():
                 steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=180)
@@ -303,6 +327,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
             with gr.Row():
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
                 randomise = gr.Checkbox(False, label="New seed each time", min_width=180, elem_id="randomise")
+            said, more = build_more(names, "heun")
         with gr.Column(scale=3, min_width=280):
             with gr.Row():
                 go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
@@ -340,12 +365,14 @@ def build_generate_tab(page: gr.Blocks) -> None:
                 link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_id="link")
     past = gr.State([])
 
-    controls = [model, label, scan, solver, steps, guidance, seed, randomise, count]
-    shown = [*controls, chip_row, *chips]
+    start, image = more.pop("start"), more.pop("image")
+    shared = [model, label, scan, solver, steps, guidance, seed, count, *more.values()]
+    shown = [*shared, start, randomise, said, chip_row, *chips]
     outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     waiting = go.click(lambda: _change(True, texts.WAITING), None, outputs, queue=False, **quiet)
-    running = waiting.then(_run, [*controls, past], outputs, concurrency_limit=1, concurrency_id="generate", **quiet)
+    inputs = [*shared, start, image, randomise, past]
+    running = waiting.then(_run, inputs, outputs, concurrency_limit=1, concurrency_id="generate", **quiet)
     stop.click(
         lambda: (texts.line_html(texts.STOPPING), gr.update(interactive=False)),
         None,
@@ -355,11 +382,11 @@ def build_generate_tab(page: gr.Blocks) -> None:
     )
     stop.click(_stop, None, outputs, concurrency_limit=None, **quiet)
     stop.click(None, None, None, cancels=running)
-    model.input(_of_model, model, [label, scan, chip_row, *chips], **quiet)
+    model.input(_of_model, model, [label, more["negative"], scan, chip_row, *chips], **quiet)
+    solver.input(of_solver, solver, [said, *(more[name] for name in OWN)], **quiet)
     dropped.upload(_restore, dropped, shown, **quiet)
     surprise.click(lambda name: random.choice(model_here(name).labels or [None]), model, label, **quiet)
     for chip in chips:
         chip.click(lambda name=chip.value: name, None, label, **quiet)
-    shared = [model, label, scan, solver, steps, guidance, seed, count]
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **quiet)
     page.load(_open_link, None, shown, **quiet)

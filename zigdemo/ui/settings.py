@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from .. import zoo
-from ..pipeline import Request
+from ..diffusion import SAMPLERS
+from ..request import COMMON_OPTIONS, Request
 from ..scans import SCHEMES, scan_scheme
 
 MOST_PICTURES, MOST_STEPS, MOST_GUIDANCE = 16, 250, 10
-NAMES = ("model", "label", "scan", "solver", "steps", "guidance", "seed", "count")  # also the query of a share link
-NUMBERS = ("steps", "guidance", "seed", "count")
+MAIN = ("model", "label", "scan", "solver", "steps", "guidance", "seed", "count")
+# Options of solvers with the value the page starts with, and all of `Request` that has a control under "More".
+OPTIONS = {name: default for solver in SAMPLERS.values() for name, default in solver.options.items()}
+OPTIONS |= {name: default for name, (default, _, _) in COMMON_OPTIONS.items() if name != "start"}
+MORE = {"negative": None, "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
+NAMES = (*MAIN, *MORE)  # also the query of a share link
+TEXTS = ("model", "label", "scan", "solver", "negative", "form", "last_step")
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
 
 
@@ -71,13 +78,40 @@ def _whole(name: str, value: Any, most: int | None = None) -> int:
     return int(number)
 
 
+def solver_choices() -> list[tuple[str, str]]:
+    """(what the page says, name) of every solver; one whose package is missing says so, and the page greys it out."""
+    missing = {name: f" · needs {s.needs}, not installed" for name, s in SAMPLERS.items() if not s.here}
+    return [(solver.label + missing.get(name, ""), name) for name, solver in SAMPLERS.items()]
+
+
+def own_options(solver: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that the solver has and that are not at their defaults; a page shows more than one has."""
+    known = {**SAMPLERS[solver].options, **{name: OPTIONS[name] for name in COMMON_OPTIONS if name in OPTIONS}}
+    return {name: value for name, value in options.items() if name in known and value != known[name]}
+
+
+def known_options(options: Any) -> dict[str, Any]:
+    """Options that a program gave; ValueError for a name no solver has."""
+    for name in options or {}:
+        if name not in OPTIONS:
+            raise ValueError(f"unknown option {str(name)[:40]!r}; choose one of {', '.join(OPTIONS)}")
+    return dict(options or {})
+
+
 def to_request(
     model: str, label: str | None, scan: str | None, solver: str, steps: float, guidance: float, seed: float,
-    count: float,
+    count: float, negative: str | None = None, guide_from: float = 0.0, guide_to: float = 1.0, start: float = 0.0,
+    **options: Any,
 ) -> Request:  # fmt: skip
-    """The page's values as a Request; numbers of a page are floats. Raises ValueError with one sentence."""
-    if not isinstance(solver, str):
-        raise ValueError(f"solver must be a name, not {str(solver)[:40]!r}")
+    """The page's values as a Request; numbers of a page are floats. Raises ValueError with one sentence.
+
+    start: for a picture to start from. options: of OPTIONS; those that the solver does not have are left out.
+    """
+    if not isinstance(solver, str) or solver not in SAMPLERS:
+        raise ValueError(f"unknown solver {str(solver)[:40]!r}; choose one of {', '.join(SAMPLERS)}")
+    given = own_options(solver, options)
+    if start:
+        given["start"] = start
     if _number("guidance", guidance) > MOST_GUIDANCE:
         raise ValueError(f"guidance must be a number from 0 to {MOST_GUIDANCE} here, not {guidance:g}")
     return Request(
@@ -89,28 +123,37 @@ def to_request(
         guidance=guidance,
         seed=_whole("seed", seed),
         count=_whole("count", count, MOST_PICTURES),
+        negative=negative or None,
+        guidance_interval=(_number("guide_from", guide_from), _number("guide_to", guide_to)),
+        solver_options=given,
     )
 
 
 def check_shown(request: Request) -> zoo.ModelFolder:
     """The model of a request that the controls of the page can show; otherwise ValueError with one sentence."""
     folder = model_here(request.model)
-    to_request(*_values(request))  # the page's own limits
-    if request.label is not None and request.label not in (folder.labels or ()):
-        raise ValueError(f"{folder.id} knows no label {request.label[:60]!r}; choose one in the list")
+    shown = to_request(**shown_values(request))  # the page's own limits
+    for label in (request.label, request.negative):
+        if label is not None and label not in (folder.labels or ()):
+            raise ValueError(f"{folder.id} knows no label {label[:60]!r}; choose one in the list")
     if request.scan is not None and request.scan not in [name for _, name in scheme_choices(folder.id)]:
         raise ValueError(f"scan {request.scan!r} is not in this model's list; choose one there")
-    if request != to_request(*_values(request)):
+    start = {name: value for name, value in request.solver_options.items() if name == "start"}
+    if replace(request, solver_options={**own_options(request.solver, request.solver_options), **start}) != shown:
         raise ValueError("these settings use more than this page has controls for; run them with zigdemo.pipeline")
     return folder
 
 
-def _values(request: Request) -> tuple[Any, ...]:
-    return tuple(getattr(request, name) for name in NAMES)
+def shown_values(request: Request) -> dict[str, Any]:
+    """What the controls of NAMES, and "start", show for a request."""
+    values = {name: getattr(request, name) for name in (*MAIN, "negative")}
+    values |= dict(zip(("guide_from", "guide_to"), request.guidance_interval, strict=True))
+    start = request.common_option("start")
+    return {**values, **OPTIONS, **SAMPLERS[request.solver].options, **request.solver_options, "start": start}
 
 
 def _parsed(name: str, text: str) -> str | float:
-    if name not in NUMBERS:
+    if name in TEXTS:
         return text
     try:
         return float(text)
@@ -134,8 +177,7 @@ def from_link(given: dict[str, str]) -> tuple[Request | None, list[str]]:
     request = Request(model, label=first_label(model))
     for name, text in given.items():
         try:
-            values = dict(zip(NAMES, _values(request), strict=True))
-            changed = to_request(**{**values, name: _parsed(name, text)})
+            changed = to_request(**{**shown_values(request), name: _parsed(name, text)})
             check_shown(changed)
         except ValueError as fault:
             left_out.append(f"The link's {name} was left out: {fault}.")

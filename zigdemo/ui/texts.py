@@ -10,7 +10,7 @@ from html import escape
 from PIL import Image
 
 from ..pipeline import Step
-from .settings import NAMES
+from .settings import MORE, NAMES
 
 NO_WEIGHTS = (
     "No model is here: put a model folder into `weights/`, or train one with "
@@ -23,20 +23,26 @@ STOPPING = "Stopping after this step."
 STOPPED = "Stopped; the preview stays."
 LINK_COPIED = "The link to these settings is in the address bar and, where the browser allows it, on the clipboard."
 RESTORED = "Settings restored; press Generate to draw the same pictures again."
+RESTORED_OVER_PICTURE = "Settings restored; it was drawn over a picture, so give that picture under More again."
 
 LINK_SCRIPT = """(...values) => {
   const url = new URL(window.location.href);
   url.search = "";
-  %s.forEach((name, i) => url.searchParams.set(name, values[i] ?? ""));
+  const usual = %s;
+  %s.forEach((name, i) => {
+    const value = values[i] ?? "";
+    if (!(name in usual) || value !== (usual[name] ?? "")) url.searchParams.set(name, value);
+  });
   window.history.replaceState(null, "", url);
   if (navigator.clipboard) navigator.clipboard.writeText(url.href).catch(() => {});
   return values;
-}""" % json.dumps(NAMES)  # noqa: UP031 - the script is full of braces
+}""" % (json.dumps(MORE), json.dumps(NAMES))  # noqa: UP031 - the script is full of braces
 
 CSS = """
 #chips { gap: 6px; }
 #chips button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
 #surprise { border: 1px solid var(--button-secondary-border-color-hover); background: none; }
+#solver li[aria-label*="not installed"] { opacity: 0.45; pointer-events: none; }
 #randomise { display: flex; align-items: center; }
 #link { align-self: center; }
 #progress { padding: 0; }
