@@ -16,11 +16,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..vector_math import LOG2E, exp2
+from ..vector_math import LOG2E, exp2, prefetch
 from .products import LANES, TILE, add_narrow_tile, add_tile
 
 WIDTH = 128  # values in a task
 CHUNK = 16  # tokens whose products are formed at once
+LINE = 16  # numbers in a cache line
 SPAN = 4  # chunks between two saved states; the backward pass replays them from the first
 
 _FLAGS = {"nogil": True, "cache": True, "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
@@ -40,6 +41,14 @@ def _copy(rows, count, width, out):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
+def _ask(rows, token, head, start, width):  # noqa: ANN001, ANN202
+    """Ask the memory for a row of the next chunk: rows of one head lie apart, and no prefetcher foresees them."""
+    if token < rows.shape[0]:
+        for c in range(start, start + width, LINE):
+            prefetch(rows, token, head, c)
+
+
+@njit(**_FLAGS)
 def _load(rows, b, begin, size, head, start, width, scale, out):  # noqa: ANN001, ANN202
     """out (CHUNK, at least width) = scale * rows[b, begin : begin + size, head, start : start + width], then zeros."""
     for t in range(CHUNK):
@@ -47,6 +56,7 @@ def _load(rows, b, begin, size, head, start, width, scale, out):  # noqa: ANN001
         for c in range(line.size):
             line[c] = ZERO
         if t < size:
+            _ask(rows[b], begin + CHUNK + t, head, start, width)
             given = rows[b, begin + t, head, start : start + width]
             for c in range(width):
                 line[c] = given[c] * scale
@@ -61,6 +71,7 @@ def _load_decay(gates, b, begin, size, head, out):  # noqa: ANN001, ANN202
             line[n] = ONE
         if t < size:
             given = gates[b, begin + t, head]
+            _ask(gates[b], begin + CHUNK + t, head, 0, given.size)
             for n in range(given.size):
                 line[n] = exp2(given[n] * LOG2E)
 
