@@ -2,8 +2,10 @@
 
 import pytest
 from models import tiny_folder
+from PIL import Image
 
 from zigdemo import media
+from zigdemo.diffusion import SAMPLERS
 from zigdemo.pipeline import Pipeline, Request
 
 pytestmark = pytest.mark.browser
@@ -46,11 +48,38 @@ def test_a_picture_restores_its_settings_and_a_foreign_one_is_one_sentence(visit
     request = Request("tiny", label="grinning face", count=2, seed=77, steps=9, solver="euler")
     path = media.save_png(pipe(request).images[0], tmp_path / "made.png", request, pipe.provenance())
     page = visit(served)
-    page.set_input_files("input[type=file]", str(path))
+    page.set_input_files("#restore input[type=file]", str(path))
     page.wait_for_selector("text=Settings restored")
     assert page.get_by_label("Seed", exact=True).input_value() == "77"
     assert page.get_by_label("number input for Steps").input_value() == "9"
     assert page.get_by_label("Label", exact=True).input_value() == "grinning face"
+
+
+def test_every_solver_runs_and_grey_controls_say_why(visit, served):
+    page = visit(served)
+    number(page, "Steps", 2)
+    number(page, "Pictures", 1)
+    page.get_by_role("button", name="More: solver options").click()
+    for name, solver in SAMPLERS.items():
+        page.get_by_label("Solver", exact=True).click()
+        page.get_by_role("option", name=solver.label, exact=True).click()
+        page.wait_for_selector(f"#more strong:text-is('{solver.label}')")
+        assert page.get_by_label("Noise form").is_disabled() == ("form" not in solver.options), name
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.wait_for_selector("text=Starting", state="attached")
+        page.wait_for_selector("text=network calls each", timeout=60_000)
+
+
+def test_a_picture_is_drawn_anew_from_part_of_the_way(visit, served, tmp_path):
+    Image.new("RGB", (60, 30), "red").save(tmp_path / "red.png")
+    page = visit(served)
+    number(page, "Steps", 2)
+    page.get_by_role("button", name="More: solver options").click()
+    page.set_input_files("#start-picture input[type=file]", str(tmp_path / "red.png"))
+    page.wait_for_selector("#start-picture img")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("text=network calls each", timeout=60_000)
+    assert page.locator("#result img").count() >= 4
 
 
 def test_it_fits_a_phone(visit, served):

@@ -10,8 +10,9 @@ from hypothesis.strategies import booleans, integers, sampled_from
 from zigdemo.backbones import DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
 from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS
 from zigdemo.backbones.dit import CONDITIONINGS
-from zigdemo.backbones.presets import preset
+from zigdemo.backbones.presets import PRESETS, preset
 from zigdemo.explain import Cost, cost, counted_cost
+from zigdemo.explain.__main__ import PUBLISHED, main, rows
 from zigdemo.explain.complexity import GLA_SPAN, SCAN_CHUNK
 from zigdemo.ops import backends
 
@@ -169,13 +170,20 @@ def test_dit_xl_2_costs_what_the_paper_says(conditioning, gflops):
         assert Cost.total(found.values()).macs / 1e9 == pytest.approx(gflops, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    ("size", "gflops"),
-    [("S/2", 6.06), ("S/4", 1.41), ("S/8", 0.36), ("B/2", 23.01), ("L/2", 80.71), ("XL/4", 29.05), ("XL/8", 7.39)],
-)
-def test_other_sizes_of_dit_cost_what_the_paper_says(size, gflops):
-    config = preset("dit", size, in_channels=4, size=(32, 32), labels=1000, learn_sigma=True)
-    assert Cost.total(cost(config).values()).macs / 1e9 == pytest.approx(gflops, rel=0.02)
+@pytest.mark.parametrize("named", PUBLISHED, ids=str)
+def test_every_published_size_costs_what_the_paper_says(named):
+    total = Cost.total(cost(preset(*named, in_channels=4, size=(32, 32), labels=1000, learn_sigma=True)).values())
+    weights, gflops = PUBLISHED[named]
+    assert total.macs / 1e9 == pytest.approx(gflops, rel=0.02) and abs(total.weights / 1e6 - weights) < 1
+
+
+def test_the_table_has_every_size_and_refuses_a_side_that_no_patch_fits(capsys, monkeypatch):
+    names = [f"{family} {size}" for family, (_, sizes) in PRESETS.items() for size in sizes]
+    assert [row[0] for row in rows(8)] == names
+    monkeypatch.setattr("sys.argv", ["explain", "--side", "12"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "multiple of 8" in capsys.readouterr().err
 
 
 def test_a_dit_block_has_twelve_squared_widths_beside_its_modulation():
