@@ -22,7 +22,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from .. import media, zoo
+from .. import media
 from ..pipeline import MOST_SEED, Current, Request, Result, Step
 from . import texts
 from .more import OWN, START, build_more, negative_of, of_solver
@@ -38,6 +38,7 @@ from .settings import (
     known_options,
     model_choices,
     model_here,
+    models_here,
     scheme_choices,
     shown_values,
     solver_choices,
@@ -168,7 +169,7 @@ def _uploaded(file: Any) -> str:
 
 def models() -> list[dict[str, Any]]:
     """API: the models here, what they are and how honest their weights are."""
-    return [{"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes)} for e in zoo.available()]
+    return [{"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes)} for e in models_here()]
 
 
 def labels(model: str) -> list[str]:
@@ -329,7 +330,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
                 randomise = gr.Checkbox(False, label="New seed each time", min_width=180, elem_id="randomise")
             said, more = build_more(names, "heun")
         with gr.Column(scale=3, min_width=280):
-            with gr.Row():
+            with gr.Row(elem_id="actions"):
                 go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
                 stop = gr.Button("Stop", interactive=False, min_width=80, scale=1)
             progress = gr.HTML(texts.line_html(texts.READY), elem_id="progress", padding=False)
@@ -370,6 +371,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
     shown = [*shared, start, randomise, said, chip_row, *chips]
     outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    go.click(None, None, None, js=texts.SHOW_PROGRESS, **quiet)
     waiting = go.click(lambda: _change(True, texts.WAITING), None, outputs, queue=False, **quiet)
     inputs = [*shared, start, image, randomise, past]
     running = waiting.then(_run, inputs, outputs, concurrency_limit=1, concurrency_id="generate", **quiet)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from .. import zoo
 from ..zoo.hub import SOURCES
+from .settings import models_here
 
 ORIGINS = {
     "shipped (toy)": "Made here on little data and little compute, to show the architecture at work",
@@ -101,7 +102,7 @@ def _card(folder: zoo.ModelFolder) -> str:
 
 def models_html() -> str:
     """One card a model here."""
-    cards = "".join(_card(folder) for folder in zoo.available())
+    cards = "".join(_card(folder) for folder in models_here())
     return f'<div class="models">{cards}</div>' if cards else "<p>No model is here yet.</p>"
 
 

@@ -64,19 +64,20 @@ def build_more(labels: list[str], solver: str) -> tuple[gr.Markdown, dict[str, g
     with gr.Accordion("More: solver options, guidance, start from a picture", open=False, elem_id="more"):
         said = gr.Markdown(note(solver))
         with gr.Row():
-            made["form"] = gr.Dropdown([(FORM_NAMES[n], n) for n in FORMS], label="Noise form", **live("form"))
+            made["form"] = gr.Dropdown(
+                [(FORM_NAMES[n], n) for n in FORMS], label="Noise form", min_width=200, **live("form")
+            )
             made["strength"] = gr.Number(label="Noise strength", minimum=0, step=0.1, min_width=120, **live("strength"))
         with gr.Row():
-            made["last_step"] = gr.Dropdown(
-                [(LAST_STEP_NAMES[n], n) for n in LAST_STEPS], label="Last step", **live("last_step")
-            )
+            last_steps = [(LAST_STEP_NAMES[n], n) for n in LAST_STEPS]
+            made["last_step"] = gr.Dropdown(last_steps, label="Last step", min_width=200, **live("last_step"))
             made["last_size"] = gr.Slider(
-                0, 0.5, step=0.01, label="Size of the last step", min_width=120, **live("last_size")
+                0, 0.5, step=0.01, label="Length of the last step", min_width=240, **live("last_size")
             )
         with gr.Row():
-            made["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", min_width=120, **live("eta"))
-            made["atol"] = gr.Number(label="dopri5 atol", minimum=1e-9, min_width=100, **live("atol"))
-            made["rtol"] = gr.Number(label="dopri5 rtol", minimum=1e-9, min_width=100, **live("rtol"))
+            made["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", min_width=240, **live("eta"))
+            made["atol"] = gr.Number(label="Dormand-Prince atol", minimum=1e-9, min_width=120, **live("atol"))
+            made["rtol"] = gr.Number(label="Dormand-Prince rtol", minimum=1e-9, min_width=120, **live("rtol"))
         with gr.Row():
             made["shift"] = gr.Number(
                 OPTIONS["shift"], label="Time shift", info="Above 1: more steps in the noise.", minimum=0.05,
@@ -84,21 +85,23 @@ def build_more(labels: list[str], solver: str) -> tuple[gr.Markdown, dict[str, g
             )  # fmt: skip
             made["rescale"] = gr.Slider(
                 0, 1, value=OPTIONS["rescale"], step=0.05, label="Guidance rescale", info="Tames burnt colours.",
-                min_width=120,
+                min_width=240,
             )  # fmt: skip
         with gr.Row():
-            made["guide_from"] = gr.Slider(0, 1, value=0, step=0.05, label="Guide from time", min_width=120)
-            made["guide_to"] = gr.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=120)
+            made["guide_from"] = gr.Slider(
+                0, 1, value=0, step=0.05, label="Guide from time (0 is noise)", min_width=240
+            )
+            made["guide_to"] = gr.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=240)
         made["negative"] = gr.Dropdown(
             _with_none(labels), value="", label="Keep away from", info="In place of no label.", visible=bool(labels)
         )
         with gr.Row():
             image = gr.Image(
                 label="Start from a picture", type="filepath", sources=["upload", "clipboard"], height=180,
-                min_width=160, elem_id="start-picture",
+                min_width=240, elem_id="start-picture",
             )  # fmt: skip
             made["start"] = gr.Slider(
-                0.05, 0.95, value=START, step=0.05, label="Keep of it", min_width=160,
+                0.05, 0.95, value=START, step=0.05, label="Keep of it", min_width=240,
                 info="Low: drawn nearly anew. High: nearly the same.",
             )  # fmt: skip
     return said, {**{name: made[name] for name in MORE}, "start": made["start"], "image": image}

@@ -19,12 +19,18 @@ OPTIONS |= {name: default for name, (default, _, _) in COMMON_OPTIONS.items() if
 MORE = {"negative": None, "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
 NAMES = (*MAIN, *MORE)  # also the query of a share link
 TEXTS = ("model", "label", "scan", "solver", "negative", "form", "last_step")
+FIRST = "zigma-emoji"  # the model the page starts with
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
+
+
+def models_here() -> list[zoo.ModelFolder]:
+    """The models of the page, in the order they are offered in."""
+    return sorted(zoo.available(), key=lambda folder: folder.id != FIRST)
 
 
 def model_here(name: str) -> zoo.ModelFolder:
     """A model of the page, by id; never a path, as names come from files, links and programs of strangers."""
-    found = zoo.available()
+    found = models_here()
     for folder in found:
         if folder.id == name:
             return folder
@@ -34,7 +40,7 @@ def model_here(name: str) -> zoo.ModelFolder:
 
 def model_choices() -> list[tuple[str, str]]:
     """(what the page says, id) of every model here."""
-    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in zoo.available()]
+    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in models_here()]
 
 
 def first_label(model: str) -> str | None:
@@ -167,7 +173,7 @@ def from_link(given: dict[str, str]) -> tuple[Request | None, list[str]]:
     The request is None where the link asks for nothing, or for no model that is here.
     """
     given = {name: value for name, value in given.items() if name in NAMES}
-    here = zoo.available()
+    here = models_here()
     if not given or not here:
         return None, []
     names, left_out = [entry.id for entry in here], []

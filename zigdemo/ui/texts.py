@@ -16,6 +16,11 @@ NO_WEIGHTS = (
     "No model is here: put a model folder into `weights/`, or train one with "
     "`python -m zigdemo.training zigdemo/training/recipes/zigma-emoji.yaml`."
 )
+SHOW_PROGRESS = """() => {
+  const line = document.querySelector("#progress");
+  const { top, bottom } = line.getBoundingClientRect();
+  if (top < 0 || bottom > window.innerHeight - 80) line.scrollIntoView({ block: "start", behavior: "smooth" });
+}"""
 READY = "Press Generate; the pictures appear step by step."
 WAITING = "Waiting for a turn; one picture run at a time."
 STARTING = "Starting."
@@ -43,6 +48,7 @@ CSS = """
 #chips button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
 #surprise { border: 1px solid var(--button-secondary-border-color-hover); background: none; }
 #solver li[aria-label*="not installed"] { opacity: 0.45; pointer-events: none; }
+#more input:disabled, #more .disabled { opacity: 0.45; }
 #randomise { display: flex; align-items: center; }
 #link { align-self: center; }
 #progress { padding: 0; }
@@ -69,6 +75,10 @@ CSS = """
 #restore button { padding-top: 26px; font-size: 14px; }
 .toast-wrap { top: auto !important; bottom: 16px; }
 #footer p { color: var(--body-text-color-subdued); }
+@media (max-width: 640px) { .toast-wrap { bottom: 76px; }
+  #actions { position: fixed; left: 0; right: 0; bottom: 0; z-index: 20; padding: 10px 16px; flex-wrap: nowrap;
+    background: var(--body-background-fill); border-top: 1px solid var(--border-color-primary); }
+  footer, #footer { margin-bottom: 64px; } }
 @media (max-width: 480px) { .pictures { grid-template-columns: repeat(2, 1fr); }
   #result .grid-container { grid-template-columns: repeat(2, 1fr); } }
 """
