@@ -60,14 +60,15 @@ def test_every_solver_runs_and_grey_controls_say_why(visit, served):
     number(page, "Steps", 2)
     number(page, "Pictures", 1)
     page.get_by_role("button", name="More: solver options").click()
-    for name, solver in SAMPLERS.items():
+    for seed, (name, solver) in enumerate(SAMPLERS.items(), start=10):
         page.get_by_label("Solver", exact=True).click()
         page.get_by_role("option", name=solver.label, exact=True).click()
         page.wait_for_selector(f"#more strong:text-is('{solver.label}')")
         assert page.get_by_label("Noise form").is_disabled() == ("form" not in solver.options), name
+        page.get_by_label("Seed", exact=True).fill(str(seed))
+        page.get_by_label("Seed", exact=True).press("Tab")
         page.get_by_role("button", name="Generate", exact=True).click()
-        page.wait_for_selector("text=Starting", state="attached")
-        page.wait_for_selector("text=network calls each", timeout=60_000)
+        page.wait_for_selector(f"text=seed {seed} ·", timeout=60_000)
 
 
 def test_a_picture_is_drawn_anew_from_part_of_the_way(visit, served, tmp_path):

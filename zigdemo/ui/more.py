@@ -74,14 +74,14 @@ def build_more(labels: list[str], solver: str) -> tuple[gr.Markdown, dict[str, g
             made["last_size"] = gr.Slider(
                 0, 0.5, step=0.01, label="Length of the last step", min_width=240, **live("last_size")
             )
+        made["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", **live("eta"))
         with gr.Row():
-            made["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", min_width=240, **live("eta"))
             made["atol"] = gr.Number(label="Dormand-Prince atol", minimum=1e-9, min_width=120, **live("atol"))
             made["rtol"] = gr.Number(label="Dormand-Prince rtol", minimum=1e-9, min_width=120, **live("rtol"))
         with gr.Row():
             made["shift"] = gr.Number(
                 OPTIONS["shift"], label="Time shift", info="Above 1: more steps in the noise.", minimum=0.05,
-                maximum=20, step=0.25, min_width=120,
+                maximum=20, step=0.25, min_width=200,
             )  # fmt: skip
             made["rescale"] = gr.Slider(
                 0, 1, value=OPTIONS["rescale"], step=0.05, label="Guidance rescale", info="Tames burnt colours.",
