@@ -24,7 +24,6 @@ from .tokens import Prompt, Tokenizer
 CONFIG, TENSORS = "open_clip_config.json", "open_clip_model.safetensors"  # as open_clip names them
 SHIPPED_TOWER = "emoji-clip"
 MOST_CACHED = 64  # prompts whose features a tower keeps; 15 MB for CLIP ViT-L/14
-MOST_STRENGTH = 5.0
 MOST_CONFIG_BYTES = 2**20
 # open_clip builds both towers of a CLIP; where only texts are read, this stands in for the image tower.
 NO_PICTURES = {"layers": 1, "width": 64, "patch_size": 32, "image_size": 32}
@@ -45,7 +44,7 @@ class TextSpec:
         if not isinstance(self.tower, str) or not 0 < len(self.tower) <= 1000:
             raise ValueError(f"tower of a text model must be a name or a folder, not {str(self.tower)[:40]!r}")
         if not isinstance(self.pretrained, str) or len(self.pretrained) > 100:
-            raise ValueError(f"pretrained of a text tower must be a tag of open_clip, not {str(self.pretrained)[:40]!r}")
+            raise ValueError(f"pretrained must be a tag of open_clip's weights, not {str(self.pretrained)[:40]!r}")
 
     @classmethod
     def read(cls, content: Any) -> TextSpec:
@@ -94,7 +93,8 @@ def hidden_states(clip: nn.Module, ids: Tensor) -> Tensor:
 class TextTower:
     """A loaded tower; safe to use from several threads.
 
-    clip: a CLIP of open_clip, in eval mode. width: of the features. context: tokens of a prompt. sha256: of its weights.
+    clip: a CLIP of open_clip, in eval mode. width: of the features. context: tokens of a prompt. sha256: of its
+    weights.
     """
 
     def __init__(self, clip: nn.Module, name: str, sha256: str) -> None:

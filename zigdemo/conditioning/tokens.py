@@ -55,8 +55,8 @@ class Tokenizer:
 
     context: positions of the tower. vocabulary: 512 bytes, the merges and two specials; fewer than CLIP's 49,408 keep
     the most frequent merges, so that every text can still be written, in more pieces. Safe to use from several threads.
-    Source: Radford et al. 2021 (arXiv 2103.00020), section 2.4; padded with end tokens as CLIP is in transformers, which
-    the published ZigMa features were made with.
+    Source: Radford et al. 2021 (arXiv 2103.00020), section 2.4; padded with end tokens as CLIP is in transformers, by
+    which the published ZigMa features were made.
     """
 
     def __init__(self, context: int, vocabulary: int) -> None:
