@@ -7,6 +7,7 @@ import gc
 import platform
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from . import __version__, zoo
+from .conditioning import TextTower
 from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
 from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample, stepped
 from .ops import backends
@@ -85,6 +87,14 @@ class Pipeline:
             raise ValueError(
                 f"{folder.id} draws {self.network.config.in_channels} channels and {self.latents.name} has "
                 f"{self.latents.channels}; name its autoencoder under 'latents' in {folder.path / zoo.CONFIG}"
+            )
+        self.text = folder.load_text(self.device)
+        width = getattr(self.network.config, "text_width", 0)
+        if width != (0 if self.text is None else self.text.width):
+            read = "no tower" if self.text is None else f"{self.text.name}, which makes {self.text.width},"
+            raise ValueError(
+                f"{folder.id} takes text features of width {width} and {folder.path / zoo.CONFIG} names {read} "
+                "under 'text'; correct it"
             )
         self._together = 8 if self.device.type == "cuda" else 1  # items a network call; one fills a CPU
         self.weights = folder.sha256
@@ -193,8 +203,7 @@ class Pipeline:
         if clean is not None:
             x, start = renoise(clean.expand_as(x), x, 1 - start, self.path)
         x = x.to(self.device)
-        label = None if condition is None else condition.expand(size)
-        other = None if null is None else null.expand(size)
+        wanted, other = (None if one is None else one.expand(size, *one.shape[1:]) for one in (condition, null))
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
             return self.network(x, t, cond, scheme=request.scan)
@@ -202,7 +211,7 @@ class Pipeline:
         field = guided_velocity(
             stepped(network, self.path) if self.path.name == "ddpm" else network,
             self.folder.prediction,
-            label,
+            wanted,
             other,
             request.guidance,
             request.guidance_interval,
@@ -219,9 +228,9 @@ class Pipeline:
             yield from solver
 
     def _condition(self, request: Request) -> tuple[Tensor | None, Tensor | None]:
-        """The label of a request and what guidance pushes away from, as (1,) int64 each."""
-        if self.network.config.text_width:
-            raise ValueError(f"{self.folder.id} is drawn by text, which cannot be read yet; choose another model")
+        """What a request asks for and what guidance pushes away from: labels (1,) int64, or text features (1, ...)."""
+        if self.text is not None:
+            return self._read(request, self.text)
         if request.prompt is not None:
             raise ValueError(f"{self.folder.id} is drawn by label, not by prompt; give a label and no prompt")
         if self.labels is None:
@@ -235,6 +244,22 @@ class Pipeline:
             raise ValueError(f"{self.folder.id} needs a label; choose one it knows, such as {self.labels[0]!r}")
         away = null if request.negative is None else self._row(request.negative)
         return tuple(None if row is None else torch.tensor([row], device=self.device) for row in (wanted, away))
+
+    def _read(self, request: Request, text: TextTower) -> tuple[Tensor, Tensor | None]:
+        """The features of prompt and negative prompt, each the empty text where there is none.
+
+        A model that was trained without empty texts is pushed away from a negative prompt alone.
+        """
+        if request.label is not None:
+            raise ValueError(f"{self.folder.id} is drawn by prompt, not by label; give a prompt and no label")
+        for said in (request.prompt, request.negative):
+            cut = None if said is None else text.prompt(said).warning
+            if cut:
+                warnings.warn(cut, stacklevel=4)
+        wanted = text.features(request.prompt or "", request.strengths)
+        if request.negative is None and not self.network.config.null_label:
+            return wanted, None
+        return wanted, text.features(request.negative or "")
 
     def _row(self, label: str) -> int:
         if label not in self._rows:
@@ -263,6 +288,8 @@ class Pipeline:
             "origin": self.folder.origin,
             "latents": self.latents.name,
             "latents_weights": self.latents.sha256,
+            "text": None if self.text is None else self.text.name,
+            "text_weights": None if self.text is None else self.text.sha256,
             "device": str(self.device),
             "dtype": self.dtype,
             "backend": backends.choose(operator, "auto", self.device, DTYPES[self.dtype]) if operator else "torch",

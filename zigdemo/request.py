@@ -14,6 +14,7 @@ from .diffusion import check_options
 from .scans import scan_scheme
 
 MOST_STEPS, MOST_COUNT, MOST_SEED, MOST_GUIDANCE = 1000, 64, 2**32 - 1, 50.0
+MOST_STRENGTH, MOST_STRENGTHS = 5.0, 64
 # Options that every solver takes, with their defaults and bounds: the shift of its times towards the noise, how far
 # guidance's burnt colours are put back, and the share of a given picture's noise left out, see `Pipeline.stream`.
 COMMON_OPTIONS = {"shift": (1.0, 0.05, 20.0), "rescale": (0.0, 0.0, 1.0), "start": (0.0, 0.0, 0.99)}
@@ -40,8 +41,10 @@ def _text(name: str, value: object, required: bool = False) -> None:
 class Request:
     """What to generate; checked on construction, so that a Request that exists makes sense for some model.
 
-    label, negative: class names (None: no condition). guidance acts while t, 0 noise to 1 data, is in
-    guidance_interval. scan: a scan scheme, None for the model's own. size: (H, W) in pixels, None for the model's own.
+    prompt: what to draw, for a model of texts; label: a class name, for a model of labels; negative: what to keep away
+    from, of the same kind; None: no condition. strengths: factors, 0 to 5, of the features of words of the prompt.
+    guidance acts while t, 0 noise to 1 data, is in guidance_interval. scan: a scan scheme, None for the model's own.
+    size: (H, W) in pixels, None for the model's own.
     steps: updates of the solver. solver_options: the solver's own, see `diffusion.SAMPLERS`, and COMMON_OPTIONS.
     Raises ValueError with one sentence that names the setting.
     """
@@ -60,6 +63,7 @@ class Request:
     size: tuple[int, int] | None = None
     frames: int | None = None
     solver_options: dict[str, Any] = field(default_factory=dict)
+    strengths: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _text("model", self.model, required=True)
@@ -88,6 +92,13 @@ class Request:
             scan_scheme(self.scan)
         if not isinstance(self.solver_options, dict):
             raise ValueError(f"solver_options must be a dict of names and values, not {self.solver_options!r}")
+        if not isinstance(self.strengths, dict) or len(self.strengths) > MOST_STRENGTHS:
+            raise ValueError(f"strengths must be a dict of at most {MOST_STRENGTHS} words and factors")
+        for word, factor in self.strengths.items():
+            _text("a word in strengths", word, required=True)
+            _number(f"the strength of {word[:40]!r}", factor, 0.0, MOST_STRENGTH)
+        if self.strengths and self.prompt is None:
+            raise ValueError("strengths are those of the prompt's words; give a prompt with them")
         for name, (_, least, most) in COMMON_OPTIONS.items():
             _number(name, self.common_option(name), least, most)
         check_options(self.solver, self.own_options)

@@ -44,7 +44,8 @@ class ZigMaConfig:
     """Everything that defines the network; the defaults are ours, `official.py` sets the published behaviour.
 
     size: (H, W) of the input, pixels or latents, each a multiple of patch. labels: number of classes, 0 for none.
-    text_width: width of the text features, 0 for none. null_label: one more row in the label table, for guidance.
+    text_width: width of the text features, 0 for none. text_heads, text_head_width: of the attention to them.
+    null_label: for guidance, one more row in the label table, or with text, trained with empty prompts in between.
     skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
     they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
     scheme: the scan scheme of all layers, or a name for each; all need one kind of block.
@@ -62,6 +63,8 @@ class ZigMaConfig:
     null_label: bool = True
     label_dropout: float = 0.1
     text_width: int = 0
+    text_heads: int = 8
+    text_head_width: int = 64
     position: str = "learned"
     state_size: int = 16
     taps: int = 4
@@ -78,6 +81,7 @@ class ZigMaConfig:
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"), least=1)
+        whole(self, ("text_heads", "text_head_width"), least=1)
         whole(self, ("labels", "text_width", "step_rank", "refine"), least=0)
         object.__setattr__(self, "size", checked_size(self.size, self.patch))
         one_of(self, "position", POSITIONS)
@@ -144,7 +148,7 @@ class Block(nn.Module):
         parts = 6 if config.text_width else 3
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
         if config.text_width:
-            self.msa = CrossAttention(config.width)
+            self.msa = CrossAttention(config.width, config.text_heads, config.text_head_width)
 
     def forward(
         self, x: Tensor, residual: Tensor | None, c: Tensor, context: Tensor | None, *orders: ScanOrder

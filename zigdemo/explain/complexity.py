@@ -28,7 +28,6 @@ NUMBER = 4  # bytes of a float32
 SCAN_CHUNK = 16  # tokens between two states that the scan keeps for its backward pass
 GLA_SPAN = 64  # and gated linear attention
 S4D_TABLES = 32  # numbers that the S4D convolution keeps of every channel and mode, whatever the batch
-CONTEXT_HEADS, CONTEXT_INNER = 8, 512  # ZigMa's attention to text, whatever the width
 
 
 @dataclass(frozen=True)
@@ -207,9 +206,10 @@ def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
     kept = tokens * (norm_kept + 3 * width + 3 * inner + sides * (2 * inner + rank + 2 * state))
     kept += sides * states + width * (2 + parts)
     if config.text_width:
-        weights += 3 * width * CONTEXT_INNER + _linear(CONTEXT_INNER, width)
-        macs += 2 * (tokens + words) * width * CONTEXT_INNER + 2 * tokens * words * CONTEXT_INNER
-        kept += tokens * (4 * width + 2 + 2 * CONTEXT_INNER + CONTEXT_HEADS) + 2 * words * CONTEXT_INNER + width
+        attended = config.text_heads * config.text_head_width
+        weights += 3 * width * attended + _linear(attended, width)
+        macs += 2 * (tokens + words) * width * attended + 2 * tokens * words * attended
+        kept += tokens * (4 * width + 2 + 2 * attended + config.text_heads) + 2 * words * attended + width
     decays = 2 * sides * inner * state  # A and the exponential it is made of, once whatever the batch
     block = Cost(weights, batch * macs, NUMBER * (batch * kept + decays))
 

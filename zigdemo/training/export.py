@@ -14,11 +14,13 @@ from PIL import Image
 
 from .. import __version__
 from ..backbones import build
-from ..evaluation import Retrieval, label_retrieval
-from ..zoo import ModelFolder, read_folder, write_folder
+from ..conditioning import SHIPPED_TOWER, TextSpec
+from ..evaluation import ClipScore, Retrieval, label_retrieval
+from ..zoo import WEIGHTS, ModelFolder, read_folder, write_folder
 from .data import ImageSet
 from .recipe import Recipe, load_data, load_recipe, model_config
-from .samples import draw, pair_grid
+from .samples import conditions, draw, pair_grid
+from .text_export import composition_grid, text_card, text_score
 
 GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of a label set
 
@@ -26,14 +28,14 @@ GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of
 def score(network: torch.nn.Module, recipe: Recipe, data: ImageSet, count: int, seed: int = 1) -> Retrieval:
     """Label retrieval of `count` labels drawn at random, one picture each, by the page's default settings."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:count])
-    made = draw(network, recipe.prediction, torch.from_numpy(data.labels[rows]), steps=25, seed=1000)
+    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000)
     return label_retrieval(made, rows, np.asarray(data.images))
 
 
 def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, force: bool = False) -> ModelFolder:
     """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
 
-    run: a run folder with recipe.yaml and checkpoint.pt. count: labels that the score draws.
+    run: a run folder with recipe.yaml and checkpoint.pt. count: labels, or texts, that the score draws.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
@@ -44,13 +46,20 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
     network = build(model_config(recipe, len(data.label_names)))
     network.load_state_dict(content["ema"])
     network.half().float().eval()  # score what is shipped: the weights as rounded to fp16
-    found = score(network, recipe, data, min(count, len(data)))
+    tower = recipe.text_spec.load(places=(WEIGHTS,)) if recipe.text_spec else None
+    if tower is None:
+        found = score(network, recipe, data, min(count, len(data)))
+        top1, scores = found.top1, _label_scores(found)
+    else:
+        scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(places=(WEIGHTS,)))
+        scores = {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
+        top1 = scores["text_retrieval"]["top1"]
     if (out / "config.json").is_file() and not force:
         old = read_folder(out)
-        before = old.about.get("retrieval_top1", 0.0)
-        same = old.labels is not None and set(old.labels) >= set(data.label_names)
-        if same and before >= found.top1:
-            raise ValueError(f"{out} scores {before:.3f} and the run {found.top1:.3f}; the better one stays")
+        before = (old.about.get("text_retrieval") or {"top1": old.about.get("retrieval_top1", 0.0)})["top1"]
+        same = old.text is not None if tower else old.labels is not None and set(old.labels) >= set(data.label_names)
+        if same and before >= top1:
+            raise ValueError(f"{out} scores {before:.3f} and the run {top1:.3f}; the better one stays")
     seen, here = content["images_seen"], content["step"] * recipe.batch
     about = {
         "data": recipe.data.rstrip("/").rsplit("/", 1)[-1],
@@ -59,24 +68,39 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
         "steps": content["step"],
         "images_seen": seen,
         "images_in_this_run": here,
-        "retrieval_top1": round(found.top1, 4),
-        "retrieval_top5": round(found.top5, 4),
-        "retrieval_floor": round(found.chance, 5),
-        "retrieval_count": found.count,
+        **scores,
         "commit": _commit(),
         "zigdemo": __version__,
         "torch": torch.__version__,
     }
     rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[:40])
-    made = draw(network, recipe.prediction, torch.from_numpy(data.labels[rows]), steps=25, seed=0)
+    made = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=0)
     out.mkdir(parents=True, exist_ok=True)
     grid = pair_grid(np.asarray(data.images[rows]), made, columns=10)
     Image.fromarray(grid).save(out / "grid.png", optimize=True)
     names = [data.label_names[data.labels[row]] for row in rows]
-    card = model_card(out.name, recipe, about, network, names)
+    if tower is not None:
+        Image.fromarray(composition_grid(network, recipe, tower)).save(out / "compositions.png", optimize=True)
+    card = (model_card if tower is None else text_card)(out.name, recipe, about, network, names)
     return write_folder(
-        out, network, prediction=recipe.prediction, labels=data.label_names, origin=origin, about=about, card=card
+        out,
+        network,
+        prediction=recipe.prediction,
+        labels=data.label_names if tower is None else None,
+        origin=origin,
+        about=about,
+        card=card,
+        text=recipe.text_spec,
     )
+
+
+def _label_scores(found: Retrieval) -> dict[str, float | int]:
+    return {
+        "retrieval_top1": round(found.top1, 4),
+        "retrieval_top5": round(found.top5, 4),
+        "retrieval_floor": round(found.chance, 5),
+        "retrieval_count": found.count,
+    }
 
 
 def _commit() -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from fnmatch import fnmatchcase
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
 from ..backbones import FAMILIES
+from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
 from .data import ImageSet
 
+Settings = TypeVar("Settings")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -23,8 +25,12 @@ class Recipe:
 
     data: a prepared image folder. run: the folder written. groups, labels: what to keep of the data, all where null.
     exclude: patterns of label names to leave out, with * for anything.
-    model: family and its config fields; the number of labels is taken from the data. init: a weights folder to start
-    from; label rows are matched by name. steps: optimiser updates. batch: images a step, over all processes.
+    model: family and its config fields; the number of labels is taken from the data. text: the tower of a model with
+    text_width, as in TextSpec; captions are made of names and keywords, another one each time, and a share
+    `model.label_dropout` of them is empty.
+    init: a weights folder to start from; label rows are matched by name. start_from: a weights folder of another shape,
+    whose tensors are taken where name and shape are the same.
+    steps: optimiser updates. batch: images a step, over all processes.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
     has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
     checkpointing: compute the blocks again in the backward pass, for less memory and more time.
@@ -33,11 +39,13 @@ class Recipe:
     name: str
     data: str
     run: str
-    model: dict = field(default_factory=dict)
+    model: dict
     groups: list[str] | None = None
     labels: list[str] | None = None
     exclude: list[str] = field(default_factory=list)
+    text: dict | None = None
     init: str | None = None
+    start_from: str | None = None
     prediction: str = "velocity"
     steps: int = 10000
     batch: int = 64
@@ -72,8 +80,19 @@ class Recipe:
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+        if self.text is not None:
+            TextSpec.read(self.text)
+        if bool(self.text) != bool(self.model.get("text_width")):
+            raise ValueError("text names the tower of a model with model.text_width; give both or neither")
+        if self.init and self.start_from:
+            raise ValueError("init and start_from are two ways to start; give one of them")
         if self.model.get("family") not in FAMILIES:
             raise ValueError(f"model.family {self.model.get('family')!r} is unknown; use {', '.join(FAMILIES)}")
+
+    @property
+    def text_spec(self) -> TextSpec | None:
+        """The tower that reads the captions, or None for a model of labels."""
+        return TextSpec.read(self.text) if self.text else None
 
     def save(self, path: Path) -> None:
         """Write the recipe as YAML."""
@@ -95,6 +114,11 @@ def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
     Raises ValueError with one sentence for a file that is no recipe or a key that does not exist.
     """
+    return read_settings(path, Recipe, changes)
+
+
+def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]) -> Settings:
+    """A dataclass `kind` out of a YAML file, with changes and errors as in `load_recipe`."""
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -116,23 +140,20 @@ def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
             if not isinstance(target, dict):
                 raise ValueError(f"{part} in {change!r} has no settings inside")
         target[last] = yaml.safe_load(value)
-    known = {entry.name for entry in fields(Recipe)}
+    known = {entry.name for entry in fields(kind)}
     unknown = sorted(set(content) - known)
     if unknown:
         raise ValueError(f"{', '.join(unknown)} is no setting of a recipe; the settings are {', '.join(sorted(known))}")
-    missing = sorted({"name", "data", "run", "model"} - set(content))
+    required = [e.name for e in fields(kind) if e.default is MISSING and e.default_factory is MISSING]
+    missing = sorted(set(required) - set(content))
     if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; every recipe needs name, data, run and model")
-    return Recipe(**content)
+        raise ValueError(f"{path} lacks {', '.join(missing)}; every recipe needs {', '.join(required)}")
+    return kind(**content)
 
 
 def load_data(recipe: Recipe) -> ImageSet:
     """The images a recipe trains on, after its groups, labels and exclusions."""
-    data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels)
-    if not recipe.exclude:
-        return data
-    kept = [n for n in data.label_names if not any(fnmatchcase(n, pattern) for pattern in recipe.exclude)]
-    return ImageSet.load(recipe.data, groups=recipe.groups, labels=kept)
+    return ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
 
 
 def model_config(recipe: Recipe, labels: int) -> object:
@@ -142,4 +163,5 @@ def model_config(recipe: Recipe, labels: int) -> object:
     unknown = sorted(set(settings) - {entry.name for entry in fields(kind)})
     if unknown:
         raise ValueError(f"model.{unknown[0]} is no setting of {recipe.model['family']}")
-    return replace(kind(**settings), labels=labels)
+    config = kind(**settings)
+    return config if config.text_width else replace(config, labels=labels)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..ops.heap import keep_freed_memory
-from ..zoo import read_folder
+from ..zoo import WEIGHTS, read_folder
+from .data.captions import training_caption
 from .recipe import Recipe, load_data, model_config
 from .samples import sample_grid
 
@@ -47,7 +48,18 @@ class Training:
         torch.manual_seed(recipe.seed)
         model = build(self.config)
         model.checkpointing = recipe.checkpointing
-        self.images_before = start_from(model, self.data.label_names, recipe.init) if recipe.init else 0
+        self.images_before = 0
+        if recipe.init:
+            self.images_before = start_from(model, self.data.label_names, recipe.init)
+        if recipe.start_from:
+            self.images_before = take_what_fits(model, recipe.start_from)
+        self.tower = None
+        if recipe.text_spec:
+            self.tower = recipe.text_spec.load(self.device, (WEIGHTS,))
+            if self.tower.width != self.config.text_width:
+                raise ValueError(
+                    f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
+                )
         self.ema = deepcopy(model).to(self.device).eval().requires_grad_(False)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -80,18 +92,19 @@ class Training:
                 self.save()
             if (last or self.step % recipe.sample_every == 0) and self.accelerator.is_main_process:
                 (self.folder / "samples").mkdir(exist_ok=True)
-                sample_grid(self.ema, recipe.prediction, self.data, self.folder / f"samples/{self.step:07d}.png")
+                path = self.folder / f"samples/{self.step:07d}.png"
+                sample_grid(self.ema, recipe.prediction, self.data, self.tower, path)
         return self.folder
 
     def _update(self) -> Tensor:
         recipe = self.recipe
-        clean, label, t, noise = (value.to(self.device) for value in self._batch(self.step))
+        clean, cond, t, noise = (value.to(self.device) for value in self._batch(self.step))
         x = interpolate(clean, noise, t)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.lr * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
         self.model.train()
         with self.accelerator.autocast():
-            output = self.model(x, t, label)
+            output = self.model(x, t, cond)
         loss = velocity_loss(recipe.prediction, output.float(), clean, noise, x, t).mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -105,7 +118,7 @@ class Training:
         return loss.detach()
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images in [-1, 1], labels, times and noise of this process's share of a step."""
+        """Images in [-1, 1], labels or features of captions, times and noise of this process's share of a step."""
         recipe, count = self.recipe, len(self.data)
         share = recipe.batch // self.accelerator.num_processes
         rank = self.accelerator.process_index
@@ -118,9 +131,18 @@ class Training:
         torch.manual_seed(seed)  # dropout inside the network
         generator = torch.Generator().manual_seed(seed)
         clean = torch.from_numpy(self.data.images[rows].transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
-        label = torch.from_numpy(self.data.labels[rows])
+        cond = torch.from_numpy(self.data.labels[rows]) if self.tower is None else self._captions(rows, seed)
         t = draw_times(share, recipe.time_mean, recipe.time_spread, generator)
-        return clean, label, t, torch.randn(clean.shape, generator=generator)
+        return clean, cond, t, torch.randn(clean.shape, generator=generator)
+
+    def _captions(self, rows: np.ndarray, seed: int) -> Tensor:
+        """Features of one caption an image, a share of them empty, so that guidance has what to push away from."""
+        data, rng = self.data, np.random.default_rng(seed)
+        said = [training_caption(data.label_names[data.labels[r]], data.groups[r], data.keywords[r], rng) for r in rows]
+        kept = rng.random(len(said)) >= self.config.label_dropout
+        with self.accelerator.autocast():
+            found = self.tower.encode([text if keep else "" for text, keep in zip(said, kept, strict=True)])
+        return found.float()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -207,4 +229,18 @@ def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> 
         if key not in wanted or wanted[key].shape != value.shape:
             raise ValueError(f"{folder} does not fit the recipe's model: {key} has shape {tuple(value.shape)}")
     model.load_state_dict(state)
+    return int(weights.about.get("images_seen", 0))
+
+
+def take_what_fits(model: nn.Module, folder: str | Path) -> int:
+    """Load those tensors of a weights folder whose names and shapes the model has; the others stay as drawn.
+
+    Returns the number of images those weights have seen. Raises ValueError where nothing fits.
+    """
+    weights = read_folder(folder)
+    wanted = model.state_dict()
+    state = {k: v for k, v in weights.state().items() if k in wanted and v.shape == wanted[k].shape}
+    if not state:
+        raise ValueError(f"no tensor of {folder} fits the recipe's model; leave start_from out")
+    model.load_state_dict(state, strict=False)
     return int(weights.about.get("images_seen", 0))

@@ -7,7 +7,7 @@ import logging
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..backbones import FAMILIES, build
 from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
+from ..conditioning import TextSpec, TextTower
 from ..diffusion import PATHS, PREDICTIONS
 from ..hashing import file_sha256
 from ..huggingface import hub_file, is_repository, push_folder
@@ -23,6 +24,7 @@ from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
 
+Spec = TypeVar("Spec", AutoencoderSpec, TextSpec)
 WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parents[2] / "weights"))
 CONFIG, TENSORS = "config.json", "model.safetensors"
 MOST_CONFIG_BYTES = 2**24
@@ -38,7 +40,8 @@ class ModelFolder:
     of the table, or None. schemes: scan schemes it was trained with, none for a backbone without a scan. origin:
     "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card. interpolant: the path it was
     trained on, of PATHS; on "ddpm" the network is asked at the step, not at t. guided_channels: guidance acts on the
-    first so many alone, None for all. latents: the autoencoder whose latents it draws, None for pixels.
+    first so many alone, None for all. latents: the autoencoder whose latents it draws, None for pixels. text: the tower
+    that reads its prompts, None for a model without text.
     """
 
     path: Path
@@ -53,6 +56,7 @@ class ModelFolder:
     interpolant: str = "linear"
     guided_channels: int | None = None
     latents: AutoencoderSpec | None = None
+    text: TextSpec | None = None
 
     @property
     def sha256(self) -> str:
@@ -114,6 +118,10 @@ class ModelFolder:
     def load_latents(self, device: str | torch.device = "cpu") -> Latents:
         """The space the model draws in, its autoencoder fetched if need be."""
         return PIXELS if self.latents is None else self.latents.load(device, beside=self.path)
+
+    def load_text(self, device: str | torch.device = "cpu") -> TextTower | None:
+        """The tower that reads its prompts, looked up beside the model and among the weights, or fetched."""
+        return None if self.text is None else self.text.load(device, (self.path.parent, WEIGHTS))
 
     def push(self, repo: str, private: bool = False) -> str:
         """Upload config, weights, card and pictures to owner/name on huggingface.co; the address of the repository.
@@ -178,13 +186,14 @@ def read_folder(path: str | Path) -> ModelFolder:
         about=content.get("about", {}) if isinstance(content.get("about", {}), dict) else {},
         interpolant=interpolant,
         guided_channels=guided,
-        latents=_latents(file, content.get("latents")),
+        latents=_spec(file, content.get("latents"), AutoencoderSpec),
+        text=_spec(file, content.get("text"), TextSpec),
     )
 
 
-def _latents(file: Path, content: Any) -> AutoencoderSpec | None:
+def _spec(file: Path, content: Any, kind: type[Spec]) -> Spec | None:
     try:
-        return None if content is None else AutoencoderSpec.read(content)
+        return None if content is None else kind.read(content)
     except ValueError as fault:
         raise ValueError(f"{file}: {fault}") from None
 
@@ -211,10 +220,11 @@ def write_folder(
     about: dict[str, Any],
     card: str,
     latents: AutoencoderSpec | None = None,
+    text: TextSpec | None = None,
 ) -> ModelFolder:
     """Write a model folder in fp16, every file aside first and then renamed. network: built from its `.config`.
 
-    latents: the autoencoder it was trained behind, None for pixels.
+    latents: the autoencoder it was trained behind, None for pixels. text: the tower its prompts were read by.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -228,6 +238,7 @@ def write_folder(
         "schemes": _schemes(network.config),
         "origin": origin,
         "latents": None if latents is None else latents.content(),
+        "text": None if text is None else text.content(),
         "about": about,
     }
     state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .. import __version__, zoo
 from ..backbones.official import OfficialCheckpoint, OfficialConfig, read_checkpoint
+from ..conditioning import CLIP_L
 from ..latents import AUTOENCODERS
 from .hub import SOURCES, fetch
 
@@ -67,6 +68,7 @@ def import_checkpoint(
         "schemes": [] if scheme is None else [scheme],
         "origin": "official",
         "latents": None if latents is None else latents.content(),
+        "text": CLIP_L.content() if getattr(network.config, "text_width", 0) else None,
         "about": {**checkpoint.source, "notes": notes, "zigdemo": __version__},
     }
     path.mkdir(parents=True, exist_ok=True)

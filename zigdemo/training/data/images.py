@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +24,14 @@ class ImageSet:
 
     images: (count, size, size, 3) uint8, memory-mapped where nothing was left out.
     label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
+    groups, keywords: one entry an image, for captions.
     """
 
     images: np.ndarray
     label_names: list[str]
     labels: np.ndarray
+    groups: list[str] = field(default_factory=list)
+    keywords: list[list[str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -39,9 +44,15 @@ class ImageSet:
 
     @classmethod
     def load(
-        cls, folder: str | Path, groups: Iterable[str] | None = None, labels: Iterable[str] | None = None
+        cls,
+        folder: str | Path,
+        groups: Iterable[str] | None = None,
+        labels: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
     ) -> ImageSet:
         """Read a prepared folder; of the named groups and labels only, where they are given.
+
+        exclude: patterns of labels to leave out, with * for anything.
 
         Errors: FileNotFoundError where the folder is no image set; ValueError where its files do not fit
         together or a group or label is not in it.
@@ -49,19 +60,22 @@ class ImageSet:
         folder = Path(folder)
         images, samples = _read(folder)
         keep = np.ones(len(samples), dtype=bool)
-        for field, wanted in (("group", groups), ("label", labels)):
+        for name, wanted in (("group", groups), ("label", labels)):
             if wanted is not None:
-                keep &= _chosen(folder, field, [sample[field] for sample in samples], wanted)
+                keep &= _chosen(folder, name, [sample[name] for sample in samples], wanted)
+        for pattern in exclude:
+            keep &= [not fnmatchcase(sample["label"], pattern) for sample in samples]
         rows = np.flatnonzero(keep)
         if not len(rows):
             raise ValueError(f"no image of {folder} is in the chosen groups and labels; choose more of them")
         names = list(dict.fromkeys(samples[row]["label"] for row in rows))
         index = {name: number for number, name in enumerate(names)}
         numbers = np.array([index[samples[row]["label"]] for row in rows], dtype=np.int64)
-        return cls(images if keep.all() else images[rows], names, numbers)
+        described = [samples[row]["group"] for row in rows], [_keywords(samples[row]) for row in rows]
+        return cls(images if keep.all() else images[rows], names, numbers, *described)
 
 
-def _read(folder: Path) -> tuple[np.ndarray, list[dict[str, str]]]:
+def _read(folder: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """The memory-mapped images and the samples of a folder, checked against each other."""
     missing = [name for name in (IMAGES_FILE, SAMPLES_FILE) if not (folder / name).is_file()]
     if missing:
@@ -78,10 +92,16 @@ def _read(folder: Path) -> tuple[np.ndarray, list[dict[str, str]]]:
     if len(samples) != len(images):
         raise _broken(folder, f"{len(images)} images but {len(samples)} samples")
     for number, sample in enumerate(samples, 1):
-        fields = [sample.get(name) for name in ("label", "group")] if isinstance(sample, dict) else [None]
-        if not all(isinstance(field, str) for field in fields):
+        values = [sample.get(name) for name in ("label", "group")] if isinstance(sample, dict) else [None]
+        if not all(isinstance(value, str) for value in values):
             raise _broken(folder, f"no label and group in line {number} of {SAMPLES_FILE}")
     return images, samples
+
+
+def _keywords(sample: dict[str, Any]) -> list[str]:
+    """The keywords of a sample; none where it has no list of them."""
+    found = sample.get("keywords")
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
 
 
 def _broken(folder: Path, problem: str) -> ValueError:
