@@ -163,7 +163,7 @@ class AttentionMaps:
         """
         kept = range(len(self.steps))
         if steps is not None:
-            asked = set(_chosen("steps", steps, max(self.steps[-1], *steps) + 1))
+            asked = set(_chosen("steps", steps, max(self.steps[-1], *steps, 0) + 1))
             kept = [i for i in kept if self.steps[i] in asked] or [
                 max((i for i in kept if self.steps[i] <= min(asked)), default=0)
             ]
