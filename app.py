@@ -11,8 +11,11 @@ import gradio as gr  # noqa: E402 - gradio reads the variable when it is importe
 
 from zigdemo.ops import backends  # noqa: E402
 from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
+from zigdemo.ui.attention import build_attention_tab  # noqa: E402
 from zigdemo.ui.footer import build_footer  # noqa: E402
 from zigdemo.ui.generate import build_generate_tab, pictures_folder  # noqa: E402
+from zigdemo.ui.influence import build_influence_tab  # noqa: E402
+from zigdemo.ui.maps import CSS as MAPS_CSS  # noqa: E402
 from zigdemo.ui.models import CSS as MODELS_CSS  # noqa: E402
 from zigdemo.ui.models import build_models_tab  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
@@ -31,6 +34,10 @@ def build_app() -> gr.Blocks:
             build_generate_tab(page)
         with gr.Tab("Scan paths"):
             build_scan_paths_tab()
+        with gr.Tab("Attention"):
+            build_attention_tab()
+        with gr.Tab("Influence"):
+            build_influence_tab()
         with gr.Tab("Models"):
             build_models_tab()
         build_footer()
@@ -46,7 +53,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
         "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
-        "css": page_css() + GENERATE_CSS + MODELS_CSS,
+        "css": page_css() + GENERATE_CSS + MODELS_CSS + MAPS_CSS,
         "head": head_html(),
         "footer_links": [],
         "ssr_mode": False,

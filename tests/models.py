@@ -17,7 +17,7 @@ def tiny_folder(
     """Random weights (no branch is zero), three labels, 16 x 16 pixels or latents."""
     settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS)}
     settings |= {"in_channels": latents.channels} if latents else {}
-    settings |= {"state_size": 4} if family == "zigma" else {"heads": 2}
+    settings |= {"zigma": {"state_size": 4}, "diffussm": {}}.get(family, {"heads": 2})
     torch.manual_seed(0)
     network = build(FAMILIES[family][0](**{**settings, **changes}))
     with torch.no_grad():

@@ -8,16 +8,16 @@ import platform
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import __version__, zoo
 from .conditioning import TextTower
@@ -33,10 +33,13 @@ __all__ = [
     "MOST_SEED",
     "MOST_STEPS",
     "Pipeline",
+    "Record",
     "Request",
     "Result",
     "Step",
 ]
+
+Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x, t, condition) -> prediction
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Result:
     provenance: dict[str, Any]
     seconds: float
     nfe: int
-    record: Any = None
+    record: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ class Step:
     preview: list[Image.Image]
     seconds_left: float
     result: Result | None = None
+
+
+class Record(Protocol):
+    """Looks on while a request is drawn; `explain` has some. It is in `Result.record` in the end.
+
+    begin: once, before the first network call. next_step: before each solver step. watch: gives the network call for
+    the items `rows`, which must answer as `call` does, in its place.
+    """
+
+    def begin(self, network: nn.Module, request: Request) -> None: ...
+
+    def next_step(self, index: int) -> None: ...
+
+    def watch(self, call: Network, rows: list[int]) -> Network: ...
 
 
 def to_pixels(image: Image.Image, size: tuple[int, int]) -> Tensor:
@@ -133,34 +150,42 @@ class Pipeline:
         rows, columns = self.network.config.size
         return rows * self.latents.factor, columns * self.latents.factor
 
-    def __call__(self, request: Request, image: Image.Image | None = None) -> Result:
+    def __call__(self, request: Request, image: Image.Image | None = None, record: Record | None = None) -> Result:
         """Generate and wait for the result."""
-        for step in self.stream(request, previews=False, image=image):
+        for step in self.stream(request, previews=False, image=image, record=record):
             result = step.result
         return result
 
-    def stream(self, request: Request, previews: bool = True, image: Image.Image | None = None) -> Iterator[Step]:
+    def stream(
+        self, request: Request, previews: bool = True, image: Image.Image | None = None, record: Record | None = None
+    ) -> Iterator[Step]:
         """Generate, yielding a Step after every solver step; the last one has the result. Closing stops the work.
 
         image: a picture to draw anew from part of the way: it is brought to the model's size, noised to the time of
-        the option "start", and the solver goes on from there. Raises ValueError with one sentence, before any work,
-        for a request this model cannot do, and for an image without a start or the other way round.
+        the option "start", and the solver goes on from there. record: what looks on, see `Record`. Raises ValueError
+        with one sentence, before any work, for a request this model cannot do, and for an image without a start or the
+        other way round.
         """
         condition, null = self._condition(request)
         self._check(request)
         if (image is None) != (request.common_option("start") == 0):
             raise ValueError('the option "start" and a picture to start from belong together; give both or neither')
         clean = None if image is None else self._encode(image)
-        return self._steps(request, condition, null, previews, clean)
+        if record is not None:
+            record.begin(self.network, request)
+        return self._steps(request, condition, null, previews, clean, record)
 
     @torch.inference_mode()
     def _steps(
-        self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool, clean: Tensor | None
-    ) -> Iterator[Step]:
+        self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool, clean: Tensor | None,
+        record: Record | None,
+    ) -> Iterator[Step]:  # fmt: skip
         started = time.monotonic()
-        groups = [self._solve(request, rows, condition, null, clean) for rows in self._groups(request.count)]
+        groups = [self._solve(request, rows, condition, null, clean, record) for rows in self._groups(request.count)]
         keep = [slice(0, len(rows)) for rows in self._groups(request.count)]
         for index in range(request.steps):
+            if record is not None:
+                record.next_step(index)
             parts: list[SolverStep] = [next(group) for group in groups]
             last = index + 1 == request.steps
             seconds = time.monotonic() - started
@@ -169,7 +194,7 @@ class Pipeline:
                 rows = [(part.x if last else part.clean)[rows] for part, rows in zip(parts, keep, strict=True)]
                 images = self._images(torch.cat(rows), last)
             if last:
-                result = Result(images, [], request, self.provenance(), seconds, nfe)
+                result = Result(images, [], request, self.provenance(), seconds, nfe, record)
             left = seconds / (index + 1) * (request.steps - index - 1)
             yield Step(index, request.steps, nfe, parts[0].time, images, left, result)
 
@@ -193,8 +218,9 @@ class Pipeline:
         return [list(range(first, min(first + self._together, count))) for first in range(0, count, self._together)]
 
     def _solve(
-        self, request: Request, rows: list[int], condition: Tensor | None, null: Tensor | None, clean: Tensor | None
-    ) -> Iterator[SolverStep]:
+        self, request: Request, rows: list[int], condition: Tensor | None, null: Tensor | None, clean: Tensor | None,
+        record: Record | None,
+    ) -> Iterator[SolverStep]:  # fmt: skip
         config, size = self.network.config, self._together
         filled = rows + [rows[-1]] * (size - len(rows))
         generators = [torch.Generator().manual_seed(request.seed + row) for row in filled]
@@ -208,6 +234,8 @@ class Pipeline:
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
             return self.network(x, t, cond, scheme=request.scan)
 
+        if record is not None:
+            network = record.watch(network, rows)
         field = guided_velocity(
             stepped(network, self.path) if self.path.name == "ddpm" else network,
             self.folder.prediction,

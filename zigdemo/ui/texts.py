@@ -128,3 +128,29 @@ def summary(step: Step) -> str:
         f"{result.request.model}, {result.provenance['origin']} · backend "
         f"{result.provenance['backend']}, device {result.provenance['device']}"
     )
+
+
+# The tabs that look inside.
+INSIDE_FAULT = "Something went wrong inside ({kind}); the server's log says more. Please try again."
+INFLUENCE_START = "Draw a picture, then click a patch to see which patches it listens to."
+INFLUENCE_CLICK = "Click a patch of the picture."
+LOOKING = "Looking inside."
+MAPS_EMPTY = "The maps appear here."
+NO_SCAN_FIELD = "this model mixes all patches at once in every layer"
+SCAN_FIELD = "{count} of {all} patches can have reached it, by the scan order alone"
+GRADIENT = "how much the answer here changes with each patch of the noisy picture"
+COMPOSED = "what the layers so far carry here together, half of it in the residual stream"
+TOO_MUCH_TO_COMPOSE = "Composing the layers of so large a model would take minutes; look at single layers."
+IMPLICIT = {
+    "zigma": ("Scan as attention", "what the scan carries here: products of its decays, B and C"),
+    "dig": ("Linear attention", "what the gates let through to here: products of gates, keys and query"),
+    "dit": ("Attention", "the softmax of this patch, the mean of all heads"),
+    "diffussm": ("Convolution", "the weights of its two kernels at each distance"),
+}
+NO_TEXT_MODEL = (
+    "No text model is here yet, and only words can be attended to: a model folder in `weights/` whose config has a "
+    "`text_width` above 0, such as `zigma-emoji-text`, opens this tab at the next start."
+)
+ATTENTION_START = "Draw a picture from words, then choose words to see where they act."
+ATTENTION_WORDS = "Choose one word or more; their maps are added."
+EXPORTED = "A sheet of all words as PNG, and every number as .npz."

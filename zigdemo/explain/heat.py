@@ -1,0 +1,85 @@
+"""Numbers on a grid as colours over a picture."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+# Dark to bright in even steps of lightness, so that equal differences look equal: the stops of "magma" (Smith and van
+# der Walt, matplotlib, CC0). Its dark end veils what does not matter, on a light page and on a dark one.
+RAMP = ("#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f", "#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf")
+_STOPS = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in RAMP], dtype=float)
+OPACITY = 0.75  # of the colours over the picture, which is grey below them
+_GAP, _LINE = 8, 18
+
+
+def colours(values: ArrayLike) -> NDArray[np.uint8]:
+    """RAMP at values from 0 to 1, (...) -> (..., 3); values outside are taken as 0 or 1."""
+    at = np.clip(np.asarray(values, dtype=float), 0, 1) * (len(_STOPS) - 1)
+    low = np.minimum(at.astype(int), len(_STOPS) - 2)
+    share = (at - low)[..., None]
+    return np.round(_STOPS[low] * (1 - share) + _STOPS[low + 1] * share).astype(np.uint8)
+
+
+def upsampled(values: ArrayLike, size: tuple[int, int], smooth: bool = True) -> NDArray[np.float32]:
+    """Values on a grid, (rows, columns), as (height, width): linear between the middles of cells, or whole cells."""
+    height, width = size
+    image = Image.fromarray(np.asarray(values, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST))
+
+
+def overlay(
+    picture: Image.Image, values: ArrayLike, side: int, *, peak: float | None = None, smooth: bool = True
+) -> Image.Image:
+    """A picture in grey under the colours of values (rows, columns), coloured from 0 to `peak`, their largest if None.
+
+    side: of the longer edge in pixels. smooth: as in `upsampled`; small pictures are enlarged by whole pixels.
+    """
+    values = np.asarray(values, np.float32)
+    peak = float(values.max(initial=0)) if peak is None else peak
+    size = sized(picture, side)
+    grey = np.asarray(picture.convert("L").resize(size, Image.Resampling.NEAREST), float)[..., None]
+    heat = colours(upsampled(values / peak if peak > 0 else values, size[::-1], smooth))
+    return Image.fromarray(np.round(OPACITY * heat + (1 - OPACITY) * grey).astype(np.uint8))
+
+
+def sized(picture: Image.Image, side: int) -> tuple[int, int]:
+    """(width, height) of a picture whose longer edge is brought to `side` pixels."""
+    share = side / max(picture.size)
+    return max(1, round(picture.width * share)), max(1, round(picture.height * share))
+
+
+def mark(picture: Image.Image, cell: tuple[int, int], grid: tuple[int, int]) -> Image.Image:
+    """A copy with a frame of white in black around one cell of the grid, to be seen on any colours."""
+    (row, column), (rows, columns) = cell, grid
+    picture = picture.convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    width, height = picture.size
+    thin = max(1, round(min(width / columns, height / rows) / 16))
+    box = [
+        round(column * width / columns),
+        round(row * height / rows),
+        round((column + 1) * width / columns) - 1,
+        round((row + 1) * height / rows) - 1,
+    ]
+    draw.rectangle(box, outline="black", width=2 * thin)
+    draw.rectangle([box[0] + thin, box[1] + thin, box[2] - thin, box[3] - thin], outline="white", width=thin)
+    return picture
+
+
+def sheet(tiles: list[tuple[str, Image.Image]]) -> Image.Image:
+    """Captioned pictures of one size in a grid as square as can be, on white, for a file."""
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    width, height = tiles[0][1].size
+    page = Image.new("RGB", (columns * (width + _GAP) + _GAP, rows * (height + _LINE + _GAP) + _GAP), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
+    for place, (caption, picture) in enumerate(tiles):
+        row, column = divmod(place, columns)
+        x, y = _GAP + column * (width + _GAP), _GAP + row * (height + _LINE + _GAP)
+        draw.text((x, y), caption, fill="black", font=font)
+        page.paste(picture, (x, y + _LINE))
+    return page

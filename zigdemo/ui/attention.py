@@ -1,0 +1,271 @@
+"""The *Attention* tab: draw from words, then see where each of them acts, by layer, head and step."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gradio as gr
+from PIL import Image
+
+from ..explain import AttentionMaps, Recorder, heat
+from ..pipeline import Request
+from . import texts
+from .generate import MODELS, pictures_folder
+from .influence import QUIET, STATE_SECONDS, TURN
+from .maps import (
+    enlarged,
+    figure_html,
+    legend_html,
+    one_picture,
+    said,
+    strip_html,
+    text_models,
+    warned,
+    whole,
+)
+from .settings import MOST_STEPS, model_here
+
+SKIP = gr.skip()
+MOST_BYTES = 2**26  # of the maps of one drawing, kept for its page
+STRIP = 12  # small maps beside the large one, at most
+FRAME_SECONDS = 0.15
+PROMPT = "a red heart"
+
+
+class Wordy(Protocol):
+    """What the tab needs of a pipeline beside drawing: the words of a prompt, with the indices of their tokens."""
+
+    def words(self, prompt: str) -> list[tuple[str, Sequence[int]]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A picture drawn from words, and the recorded attention to each."""
+
+    request: Request
+    picture: Image.Image
+    maps: AttentionMaps
+    words: list[tuple[str, Sequence[int]]]
+
+    @property
+    def tokens(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Every token of the condition under a name."""
+        return self.maps.tokens(self.words)
+
+    def indices(self, chosen: Sequence[str]) -> list[int]:
+        """Tokens of the chosen names, each given by its place in `tokens` as a string; ValueError for none."""
+        known = {str(place): indices for place, (_, indices) in enumerate(self.tokens)}
+        found = sorted({i for name in chosen or () for i in known.get(name, ())})
+        if not found:
+            raise ValueError("choose a word to see where it acts")
+        return found
+
+
+def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
+    """Draw one picture from words and record it. Raises ValueError with one sentence."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError("write a prompt, such as 'a red heart'")
+    if model not in [entry.id for entry in text_models()]:
+        raise ValueError(f"{str(model)[:60]!r} attends to no words; choose a text model with cross-attention")
+    request = one_picture(model, prompt, None, None, steps, seed)
+    pipe, recorder = MODELS.get(model_here(model)), Recorder(most_bytes=MOST_BYTES)
+    result = pipe(request, record=recorder)
+    return Drawn(request, result.images[0], recorder.maps, pipe.words(prompt))
+
+
+def _span(name: str, first: Any, last: Any, most: int) -> range:
+    """The indices from `first` to `last`, which count from 1, in either order."""
+    ends = sorted((whole(f"first {name}", first, 1, most), whole(f"last {name}", last, 1, most)))
+    return range(ends[0] - 1, ends[1])
+
+
+def view_html(drawn: Drawn, chosen: Sequence[str], layers: range, steps: range, head: int, strips: bool = True) -> str:
+    """The map of the chosen words over the picture, and below it small ones by layer and by step. head: 0 for all."""
+    indices, heads = drawn.indices(chosen), None if head == 0 else [head - 1]
+    values = drawn.maps.map(indices, layers, steps, heads).numpy()
+    names = " + ".join(name for place, (name, _) in enumerate(drawn.tokens) if str(place) in chosen)
+    about = " · ".join(
+        (
+            f"layer {layers[0] + 1}" if len(layers) == 1 else f"layers {layers[0] + 1} to {layers[-1] + 1}",
+            f"step {steps[0] + 1}" if len(steps) == 1 else f"steps {steps[0] + 1} to {steps[-1] + 1}",
+            f"head {head}" if head else "all heads",
+        )
+    )
+    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size))
+    legend = legend_html(float(values.max()), f"mean {values.mean():.2g} of each patch's attention")
+    html = f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
+    if not strips:
+        return html
+
+    def tiles(kind: str, indices_of: range, maps: list[Any]) -> str:
+        peak = max(float(one.max()) for one in maps)
+        small = [heat.overlay(drawn.picture, one, 96, peak=peak) for one in maps]
+        return strip_html(kind, [(str(i + 1), one) for i, one in zip(indices_of, small, strict=True)])
+
+    by_layer = _thin(range(drawn.maps.probabilities.shape[1]))
+    by_step = _thin(range(drawn.request.steps))
+    return (
+        html
+        + tiles("By layer", by_layer, [drawn.maps.map(indices, [i], steps, heads).numpy() for i in by_layer])
+        + tiles("By step", by_step, [drawn.maps.map(indices, layers, [i], heads).numpy() for i in by_step])
+    )
+
+
+def _thin(indices: range) -> range:
+    """At most STRIP of them, evenly."""
+    return indices[:: -(-len(indices) // STRIP)]
+
+
+def export(drawn: Drawn) -> list[str]:
+    """Write the sheet of all words and the arrays into a folder of their own; their paths."""
+    folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
+    sheet = folder / "attention.png"
+    drawn.maps.word_sheet(drawn.picture, drawn.words).save(sheet)
+    return [str(sheet), str(drawn.maps.save_npz(folder / "attention.npz", drawn.words))]
+
+
+def attention(model: str, prompt: str, steps: int = 25, seed: int = 0) -> tuple[dict[str, Any], list[gr.FileData]]:
+    """API: draw from words and record; returns each word's map, over all layers, heads and steps, and two files.
+
+    The first is {"grid": [rows, columns], "words": [{"word", "tokens", "map": [row][column]}, ...]}; the files are a
+    PNG with the map of every word, and an .npz with all recorded probabilities.
+    """
+    try:
+        drawn = draw(model, prompt, steps, seed)
+        files = [gr.FileData(path=path) for path in export(drawn)]
+    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        raise gr.Error(said(fault), print_exception=False) from None
+    words = [
+        {"word": name, "tokens": list(indices), "map": drawn.maps.map(indices).tolist()}
+        for name, indices in drawn.tokens
+    ]
+    return {"grid": list(drawn.maps.grid), "words": words}, files
+
+
+OUTPUTS = ("line", "words", "view", "drawn", "layer_from", "layer_to", "step_from", "step_to", "head", "go", "files")
+
+
+def _change(**changes: Any) -> tuple[Any, ...]:
+    """Updates of OUTPUTS."""
+    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+
+
+def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[Any, ...]]:
+    """The Draw button."""
+    yield _change(line=texts.STARTING, go=gr.update(interactive=False), files=gr.update(visible=False))
+    try:
+        drawn = draw(model, prompt, steps, seed)
+        choices = [(name, str(place)) for place, (name, _) in enumerate(drawn.tokens)]
+        shown = _first_word(drawn)
+        _, layers, heads, _, _ = drawn.maps.probabilities.shape
+        total = drawn.request.steps
+        yield _change(
+            line=texts.ATTENTION_WORDS,
+            words=gr.update(choices=choices, value=shown, visible=True),
+            view=view_html(drawn, shown, range(layers), range(total), 0),
+            drawn=drawn,
+            layer_from=gr.update(value=1, maximum=layers, interactive=True),
+            layer_to=gr.update(value=layers, maximum=layers, interactive=True),
+            step_from=gr.update(value=1, maximum=total, interactive=True),
+            step_to=gr.update(value=total, maximum=total, interactive=True),
+            head=gr.update(value=0, maximum=heads, interactive=True),
+            go=gr.update(interactive=True),
+        )
+    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        yield _change(line=warned(fault), go=gr.update(interactive=True))
+
+
+def _first_word(drawn: Drawn) -> list[str]:
+    """The last word of the prompt, which most often is the thing drawn; the first token where there is no word."""
+    words = [i for i, (name, _) in enumerate(drawn.tokens) if any(letter.isalnum() for letter in name)]
+    own = [i for i in words if drawn.tokens[i][0].casefold() in drawn.request.prompt.casefold()]
+    return [str((own or words or [0])[-1])]
+
+
+def _view(
+    drawn: Drawn | None, chosen: list[str], layer_from: float, layer_to: float, step_from: float, step_to: float,
+    head: float,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Line and maps for another choice."""
+    if drawn is None:
+        return texts.ATTENTION_START, SKIP
+    try:
+        _, layers, heads, _, _ = drawn.maps.probabilities.shape
+        spans = _span("layer", layer_from, layer_to, layers), _span("step", step_from, step_to, drawn.request.steps)
+        return texts.ATTENTION_WORDS, view_html(drawn, chosen, *spans, whole("head", head, 0, heads))
+    except ValueError as fault:
+        return said(fault), SKIP
+
+
+def _play(drawn: Drawn | None, chosen: list[str], *choice: float) -> Iterator[tuple[Any, Any]]:
+    """The map step by step, at the chosen layers and head; then as before."""
+    if drawn is not None and chosen:
+        layers = drawn.maps.probabilities.shape[1]
+        span, head = _span("layer", choice[0], choice[1], layers), int(choice[4])
+        for step in drawn.maps.steps:
+            yield SKIP, view_html(drawn, chosen, span, range(step, step + 1), head, strips=False)
+            time.sleep(FRAME_SECONDS)
+    yield _view(drawn, chosen, *choice)
+
+
+def _export(drawn: Drawn | None) -> tuple[Any, Any]:
+    if drawn is None:
+        return texts.ATTENTION_START, SKIP
+    return texts.EXPORTED, gr.update(value=export(drawn), visible=True)
+
+
+def build_attention_tab() -> None:
+    """Lay the tab out; call inside a gr.Tab. The page needs `maps.CSS`."""
+    gr.api(attention, api_name="attention", **TURN)
+    here = text_models()
+    if not here:
+        gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
+        return
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
+            model = gr.Dropdown([entry.id for entry in here], value=here[0].id, label="Model", visible=len(here) > 1)
+            prompt = gr.Textbox(PROMPT, label="Prompt", max_lines=2)
+            with gr.Row():
+                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=150, buttons=[])
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
+            go = gr.Button("Draw", variant="primary", elem_id="attention-draw")
+            with gr.Row():
+                layer_from, layer_to = _slider("From layer"), _slider("To layer")
+            with gr.Row():
+                step_from, step_to = _slider("From step"), _slider("To step")
+            head = _slider("Head, 0 for all", 0)
+            with gr.Row():
+                play = gr.Button("Play the steps", size="sm")
+                save = gr.Button("Export", size="sm")
+            files = gr.Files(show_label=False, interactive=False, visible=False, elem_id="attention-files")
+        with gr.Column(scale=3, min_width=280):
+            line = gr.Markdown(texts.ATTENTION_START, elem_id="attention-line")
+            words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
+            view = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
+    drawn = gr.State(None, time_to_live=STATE_SECONDS)
+
+    outputs = [line, words, view, drawn, layer_from, layer_to, step_from, step_to, head, go, files]
+    chosen = [drawn, words, layer_from, layer_to, step_from, step_to, head]
+    gr.on([go.click, prompt.submit], _draw, [model, prompt, steps, seed], outputs, **TURN, **QUIET)
+    gr.on(
+        [words.input, *(one.release for one in (layer_from, layer_to, step_from, step_to, head))],
+        _view,
+        chosen,
+        [line, view],
+        trigger_mode="always_last",
+        **QUIET,
+    )
+    play.click(_play, chosen, [line, view], **QUIET)
+    save.click(_export, drawn, [line, files], **QUIET)
+
+
+def _slider(label: str, least: int = 1) -> gr.Slider:
+    """A slider that waits for a drawing."""
+    slider = gr.Slider(least, 8, value=least, step=1, label=label, interactive=False, min_width=120, buttons=[])
+    slider.preprocess = lambda payload: payload  # an empty box is a sentence of ours, not a traceback
+    return slider

@@ -1,0 +1,274 @@
+"""The *Influence* tab: click a patch and see which patches it listens to, by gradient, by layer and by scan order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ..explain import Influence, Moment, Moments, heat, patch_influence
+from ..pipeline import Request
+from . import texts
+from .generate import MODELS
+from .maps import (
+    condition_settings,
+    enlarged,
+    figure_html,
+    legend_html,
+    number,
+    one_picture,
+    peak_of_others,
+    said,
+    swatches_html,
+    warned,
+    whole,
+)
+from .settings import MOST_STEPS, model_choices, model_here
+
+SKIP = gr.skip()
+STATE_SECONDS = 3600  # how long a page's drawing is kept after the page was closed
+PICTURE_STEP = 12  # first shown: half way, where shapes are decided
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one network at work at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture with what the network was asked and had predicted at each step."""
+
+    request: Request
+    moments: list[Moment]
+    pictures: list[Image.Image]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return model_here(self.request.model).model.grid
+
+
+def _look(drawing: Drawing, step: int, row: int, column: int) -> Influence:
+    """What a patch listens to; step, row and column count from 0."""
+    rows, columns = drawing.grid
+    pipe = MODELS.get(model_here(drawing.request.model))
+    token = whole("row", row, 0, rows - 1) * columns + whole("column", column, 0, columns - 1)
+    return patch_influence(pipe.network, drawing.moments[whole("step", step, 0, len(drawing.moments) - 1)], token)
+
+
+def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
+    """The four maps of a patch; step and layer count from 0."""
+    picture, grid = drawing.pictures[step], drawing.grid
+    cell = divmod(seen.token, grid[1])
+    folder = model_here(drawing.request.model)
+    title, about = texts.IMPLICIT[folder.family.removesuffix(" official").lower().replace("sit", "dit")]
+
+    def shown(values: Any, peak: float) -> Image.Image:
+        return heat.mark(heat.overlay(picture, values, 384, peak=peak, smooth=False), cell, grid)
+
+    def panel(title: str, about: str, values: Any) -> str:
+        peak = peak_of_others(values, seen.token)
+        legend = legend_html(peak, f"itself {number(float(values[cell]))}")
+        return figure_html(title, about, shown(values, peak), legend)
+
+    field = seen.field[layer]
+    reach = texts.SCAN_FIELD.format(count=field.sum(), all=field.size)
+    last = f"layers 1 to {layer + 1}" if layer else "layer 1"
+    panels = [
+        panel("Gradient, whole network", texts.GRADIENT, seen.gradient),
+        panel(f"{title}, layer {layer + 1}", about, seen.implicit[layer]),
+        figure_html(f"Composed, {last}", texts.TOO_MUCH_TO_COMPOSE, None, "")
+        if seen.composed is None
+        else panel(f"Composed, {last}", texts.COMPOSED, seen.composed[layer]),
+        figure_html(
+            f"Scan order, {last}",
+            reach if folder.family.lower().startswith(("zigma", "dig")) else texts.NO_SCAN_FIELD,
+            shown(field, 1.0),
+            swatches_html("cannot", "can"),
+        ),
+    ]
+    return f'<div class="maps">{"".join(panels)}</div>'
+
+
+def influence(
+    model: str,
+    label: str | None = None,
+    scan: str | None = None,
+    row: int = 0,
+    column: int = 0,
+    step: int = PICTURE_STEP,
+    steps: int = 25,
+    seed: int = 0,
+    prompt: str | None = None,
+) -> dict[str, Any]:
+    """API: which patches a patch listens to at one step of a drawing; row, column, step and layers count from 0.
+
+    Returns the grid and the maps as nested lists: gradient [row][column], implicit and field [layer][row][column], and
+    composed like implicit, or null where it would take too long.
+    """
+    try:
+        request = one_picture(model, prompt, label, scan, steps, seed)
+        whole("step", step, 0, request.steps - 1)
+        record = Moments()
+        MODELS.get(model_here(model))(request, record=record)
+        drawing = Drawing(request, record.moments, [])
+        seen = _look(drawing, step, row, column)
+    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        raise gr.Error(said(fault), print_exception=False) from None
+    return {
+        "grid": list(drawing.grid),
+        "gradient": seen.gradient.tolist(),
+        "implicit": seen.implicit.tolist(),
+        "composed": None if seen.composed is None else seen.composed.tolist(),
+        "field": seen.field.tolist(),
+    }
+
+
+OUTPUTS = ("picture", "line", "maps", "drawing", "seen", "step", "row", "column", "layer", "go")
+
+
+def _change(**changes: Any) -> tuple[Any, ...]:
+    """Updates of OUTPUTS."""
+    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+
+
+def _draw(
+    model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float
+) -> Iterator[tuple[Any, ...]]:
+    """The Draw button: the picture appears, then the maps of the patch in the middle half way."""
+    try:
+        request = one_picture(model, prompt, label, scan, steps, seed)
+        record, pictures = Moments(), []
+        yield _change(line=texts.STARTING, go=gr.update(interactive=False))
+        with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
+            for step in run:
+                pictures.append(step.preview[0])
+        drawing = Drawing(request, record.moments, pictures)
+        (rows, columns), depth = drawing.grid, model_here(model).model.depth
+        at, cell = min(PICTURE_STEP, request.steps - 1), (rows // 2, columns // 2)
+        yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
+        seen = _look(drawing, at, *cell)
+        yield _change(
+            line=_line(drawing, at, seen),
+            maps=maps_html(drawing, at, seen, depth - 1),
+            seen=seen,
+            step=gr.update(value=at + 1, maximum=request.steps, interactive=True),
+            row=gr.update(value=cell[0] + 1, maximum=rows, interactive=True),
+            column=gr.update(value=cell[1] + 1, maximum=columns, interactive=True),
+            layer=gr.update(value=depth, maximum=depth, interactive=True),
+            go=gr.update(interactive=True),
+        )
+    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        yield _change(line=warned(fault), go=gr.update(interactive=True))
+
+
+def _marked(drawing: Drawing, step: int, row: int, column: int) -> Image.Image:
+    return heat.mark(enlarged(drawing.pictures[step]), (row, column), drawing.grid)
+
+
+def _line(drawing: Drawing, step: int, seen: Influence) -> str:
+    row, column = divmod(seen.token, drawing.grid[1])
+    t = float(drawing.moments[step].t)
+    return f"Row {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {t:.2f}. " + (
+        texts.INFLUENCE_CLICK
+    )
+
+
+def _again(drawing: Drawing | None, step: float, row: float, column: float, layer: float) -> Iterator[tuple[Any, ...]]:
+    """Another patch or step: its frame at once, then its maps. Page numbers count from 1."""
+    if drawing is None:
+        yield _change(line=texts.INFLUENCE_START)
+        return
+    try:
+        rows, columns = drawing.grid
+        at = whole("step", step, 1, drawing.request.steps) - 1
+        cell = whole("row", row, 1, rows) - 1, whole("column", column, 1, columns) - 1
+        yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING)
+        seen = _look(drawing, at, *cell)
+        chosen = whole("layer", layer, 1, len(seen.field)) - 1
+        yield _change(line=_line(drawing, at, seen), maps=maps_html(drawing, at, seen, chosen), seen=seen)
+    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        yield _change(line=warned(fault))
+
+
+def _clicked(drawing: Drawing | None, event: gr.SelectData) -> tuple[Any, Any]:
+    """Row and column, from 1, of the patch under a click at (x, y) pixels of the picture shown."""
+    if drawing is None:
+        return SKIP, SKIP
+    (x, y), (rows, columns) = event.index, drawing.grid
+    width, height = heat.sized(drawing.pictures[0], enlarged(drawing.pictures[0]).width)
+    row, column = int(y * rows / height), int(x * columns / width)
+    return min(max(row, 0), rows - 1) + 1, min(max(column, 0), columns - 1) + 1
+
+
+def _layer(drawing: Drawing | None, seen: Influence | None, step: float, layer: float) -> Any:
+    """The maps of another layer, of what was already computed."""
+    if drawing is None or seen is None:
+        return SKIP
+    try:
+        at = whole("step", step, 1, drawing.request.steps) - 1
+        return maps_html(drawing, at, seen, whole("layer", layer, 1, len(seen.field)) - 1)
+    except ValueError as fault:
+        warned(fault)
+        return SKIP
+
+
+def _slider(label: str, most: int, **more: Any) -> gr.Slider:
+    """A slider that counts from 1, waiting for a drawing."""
+    slider = gr.Slider(1, most, value=1, step=1, label=label, interactive=False, min_width=150, buttons=[], **more)
+    slider.preprocess = lambda payload: payload  # an empty box is a sentence of ours, not a traceback
+    return slider
+
+
+def build_influence_tab() -> None:
+    """Lay the tab out; call inside a gr.Tab. The page needs `maps.CSS`."""
+    gr.api(influence, api_name="influence", **TURN)
+    here = model_choices()
+    if not here:
+        gr.Markdown(texts.NO_WEIGHTS)
+        return
+    first = here[0][1]
+    prompts, labels, scans = condition_settings(first)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
+            model = gr.Dropdown(here, value=first, label="Model")
+            prompt = gr.Textbox(label="Prompt", max_lines=2, **prompts)
+            label = gr.Dropdown(label="Label", info="Type to search.", **labels)
+            scan = gr.Dropdown(label="Scan scheme", **scans)
+            with gr.Row():
+                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=150, buttons=[])
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
+            go = gr.Button("Draw", variant="primary", elem_id="influence-draw")
+            picture = gr.Image(
+                label="Picture",
+                show_label=False,
+                interactive=False,
+                buttons=[],
+                format="png",
+                elem_id="influence-picture",
+                alt_text="the picture; click a patch",
+            )
+        with gr.Column(scale=3, min_width=280):
+            line = gr.Markdown(texts.INFLUENCE_START, elem_id="influence-line")
+            with gr.Row():
+                step, layer = _slider("Step looked at", 25), _slider("Layer", 8)
+            with gr.Row():
+                row, column = _slider("Patch row", 8), _slider("Patch column", 8)
+            maps = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
+    drawing = gr.State(None, time_to_live=STATE_SECONDS)
+    seen = gr.State(None, time_to_live=STATE_SECONDS)
+
+    outputs = [picture, line, maps, drawing, seen, step, row, column, layer, go]
+    chosen = [drawing, step, row, column, layer]
+    go.click(_draw, [model, prompt, label, scan, steps, seed], outputs, **TURN, **QUIET)
+    picture.select(_clicked, drawing, [row, column], queue=False, **QUIET).then(
+        _again, chosen, outputs, trigger_mode="always_last", **TURN, **QUIET
+    )
+    for slider in (step, row, column):
+        slider.release(_again, chosen, outputs, trigger_mode="always_last", **TURN, **QUIET)
+    layer.change(_layer, [drawing, seen, step, layer], maps, trigger_mode="always_last", **QUIET)
+    model.input(
+        lambda name: tuple(gr.update(**one) for one in condition_settings(name)), model, [prompt, label, scan], **QUIET
+    )

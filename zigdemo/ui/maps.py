@@ -1,0 +1,164 @@
+"""Heat maps on the page, with their legends, for the tabs that look inside; and what these tabs ask a pipeline for."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from html import escape
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from .. import zoo
+from ..explain import attends, heat
+from ..pipeline import Request
+from . import texts
+from .settings import MOST_STEPS, first_label, model_here, scheme_choices
+
+log = logging.getLogger(__name__)
+SIDE_PX = 448
+
+CSS = """
+.maps { display: grid; gap: 20px 16px; grid-template-columns: repeat(auto-fill, minmax(min(250px, 100%), 1fr)); }
+.maps figure { margin: 0; min-width: 0; }
+.maps.one { grid-template-columns: minmax(0, 448px); }
+.maps img { display: block; width: 100%; margin: 0; border-radius: 6px; image-rendering: pixelated; }
+.maps b { display: block; font-size: 15px; font-weight: 600; color: var(--body-text-color); }
+.maps .about { display: block; min-height: 40px; margin: 0 0 8px; font-size: 13px; line-height: 20px;
+  color: var(--body-text-color-subdued); }
+.maps .legend { display: flex; align-items: center; gap: 8px; margin-top: 6px; font-size: 12px;
+  font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }
+.maps .legend i { flex: 0 1 96px; height: 8px; border-radius: 4px; border: 1px solid var(--border-color-primary);
+  background: linear-gradient(90deg, RAMP); }
+.maps .legend span:last-child { margin-left: auto; }
+.maps .legend u { flex: none; width: 12px; height: 12px; border-radius: 3px;
+  border: 1px solid var(--border-color-primary); }
+.maps .none { aspect-ratio: 1; display: grid; place-items: center; padding: 16px; text-align: center; font-size: 14px;
+  border: 1px dashed var(--border-color-primary); border-radius: 6px; color: var(--body-text-color-subdued); }
+.strip { display: grid; gap: 8px; margin-top: 16px; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
+.strip figure { margin: 0; font-size: 12px; text-align: center; color: var(--body-text-color-subdued); }
+.strip img { display: block; width: 100%; margin: 0; border-radius: 4px; }
+.strip h4 { grid-column: 1 / -1; margin: 0; font-size: 13px; font-weight: 600; color: var(--body-text-color); }
+#influence-maps .html-container, #attention-map .html-container { padding: 0; }
+#influence-picture img { image-rendering: pixelated; cursor: crosshair; }
+#influence-line, #attention-line { padding: 0; font-size: 14px; min-height: 26px; }
+#attention-words .wrap { gap: 6px; }
+#attention-words label { padding: 3px 12px; border-radius: 999px; }
+#attention-words input { position: absolute; opacity: 0; width: 1px; }
+#attention-words label:has(input:checked) { border-color: var(--color-accent); background: var(--color-accent-soft); }
+#attention-words label:has(input:focus-visible) { outline: 2px solid var(--color-accent); outline-offset: 2px; }
+""".replace("RAMP", ", ".join(heat.RAMP))
+
+
+def source(image: Image.Image) -> str:
+    """An image as the address of itself, so that nothing is written or fetched."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def number(value: float) -> str:
+    """A number of a map, short."""
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
+def figure_html(title: str, about: str, image: Image.Image | None, legend: str) -> str:
+    """One map with its title, a sentence and its legend; without an image the sentence stands in its place."""
+    if image is None:
+        return (
+            f'<figure><b>{escape(title)}</b><span class="about"></span><div class="none">{escape(about)}</div></figure>'
+        )
+    return (
+        f'<figure><b>{escape(title)}</b><span class="about">{escape(about)}</span>'
+        f'<img alt="{escape(title)}" src="{source(image)}">{legend}</figure>'
+    )
+
+
+def legend_html(peak: float, beside: str = "") -> str:
+    """The ramp from 0 to the largest value, and what is said beside it."""
+    return f'<div class="legend"><span>0</span><i></i><span>{number(peak)}</span><span>{escape(beside)}</span></div>'
+
+
+def swatches_html(no: str, yes: str) -> str:
+    """The legend of a map that only knows no and yes."""
+    parts = (f'<u style="background: {stop}"></u><span>{escape(text)}</span>' for stop, text in
+             ((heat.RAMP[0], no), (heat.RAMP[-1], yes)))  # fmt: skip
+    return f'<div class="legend">{"".join(parts)}</div>'
+
+
+def strip_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
+    """Small maps side by side, each under its name."""
+    figures = "".join(
+        f'<figure><img alt="{escape(title)}, {escape(name)}" src="{source(image)}">{escape(name)}</figure>'
+        for name, image in tiles
+    )
+    return f'<div class="strip"><h4>{escape(title)}</h4>{figures}</div>'
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """A picture at the size the page shows, in whole pixels."""
+    return picture.resize(heat.sized(picture, SIDE_PX), Image.Resampling.NEAREST)
+
+
+def whole(name: str, value: Any, least: int, most: int) -> int:
+    """A whole number of the page, which may come as a float or as nothing; ValueError with one sentence."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    if not usable or value != int(value):
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {str(value)[:40]}")
+    return int(value)
+
+
+def one_picture(model: str, prompt: str | None, label: str | None, scan: str | None, steps: Any, seed: Any) -> Request:
+    """The request for one picture to look into, of a model of the page. Raises ValueError with one sentence."""
+    folder = model_here(model)
+    by_text = bool(getattr(folder.model, "text_width", 0))
+    return Request(
+        model=folder.id,
+        prompt=(prompt or None) if by_text else None,
+        label=(label or None) if folder.labels else None,
+        scan=(scan or None) if folder.schemes else None,
+        steps=whole("steps", steps, 1, MOST_STEPS),
+        seed=whole("seed", seed, 0, 2**32 - 1),
+        count=1,
+    )
+
+
+def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What prompt, label and scan controls show for a model."""
+    folder = model_here(model)
+    names, schemes = list(folder.labels or ()), scheme_choices(folder.id)
+    return (
+        {"visible": bool(getattr(folder.model, "text_width", 0))},
+        {"choices": names, "value": first_label(folder.id), "visible": bool(names)},
+        {"choices": schemes, "value": schemes[0][1] if schemes else None, "visible": bool(schemes)},
+    )
+
+
+def text_models() -> list[zoo.ModelFolder]:
+    """The models here that are drawn by words and attend to each."""
+    return [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0) and attends(entry.model)]
+
+
+def said(fault: Exception) -> str:
+    """One sentence about a fault; what is no one's mistake but ours goes to the log."""
+    if isinstance(fault, ValueError):
+        return str(fault)
+    log.error("looking inside failed", exc_info=fault)
+    return texts.INSIDE_FAULT.format(kind=type(fault).__name__)
+
+
+def warned(fault: Exception) -> str:
+    """The same sentence, shown as a toast too."""
+    sentence = said(fault)
+    gr.Warning(escape(sentence))
+    return sentence
+
+
+def peak_of_others(values: np.ndarray, token: int) -> float:
+    """The largest value beside a patch's own, which alone would hide all others; its own where they are nothing."""
+    others = np.delete(values.ravel(), token)
+    largest = float(others.max(initial=0))
+    return largest if largest > 0 else float(values.max(initial=0))
