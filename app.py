@@ -12,8 +12,9 @@ import gradio as gr  # noqa: E402 - gradio reads the variable when it is importe
 from zigdemo.ops import backends  # noqa: E402
 from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
 from zigdemo.ui.attention import build_attention_tab  # noqa: E402
+from zigdemo.ui.files import pictures_folder  # noqa: E402
 from zigdemo.ui.footer import build_footer  # noqa: E402
-from zigdemo.ui.generate import build_generate_tab, pictures_folder  # noqa: E402
+from zigdemo.ui.generate import build_generate_tab  # noqa: E402
 from zigdemo.ui.influence import build_influence_tab  # noqa: E402
 from zigdemo.ui.maps import CSS as MAPS_CSS  # noqa: E402
 from zigdemo.ui.models import CSS as MODELS_CSS  # noqa: E402

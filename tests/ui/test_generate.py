@@ -43,7 +43,7 @@ def test_a_model_without_a_scan_hides_the_control(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny", family="dit")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     assert settings.scheme_choices("tiny") == []
-    _, _, scan, *_ = generate._of_model("tiny")
+    _, _, _, _, scan, *_ = generate._of_model("tiny")
     assert scan["visible"] is False and scan["value"] is None
 
 

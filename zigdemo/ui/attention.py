@@ -15,7 +15,8 @@ from PIL import Image
 from ..explain import AttentionMaps, Recorder, heat
 from ..pipeline import Request
 from . import texts
-from .generate import MODELS, pictures_folder
+from .files import pictures_folder
+from .generate import MODELS
 from .influence import QUIET, STATE_SECONDS, TURN
 from .maps import (
     enlarged,

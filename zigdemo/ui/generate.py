@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
 import random
-import shutil
-import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,9 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from .. import media
-from ..pipeline import MOST_SEED, Current, Request, Result, Step
+from ..pipeline import MOST_SEED, Current, Request, Step
 from . import texts
+from .files import save_pictures
 from .more import OWN, START, build_more, negative_of, of_solver
 from .settings import (
     MOST_GUIDANCE,
@@ -34,12 +32,14 @@ from .settings import (
     SUGGESTIONS,
     check_shown,
     first_label,
+    first_prompt,
     from_link,
     known_options,
     model_choices,
     model_here,
     models_here,
     scheme_choices,
+    show_strengths,
     shown_values,
     solver_choices,
     to_request,
@@ -50,7 +50,6 @@ MOST_NEW_SEED = 2**31 - 1
 PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
 PAST_PICTURES = 24
 STOP_SECONDS = 60.0  # most that Stop waits for the step under way
-FILE_SECONDS = 24 * 3600.0  # how long pictures stay downloadable
 SKIP = gr.skip()
 NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + len(SUGGESTIONS))  # of what `_shown` updates
 
@@ -69,9 +68,9 @@ class Run:
 RUNS: dict[str, Run] = {}  # by page
 
 
-def _examples(names: list[str]) -> tuple[Any, ...]:
-    """Updates of the row of examples and of each example."""
-    return gr.update(visible=bool(names)), *(gr.update(visible=name in names) for name in SUGGESTIONS)
+def _examples(names: list[str], text: bool) -> tuple[Any, ...]:
+    """Updates of the row of examples and of each example; a model of texts reads all of them."""
+    return gr.update(visible=bool(names) or text), *(gr.update(visible=text or name in names) for name in SUGGESTIONS)
 
 
 def _scan_settings(model: str, chosen: str | None = None) -> dict[str, Any]:
@@ -85,32 +84,15 @@ def _shown(request: Request) -> tuple[Any, ...]:
     folder = check_shown(request)
     names, values = list(folder.labels or ()), shown_values(request)
     updates: dict[str, Any] = {name: values[name] for name in NAMES}
+    text = folder.text is not None
+    updates["prompt"] = gr.update(value=request.prompt or "", visible=text)
+    updates["strengths"] = gr.update(value=values["strengths"], visible=text)
     updates["label"] = gr.update(choices=names, value=request.label, visible=folder.labels is not None)
     updates["negative"] = negative_of(names, request.negative)
     updates["scan"] = gr.update(**_scan_settings(folder.id, request.scan))
     said, *live = of_solver(request.solver)
     updates |= {name: {**update, "value": values[name]} for name, update in zip(OWN, live, strict=True)}
-    return (*updates.values(), values["start"] or START, False, said, *_examples(names))
-
-
-@cache
-def pictures_folder() -> Path:
-    """Where finished pictures are kept while the program runs; the server must be allowed to hand them out."""
-    folder = tempfile.mkdtemp(prefix="zigdemo-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def _save(result: Result) -> list[str]:
-    """Write the pictures of a run into a folder of their own, and drop the folders of yesterday."""
-    for old in pictures_folder().iterdir():
-        if time.time() - old.stat().st_mtime > FILE_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
-    return [
-        str(media.save_png(image, folder / media.file_name(result.request, i), result.request, result.provenance, i))
-        for i, image in enumerate(result.images)
-    ]
+    return (*updates.values(), values["start"] or START, False, said, *_examples(names, text))
 
 
 def _sentence(fault: Exception) -> str:
@@ -139,21 +121,23 @@ def generate(
     options: dict[str, Any] | None = None,
     image: gr.FileData | None = None,
     start: float = START,
+    prompt: str | None = None,
+    strengths: dict[str, float] | None = None,
 ) -> tuple[list[gr.FileData], str]:
     """API: draw pictures; returns PNG files with their settings inside, and a line about the run.
 
     options: of the solver, by name, and "shift" and "rescale". image: a picture to start from; start: how much of it
-    is kept, from 0.05 to 0.95.
+    is kept, from 0.05 to 0.95. prompt, strengths: for models of texts, what to draw and how much its words count.
     """
     try:
         picture = None if image is None else media.read_picture(_uploaded(image))
         request = to_request(
             model, label, scan, solver, steps, guidance, seed, count, negative, guide_from, guide_to,
-            start if picture else 0.0, **known_options(options),
+            start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
         )  # fmt: skip
         for step in MODELS.get(model_here(model)).stream(request, previews=False, image=picture):
             last = step
-        files = [gr.FileData(path=path) for path in _save(last.result)]
+        files = [gr.FileData(path=path) for path in save_pictures(last.result)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(_sentence(fault), print_exception=False) from None
     return files, texts.summary(last)
@@ -228,7 +212,7 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
-    files = _save(step.result)
+    files = save_pictures(step.result)
     past = [path for path in files + past if Path(path).is_file()][:PAST_PICTURES]
     return _change(
         False,
@@ -284,14 +268,29 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
 
 
 def _of_model(model: str) -> tuple[Any, ...]:
-    """Updates of label, negative, scan, the row of examples and each example for another model."""
-    names = list(model_here(model).labels or ())
+    """Updates of prompt, strengths, label, negative, scan, the row of examples and each example for another model."""
+    names, prompt = list(model_here(model).labels or ()), first_prompt(model)
     return (
+        gr.update(value=prompt or "", visible=prompt is not None),
+        gr.update(value="", visible=prompt is not None),
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
         negative_of(names),
         gr.update(**_scan_settings(model)),
-        *_examples(names),
+        *_examples(names, prompt is not None),
     )
+
+
+def _surprise(model: str) -> tuple[Any, Any]:
+    """Updates of prompt and label: one of the labels, or two words that were not drawn together before."""
+    folder = model_here(model)
+    if folder.text is not None:
+        return f"{random.choice(texts.COLOURS)} {random.choice(texts.THINGS)}", SKIP
+    return SKIP, random.choice(folder.labels or [None])
+
+
+def _example(name: str, model: str) -> tuple[Any, Any]:
+    """Updates of prompt and label by an example."""
+    return (name, SKIP) if model_here(model).text is not None else (SKIP, name)
 
 
 def build_generate_tab(page: gr.Blocks) -> None:
@@ -304,10 +303,13 @@ def build_generate_tab(page: gr.Blocks) -> None:
         gr.Markdown(texts.NO_WEIGHTS)
         return
     first = model_here(here[0][1])
-    names = list(first.labels or ())
+    names, text = list(first.labels or ()), first.text is not None
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             model = gr.Dropdown(here, value=first.id, label="Model")
+            prompt = gr.Textbox(
+                first_prompt(first.id) or "", label="Prompt", info="A few words, in English.", max_lines=3, visible=text
+            )
             label = gr.Dropdown(
                 names,
                 value=first_label(first.id),
@@ -315,9 +317,9 @@ def build_generate_tab(page: gr.Blocks) -> None:
                 info="Type to search.",
                 visible=bool(names),
             )
-            with gr.Row(elem_id="chips", visible=bool(names)) as chip_row:
+            with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
-                chips = [gr.Button(name, size="sm", visible=name in names) for name in SUGGESTIONS]
+                chips = [gr.Button(name, size="sm", visible=text or name in names) for name in SUGGESTIONS]
             scan = gr.Dropdown(label="Scan scheme", **_scan_settings(first.id))
             with gr.Row():
                 solver = gr.Dropdown(solver_choices(), value="heun", label="Solver", min_width=180, elem_id="solver")
@@ -328,7 +330,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
             with gr.Row():
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
                 randomise = gr.Checkbox(False, label="New seed each time", min_width=180, elem_id="randomise")
-            said, more = build_more(names, "heun")
+            said, more = build_more(names, "heun", text)
         with gr.Column(scale=3, min_width=280):
             with gr.Row(elem_id="actions"):
                 go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
@@ -367,7 +369,7 @@ def build_generate_tab(page: gr.Blocks) -> None:
     past = gr.State([])
 
     start, image = more.pop("start"), more.pop("image")
-    shared = [model, label, scan, solver, steps, guidance, seed, count, *more.values()]
+    shared = [model, prompt, label, scan, solver, steps, guidance, seed, count, *more.values()]
     shown = [*shared, start, randomise, said, chip_row, *chips]
     outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
@@ -384,11 +386,12 @@ def build_generate_tab(page: gr.Blocks) -> None:
     )
     stop.click(_stop, None, outputs, concurrency_limit=None, **quiet)
     stop.click(None, None, None, cancels=running)
-    model.input(_of_model, model, [label, more["negative"], scan, chip_row, *chips], **quiet)
+    of_model = [prompt, more["strengths"], label, more["negative"], scan, chip_row, *chips]
+    model.input(_of_model, model, of_model, **quiet)
     solver.input(of_solver, solver, [said, *(more[name] for name in OWN)], **quiet)
     dropped.upload(_restore, dropped, shown, **quiet)
-    surprise.click(lambda name: random.choice(model_here(name).labels or [None]), model, label, **quiet)
+    surprise.click(_surprise, model, [prompt, label], **quiet)
     for chip in chips:
-        chip.click(lambda name=chip.value: name, None, label, **quiet)
+        chip.click(partial(_example, chip.value), model, [prompt, label], **quiet)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **quiet)
     page.load(_open_link, None, shown, **quiet)

@@ -54,8 +54,10 @@ def note(solver: str) -> str:
     return f"{line} Grey below: {reason}." if reason else line
 
 
-def build_more(labels: list[str], solver: str) -> tuple[gr.Markdown, dict[str, gr.components.Component]]:
-    """The controls by name: those of MORE, then "start" and "image". labels: of the first model."""
+def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown, dict[str, gr.components.Component]]:
+    """The controls by name: those of MORE, then "start" and "image". labels, text: of the first model, and whether it
+    reads prompts.
+    """
     own, made = SAMPLERS[solver].options, {}
 
     def live(name: str) -> dict[str, Any]:
@@ -93,8 +95,13 @@ def build_more(labels: list[str], solver: str) -> tuple[gr.Markdown, dict[str, g
             )
             made["guide_to"] = gr.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=240)
         made["negative"] = gr.Dropdown(
-            _with_none(labels), value="", label="Keep away from", info="In place of no label.", visible=bool(labels)
-        )
+            _with_none(labels), value="", label="Keep away from", info="In place of no label or an empty prompt.",
+            allow_custom_value=True,
+        )  # fmt: skip
+        made["strengths"] = gr.Textbox(
+            label="Word strengths", info="How much words of the prompt count: red=1.5, heart=0.5", max_lines=1,
+            visible=text,
+        )  # fmt: skip
         with gr.Row():
             image = gr.Image(
                 label="Start from a picture", type="filepath", sources=["upload", "clipboard"], height=180,
@@ -113,4 +120,4 @@ def _with_none(labels: list[str]) -> list[tuple[str, str]]:
 
 def negative_of(labels: list[str], chosen: str | None = None) -> dict[str, Any]:
     """Update of the control "negative" for a model with these labels."""
-    return gr.update(choices=_with_none(labels), value=chosen or "", visible=bool(labels))
+    return gr.update(choices=_with_none(labels), value=chosen or "")

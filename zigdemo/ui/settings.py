@@ -12,13 +12,13 @@ from ..request import COMMON_OPTIONS, Request
 from ..scans import SCHEMES, scan_scheme
 
 MOST_PICTURES, MOST_STEPS, MOST_GUIDANCE = 16, 250, 10
-MAIN = ("model", "label", "scan", "solver", "steps", "guidance", "seed", "count")
+MAIN = ("model", "prompt", "label", "scan", "solver", "steps", "guidance", "seed", "count")
 # Options of solvers with the value the page starts with, and all of `Request` that has a control under "More".
 OPTIONS = {name: default for solver in SAMPLERS.values() for name, default in solver.options.items()}
 OPTIONS |= {name: default for name, (default, _, _) in COMMON_OPTIONS.items() if name != "start"}
-MORE = {"negative": None, "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
+MORE = {"negative": None, "strengths": "", "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
 NAMES = (*MAIN, *MORE)  # also the query of a share link
-TEXTS = ("model", "label", "scan", "solver", "negative", "form", "last_step")
+TEXTS = ("model", "prompt", "label", "strengths", "scan", "solver", "negative", "form", "last_step")
 FIRST = "zigma-emoji"  # the model the page starts with
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
 
@@ -41,6 +41,11 @@ def model_here(name: str) -> zoo.ModelFolder:
 def model_choices() -> list[tuple[str, str]]:
     """(what the page says, id) of every model here."""
     return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in models_here()]
+
+
+def first_prompt(model: str) -> str | None:
+    """The prompt a model starts with; None for a model without text."""
+    return None if model_here(model).text is None else SUGGESTIONS[0]
 
 
 def first_label(model: str) -> str | None:
@@ -104,10 +109,27 @@ def known_options(options: Any) -> dict[str, Any]:
     return dict(options or {})
 
 
+def read_strengths(text: str | None) -> dict[str, float]:
+    """Words and factors out of "red=1.5, heart=0.5". Raises ValueError with one sentence."""
+    found = {}
+    for part in filter(None, (part.strip() for part in str(text or "").split(","))):
+        word, _, factor = part.rpartition("=")
+        try:
+            found[word.strip()] = float(factor)
+        except ValueError:
+            raise ValueError(f"word strengths are written like red=1.5, heart=0.5, not {part[:40]!r}") from None
+    return found
+
+
+def show_strengths(strengths: dict[str, float]) -> str:
+    """What `read_strengths` reads."""
+    return ", ".join(f"{word}={factor:g}" for word, factor in strengths.items())
+
+
 def to_request(
     model: str, label: str | None, scan: str | None, solver: str, steps: float, guidance: float, seed: float,
     count: float, negative: str | None = None, guide_from: float = 0.0, guide_to: float = 1.0, start: float = 0.0,
-    **options: Any,
+    prompt: str | None = None, strengths: str | None = None, **options: Any,
 ) -> Request:  # fmt: skip
     """The page's values as a Request; numbers of a page are floats. Raises ValueError with one sentence.
 
@@ -122,7 +144,9 @@ def to_request(
         raise ValueError(f"guidance must be a number from 0 to {MOST_GUIDANCE} here, not {guidance:g}")
     return Request(
         model=model,
+        prompt=prompt or None,
         label=label or None,
+        strengths=read_strengths(strengths),
         scan=scan or None,
         solver=solver,
         steps=_whole("steps", steps, MOST_STEPS),
@@ -140,7 +164,7 @@ def check_shown(request: Request) -> zoo.ModelFolder:
     folder = model_here(request.model)
     shown = to_request(**shown_values(request))  # the page's own limits
     for label in (request.label, request.negative):
-        if label is not None and label not in (folder.labels or ()):
+        if label is not None and folder.text is None and label not in (folder.labels or ()):
             raise ValueError(f"{folder.id} knows no label {label[:60]!r}; choose one in the list")
     if request.scan is not None and request.scan not in [name for _, name in scheme_choices(folder.id)]:
         raise ValueError(f"scan {request.scan!r} is not in this model's list; choose one there")
@@ -153,6 +177,7 @@ def check_shown(request: Request) -> zoo.ModelFolder:
 def shown_values(request: Request) -> dict[str, Any]:
     """What the controls of NAMES, and "start", show for a request."""
     values = {name: getattr(request, name) for name in (*MAIN, "negative")}
+    values["strengths"] = show_strengths(request.strengths)
     values |= dict(zip(("guide_from", "guide_to"), request.guidance_interval, strict=True))
     start = request.common_option("start")
     return {**values, **OPTIONS, **SAMPLERS[request.solver].options, **request.solver_options, "start": start}
@@ -180,7 +205,7 @@ def from_link(given: dict[str, str]) -> tuple[Request | None, list[str]]:
     if given.get("model", names[0]) not in names:
         left_out.append(f"The link's model {given.pop('model')[:60]!r} is not here; choose one in the list.")
     model = given.pop("model", names[0])
-    request = Request(model, label=first_label(model))
+    request = Request(model, label=first_label(model), prompt=first_prompt(model))
     for name, text in given.items():
         try:
             changed = to_request(**{**shown_values(request), name: _parsed(name, text)})

@@ -21,6 +21,8 @@ SHOW_PROGRESS = """() => {
   const { top, bottom } = line.getBoundingClientRect();
   if (top < 0 || bottom > window.innerHeight - 80) line.scrollIntoView({ block: "start", behavior: "smooth" });
 }"""
+COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "black")
+THINGS = ("cat", "dog", "fish", "heart", "car", "hat", "flower", "bird", "house", "balloon", "book", "apple")
 READY = "Press Generate; the pictures appear step by step."
 WAITING = "Waiting for a turn; one picture run at a time."
 STARTING = "Starting."
