@@ -188,7 +188,11 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         request = to_request(**chosen, start=start if picture else 0.0)
         yield _change(True, texts.STARTING, seed=chosen["seed"])
         shown = -math.inf
-        with closing(MODELS.get(model_here(request.model)).stream(request, image=picture)) as steps:
+        pipe = MODELS.get(model_here(request.model))
+        cut = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
+        if cut:
+            _warn(cut)
+        with closing(pipe.stream(request, image=picture)) as steps:
             for step in steps:
                 if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                     yield _change(False, texts.STOPPED)

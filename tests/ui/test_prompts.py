@@ -1,0 +1,51 @@
+"""The Generate tab with a model of texts."""
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import dictionaries, floats, from_regex
+from models import LABELS, tiny_folder
+from towers import small_tower
+
+from zigdemo import zoo
+from zigdemo.ui import generate, settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shelf(tmp_path_factory):
+    root = tmp_path_factory.mktemp("weights")
+    tiny_folder(root / "words", text=small_tower(root / "tower"))
+    tiny_folder(root / "labels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "WEIGHTS", root)
+        yield
+
+
+def test_a_model_of_texts_shows_a_prompt_and_no_label():
+    prompt, strengths, label, *_ = generate._of_model("words")
+    assert prompt["visible"] and strengths["visible"] and not label["visible"] and label["value"] is None
+    prompt, strengths, label, *_ = generate._of_model("labels")
+    assert not prompt["visible"] and not strengths["visible"] and label["visible"] and prompt["value"] == ""
+
+
+def test_examples_fill_what_the_model_reads():
+    assert generate._example("pizza", "words")[0] == "pizza" and generate._example("pizza", "labels")[1] == "pizza"
+    assert isinstance(generate._surprise("words")[0], str) and generate._surprise("labels")[1] in LABELS
+
+
+@given(dictionaries(from_regex("[a-z]{1,8}", fullmatch=True), floats(0, 5).map(lambda x: round(x, 2)), max_size=4))
+def test_strengths_survive_their_text(strengths):
+    assert settings.read_strengths(settings.show_strengths(strengths)) == strengths
+
+
+@pytest.mark.parametrize("text", ["red", "red=", "red=much", "=;"])
+def test_strengths_that_make_no_sense_are_one_sentence(text):
+    with pytest.raises(ValueError, match="red=1.5, heart=0.5"):
+        settings.read_strengths(text)
+
+
+def test_a_link_restores_prompt_strengths_and_what_to_keep_away_from():
+    query = {"model": "words", "prompt": "a blue cat", "strengths": "cat=2", "negative": "dog"}
+    request, left_out = settings.from_link(query)
+    assert (request.prompt, request.strengths, request.negative, left_out) == ("a blue cat", {"cat": 2.0}, "dog", [])
+    assert settings.to_request(**settings.shown_values(request)) == request
+    generate._shown(request)
