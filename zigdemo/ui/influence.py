@@ -19,11 +19,11 @@ from .maps import (
     enlarged,
     figure_html,
     legend_html,
+    note_html,
     number,
     one_picture,
     peak_of_others,
     said,
-    swatches_html,
     warned,
     whole,
 )
@@ -63,7 +63,9 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
     picture, grid = drawing.pictures[step], drawing.grid
     cell = divmod(seen.token, grid[1])
     folder = model_here(drawing.request.model)
-    title, about = texts.IMPLICIT[folder.family.removesuffix(" official").lower().replace("sit", "dit")]
+    family = folder.family.removesuffix(" official").lower().replace("sit", "dit")
+    title, about = texts.IMPLICIT[family]
+    scanless = family in ("dit", "diffussm")
 
     def shown(values: Any, peak: float) -> Image.Image:
         return heat.mark(heat.overlay(picture, values, 384, peak=peak, smooth=False), cell, grid)
@@ -82,11 +84,13 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
         figure_html(f"Composed, {last}", texts.TOO_MUCH_TO_COMPOSE, None, "")
         if seen.composed is None
         else panel(f"Composed, {last}", texts.COMPOSED, seen.composed[layer]),
-        figure_html(
+        figure_html(f"Scan order, {last}", texts.NO_SCAN_FIELD, None, "")
+        if scanless
+        else figure_html(
             f"Scan order, {last}",
-            reach if folder.family.lower().startswith(("zigma", "dig")) else texts.NO_SCAN_FIELD,
-            shown(field, 1.0),
-            swatches_html("cannot", "can"),
+            reach,
+            heat.mark(heat.veiled(picture, field, 384), cell, grid),
+            note_html(texts.SCAN_FIELD_NOTE),
         ),
     ]
     return f'<div class="maps">{"".join(panels)}</div>'
@@ -152,12 +156,12 @@ def _draw(
         seen = _look(drawing, at, *cell)
         yield _change(
             line=_line(drawing, at, seen),
-            maps=maps_html(drawing, at, seen, depth - 1),
+            maps=maps_html(drawing, at, seen, 0),
             seen=seen,
             step=gr.update(value=at + 1, maximum=request.steps, interactive=True),
             row=gr.update(value=cell[0] + 1, maximum=rows, interactive=True),
             column=gr.update(value=cell[1] + 1, maximum=columns, interactive=True),
-            layer=gr.update(value=depth, maximum=depth, interactive=True),
+            layer=gr.update(value=1, maximum=depth, interactive=True),
             go=gr.update(interactive=True),
         )
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -229,7 +233,7 @@ def build_influence_tab() -> None:
     if not here:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = here[0][1]
+    first = next((name for _, name in here if model_here(name).schemes), here[0][1])  # one with a scan to look at
     prompts, labels, scans = condition_settings(first)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
@@ -253,9 +257,9 @@ def build_influence_tab() -> None:
         with gr.Column(scale=3, min_width=280):
             line = gr.Markdown(texts.INFLUENCE_START, elem_id="influence-line")
             with gr.Row():
-                step, layer = _slider("Step looked at", 25), _slider("Layer", 8)
+                step, layer = _slider("Step", 25), _slider("Layer", 8)
             with gr.Row():
-                row, column = _slider("Patch row", 8), _slider("Patch column", 8)
+                row, column = _slider("Row", 8), _slider("Column", 8)
             maps = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
     drawing = gr.State(None, time_to_live=STATE_SECONDS)
     seen = gr.State(None, time_to_live=STATE_SECONDS)

@@ -113,14 +113,17 @@ def summary(step: Step) -> str:
         f"{result.provenance['backend']}, device {result.provenance['device']}"
     )
 
+
 # The tabs that look inside.
 INSIDE_FAULT = "Something went wrong inside ({kind}); the server's log says more. Please try again."
 INFLUENCE_START = "Draw a picture, then click a patch to see which patches it listens to."
 INFLUENCE_CLICK = "Click a patch of the picture."
 LOOKING = "Looking inside."
+NO_PICTURE = "No picture yet"
 MAPS_EMPTY = "The maps appear here."
-NO_SCAN_FIELD = "this model mixes all patches at once in every layer"
-SCAN_FIELD = "{count} of {all} patches can have reached it, by the scan order alone"
+NO_SCAN_FIELD = "This model mixes all patches at once in every layer; no order keeps any from the others."
+SCAN_FIELD = "{count} of {all} patches can have reached this one, by the scan order alone"
+SCAN_FIELD_NOTE = "dark: cannot have reached it yet"
 GRADIENT = "how much the answer here changes with each patch of the noisy picture"
 COMPOSED = "what the layers so far carry here together, half of it in the residual stream"
 TOO_MUCH_TO_COMPOSE = "Composing the layers of so large a model would take minutes; look at single layers."
