@@ -3,15 +3,20 @@
 import math
 import re
 
+import checkpoints
 import gradio as gr
 import numpy as np
 import pytest
+from autoencoders import small_autoencoder
+from checkpoints import save, small_weights
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from models import tiny_folder
 
 from zigdemo import zoo
+from zigdemo.latents import AUTOENCODERS
 from zigdemo.ui import influence as tab
+from zigdemo.zoo.official import import_checkpoint
 
 GOOD = {"model": "tiny", "label": "hedgehog", "row": 1, "column": 2, "step": 1, "steps": 3}
 FAMILIES = {"zigma": {}, "dit": {}, "dig": {}, "diffussm": {}}
@@ -80,6 +85,22 @@ def test_every_backbone_shows_what_it_has(weights, family):
     assert images == (4 if family in ("zigma", "dig") else 3) and shown["maps"].count("<b>") == 4
     assert len(drawing.moments) == len(drawing.pictures) == 3
     assert shown["layer"]["maximum"] == 2 and shown["step"]["maximum"] == 3 and shown["go"]["interactive"]
+
+
+@pytest.mark.parametrize("family", ["ZigMa", "SiT", "DiT"])
+def test_official_models_are_looked_into_too(weights, tmp_path_factory, monkeypatch, family):
+    folder = tmp_path_factory.mktemp("files")
+    monkeypatch.setitem(AUTOENCODERS, "sd-vae-ft-ema", small_autoencoder(folder / "kl"))
+    settings = {} if family == "ZigMa" else {"hidden_size": 24, "depth": 2, "input_size": 8, "num_heads": 2}
+    state = (
+        checkpoints.weights(num_classes=3)
+        if family == "ZigMa"
+        else {key: 0.2 * value for key, value in small_weights(family, {**settings, "num_classes": 3}).items()}
+    )
+    heads = {} if family == "ZigMa" else {"num_heads": 2}
+    import_checkpoint(save(state, folder / "tiny.pt"), family=family, settings=heads)
+    drawing, shown = drawn(steps=2)
+    assert shown["maps"].count("<b>") == 4 and drawing.family == ("zigma" if family == "ZigMa" else "dit")
 
 
 class Click:

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ..backbones import FAMILIES
 from ..explain import Influence, Moment, Moments, heat, patch_influence
 from ..pipeline import Request
 from . import texts
@@ -43,11 +44,15 @@ class Drawing:
     request: Request
     moments: list[Moment]
     pictures: list[Image.Image]
+    family: str
+    grid: tuple[int, int]
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return model_here(self.request.model).model.grid
+
+def _drawing(record: Moments, pictures: list[Image.Image]) -> Drawing:
+    """What was recorded, with the name of the backbone, whether it is an official one or ours."""
+    config = record.network.config
+    family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(config, kind))
+    return Drawing(record.request, record.moments, pictures, family, config.grid)
 
 
 def _look(drawing: Drawing, step: int, row: int, column: int) -> Influence:
@@ -62,10 +67,7 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
     """The four maps of a patch; step and layer count from 0."""
     picture, grid = drawing.pictures[step], drawing.grid
     cell = divmod(seen.token, grid[1])
-    folder = model_here(drawing.request.model)
-    family = folder.family.removesuffix(" official").lower().replace("sit", "dit")
-    title, about = texts.IMPLICIT[family]
-    scanless = family in ("dit", "diffussm")
+    title, about = texts.IMPLICIT[drawing.family]
 
     def shown(values: Any, peak: float) -> Image.Image:
         return heat.mark(heat.overlay(picture, values, 384, peak=peak, smooth=False), cell, grid)
@@ -85,7 +87,7 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
         if seen.composed is None
         else panel(f"Composed, {last}", texts.COMPOSED, seen.composed[layer]),
         figure_html(f"Scan order, {last}", texts.NO_SCAN_FIELD, None, "")
-        if scanless
+        if drawing.family in ("dit", "diffussm")
         else figure_html(
             f"Scan order, {last}",
             reach,
@@ -117,7 +119,7 @@ def influence(
         whole("step", step, 0, request.steps - 1)
         record = Moments()
         MODELS.get(model_here(model))(request, record=record)
-        drawing = Drawing(request, record.moments, [])
+        drawing = _drawing(record, [])
         seen = _look(drawing, step, row, column)
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(said(fault), print_exception=False) from None
@@ -149,8 +151,8 @@ def _draw(
         with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
             for step in run:
                 pictures.append(step.preview[0])
-        drawing = Drawing(request, record.moments, pictures)
-        (rows, columns), depth = drawing.grid, model_here(model).model.depth
+        drawing, depth = _drawing(record, pictures), record.network.config.depth
+        rows, columns = drawing.grid
         at, cell = min(PICTURE_STEP, request.steps - 1), (rows // 2, columns // 2)
         yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
         seen = _look(drawing, at, *cell)
@@ -175,7 +177,7 @@ def _marked(drawing: Drawing, step: int, row: int, column: int) -> Image.Image:
 def _line(drawing: Drawing, step: int, seen: Influence) -> str:
     row, column = divmod(seen.token, drawing.grid[1])
     t = float(drawing.moments[step].t)
-    return f"Row {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {t:.2f}. " + (
+    return f"Row {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {number(t)}. " + (
         texts.INFLUENCE_CLICK
     )
 

@@ -145,7 +145,8 @@ def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict
 
 def text_models() -> list[zoo.ModelFolder]:
     """The models here that are drawn by words and attend to each."""
-    return [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0) and attends(entry.model)]
+    by_text = [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0)]
+    return [entry for entry in by_text if entry.family == "ZigMa official" or attends(entry.model)]
 
 
 def said(fault: Exception) -> str:
