@@ -61,3 +61,10 @@ def test_a_sheet_holds_every_tile_whatever_its_caption():
     tile = Image.new("RGB", (20, 10), "blue")
     page = np.asarray(heat.sheet([(caption, tile) for caption in ("heart", "", "心", "a" * 300, "\u202e")]))
     assert (page == [0, 0, 255]).all(-1).sum() == 5 * 200
+
+
+def test_a_veil_covers_what_is_not_shown_and_nothing_else():
+    picture = Image.new("RGB", (8, 8), (200, 100, 50))
+    seen = np.asarray(heat.veiled(picture, [[True, False], [False, True]], 16), int)
+    assert (seen[:8, :8] == [200, 100, 50]).all() and (seen[8:, 8:] == [200, 100, 50]).all()
+    assert (seen[:8, 8:] < [50, 50, 50]).all()

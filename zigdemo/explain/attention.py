@@ -191,10 +191,11 @@ class AttentionMaps:
     def word_sheet(self, picture: Image.Image, words: Words, side: int = 160, **chosen: Any) -> Image.Image:
         """The map of every word over the picture, side by side under its name; `chosen` as in `map`.
 
-        Each is coloured from 0 to its own largest value, which is written beside the name.
+        Each is coloured from its own least value to its largest, which are written beside the name.
         """
         tiles = []
         for name, indices in self.tokens(words):
             values = self.map(indices, **chosen).numpy()
-            tiles.append((f"{name} {values.max():.2f}", overlay(picture, values, side)))
+            low, high = float(values.min()), float(values.max())
+            tiles.append((f"{name} {low:.2f} to {high:.2f}", overlay(picture, values, side, low=low)))
         return sheet(tiles)

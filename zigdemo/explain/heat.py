@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 # der Walt, matplotlib, CC0). Its dark end veils what does not matter, on a light page and on a dark one.
 RAMP = ("#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f", "#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf")
 _STOPS = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in RAMP], dtype=float)
-OPACITY = 0.75  # of the colours over the picture, which is grey below them
+OPACITY = 0.8  # of the colours over the picture, which is grey below them; also of the veil
 _GAP, _LINE = 8, 18
 
 
@@ -32,18 +32,33 @@ def upsampled(values: ArrayLike, size: tuple[int, int], smooth: bool = True) -> 
 
 
 def overlay(
-    picture: Image.Image, values: ArrayLike, side: int, *, peak: float | None = None, smooth: bool = True
+    picture: Image.Image,
+    values: ArrayLike,
+    side: int,
+    *,
+    low: float = 0.0,
+    peak: float | None = None,
+    smooth: bool = True,
 ) -> Image.Image:
-    """A picture in grey under the colours of values (rows, columns), coloured from 0 to `peak`, their largest if None.
+    """A picture in grey under the colours of values (rows, columns), from `low` to `peak`, their largest if None.
 
     side: of the longer edge in pixels. smooth: as in `upsampled`; small pictures are enlarged by whole pixels.
     """
     values = np.asarray(values, np.float32)
-    peak = float(values.max(initial=0)) if peak is None else peak
+    span = (float(values.max(initial=low)) if peak is None else peak) - low
     size = sized(picture, side)
     grey = np.asarray(picture.convert("L").resize(size, Image.Resampling.NEAREST), float)[..., None]
-    heat = colours(upsampled(values / peak if peak > 0 else values, size[::-1], smooth))
+    heat = colours(upsampled((values - low) / span if span > 0 else 0 * values, size[::-1], smooth))
     return Image.fromarray(np.round(OPACITY * heat + (1 - OPACITY) * grey).astype(np.uint8))
+
+
+def veiled(picture: Image.Image, shown: ArrayLike, side: int) -> Image.Image:
+    """A picture under a dark veil where `shown`, (rows, columns) of bool, is false; side as in `overlay`."""
+    size = sized(picture, side)
+    clear = upsampled(shown, size[::-1], smooth=False)[..., None]
+    pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.NEAREST), float)
+    dark = OPACITY * colours(0) + (1 - OPACITY) * pixels
+    return Image.fromarray(np.round(np.where(clear > 0, pixels, dark)).astype(np.uint8))
 
 
 def sized(picture: Image.Image, side: int) -> tuple[int, int]:

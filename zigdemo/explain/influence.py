@@ -19,7 +19,7 @@ from .watch import FirstCalls, Watch, own_copy
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
 
-MOST_PRODUCTS = 2**32  # terms of all matrices of a network, summed one by one, that `composed` agrees to: seconds
+MOST_PRODUCTS = 2**31  # terms of all matrices of a network, summed one by one, that `composed` agrees to: seconds
 AT_ONCE = 16  # backward passes in a batch
 
 

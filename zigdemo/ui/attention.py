@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -23,6 +23,7 @@ from .maps import (
     figure_html,
     legend_html,
     one_picture,
+    plain_html,
     said,
     strip_html,
     text_models,
@@ -33,15 +34,9 @@ from .settings import MOST_STEPS, model_here
 
 SKIP = gr.skip()
 MOST_BYTES = 2**26  # of the maps of one drawing, kept for its page
-STRIP = 12  # small maps beside the large one, at most
+STRIP = 8  # small maps beside the large one, at most
 FRAME_SECONDS = 0.15
 PROMPT = "a red heart"
-
-
-class Wordy(Protocol):
-    """What the tab needs of a pipeline beside drawing: the words of a prompt, with the indices of their tokens."""
-
-    def words(self, prompt: str) -> list[tuple[str, Sequence[int]]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +63,10 @@ class Drawn:
 
 
 def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
-    """Draw one picture from words and record it. Raises ValueError with one sentence."""
+    """Draw one picture from words and record it. Raises ValueError with one sentence.
+
+    The pipeline's `words(prompt)` gives each word with the indices of its tokens, start and end tokens among them.
+    """
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError("write a prompt, such as 'a red heart'")
     if model not in [entry.id for entry in text_models()]:
@@ -97,15 +95,16 @@ def view_html(drawn: Drawn, chosen: Sequence[str], layers: range, steps: range, 
             f"head {head}" if head else "all heads",
         )
     )
-    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size))
-    legend = legend_html(float(values.max()), f"mean {values.mean():.2g} of each patch's attention")
+    low, peak = float(values.min()), float(values.max())
+    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size), low=low)
+    legend = legend_html(peak, f"mean {values.mean():.2g} of each patch's attention", low)
     html = f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
     if not strips:
         return html
 
     def tiles(kind: str, indices_of: range, maps: list[Any]) -> str:
-        peak = max(float(one.max()) for one in maps)
-        small = [heat.overlay(drawn.picture, one, 96, peak=peak) for one in maps]
+        low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
+        small = [heat.overlay(drawn.picture, one, 96, low=low, peak=peak) for one in maps]
         return strip_html(kind, [(str(i + 1), one) for i, one in zip(indices_of, small, strict=True)])
 
     by_layer = _thin(range(drawn.maps.probabilities.shape[1]))
@@ -148,7 +147,10 @@ def attention(model: str, prompt: str, steps: int = 25, seed: int = 0) -> tuple[
     return {"grid": list(drawn.maps.grid), "words": words}, files
 
 
-OUTPUTS = ("line", "words", "view", "drawn", "layer_from", "layer_to", "step_from", "step_to", "head", "go", "files")
+OUTPUTS = (
+    "line", "words", "picture", "view", "drawn", "layer_from", "layer_to", "step_from", "step_to", "head", "go",
+    "play", "save", "files",
+)  # fmt: skip
 
 
 def _change(**changes: Any) -> tuple[Any, ...]:
@@ -168,6 +170,7 @@ def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[
         yield _change(
             line=texts.ATTENTION_WORDS,
             words=gr.update(choices=choices, value=shown, visible=True),
+            picture=plain_html(drawn.picture, drawn.request.prompt),
             view=view_html(drawn, shown, range(layers), range(total), 0),
             drawn=drawn,
             layer_from=gr.update(value=1, maximum=layers, interactive=True),
@@ -175,7 +178,7 @@ def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[
             step_from=gr.update(value=1, maximum=total, interactive=True),
             step_to=gr.update(value=total, maximum=total, interactive=True),
             head=gr.update(value=0, maximum=heads, interactive=True),
-            go=gr.update(interactive=True),
+            **{name: gr.update(interactive=True) for name in ("go", "play", "save")},
         )
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         yield _change(line=warned(fault), go=gr.update(interactive=True))
@@ -235,22 +238,23 @@ def build_attention_tab() -> None:
                 steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=150, buttons=[])
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
             go = gr.Button("Draw", variant="primary", elem_id="attention-draw")
+            picture = gr.HTML(texts.placeholder_html(texts.NO_PICTURE), elem_id="attention-picture", padding=False)
+        with gr.Column(scale=3, min_width=280):
+            line = gr.Markdown(texts.ATTENTION_START, elem_id="attention-line")
+            words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
             with gr.Row():
                 layer_from, layer_to = _slider("From layer"), _slider("To layer")
             with gr.Row():
                 step_from, step_to = _slider("From step"), _slider("To step")
             head = _slider("Head, 0 for all", 0)
-            with gr.Row():
-                play = gr.Button("Play the steps", size="sm")
-                save = gr.Button("Export", size="sm")
-            files = gr.Files(show_label=False, interactive=False, visible=False, elem_id="attention-files")
-        with gr.Column(scale=3, min_width=280):
-            line = gr.Markdown(texts.ATTENTION_START, elem_id="attention-line")
-            words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
             view = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
+            with gr.Row():
+                play = gr.Button("Play the steps", size="sm", interactive=False, min_width=120)
+                save = gr.Button("Export", size="sm", interactive=False, min_width=120)
+            files = gr.Files(show_label=False, interactive=False, visible=False, elem_id="attention-files")
     drawn = gr.State(None, time_to_live=STATE_SECONDS)
 
-    outputs = [line, words, view, drawn, layer_from, layer_to, step_from, step_to, head, go, files]
+    outputs = [line, words, picture, view, drawn, layer_from, layer_to, step_from, step_to, head, go, play, save, files]
     chosen = [drawn, words, layer_from, layer_to, step_from, step_to, head]
     gr.on([go.click, prompt.submit], _draw, [model, prompt, steps, seed], outputs, **TURN, **QUIET)
     gr.on(

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ..backbones import FAMILIES
 from ..explain import Influence, Moment, Moments, heat, patch_influence
 from ..pipeline import Request
 from . import texts
@@ -19,11 +20,11 @@ from .maps import (
     enlarged,
     figure_html,
     legend_html,
+    note_html,
     number,
     one_picture,
     peak_of_others,
     said,
-    swatches_html,
     warned,
     whole,
 )
@@ -43,11 +44,15 @@ class Drawing:
     request: Request
     moments: list[Moment]
     pictures: list[Image.Image]
+    family: str
+    grid: tuple[int, int]
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return model_here(self.request.model).model.grid
+
+def _drawing(record: Moments, pictures: list[Image.Image]) -> Drawing:
+    """What was recorded, with the name of the backbone, whether it is an official one or ours."""
+    config = record.network.config
+    family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(config, kind))
+    return Drawing(record.request, record.moments, pictures, family, config.grid)
 
 
 def _look(drawing: Drawing, step: int, row: int, column: int) -> Influence:
@@ -62,8 +67,7 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
     """The four maps of a patch; step and layer count from 0."""
     picture, grid = drawing.pictures[step], drawing.grid
     cell = divmod(seen.token, grid[1])
-    folder = model_here(drawing.request.model)
-    title, about = texts.IMPLICIT[folder.family.removesuffix(" official").lower().replace("sit", "dit")]
+    title, about = texts.IMPLICIT[drawing.family]
 
     def shown(values: Any, peak: float) -> Image.Image:
         return heat.mark(heat.overlay(picture, values, 384, peak=peak, smooth=False), cell, grid)
@@ -82,11 +86,13 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
         figure_html(f"Composed, {last}", texts.TOO_MUCH_TO_COMPOSE, None, "")
         if seen.composed is None
         else panel(f"Composed, {last}", texts.COMPOSED, seen.composed[layer]),
-        figure_html(
+        figure_html(f"Scan order, {last}", texts.NO_SCAN_FIELD, None, "")
+        if drawing.family in ("dit", "diffussm")
+        else figure_html(
             f"Scan order, {last}",
-            reach if folder.family.lower().startswith(("zigma", "dig")) else texts.NO_SCAN_FIELD,
-            shown(field, 1.0),
-            swatches_html("cannot", "can"),
+            reach,
+            heat.mark(heat.veiled(picture, field, 384), cell, grid),
+            note_html(texts.SCAN_FIELD_NOTE),
         ),
     ]
     return f'<div class="maps">{"".join(panels)}</div>'
@@ -113,7 +119,7 @@ def influence(
         whole("step", step, 0, request.steps - 1)
         record = Moments()
         MODELS.get(model_here(model))(request, record=record)
-        drawing = Drawing(request, record.moments, [])
+        drawing = _drawing(record, [])
         seen = _look(drawing, step, row, column)
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(said(fault), print_exception=False) from None
@@ -145,19 +151,19 @@ def _draw(
         with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
             for step in run:
                 pictures.append(step.preview[0])
-        drawing = Drawing(request, record.moments, pictures)
-        (rows, columns), depth = drawing.grid, model_here(model).model.depth
+        drawing, depth = _drawing(record, pictures), record.network.config.depth
+        rows, columns = drawing.grid
         at, cell = min(PICTURE_STEP, request.steps - 1), (rows // 2, columns // 2)
         yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
         seen = _look(drawing, at, *cell)
         yield _change(
             line=_line(drawing, at, seen),
-            maps=maps_html(drawing, at, seen, depth - 1),
+            maps=maps_html(drawing, at, seen, 0),
             seen=seen,
             step=gr.update(value=at + 1, maximum=request.steps, interactive=True),
             row=gr.update(value=cell[0] + 1, maximum=rows, interactive=True),
             column=gr.update(value=cell[1] + 1, maximum=columns, interactive=True),
-            layer=gr.update(value=depth, maximum=depth, interactive=True),
+            layer=gr.update(value=1, maximum=depth, interactive=True),
             go=gr.update(interactive=True),
         )
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -171,7 +177,7 @@ def _marked(drawing: Drawing, step: int, row: int, column: int) -> Image.Image:
 def _line(drawing: Drawing, step: int, seen: Influence) -> str:
     row, column = divmod(seen.token, drawing.grid[1])
     t = float(drawing.moments[step].t)
-    return f"Row {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {t:.2f}. " + (
+    return f"Row {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {number(t)}. " + (
         texts.INFLUENCE_CLICK
     )
 
@@ -229,7 +235,7 @@ def build_influence_tab() -> None:
     if not here:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = here[0][1]
+    first = next((name for _, name in here if model_here(name).schemes), here[0][1])  # one with a scan to look at
     prompts, labels, scans = condition_settings(first)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
@@ -253,9 +259,9 @@ def build_influence_tab() -> None:
         with gr.Column(scale=3, min_width=280):
             line = gr.Markdown(texts.INFLUENCE_START, elem_id="influence-line")
             with gr.Row():
-                step, layer = _slider("Step looked at", 25), _slider("Layer", 8)
+                step, layer = _slider("Step", 25), _slider("Layer", 8)
             with gr.Row():
-                row, column = _slider("Patch row", 8), _slider("Patch column", 8)
+                row, column = _slider("Row", 8), _slider("Column", 8)
             maps = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
     drawing = gr.State(None, time_to_live=STATE_SECONDS)
     seen = gr.State(None, time_to_live=STATE_SECONDS)

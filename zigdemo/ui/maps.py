@@ -22,9 +22,10 @@ log = logging.getLogger(__name__)
 SIDE_PX = 448
 
 CSS = """
-.maps { display: grid; gap: 20px 16px; grid-template-columns: repeat(auto-fill, minmax(min(250px, 100%), 1fr)); }
+.maps { display: grid; gap: 20px 16px; grid-template-columns: repeat(2, minmax(0, 1fr)); }
 .maps figure { margin: 0; min-width: 0; }
 .maps.one { grid-template-columns: minmax(0, 448px); }
+.maps img.plain { border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); }
 .maps img { display: block; width: 100%; margin: 0; border-radius: 6px; image-rendering: pixelated; }
 .maps b { display: block; font-size: 15px; font-weight: 600; color: var(--body-text-color); }
 .maps .about { display: block; min-height: 40px; margin: 0 0 8px; font-size: 13px; line-height: 20px;
@@ -34,19 +35,22 @@ CSS = """
 .maps .legend i { flex: 0 1 96px; height: 8px; border-radius: 4px; border: 1px solid var(--border-color-primary);
   background: linear-gradient(90deg, RAMP); }
 .maps .legend span:last-child { margin-left: auto; }
-.maps .legend u { flex: none; width: 12px; height: 12px; border-radius: 3px;
-  border: 1px solid var(--border-color-primary); }
+.maps .legend span:only-child { margin-left: 0; }
 .maps .none { aspect-ratio: 1; display: grid; place-items: center; padding: 16px; text-align: center; font-size: 14px;
   border: 1px dashed var(--border-color-primary); border-radius: 6px; color: var(--body-text-color-subdued); }
+@media (max-width: 480px) { .maps { gap: 16px 12px; } .maps .about { min-height: 80px; }
+  .maps .legend { gap: 4px; } .maps .legend i { flex-basis: 40px; } .maps .none { padding: 8px; font-size: 13px; } }
+.maps.one .about { min-height: 0; }
 .strip { display: grid; gap: 8px; margin-top: 16px; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
 .strip figure { margin: 0; font-size: 12px; text-align: center; color: var(--body-text-color-subdued); }
 .strip img { display: block; width: 100%; margin: 0; border-radius: 4px; }
 .strip h4 { grid-column: 1 / -1; margin: 0; font-size: 13px; font-weight: 600; color: var(--body-text-color); }
-#influence-maps .html-container, #attention-map .html-container { padding: 0; }
+:is(#influence-maps, #attention-map, #attention-picture) .html-container { padding: 0; }
 #influence-picture img { image-rendering: pixelated; cursor: crosshair; }
 #influence-line, #attention-line { padding: 0; font-size: 14px; min-height: 26px; }
 #attention-words .wrap { gap: 6px; }
 #attention-words label { padding: 3px 12px; border-radius: 999px; }
+#attention-words label > span { margin-left: 0; }
 #attention-words input { position: absolute; opacity: 0; width: 1px; }
 #attention-words label:has(input:checked) { border-color: var(--color-accent); background: var(--color-accent-soft); }
 #attention-words label:has(input:focus-visible) { outline: 2px solid var(--color-accent); outline-offset: 2px; }
@@ -68,25 +72,27 @@ def number(value: float) -> str:
 def figure_html(title: str, about: str, image: Image.Image | None, legend: str) -> str:
     """One map with its title, a sentence and its legend; without an image the sentence stands in its place."""
     if image is None:
-        return (
-            f'<figure><b>{escape(title)}</b><span class="about"></span><div class="none">{escape(about)}</div></figure>'
-        )
+        return f'<figure><b>{escape(title)}</b><p class="none">{escape(about)}</p></figure>'
     return (
         f'<figure><b>{escape(title)}</b><span class="about">{escape(about)}</span>'
         f'<img alt="{escape(title)}" src="{source(image)}">{legend}</figure>'
     )
 
 
-def legend_html(peak: float, beside: str = "") -> str:
-    """The ramp from 0 to the largest value, and what is said beside it."""
-    return f'<div class="legend"><span>0</span><i></i><span>{number(peak)}</span><span>{escape(beside)}</span></div>'
+def plain_html(image: Image.Image, name: str) -> str:
+    """A picture alone, as drawn."""
+    return f'<div class="maps one"><img class="plain" alt="{escape(name)}" src="{source(enlarged(image))}"></div>'
 
 
-def swatches_html(no: str, yes: str) -> str:
-    """The legend of a map that only knows no and yes."""
-    parts = (f'<u style="background: {stop}"></u><span>{escape(text)}</span>' for stop, text in
-             ((heat.RAMP[0], no), (heat.RAMP[-1], yes)))  # fmt: skip
-    return f'<div class="legend">{"".join(parts)}</div>'
+def legend_html(peak: float, beside: str = "", low: float = 0.0) -> str:
+    """The ramp from the least to the largest value, and what is said beside it."""
+    ends = f"<span>{number(low)}</span><i></i><span>{number(peak)}</span>"
+    return f'<div class="legend">{ends}<span>{escape(beside)}</span></div>'
+
+
+def note_html(text: str) -> str:
+    """A line in the place of a legend, for a map that only knows yes and no."""
+    return f'<div class="legend"><span>{escape(text)}</span></div>'
 
 
 def strip_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
@@ -139,7 +145,8 @@ def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict
 
 def text_models() -> list[zoo.ModelFolder]:
     """The models here that are drawn by words and attend to each."""
-    return [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0) and attends(entry.model)]
+    by_text = [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0)]
+    return [entry for entry in by_text if entry.family == "ZigMa official" or attends(entry.model)]
 
 
 def said(fault: Exception) -> str:

@@ -1,0 +1,41 @@
+"""The Attention tab in a real browser, with a tiny model that is drawn by words."""
+
+import pytest
+from wordy import WordyPipeline, wordy_folder
+
+from zigdemo import pipeline, zoo
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def wordy_page(tmp_path_factory):
+    root = tmp_path_factory.mktemp("weights")
+    wordy_folder(root / "tiny-text")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "WEIGHTS", root)
+        patch.setattr(pipeline, "Pipeline", WordyPipeline)
+        import app
+
+        page = app.build_app()
+        _, url, _ = app.launch(page, server_port=None, prevent_thread_lock=True, quiet=True)
+        yield url
+        page.close()
+
+
+def test_words_layers_and_steps_are_clicked_through(visit, wordy_page):
+    page = visit(wordy_page)
+    page.get_by_role("tab", name="Attention").click()
+    page.locator("#attention-draw").click()
+    page.wait_for_selector("#attention-map figure >> text=heart", timeout=60_000)
+    page.locator("#attention-words").get_by_text("red", exact=True).click()
+    page.wait_for_selector("text=red + heart")
+    box = page.get_by_label("number input for To layer")
+    box.fill("1")
+    box.press("Tab")
+    page.wait_for_selector("text=layer 1 · steps 1 to 25")
+    page.get_by_role("button", name="Play the steps").click()
+    page.wait_for_selector(r"text=/layer 1 · step \d+ ·/")
+    page.wait_for_selector("text=layer 1 · steps 1 to 25", timeout=30_000)
+    page.get_by_role("button", name="Export").click()
+    page.wait_for_selector("#attention-files .stem")

@@ -1,0 +1,40 @@
+"""The Influence tab in a real browser: draw, click a patch, see its maps."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def open_tab(page, name):
+    tab = page.get_by_role("tab", name=name)
+    if not tab.is_visible():  # on a phone behind the three dots
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.click()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
+    page = visit(served, width=width)
+    open_tab(page, "Influence")
+    page.locator("#influence-draw").click()
+    page.wait_for_selector("#influence-maps img", timeout=60_000)
+    before = page.locator("#influence-maps img").first.get_attribute("src")
+    picture = page.locator("#influence-picture img")
+    box = picture.bounding_box()
+    picture.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})
+    page.wait_for_selector("text=Row 1, column 4", timeout=60_000)
+    assert page.locator("#influence-maps img").first.get_attribute("src") != before
+    assert page.locator("#influence-maps figure").count() == 4
+    assert page.get_by_label("number input for Column").input_value() == "4"
+    layer = page.get_by_label("number input for Layer")
+    layer.fill("2")
+    layer.press("Tab")
+    page.wait_for_selector("text=Composed, layers 1 to 2")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_without_a_text_model_the_attention_tab_says_so(visit, served):
+    page = visit(served)
+    open_tab(page, "Attention")
+    page.wait_for_selector("text=No text model is here yet")

@@ -1,0 +1,119 @@
+"""The Attention tab, with a tiny model that is drawn by words."""
+
+import gradio as gr
+import numpy as np
+import pytest
+from models import tiny_folder
+from wordy import WordyPipeline, wordy_folder
+
+from zigdemo import pipeline, zoo
+from zigdemo.ui import attention as tab
+from zigdemo.ui import texts
+
+PROMPT = "a watermelon heart"
+
+
+@pytest.fixture
+def wordy(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(pipeline, "Pipeline", WordyPipeline)
+    return wordy_folder(tmp_path / "tiny-text")
+
+
+def page_of(build):
+    with gr.Blocks(analytics_enabled=False) as page:
+        build()
+    return page
+
+
+def updates(values):
+    return [dict(zip(tab.OUTPUTS, one, strict=True)) for one in values]
+
+
+def test_without_a_text_model_one_sentence_says_what_is_missing(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    page = page_of(tab.build_attention_tab)
+    (said,) = (block.value for block in page.blocks.values() if isinstance(block, gr.Markdown))
+    assert said == texts.NO_TEXT_MODEL and said.count(". ") == 0
+    assert list(page.get_api_info()["named_endpoints"]) == ["/attention"]
+    with pytest.raises(gr.Error, match="attends to no words; choose a text model"):
+        tab.attention("tiny", PROMPT)
+
+
+def test_the_endpoint_gives_a_map_a_word_and_two_files(wordy):
+    found, files = tab.attention("tiny-text", PROMPT, steps=2)
+    names = [one["word"] for one in found["words"]]
+    assert names == ["<start>", "a", "watermelon", "heart", "<end>", "other tokens"]
+    assert found["words"][2]["tokens"] == [2, 3, 4]
+    assert np.allclose(sum(np.array(one["map"]) for one in found["words"]), 1, atol=1e-5)
+    png, arrays = (file.path for file in files)
+    assert png.endswith("attention.png")
+    with np.load(arrays) as kept:
+        assert kept["probabilities"].shape == (2, 2, 8, 16, 9) and kept["tokens"][3] == "watermelon"
+
+
+def test_drawing_offers_every_word_and_starts_with_the_last(wordy):
+    first, last = updates(tab._draw("tiny-text", PROMPT, 2, 0))
+    assert first["go"]["interactive"] is False and last["go"]["interactive"] is True
+    assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in last["drawn"].tokens]
+    assert last["words"]["value"] == ["3"] and "heart" in last["view"] and "layers 1 to 2" in last["view"]
+    assert last["head"]["maximum"] == 8 and last["step_to"]["value"] == 2
+
+
+def test_layers_steps_and_heads_choose_what_is_shown(wordy):
+    drawn = tab.draw("tiny-text", PROMPT, 3, 0)
+    line, whole = tab._view(drawn, ["2"], 1, 2, 1, 3, 0)
+    assert line == texts.ATTENTION_WORDS and "all heads" in whole
+    _, part = tab._view(drawn, ["2"], 2, 2, 3, 2, 5)
+    assert "layer 2 · steps 2 to 3 · head 5" in part and part != whole
+    _, both = tab._view(drawn, ["2", "3"], 1, 2, 1, 3, 0)
+    assert "watermelon + heart" in both
+
+
+@pytest.mark.parametrize(
+    ("chosen", "numbers", "sentence"),
+    [
+        ([], (1, 2, 1, 3, 0), "choose a word to see where it acts"),
+        (["99"], (1, 2, 1, 3, 0), "choose a word to see where it acts"),
+        (["1"], (0, 2, 1, 3, 0), "first layer must be a whole number from 1 to 2, not 0"),
+        (["1"], (1, 2, 1, None, 0), "last step must be a whole number from 1 to 3, not None"),
+        (["1"], (1, 2, 1, 3, 9), "head must be a whole number from 0 to 8, not 9"),
+    ],
+    ids=str,
+)
+def test_a_wrong_choice_is_one_sentence_and_the_maps_stay(wordy, chosen, numbers, sentence):
+    assert tab._view(tab.draw("tiny-text", PROMPT, 3, 0), chosen, *numbers) == (sentence, tab.SKIP)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "steps", "seed"),
+    [("", 2, 0), ("  ", 2, 0), (None, 2, 0), (PROMPT, 0, 0), (PROMPT, 2, -1), ("x" * 2000, 2, 0)],
+)
+def test_a_wrong_setting_is_one_sentence(wordy, prompt, steps, seed):
+    with pytest.raises(gr.Error) as fault:
+        tab.attention("tiny-text", prompt, steps, seed)
+    assert "Something went wrong" not in str(fault.value) and "\n" not in str(fault.value)
+    last = updates(tab._draw("tiny-text", prompt, steps, seed))[-1]
+    assert last["go"]["interactive"] is True and last["drawn"] == tab.SKIP
+
+
+def test_playing_shows_every_step_and_ends_as_it_was(wordy, monkeypatch):
+    monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
+    drawn = tab.draw("tiny-text", PROMPT, 3, 0)
+    choice = (["2"], 1, 2, 1, 3, 0)
+    *frames, last = tab._play(drawn, *choice)
+    assert [f"step {i} ·" in html for i, (_, html) in enumerate(frames, 1)] == [True] * 3
+    assert last == tab._view(drawn, *choice)
+    assert list(tab._play(None, *choice)) == [(texts.ATTENTION_START, tab.SKIP)]
+
+
+def test_a_word_is_text_and_never_markup(wordy):
+    drawn = tab.draw("tiny-text", "<script>alert(1)</script>", 1, 0)
+    assert "<script>" not in tab.view_html(drawn, ["1"], range(2), range(1), 0)
+
+
+def test_the_page_is_built_for_a_text_model(wordy):
+    page = page_of(tab.build_attention_tab)
+    labels = {getattr(block, "label", None) for block in page.blocks.values()}
+    assert {"Prompt", "From layer", "To layer", "From step", "To step", "Head, 0 for all"} <= labels
