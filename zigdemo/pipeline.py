@@ -144,6 +144,17 @@ class Pipeline:
         """Scan schemes the model was trained with, none where it has no scan; others of the same kind of block run."""
         return self.folder.schemes
 
+    def words(self, prompt: str) -> list[tuple[str, list[int]]]:
+        """The words of a prompt, its start and end with them, each with the places of its tokens in the features.
+
+        Raises ValueError for a model that is not drawn by text.
+        """
+        if self.text is None:
+            raise ValueError(f"{self.folder.id} reads no text; choose a model that is drawn by prompt")
+        read = self.text.prompt(prompt)
+        spelled = [(word, [i for i, of in enumerate(read.word_of) if of == n]) for n, word in enumerate(read.words)]
+        return [(read.pieces[0], [0]), *spelled, (read.pieces[-1], list(range(read.length - 1, len(read.ids))))]
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the pictures in pixels."""
