@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from zigdemo.backbones import FAMILIES, build
+from zigdemo.conditioning import TextSpec, TextTower
 from zigdemo.latents import AutoencoderSpec
 from zigdemo.zoo import ModelFolder, write_folder
 
@@ -12,10 +13,15 @@ LABELS = ["red heart", "hedgehog", "grinning face"]
 
 
 def tiny_folder(
-    path: Path, family: str = "zigma", latents: AutoencoderSpec | None = None, **changes: object
+    path: Path,
+    family: str = "zigma",
+    latents: AutoencoderSpec | None = None,
+    text: TextTower | None = None,
+    **changes: object,
 ) -> ModelFolder:
-    """Random weights (no branch is zero), three labels, 16 x 16 pixels or latents."""
-    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS)}
+    """Random weights (no branch is zero), three labels or a text tower beside it, 16 x 16 pixels or latents."""
+    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": 0 if text else len(LABELS)}
+    settings |= {"text_width": text.width} if text else {}
     settings |= {"in_channels": latents.channels} if latents else {}
     settings |= {"zigma": {"state_size": 4}, "diffussm": {}}.get(family, {"heads": 2})
     torch.manual_seed(0)
@@ -33,4 +39,5 @@ def tiny_folder(
         about={},
         card="# tiny\n",
         latents=latents,
+        text=TextSpec(text.name) if text else None,
     )

@@ -328,12 +328,6 @@ def test_an_official_dit_draws_by_every_solver_and_its_variance_is_left_out(tmp_
         assert steps[-1].result.images[0].size == (16, 16) and steps[-1].result.provenance["backend"] == "torch"
 
 
-def test_a_model_of_texts_is_refused_before_any_work(tmp_path, spec):
-    pipe = Pipeline.load(tiny_folder(tmp_path / "text", labels=0, text_width=8).path)
-    with pytest.raises(ValueError, match="drawn by text, which cannot be read yet"):
-        pipe.stream(Request("text", prompt="a red heart"))
-
-
 def test_another_model_frees_the_one_before_and_changed_weights_are_loaded_again(tmp_path):
     current, folders = Current(), [tiny_folder(tmp_path / name) for name in ("a", "b")]
     first = current.get(folders[0])

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from zigdemo import zoo
 from zigdemo.backbones.official import build_official
+from zigdemo.conditioning import CLIP_L
 from zigdemo.latents import AUTOENCODERS
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.zoo.__main__ import main
@@ -135,9 +136,10 @@ def test_dit_and_sit_say_what_they_predict_and_how_they_are_guided(tmp_path, fam
     assert folder.latents == AUTOENCODERS["sd-vae-ft-ema"] and folder.schemes == () and len(folder.labels) == 3
 
 
-def test_a_text_model_has_the_autoencoder_of_stable_diffusion(tmp_path):
+def test_a_text_model_has_the_autoencoder_of_stable_diffusion_and_the_texts_of_clip(tmp_path):
     text = weights(has_text=True, d_context=8)
-    assert import_checkpoint(save(text, tmp_path / "x.pt")).latents == AUTOENCODERS["sd-v1-5"]
+    folder = import_checkpoint(save(text, tmp_path / "x.pt"))
+    assert folder.latents == AUTOENCODERS["sd-v1-5"] and folder.text == CLIP_L
 
 
 @pytest.mark.parametrize(

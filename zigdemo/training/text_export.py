@@ -67,9 +67,8 @@ def composition_grid(network: torch.nn.Module, recipe: Recipe, tower: TextTower)
         texts = list(COMPOSITIONS[first : first + 8])
         for seed in COMPOSITION_SEEDS:
             made = draw_texts(network, recipe, tower, texts, seed=seed)
-            blocks.append(
-                np.concatenate([np.pad(one, ((2, 2), (2, 2), (0, 0)), constant_values=255) for one in made], 1)
-            )
+            made = np.pad(made, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=255)
+            blocks.append(np.concatenate(list(made), 1))
     return np.concatenate(blocks)
 
 
@@ -81,6 +80,7 @@ def text_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.n
     seen = f"{here:,} images seen" + (f", starting from weights that had seen {before:,}" if before else "")
     names, rows = ", ".join(grid_names), [COMPOSITIONS[:8], COMPOSITIONS[8:]]
     tried = "; ".join(", ".join(row) for row in rows)
+    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
     heads = getattr(config, "text_heads", None) or config.heads
     return f"""---
 license: apache-2.0
@@ -89,9 +89,9 @@ tags: [zigdemo, diffusion, text-to-image, {recipe.model["family"]}]
 # {name}
 
 A toy: {recipe.model["family"]} with {weights / 1e6:.2f} M weights that draws emoji of {config.size[0]} x
-{config.size[1]} pixels by text, read by the tower `{recipe.text["tower"]}`. It learned {about["labels"]:,} pictures with
-captions made of their names and keywords, so it knows their words and little else: a text that means none of them gives
-something near one of them, or a mixture.
+{config.size[1]} pixels by text, read by the tower `{recipe.text["tower"]}`. It learned {about["labels"]:,} pictures
+with captions made of their names and keywords, so it knows their words and little else: a text that means none of them
+gives something near one of them, or a mixture.
 
 ![40 names drawn at random; real above, generated below](grid.png)
 
@@ -107,7 +107,7 @@ go over, it is because other emoji have it.
 | | |
 |---|---|
 | data | Fluent Emoji 3D, {about["labels"]:,} pictures, on white (`zigdemo.training.prepare`) |
-| network | width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}, {heads} heads to the text |
+| network | {shape}, {heads} heads to the text |
 | objective | linear interpolant, predicts the {recipe.prediction} image, loss on the velocity |
 | captions | another one each time; {config.label_dropout:.0%} of them empty, for guidance |
 | recipe | `zigdemo/training/recipes/{recipe.name}.yaml`, batch {recipe.batch}, AdamW {recipe.lr:g} |
@@ -117,7 +117,7 @@ go over, it is because other emoji have it.
 ## Scores
 
 {score["n"]} texts in phrasings that training never has, half of them a new sentence around the name, half a synonym
-without it; one picture each (25 Heun steps, guidance 2), put in the place of the real one among all {about["labels"]:,}.
+without it; one picture each (25 Heun steps, guidance 2), put in the place of the real one among {about["labels"]:,}.
 Right is where the scorer `{score["scorer"]}`, itself a toy, finds it first (or among five) by the text. Synonyms often
 mean several emoji, so the real pictures are no perfect score either.
 

@@ -1,0 +1,53 @@
+"""The offline score of text and picture, on vectors whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from towers import small_tower
+
+from zigdemo.evaluation import ClipScore
+
+
+@pytest.fixture(scope="module")
+def score(tmp_path_factory):
+    return ClipScore(small_tower(tmp_path_factory.mktemp("towers") / "small"))
+
+
+def pictures(count, size=32):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+def test_vectors_have_length_one_and_do_not_depend_on_the_batch(score):
+    real = pictures(7)
+    found = score.embed_pictures(real)
+    assert torch.allclose(found.norm(dim=-1), torch.ones(7), atol=1e-5)
+    assert torch.allclose(found, score.embed_pictures(real, batch=2), atol=1e-5)
+    assert score.embed_pictures(pictures(2, 64)).shape == found[:2].shape
+
+
+def test_pictures_that_are_their_texts_score_one_and_the_opposite_scores_nothing(score, monkeypatch):
+    said = F.normalize(torch.randn(10, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
+    monkeypatch.setattr(score.tower, "embed", lambda texts: said[:4])
+    gallery, targets = torch.randn(10, 16, generator=torch.Generator().manual_seed(1)), np.arange(4)
+    best = score.retrieval(["x"] * 4, said[:4], targets, F.normalize(gallery, dim=-1))
+    worst = score.retrieval(["x"] * 4, -said[:4], targets, F.normalize(gallery, dim=-1))
+    assert (best.top1, best.top5, best.chance, best.count) == (1.0, 1.0, 0.1, 4)
+    assert (worst.top1, worst.top5) == (0.0, 0.0)
+
+
+def test_real_pictures_score_their_own_ceiling(score):
+    real = pictures(6)
+    drawn, ceiling = score.beside_real(["a", "b"], real[[3, 5]], np.array([3, 5]), real)
+    assert drawn == ceiling
+
+
+def test_the_similarity_of_a_text_is_that_of_its_own_picture(score):
+    found = score.similarity(["a", "b"], pictures(2))
+    assert found.shape == (2,) and (np.abs(found) <= 1).all()
+    assert found[1] == pytest.approx(score.similarity(["b"], pictures(2)[1:])[0], abs=1e-5)
+
+
+def test_what_does_not_belong_together_is_named(score):
+    with pytest.raises(ValueError, match="do not belong together"):
+        score.beside_real(["a"], pictures(2), np.array([0]), pictures(4))
