@@ -150,13 +150,14 @@ def main() -> None:
     """Measure, print and write solvers.json, which the page shows, and solvers.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="zigma-emoji")
+    parser.add_argument("--pictures", type=int, default=len(LABELS), help="how many of the labels; time grows with it")
     parser.add_argument("--quick", action="store_true", help="one picture and few steps, to see that it runs")
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "solvers.json"))
     chosen = parser.parse_args()
     keep_freed_memory()
     backends.warm_up()
     started = time.perf_counter()
-    labels = list(LABELS[:1] if chosen.quick else LABELS)
+    labels = list(LABELS[: 1 if chosen.quick else chosen.pictures])
     default = Request(chosen.model)
     result: dict[str, Any] = {"model": chosen.model, "labels": labels, "guidance": GUIDANCE}
     result |= {"default": {"solver": default.solver, "steps": default.steps}}

@@ -1,5 +1,6 @@
-"""Looking inside the networks: what they cost."""
+"""Looking inside: what the networks cost, where the solvers go."""
 
 from .complexity import FORMULAS, Cost, cost, counted_cost
+from .trajectories import EXTENT, ToyRun, Trajectory, toy_run
 
-__all__ = ["FORMULAS", "Cost", "cost", "counted_cost"]
+__all__ = ["EXTENT", "FORMULAS", "Cost", "ToyRun", "Trajectory", "cost", "counted_cost", "toy_run"]
