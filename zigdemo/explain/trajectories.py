@@ -1,14 +1,19 @@
-"""Paths of solvers through a 2-D mixture whose velocity, score and density are known at every time."""
+"""Where solvers go: on a 2-D mixture, where the answer is known, and on a model, by what it believes on the way."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..diffusion import PATHS, SAMPLERS, TOYS, BrownianPath, Field, Mixture, Noise, Path, sample, time_grid
+from ..pipeline import Pipeline, Request
 
 ODE_STEPS, SDE_STEPS = 60, 400  # of the answers: Runge-Kutta 4 is then exact to 1e-5 on the linear path
 EXTENT = 2.6  # half the side of the square that is shown, which holds every toy and nearly all of the noise
@@ -105,3 +110,44 @@ def density(toy: Mixture, time: float, cells: int, path: Path = PATHS["linear"])
     x = torch.stack([side.expand(cells, cells), -side[:, None].expand(cells, cells)], -1)
     log = toy.log_density(x.reshape(-1, 2), time, path).reshape(cells, cells)
     return (log - log.max()).exp()
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One picture's predicted clean images through time, as far as the run has come; the last one is its result.
+
+    times: when the network was asked, None where no step came near a column's time; done: steps made, of `total`.
+    """
+
+    solver: str
+    times: list[float | None]
+    images: list[Image.Image | None]
+    done: int
+    total: int
+    nfe: int
+    seconds: float
+
+
+def clean_strip(pipe: Pipeline, request: Request, columns: int = 8) -> Iterator[Strip]:
+    """Run a request for one picture, yielding its strip after every step. Closing the iterator stops the work.
+
+    columns: at evenly spaced times from noise, 0, to data, 1; each has the step that asked nearest to its time.
+    Raises ValueError with one sentence for a request that the model cannot do or that asks for several pictures.
+    """
+    if request.count != 1 or columns < 2:
+        raise ValueError(f"a strip shows one picture in two columns or more, not {request.count} in {columns}")
+    times: list[float | None] = [None] * columns
+    images: list[Image.Image | None] = [None] * columns
+    asked, began = 0.0, perf_counter()
+    with closing(pipe.stream(request)) as steps:
+        for step in steps:
+            if step.result is None:
+                column = min(round(asked * (columns - 1)), columns - 2)
+                middle, held = column / (columns - 1), times[column]
+                if held is None or abs(asked - middle) < abs(held - middle):
+                    times[column], images[column] = asked, step.preview[0]
+            else:
+                times[-1], images[-1] = 1.0, step.result.images[0]
+            asked = step.t
+            seconds = perf_counter() - began
+            yield Strip(request.solver, list(times), list(images), step.index + 1, step.total, step.nfe, seconds)
