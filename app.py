@@ -19,6 +19,7 @@ from zigdemo.ui.influence import build_influence_tab  # noqa: E402
 from zigdemo.ui.maps import CSS as MAPS_CSS  # noqa: E402
 from zigdemo.ui.models import CSS as MODELS_CSS  # noqa: E402
 from zigdemo.ui.models import build_models_tab  # noqa: E402
+from zigdemo.ui.samplers import build_samplers_tab  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
 from zigdemo.ui.texts import CSS as GENERATE_CSS  # noqa: E402
 from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
@@ -35,6 +36,8 @@ def build_app() -> gr.Blocks:
             build_generate_tab(page)
         with gr.Tab("Scan paths"):
             build_scan_paths_tab()
+        with gr.Tab("Samplers") as samplers:
+            build_samplers_tab(samplers)
         with gr.Tab("Attention"):
             build_attention_tab()
         with gr.Tab("Influence"):

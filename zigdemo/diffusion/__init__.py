@@ -1,5 +1,6 @@
 """Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance and likelihood."""
 
+from .brownian import BrownianPath
 from .fields import Field, Noise, SolverStep, Velocity, item_noise
 from .gaussian import Gaussian, stepped
 from .guidance import guide, guided_velocity
@@ -25,6 +26,7 @@ from .solvers import SOLVERS, Solver, euler, heun, uniform_times
 from .toys import TOYS, Mixture
 
 __all__ = [
+    "BrownianPath",
     "FORMS",
     "Field",
     "Gaussian",

@@ -1,4 +1,4 @@
-"""Looking inside the networks: what they cost, what their tokens attend to, which patches a patch listens to."""
+"""Looking inside: what networks cost, attend to and listen to, and where solvers go."""
 
 from .attention import AttentionMaps, Recorder, attends
 from .complexity import FORMULAS, Cost, cost, counted_cost
@@ -14,23 +14,30 @@ from .influence import (
     patch_influence,
 )
 from .mixing import Mixing
+from .trajectories import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 
 __all__ = [
     "AttentionMaps",
     "Cost",
+    "EXTENT",
     "FORMULAS",
     "Influence",
     "Mixing",
     "Moment",
     "Moments",
     "Recorder",
+    "Strip",
+    "ToyRun",
+    "Trajectory",
     "attends",
+    "clean_strip",
     "composed",
     "cost",
     "counted_cost",
     "gradient_influence",
     "implicit_attention",
-    "patch_influence",
     "mixings",
     "order_field",
+    "patch_influence",
+    "toy_run",
 ]

@@ -9,30 +9,16 @@ from typing import Any
 import gradio as gr
 
 from ..scans import SCHEMES, measure, scan_scheme
+from .theme import mount_script
 
 MOST_SIDE = 64
 LAYERS = 16  # that the player can show; the interface answers for any layer up to MOST_LAYER
 MOST_LAYER = 9999
 EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
-# `element`, `props` and `watch` are given by gr.HTML; the player itself is in the page's head.
-_MOUNT = """
-const show = (tries) => {
-  const root = element.querySelector(".scan-player");
-  if (root && window.zigdemoScanPlayer) {
-    window.zigdemoScanPlayer.mount(root, props.value ? JSON.parse(props.value) : null);
-  } else if (tries > 0) {
-    setTimeout(() => show(tries - 1), 50);
-  } else if (root) {
-    root.textContent = "The player's script did not load; reload the page.";
-  }
-};
-show(200);
-watch("value", () => show(200));
-"""
 
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
+def whole_number(name: str, value: object, low: int, high: int) -> int:
+    """The value as an int; ValueError with one sentence for anything but a whole number from low to high."""
     # NaN is the one number that differs from itself; bool is an int that nobody means here.
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
     if not usable or value != int(value):
@@ -42,8 +28,8 @@ def _whole(name: str, value: object, low: int, high: int) -> int:
 
 
 def _grid(height: object, width: object) -> tuple[int, int]:
-    rows = _whole("the number of rows", height, 1, MOST_SIDE)
-    return rows, _whole("the number of columns", width, 1, MOST_SIDE)
+    rows = whole_number("the number of rows", height, 1, MOST_SIDE)
+    return rows, whole_number("the number of columns", width, 1, MOST_SIDE)
 
 
 def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
@@ -91,7 +77,7 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0) -> dict[str
     """The order of one layer: perm[k] is the raster index of the k-th token visited, with its measures."""
     try:
         grid = _grid(height, width)
-        number = _whole("layer", layer, 0, MOST_LAYER)
+        number = whole_number("layer", layer, 0, MOST_LAYER)
         order = scan_scheme(scheme).order(layer=number, grid=grid)
     except ValueError as fault:
         raise gr.Error(str(fault), print_exception=False) from None
@@ -108,7 +94,7 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0) -> dict[str
 
 def _side_slider(label: str) -> gr.Slider:
     slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[])
-    # Gradio's own check ends in a traceback where the box beside the slider is empty; `_whole` has a sentence.
+    # Gradio's own check ends in a traceback where the box beside the slider is empty; `whole_number` has a sentence.
     slider.preprocess = lambda payload: payload
     return slider
 
@@ -130,7 +116,7 @@ def build_scan_paths_tab() -> None:
     player = gr.HTML(
         json.dumps(scan_data("zigzag-8", 8, 8)),
         html_template='<div class="scan-player"></div>',
-        js_on_load=_MOUNT,
+        js_on_load=mount_script("scan-player", "zigdemoScanPlayer"),
         apply_default_css=False,
         elem_id="scan-player",
     )

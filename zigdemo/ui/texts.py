@@ -1,4 +1,4 @@
-"""What the *Generate* tab says and how that looks: sentences, small pieces of HTML, CSS, the script of the link."""
+"""What the tabs say and how that looks: sentences, small pieces of HTML, CSS, the script of the link."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import base64
 import io
 import json
 from html import escape
+from typing import Any
 
 from PIL import Image
 
+from ..explain import Strip
 from ..pipeline import Step
 from .settings import MORE, NAMES
 
@@ -158,3 +160,58 @@ NO_TEXT_MODEL = (
 ATTENTION_START = "Draw a picture from words, then choose words to see where they act."
 ATTENTION_WORDS = "Choose one word or more; their maps are added."
 EXPORTED = "A sheet of all words as PNG, and every number as .npz."
+
+# The Samplers tab.
+TOY_INTRO = """### The same noise under an ODE and an SDE
+Every point starts as noise and is carried to the data by a field that is known exactly here. The ODE follows it, the
+SDE adds noise on the way and takes as much out again: the paths differ, the density they fill does not."""
+TOY_WAIT = "Computing the paths."
+STRIP_INTRO = """### The same noise on a model
+What the model believes the finished picture to be, at eight times on the way, under two solvers."""
+STRIP_READY = "Press Draw; both solvers start from the same noise."
+CURVE_INTRO = "### Steps against error"
+CURVE_LABEL = "Error of every solver over its network calls, both logarithmic; the table beside it has the numbers"
+TABLE_TITLE = "Error by network calls"
+NO_CURVES = "no measurement is here yet; make one with python -m benchmarks.solvers"
+
+
+def about_curves(result: dict[str, Any]) -> str:
+    """What was measured, in a sentence or two."""
+    labels, reference, before = result["labels"], result["reference"], result["before"]
+    pictures = "picture" if len(labels) == 1 else "pictures"
+    default = result["curves"].get(result["default"]["solver"], {"points": []})["points"]
+    early = [point["before"] for point in default if point["steps"] == result["default"]["steps"]]
+    most = (
+        f" Nearly all of it arises in the last {1 - before:.0%} of the way, where the picture is only sharpened: at "
+        f"t = {before} the default is off by {early[0]:.1f} levels."
+        if early
+        else ""
+    )
+    return (
+        f"{result['model']}, {len(labels)} {pictures}, guidance {result['guidance']:g}. An error is the root mean "
+        f"square difference in levels of an 8-bit picture: for an ODE solver to dopri5 with {reference['nfe']} calls, "
+        f"for an SDE solver (dashed) to its own result of {result['fine']} calls with the same noise on the way.{most}"
+    )
+
+
+def strips_line(strip: Strip, label: str) -> str:
+    """The line about a strip under way."""
+    return f"{label}: step {strip.done} of {strip.total}, {strip.nfe} network calls"
+
+
+def strips_html(strips: list[tuple[str, Strip]]) -> str:
+    """Strips below each other, each with its solver's label, network calls and seconds."""
+    return f'<div class="strips">{"".join(_strip(label, strip) for label, strip in strips)}</div>'
+
+
+def _strip(label: str, strip: Strip) -> str:
+    cells = []
+    for i, (time, image) in enumerate(zip(strip.times, strip.images, strict=True)):
+        picture = '<span class="gap"></span>' if image is None else _inline(image, i)
+        said = "" if time is None else "result" if time == 1 else f"t = {time:.2f}"
+        cells.append(f"<li>{picture}{said}</li>")
+    steps = "1 step" if strip.total == 1 else f"{strip.total} steps"
+    return (
+        f'<div class="strip"><p><strong>{escape(label)}</strong> · {steps} · {strip.nfe} network calls · '
+        f"{strip.seconds:.1f} s</p><ol>{''.join(cells)}</ol></div>"
+    )

@@ -8,6 +8,9 @@ import gradio as gr
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
+STYLES = ("scan_player.css", "samplers.css")
+SCRIPTS = ("scan_player.js", "trajectories.js")
+
 PAGE_CSS = """
 .gradio-container { --body-text-color-subdued: #5f6875; }
 .dark .gradio-container, .gradio-container.dark { --body-text-color-subdued: #a8b0bd; }
@@ -48,9 +51,31 @@ def build_theme() -> gr.themes.Base:
 
 def page_css() -> str:
     """The page's own CSS with the players'."""
-    return PAGE_CSS + (ASSETS / "scan_player.css").read_text(encoding="utf-8")
+    return PAGE_CSS + "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def head_html() -> str:
     """Scripts of the players, written into the page, so that nothing is fetched."""
-    return f"<script>{(ASSETS / 'scan_player.js').read_text(encoding='utf-8')}</script>"
+    return f"<script>{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
+
+
+def mount_script(root: str, player: str) -> str:
+    """For gr.HTML: hand its value, JSON or nothing yet, to a player of the page's head, now and whenever it changes.
+
+    root: class of the element that the HTML template has; player: the player's name in `window`.
+    """
+    # `element`, `props` and `watch` are given by gr.HTML.
+    return """
+const show = (tries) => {
+  const root = element.querySelector(".%s");
+  if (root && window.%s) {
+    window.%s.mount(root, props.value ? JSON.parse(props.value) : null);
+  } else if (tries > 0) {
+    setTimeout(() => show(tries - 1), 50);
+  } else if (root) {
+    root.textContent = "The player's script did not load; reload the page.";
+  }
+};
+show(200);
+watch("value", () => show(200));
+""" % (root, player, player)  # noqa: UP031 - the script is full of braces

@@ -1,0 +1,250 @@
+/* The trajectory player: the same noise under an ODE and an SDE solver on a 2-D toy, entirely in the browser.
+   zigdemoTrajectories.mount(root, data) with data = {toy, points, extent, cells, frames: [times], density, runs};
+   density: base64 of one byte a cell, frames x cells x cells from the top left; runs: [{solver, label, kind, steps,
+   times, nfe, error, states}]; states: base64 of int16 (step, point, x or y) in units of 1 / scale. */
+(() => {
+  "use strict";
+  const SPEEDS = [0.25, 0.5, 1, 2, 4], SECONDS = 6, MOST_PX = 440, GRAIN = 1000;
+  const CALM_MS = 250; // between two frames where the person asked for less motion
+  const NEAR_PX = 24; // a pointer this near to a point shows its path
+  const SHAPES = {
+    first: "M5 5h2v14H5zM19 5v14L8.5 12z", play: "M7 4v16l13-8z", pause: "M6 5h4v14H6zM14 5h4v14h-4z",
+    last: "M17 5h2v14h-2zM5 5v14l10.5-7z",
+  };
+  const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+  function element(tag, attributes, ...children) {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+  function icon(name) {
+    const holder = element("span", { class: "toy-icon", "aria-hidden": "true" });
+    holder.innerHTML = `<svg viewBox="0 0 24 24"><path d="${SHAPES[name]}"/></svg>`;
+    return holder;
+  }
+
+  /* One run: where each point is at any time, on straight lines between the solver's steps. */
+  class Run {
+    constructor(run, points, scale) {
+      Object.assign(this, run, { points, states: new Int16Array(bytes(run.states).buffer), unit: 1 / scale });
+    }
+    step(time) {
+      let step = 0;
+      while (step + 2 < this.times.length && this.times[step + 1] <= time) step++;
+      return step;
+    }
+    at(step, point) {
+      const place = 2 * (step * this.points + point);
+      return [this.states[place] * this.unit, this.states[place + 1] * this.unit];
+    }
+    between(time, point, step = this.step(time)) {
+      const share = clamp((time - this.times[step]) / (this.times[step + 1] - this.times[step]), 0, 1);
+      const [x, y] = this.at(step, point), [u, v] = this.at(step + 1, point);
+      return [x + share * (u - x), y + share * (v - y)];
+    }
+  }
+
+  class Player {
+    constructor(root) {
+      Object.assign(this, { root, time: 0, speed: 1, playing: false, chosen: null, panels: [] });
+      this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+      this.build();
+      const repaint = () => { this.theme = null; this.draw(); };
+      const size = new ResizeObserver(() => this.layout()), classes = new MutationObserver(repaint);
+      const dark = window.matchMedia("(prefers-color-scheme: dark)");
+      size.observe(root);
+      for (const node of [document.documentElement, document.body]) classes.observe(node, { attributeFilter: ["class"] });
+      dark.addEventListener("change", repaint);
+      this.forget = () => { this.stop(); size.disconnect(); classes.disconnect(); dark.removeEventListener("change", repaint); };
+    }
+    build() {
+      const button = (shape, label, act, kind = "toy-button") => {
+        const made = element("button", { type: "button", class: kind, title: label, "aria-label": label }, icon(shape));
+        made.addEventListener("click", act);
+        return made;
+      };
+      const still = (time) => { this.stop(); this.go(time); };
+      this.panels = [0, 1].map(() => {
+        const canvas = element("canvas", { class: "toy-canvas", tabindex: "0", role: "img" });
+        const name = element("strong", {}), about = element("span", {}), error = element("span", { class: "toy-error" });
+        for (const kind of ["pointermove", "pointerdown"]) canvas.addEventListener(kind, (event) => this.point(event));
+        canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") this.choose(null); });
+        return { canvas, name, about, error, box: element("figure", {}, canvas, element("figcaption", {}, name, about, error)) };
+      });
+      this.playButton = button("play", "Play", () => this.toggle(), "toy-button toy-play");
+      this.scrub = element("input", { type: "range", min: "0", max: String(GRAIN), step: "1", class: "toy-scrub", "aria-label": "Time" });
+      this.scrub.addEventListener("input", () => still(Number(this.scrub.value) / GRAIN));
+      this.speeds = element("select", { class: "toy-speed", "aria-label": "Speed", title: "Speed" },
+        ...SPEEDS.map((speed) => element("option", speed === 1 ? { value: "1", selected: "" } : { value: String(speed) }, speed + "×")));
+      this.speeds.addEventListener("change", () => { this.speed = Number(this.speeds.value); });
+      this.status = element("div", { class: "toy-status", role: "status" });
+      this.root.replaceChildren(
+        element("div", { class: "toy-panels" }, ...this.panels.map((panel) => panel.box)),
+        element("div", { class: "toy-bar" }, button("first", "To the noise", () => still(0)), this.playButton,
+          button("last", "To the data", () => still(1)), this.scrub, this.speeds),
+        this.status,
+        element("div", { class: "toy-keys" },
+          "A colour is one starting noise, the same on both sides; the shade behind is the true density. Point at a dot to follow it."));
+      this.root.addEventListener("keydown", (event) => this.key(event));
+    }
+    show(data) {
+      const first = !this.data;
+      this.data = data;
+      this.runs = data.runs.map((run) => new Run(run, data.points, data.scale));
+      this.shades = bytes(data.density);
+      this.hues = Array.from({ length: data.points }, (_, i) => {
+        const [x, y] = this.runs[0].at(0, i);
+        return Math.round((Math.atan2(y, x) / Math.PI + 1) * 180);
+      });
+      this.chosen = null;
+      this.shade = element("canvas", { width: data.cells, height: data.cells });
+      this.runs.forEach((run, i) => {
+        const { name, about, error } = this.panels[i];
+        name.textContent = `${run.kind}: ${run.label}`;
+        about.textContent = `${run.steps} ${run.steps === 1 ? "step" : "steps"} · ${run.nfe} network calls`;
+        error.textContent = `ends ${run.error} from the exact ends`;
+      });
+      this.root.dataset.toy = data.toy;
+      this.layout();
+      if (first && !this.calm.matches) { this.go(0); this.play(); } else this.go(first ? 1 : this.time);
+    }
+    layout() {
+      if (!this.data || !this.root.clientWidth) return;
+      this.ratio = window.devicePixelRatio || 1;
+      for (const { canvas, box } of this.panels) {
+        const side = Math.floor(Math.min(box.clientWidth, MOST_PX));
+        canvas.width = canvas.height = Math.round(side * this.ratio);
+        canvas.style.width = canvas.style.height = side + "px";
+      }
+      this.draw();
+    }
+    go(time) {
+      this.time = clamp(time, 0, 1);
+      this.scrub.value = Math.round(this.time * GRAIN);
+      this.scrub.style.setProperty("--fill", 100 * this.time + "%");
+      this.draw();
+    }
+    place([x, y], side) {
+      const { extent } = this.data;
+      return [((x / extent + 1) / 2) * side, ((1 - y / extent) / 2) * side];
+    }
+    draw() {
+      if (!this.data || !this.ratio || !this.root.clientWidth) return;
+      const style = getComputedStyle(this.root), value = (name) => style.getPropertyValue(name).trim();
+      this.theme ??= { shade: value("--toy-shade").split(",").map(Number), light: value("--toy-light"), ink: value("--toy-ink") };
+      this.shadow();
+      this.runs.forEach((run, i) => this.paint(run, this.panels[i].canvas));
+      this.tell();
+    }
+    /* The density of the nearest frame as a small image, to be scaled up. */
+    shadow() {
+      const { cells, frames } = this.data, frame = Math.round(this.time * (frames.length - 1));
+      const context = this.shade.getContext("2d"), image = context.createImageData(cells, cells), from = frame * cells * cells;
+      for (let cell = 0; cell < cells * cells; cell++) {
+        for (let i = 0; i < 3; i++) image.data[4 * cell + i] = this.theme.shade[i];
+        image.data[4 * cell + 3] = this.shades[from + cell] * this.theme.shade[3];
+      }
+      context.putImageData(image, 0, 0);
+    }
+    paint(run, canvas) {
+      const context = canvas.getContext("2d"), side = canvas.width, step = run.step(this.time);
+      context.clearRect(0, 0, side, side);
+      context.imageSmoothingEnabled = true;
+      context.drawImage(this.shade, 0, 0, side, side);
+      Object.assign(context, { lineJoin: "round", lineCap: "round" });
+      const order = [...this.hues.keys()].filter((i) => i !== this.chosen);
+      if (this.chosen !== null) order.push(this.chosen); // on top of the others
+      for (const point of order) {
+        const here = point === this.chosen, faint = this.chosen !== null && !here;
+        const colour = `hsl(${this.hues[point]} 70% ${this.theme.light})`;
+        Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: (here ? 2.5 : 1) * this.ratio, globalAlpha: faint ? 0.12 : here ? 1 : 0.5 });
+        context.beginPath();
+        for (let k = 0; k <= step; k++) context.lineTo(...this.place(run.at(k, point), side));
+        const end = this.place(run.between(this.time, point, step), side);
+        context.lineTo(...end);
+        context.stroke();
+        context.globalAlpha = faint ? 0.25 : 1;
+        context.beginPath();
+        context.arc(...end, (here ? 5 : 2.5) * this.ratio, 0, 2 * Math.PI);
+        context.fill();
+        if (here) { Object.assign(context, { strokeStyle: this.theme.ink, lineWidth: 1.5 * this.ratio }); context.stroke(); }
+      }
+      context.globalAlpha = 1;
+    }
+    tell() {
+      const said = this.runs.map((run) => `${run.label} in step ${Math.min(run.step(this.time) + 1, run.steps)} of ${run.steps}`);
+      const text = `t = ${this.time.toFixed(2)}: ${said.join(", ")}`;
+      // A status that changes sixty times a second must not be read aloud.
+      this.status.setAttribute("aria-live", this.playing ? "off" : "polite");
+      this.status.textContent = text;
+      this.scrub.setAttribute("aria-valuetext", text);
+      this.runs.forEach((run, i) => this.panels[i].canvas.setAttribute("aria-label", `${this.data.points} points under ${run.label}, ${text}`));
+      Object.assign(this.root.dataset, { time: this.time.toFixed(3), chosen: this.chosen ?? "" });
+    }
+    toggle() { if (this.playing) this.stop(); else this.play(); }
+    play() {
+      if (!this.data) return;
+      if (this.time >= 1) this.go(0);
+      this.playing = true;
+      this.dress("pause", "Pause");
+      let before = performance.now();
+      const turn = (this.turn = {});
+      const tick = (now) => {
+        if (this.turn !== turn || !this.root.isConnected) return;
+        requestAnimationFrame(tick);
+        if (!this.root.clientWidth) { before = now; return; } // another tab is open
+        if (this.calm.matches && now - before < CALM_MS) return;
+        this.go(this.time + (Math.max(now - before, 0) / 1000 / SECONDS) * this.speed);
+        before = now;
+        if (this.time >= 1) this.stop();
+      };
+      requestAnimationFrame(tick);
+    }
+    stop() {
+      this.playing = false;
+      this.turn = null;
+      this.dress("play", "Play");
+      if (this.data) this.draw();
+    }
+    dress(shape, label) {
+      this.playButton.replaceChildren(icon(shape));
+      for (const name of ["title", "aria-label"]) this.playButton.setAttribute(name, label);
+    }
+    key(event) {
+      if (!this.data || ["INPUT", "SELECT"].includes(event.target.tagName)) return;
+      const places = { ArrowLeft: this.time - 0.02, ArrowRight: this.time + 0.02, Home: 0, End: 1 };
+      if (event.key === " " && event.target.tagName !== "BUTTON") this.toggle();
+      else if (event.key in places) { this.stop(); this.go(places[event.key]); } else return;
+      event.preventDefault();
+    }
+    point(event) {
+      if (!this.data) return;
+      const run = this.runs[this.panels.findIndex(({ canvas }) => canvas === event.currentTarget)];
+      const box = event.currentTarget.getBoundingClientRect(), step = run.step(this.time);
+      let nearest = null, least = NEAR_PX;
+      for (let i = 0; i < run.points; i++) {
+        const [x, y] = this.place(run.between(this.time, i, step), box.width);
+        const away = Math.hypot(x - (event.clientX - box.left), y - (event.clientY - box.top));
+        if (away < least) [nearest, least] = [i, away];
+      }
+      this.choose(nearest);
+    }
+    choose(point) {
+      if (point === this.chosen) return;
+      this.chosen = point;
+      this.draw();
+    }
+  }
+
+  window.zigdemoTrajectories = {
+    mount(root, data) {
+      if (root.toyPlayer && !root.contains(root.toyPlayer.scrub)) root.toyPlayer = root.toyPlayer.forget();
+      if (!data) return;
+      root.toyPlayer ??= new Player(root);
+      root.toyPlayer.show(data);
+    },
+  };
+})();

@@ -1,0 +1,66 @@
+"""Toy trajectories: the same noise, the right ends, and one sentence for what cannot be."""
+
+import pytest
+import torch
+
+from zigdemo.diffusion import SAMPLERS, TOYS
+from zigdemo.explain import EXTENT, toy_run
+from zigdemo.explain.trajectories import density
+
+FEW = {"points": 40, "frames": 3, "cells": 16}
+
+
+@pytest.mark.parametrize("sde", [name for name, entry in SAMPLERS.items() if entry.stochastic])
+def test_both_start_from_the_same_noise_and_more_steps_come_nearer_to_the_exact_end(sde):
+    errors = []
+    for steps in (4, 64):
+        run = toy_run("gaussian", "heun", sde, steps, **FEW)
+        assert torch.equal(run.ode.states[0], run.sde.states[0])
+        for path in (run.ode, run.sde):
+            assert path.states.shape == (steps + 1, 40, 2) and len(path.times) == steps + 1
+            assert path.times[0] == 0 and path.times[-1] == 1 and torch.isfinite(path.states).all()
+        assert run.ode.nfe == 2 * steps
+        errors.append((run.ode.error, run.sde.error))
+    assert errors[1][0] < errors[0][0] / 20 and errors[1][1] < errors[0][1] / 2
+
+
+def test_another_seed_is_other_noise_and_the_same_seed_the_same_run():
+    first, again, other = (toy_run("pair", "euler", "ddpm", 5, seed=seed, **FEW) for seed in (1, 1, 2))
+    assert torch.equal(first.sde.states, again.sde.states)
+    assert not torch.equal(first.ode.states[0], other.ode.states[0])
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_the_density_is_highest_where_the_samples_are(name):
+    toy, cells = TOYS[name](), 32
+    shown = density(toy, 1.0, cells)
+    assert shown.max() == 1 and shown.min() >= 0
+    x = toy.sample(4000, torch.Generator().manual_seed(0))
+    assert (x.abs().amax(1) < EXTENT).double().mean() > 0.99, "the square holds the toy"
+    column, row = ((x * torch.tensor([1, -1]) / EXTENT + 1) / 2 * cells).long().clamp(0, cells - 1).unbind(1)
+    counts = torch.zeros(cells, cells, dtype=torch.float64)
+    counts.index_put_((row, column), torch.ones(4000, dtype=torch.float64), accumulate=True)
+    assert torch.corrcoef(torch.stack([counts.flatten(), shown.flatten()]))[0, 1] > 0.8
+
+
+def test_the_forms_of_an_sde_are_its_options():
+    quiet, loud = (toy_run("pair", "euler", "heun-sde", 8, form=form, **FEW) for form in ("linear", "constant"))
+    assert not torch.equal(quiet.sde.states, loud.sde.states) and torch.equal(quiet.ode.states, loud.ode.states)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"toy": "cube"}, "unknown toy 'cube'; choose one of gaussian"),
+        ({"path": "bent"}, "unknown path"),
+        ({"ode": "ddpm"}, "unknown ODE solver 'ddpm'"),
+        ({"sde": "heun"}, "unknown SDE solver 'heun'"),
+        ({"sde": "ddpm", "form": "sigma"}, "has no form"),
+        ({"form": "loud"}, "unknown form"),
+        ({"steps": 0}, "steps must be"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together_is_one_sentence(change, word):
+    with pytest.raises(ValueError, match=word):
+        toy_run(**{"toy": "pair", "ode": "heun", "sde": "euler-maruyama", "steps": 4, **FEW, **change})

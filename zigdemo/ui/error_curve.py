@@ -1,0 +1,119 @@
+"""Steps against error, as measured by `python -m benchmarks.solvers`: an SVG of our own and a table beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from . import texts
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "solvers.json"
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 420, 76, 16, 16, 66
+X_TICKS = (4, 8, 16, 32, 64, 128, 256, 512)
+Y_TICKS = (0.1, 0.3, 1, 3, 10, 30)
+MOST_ERROR = 60  # levels; above it a picture is lost, and a line may leave the plot
+TABLE_CALLS = (16, 50, 100)
+
+
+def measured() -> dict[str, Any]:
+    """The result of the benchmark; ValueError with one sentence where it is not here."""
+    if not RESULTS.is_file():
+        raise ValueError(texts.NO_CURVES)
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def curves_html() -> str:
+    """Plot, table and what they mean; a sentence where nothing was measured yet."""
+    try:
+        result = measured()
+    except ValueError as fault:
+        return f"<p>{escape(str(fault))}</p>"
+    about = texts.about_curves(result)
+    return f'<div class="errors"><div>{curve_svg(result)}</div>{_table(result)}</div><p>{escape(about)}</p>'
+
+
+def _default_point(result: dict[str, Any]) -> dict[str, Any] | None:
+    default = result["default"]
+    points = result["curves"].get(default["solver"], {"points": []})["points"]
+    return next((point for point in points if point["steps"] == default["steps"]), None)
+
+
+def curve_svg(result: dict[str, Any]) -> str:
+    """Error over network calls, both logarithmic, a line a solver, dashed for SDEs; the default has a ring.
+
+    Colours come from the page's CSS, --c0, --c1, ..., so that it is readable in light and dark.
+    """
+    points = [point for curve in result["curves"].values() for point in curve["points"]]
+    calls = [point["nfe"] for point in points]
+    low, high = min(calls) / 1.1, max(calls) * 1.1
+    least = max(min(point["error"] for point in points) / 1.2, Y_TICKS[0])
+
+    def x(value: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * math.log(value / low) / math.log(high / low), 1)
+
+    def y(value: float) -> float:
+        share = math.log(max(value, least) / least) / math.log(MOST_ERROR / least)
+        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)
+
+    floor, parts = HEIGHT - BOTTOM, []
+    for tick in (tick for tick in X_TICKS if low <= tick <= high):
+        parts.append(f'<path class="grid" d="M{x(tick)} {TOP}V{floor}"/>')
+        parts.append(f'<text x="{x(tick)}" y="{floor + 24}" text-anchor="middle">{tick}</text>')
+    for tick in (tick for tick in Y_TICKS if least <= tick):
+        parts.append(f'<path class="grid" d="M{LEFT} {y(tick)}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y(tick) + 5}" text-anchor="end">{tick:g}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">network calls</text>')
+    turned = f"translate(20 {(TOP + floor) / 2}) rotate(-90)"
+    parts.append(f'<text transform="{turned}" text-anchor="middle">error, levels of 255</text>')
+    for number, curve in enumerate(result["curves"].values()):
+        parts.append(_line(curve, number, x, y))
+    default = _default_point(result)
+    if default:
+        here = x(default["nfe"]), y(default["error"])
+        parts.append(f'<circle class="default" cx="{here[0]}" cy="{here[1]}" r="9"/>')
+        parts.append(f'<text class="default-name" x="{here[0]}" y="{here[1] + 32}" text-anchor="middle">default</text>')
+    clip = f'<clipPath id="errors-inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}"/></clipPath>'
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(texts.CURVE_LABEL)}">'
+        f"<defs>{clip}</defs>{''.join(parts)}</svg>"
+    )
+
+
+def _line(curve: dict[str, Any], number: int, x: Callable[[float], float], y: Callable[[float], float]) -> str:
+    places = [(x(point["nfe"]), y(point["error"]), point) for point in curve["points"]]
+    dash = ' stroke-dasharray="6 4"' if curve["stochastic"] else ""
+    path = "L".join(f"{across} {down}" for across, down, _ in places)
+    dots = "".join(
+        f'<circle cx="{across}" cy="{down}" r="4" fill="var(--c{number})"><title>'
+        f"{escape(curve['label'])}, {point['nfe']} calls: {point['error']:.2g} levels</title></circle>"
+        for across, down, point in places
+    )
+    return (
+        f'<g clip-path="url(#errors-inside)"><path d="M{path}" fill="none" stroke="var(--c{number})" '
+        f'stroke-width="2"{dash}/>{dots}</g>'
+    )
+
+
+def _within(points: list[dict[str, Any]], calls: int) -> str:
+    """The error of the longest run of at most so many calls, and of more than half as many."""
+    fitting = [point for point in points if calls / 2 < point["nfe"] <= calls]
+    return f"{max(fitting, key=lambda point: point['nfe'])['error']:.1f}" if fitting else "–"
+
+
+def _table(result: dict[str, Any]) -> str:
+    rows = []
+    for number, (name, curve) in enumerate(result["curves"].items()):
+        kind = ' class="noisy"' if curve["stochastic"] else ""
+        cells = "".join(f"<td>{_within(curve['points'], calls)}</td>" for calls in TABLE_CALLS)
+        chosen = ' class="chosen"' if name == result["default"]["solver"] else ""
+        swatch = f'<i{kind} style="border-color: var(--c{number})"></i>'
+        rows.append(f'<tr{chosen}><th scope="row">{swatch}{escape(curve["label"])}</th>{cells}</tr>')
+    heads = "".join(f'<th scope="col">{calls}</th>' for calls in TABLE_CALLS)
+    return (
+        f'<table><caption>{escape(texts.TABLE_TITLE)}</caption><thead><tr><th scope="col">Solver</th>{heads}</tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+    )

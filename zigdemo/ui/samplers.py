@@ -1,0 +1,298 @@
+"""The *Samplers* tab: an ODE and an SDE from the same noise, on a toy and on a model, and steps against error."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from torch import Tensor
+
+from ..diffusion import FORMS, SAMPLERS, TOYS, refusal
+from ..explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
+from . import texts
+from .error_curve import curves_html, measured
+from .generate import MODELS, PREVIEW_SECONDS
+from .scan_paths import whole_number
+from .settings import MOST_GUIDANCE, first_label, model_choices, model_here, to_request
+from .theme import mount_script
+
+MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
+SCALE = 2048  # states go to the browser as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
+FIRST = ("ring", "heun", "euler-maruyama", 20, "sigma", 0)
+
+
+def _choices(stochastic: bool) -> list[tuple[str, str]]:
+    return [(e.label, n) for n, e in SAMPLERS.items() if e.stochastic == stochastic and not _missing(n)]
+
+
+def _missing(solver: str) -> bool:
+    """Whether the solver's package is not installed."""
+    options = SAMPLERS[solver].options
+    return refusal(solver, "linear", "velocity", options.get("form"), options.get("last_step")) is not None
+
+
+@lru_cache(maxsize=32)
+def _cached(toy: str, ode: str, sde: str, steps: int, form: str | None, seed: int) -> ToyRun:
+    return toy_run(toy, ode, sde, steps, seed=seed, **({} if form is None else {"form": form}))
+
+
+def _toy(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> ToyRun:
+    for what, value in (("toy", toy), ("ODE solver", ode), ("SDE solver", sde), ("form", form or "")):
+        if not isinstance(value, str):
+            raise ValueError(f"{what} must be a name, not {str(value)[:40]!r}")
+    steps = whole_number("steps", steps, 1, MOST_TOY_STEPS)
+    return _cached(toy, ode, sde, steps, form or None, whole_number("seed", seed, 0, MOST_SEED))
+
+
+def _packed(numbers: Tensor, kind: str) -> str:
+    return base64.b64encode(numbers.numpy().astype(kind).tobytes()).decode("ascii")
+
+
+def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> dict[str, Any]:
+    """What the player draws, see assets/trajectories.js. Raises ValueError with one sentence for a bad setting."""
+    run = _toy(toy, ode, sde, steps, form, seed)
+    limit = np.iinfo(np.int16).max
+    return {
+        "toy": toy,
+        "points": run.ode.states.shape[1],
+        "extent": EXTENT,
+        "scale": SCALE,
+        "cells": run.density.shape[-1],
+        "frames": run.density_times,
+        "density": _packed((255 * run.density).round(), "uint8"),
+        "runs": [
+            {
+                "solver": path.solver,
+                "kind": kind,
+                "label": SAMPLERS[path.solver].label,
+                "steps": len(path.times) - 1,
+                "times": path.times,
+                "nfe": path.nfe,
+                "error": f"{path.error:.2g}",
+                "states": _packed((SCALE * path.states).round().clamp(-limit, limit), "<i2"),
+            }
+            for kind, path in (("ODE", run.ode), ("SDE", run.sde))
+        ],
+    }
+
+
+def _refused(fault: ValueError) -> gr.Error:
+    return gr.Error(str(fault), print_exception=False)
+
+
+def toy_paths(
+    toy: str = "ring",
+    ode: str = "heun",
+    sde: str = "euler-maruyama",
+    steps: int = 20,
+    form: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """API: the same 128 points of noise carried to a toy by both solvers: times, states, network calls, error."""
+    try:
+        run = _toy(toy, ode, sde, steps, form, seed)
+    except ValueError as fault:
+        raise _refused(fault) from None
+
+    def told(path: Trajectory) -> dict[str, Any]:
+        states = (path.states * 1e4).round() / 1e4
+        return {
+            "solver": path.solver, "times": path.times, "states": states.tolist(), "nfe": path.nfe, "error": path.error,
+        }  # fmt: skip
+
+    return {"toy": toy, "ode": told(run.ode), "sde": told(run.sde)}
+
+
+def _show_toy(*settings: Any) -> tuple[Any, Any]:
+    """New data for the player, or none (the last picture stays) and a sentence that says why."""
+    try:
+        return json.dumps(toy_data(*settings)), gr.update(visible=False)
+    except ValueError as fault:
+        text = str(fault)
+        return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True)
+
+
+def _form_of(sde: str) -> Any:
+    """The control of the noise's form, which ancestral solvers do not have."""
+    has = "form" in SAMPLERS[sde].options
+    return gr.update(visible=has, value=SAMPLERS[sde].options["form"] if has else None)
+
+
+def _strips(model: str, label: str | None, first: str, second: str, *numbers: float) -> Iterator[list[Strip]]:
+    """The strips of both solvers as they grow. numbers: steps, guidance, seed. ValueError before any work."""
+    steps, guidance, seed = numbers
+    whole_number("steps", steps, 1, MOST_STRIP_STEPS)
+    requests = [to_request(model, label, None, solver, steps, guidance, seed, 1) for solver in (first, second)]
+    pipe, done = MODELS.get(model_here(model)), []
+    for request in requests:
+        with closing(clean_strip(pipe, request)) as strips:
+            for strip in strips:
+                yield [*done, strip]
+        done.append(strip)
+
+
+def _data_url(strip: Strip) -> list[str | None]:
+    found: list[str | None] = []
+    for image in strip.images:
+        buffer = io.BytesIO()
+        if image is not None:
+            image.save(buffer, format="PNG")
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        found.append(f"data:image/png;base64,{data}" if data else None)
+    return found
+
+
+def solver_strips(
+    model: str,
+    label: str | None = None,
+    first: str = "heun",
+    second: str = "euler-maruyama",
+    steps: int = 25,
+    guidance: float = 2.0,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """API: the predicted clean picture at eight times under two solvers from the same noise, as PNG data URLs."""
+    try:
+        for strips in _strips(model, label, first, second, steps, guidance, seed):
+            last = strips
+    except ValueError as fault:
+        raise _refused(fault) from None
+    return [
+        {"solver": s.solver, "times": s.times, "images": _data_url(s), "nfe": s.nfe, "seconds": s.seconds} for s in last
+    ]
+
+
+def steps_against_error() -> dict[str, Any]:
+    """API: the measured error of every solver over its steps and network calls."""
+    try:
+        return measured()
+    except ValueError as fault:
+        raise _refused(fault) from None
+
+
+def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
+    """The Draw button: yields updates of strips, line, Draw, Stop."""
+    busy, idle = ((gr.update(interactive=not running), gr.update(interactive=running)) for running in (True, False))
+    yield gr.skip(), texts.line_html(texts.STARTING), *busy
+    shown = 0.0
+    try:
+        for strips in _strips(*settings):
+            labelled = [(SAMPLERS[strip.solver].label, strip) for strip in strips]
+            if time.monotonic() - shown >= PREVIEW_SECONDS:
+                label, strip = labelled[-1]
+                yield texts.strips_html(labelled), texts.line_html(texts.strips_line(strip, label)), *busy
+                shown = time.monotonic()
+        yield texts.strips_html(labelled), texts.line_html(texts.STRIP_READY), *idle
+    except ValueError as fault:
+        yield gr.skip(), texts.line_html(str(fault)), *idle
+
+
+def _allowed(model: str) -> list[tuple[str, str]]:
+    """(label, name) of the solvers that a model can be drawn with."""
+    folder = model_here(model)
+    options = {name: entry.options for name, entry in SAMPLERS.items()}
+    return [
+        (SAMPLERS[name].label, name)
+        for name, own in options.items()
+        if refusal(name, folder.interpolant, folder.prediction, own.get("form"), own.get("last_step")) is None
+    ]
+
+
+def _of_model(model: str) -> tuple[Any, ...]:
+    """Updates of the label and both solvers for another model."""
+    names, solvers = list(model_here(model).labels or ()), _allowed(model)
+    return (
+        gr.update(choices=names, value=first_label(model), visible=bool(names)),
+        gr.update(choices=solvers, value="heun"),
+        gr.update(choices=solvers, value="euler-maruyama"),
+    )
+
+
+def _build_toy(tab: gr.Tab) -> None:
+    gr.Markdown(texts.TOY_INTRO)
+    toy, ode, sde, steps, form, seed = FIRST
+    with gr.Row():
+        controls = [
+            gr.Dropdown([(n.capitalize(), n) for n in TOYS], value=toy, label="Toy", min_width=140),
+            gr.Dropdown(_choices(False), value=ode, label="ODE solver", min_width=160),
+            gr.Dropdown(_choices(True), value=sde, label="SDE solver", min_width=160),
+        ]
+    with gr.Row():
+        controls += [
+            gr.Slider(1, MOST_TOY_STEPS, value=steps, step=1, label="Steps on the toy", min_width=200, buttons=[]),
+            gr.Dropdown([(n.capitalize(), n) for n in FORMS], value=form, label="SDE noise over time", min_width=160),
+            gr.Number(seed, label="Seed of the noise", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
+        ]
+    controls[3].preprocess = lambda payload: payload  # an empty box has a sentence of ours, not a traceback
+    message = gr.Markdown(visible=False, elem_id="toy-message")
+    player = gr.HTML(
+        html_template=f'<div class="toy-player"><p class="toy-wait">{texts.TOY_WAIT}</p></div>',
+        js_on_load=mount_script("toy-player", "zigdemoTrajectories"),
+        apply_default_css=False,
+        elem_id="toy-player",
+    )
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    controls[2].input(_form_of, controls[2], controls[4], show_progress="hidden", api_visibility="private")
+    gr.on([tab.select, *(control.change for control in controls)], _show_toy, controls, [player, message], **quiet)
+
+
+def _build_strips() -> None:
+    gr.Markdown(texts.STRIP_INTRO)
+    here = model_choices()
+    if not here:
+        gr.Markdown(texts.NO_WEIGHTS)
+        return
+    first = model_here(here[0][1])
+    names, solvers = list(first.labels or ()), _allowed(first.id)
+    with gr.Row():
+        model = gr.Dropdown(here, value=first.id, label="Model of the strips", min_width=200)
+        label = gr.Dropdown(
+            names, value=first_label(first.id), label="Label of the strips", visible=bool(names), min_width=200
+        )
+        one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=160)
+        other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=160)
+    with gr.Row():
+        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="Steps of the strips", min_width=200, buttons=[])
+        guidance = gr.Slider(
+            0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance of the strips", min_width=200, buttons=[]
+        )
+        seed = gr.Number(0, label="Seed of the strips", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
+    for slider in (steps, guidance):
+        slider.preprocess = lambda payload: payload
+    with gr.Row():
+        go = gr.Button("Draw", variant="primary", scale=3, min_width=120)
+        stop = gr.Button("Stop", interactive=False, scale=1, min_width=80, elem_id="strip-stop")
+    line = gr.HTML(texts.line_html(texts.STRIP_READY), elem_id="strip-line", padding=False)
+    strips = gr.HTML(texts.strips_html([]), elem_id="strips", padding=False)
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    run = go.click(
+        _draw, [model, label, one, other, steps, guidance, seed], [strips, line, go, stop],
+        concurrency_limit=1, concurrency_id="generate", **quiet,
+    )  # fmt: skip
+    stop.click(
+        lambda: (texts.line_html(texts.STOPPED), gr.update(interactive=True), gr.update(interactive=False)),
+        None,
+        [line, go, stop],
+        cancels=run,
+        **quiet,
+    )
+    model.input(_of_model, model, [label, one, other], **quiet)
+
+
+def build_samplers_tab(tab: gr.Tab) -> None:
+    """Lay the tab out; call inside `tab`. The page needs `theme.head_html` and `theme.page_css`."""
+    gr.api(toy_paths, api_name="toy_paths")
+    gr.api(solver_strips, api_name="solver_strips", concurrency_limit=1, concurrency_id="generate")
+    gr.api(steps_against_error, api_name="steps_against_error")
+    _build_toy(tab)
+    _build_strips()
+    gr.Markdown(texts.CURVE_INTRO)
+    gr.HTML(curves_html, padding=False, elem_id="errors")  # a function: read again whenever the page opens
