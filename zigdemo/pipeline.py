@@ -153,7 +153,7 @@ class Pipeline:
             raise ValueError(f"{self.folder.id} reads no text; choose a model that is drawn by prompt")
         read = self.text.prompt(prompt)
         spelled = [(word, [i for i, of in enumerate(read.word_of) if of == n]) for n, word in enumerate(read.words)]
-        return [(read.pieces[0], [0]), *spelled, (read.pieces[-1], list(range(read.length - 1, len(read.ids))))]
+        return [(read.pieces[0], [0]), *spelled, (read.pieces[-1], [read.length - 1])]
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """The Attention tab in a real browser, with a tiny model that is drawn by words."""
 
 import pytest
-from wordy import WordyPipeline, wordy_folder
+from models import tiny_folder
+from towers import small_tower
 
-from zigdemo import pipeline, zoo
+from zigdemo import zoo
 
 pytestmark = pytest.mark.browser
 
@@ -11,10 +12,9 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def wordy_page(tmp_path_factory):
     root = tmp_path_factory.mktemp("weights")
-    wordy_folder(root / "tiny-text")
+    tiny_folder(root / "tiny-text", text=small_tower(root / "tower"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zoo, "WEIGHTS", root)
-        patch.setattr(pipeline, "Pipeline", WordyPipeline)
         import app
 
         page = app.build_app()
