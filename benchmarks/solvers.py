@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import platform
 import time
 from pathlib import Path
@@ -135,11 +134,9 @@ def measure(model: str, labels: list[str], calls: list[int], reference: dict[str
         else:
             rows = ode_curve(name, field, x, true, calls)
         result["curves"][name] = {"label": entry.label, "stochastic": entry.stochastic, "points": rows}
-        said = ", ".join(f"{row['nfe']}: {row['error']:.2f} ({row.get('before', math.nan):.2f})" for row in rows)
-        print(
-            f"{name}, {time.perf_counter() - started:.0f} s; levels by network calls (before the end): {said}",
-            flush=True,
-        )
+        said = [f"{row['nfe']}: {row['error']:.2f}" for row in rows]
+        said += [f"{row['nfe']} before the end: {row['before']:.2f}" for row in rows if "before" in row]
+        print(f"{name}, {time.perf_counter() - started:.0f} s; levels by calls: {', '.join(said)}", flush=True)
     return result
 
 
