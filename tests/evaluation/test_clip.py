@@ -26,20 +26,19 @@ def test_vectors_have_length_one_and_do_not_depend_on_the_batch(score):
     assert score.embed_pictures(pictures(2, 64)).shape == found[:2].shape
 
 
-def test_pictures_that_are_their_texts_score_one_and_the_opposite_scores_nothing(score, monkeypatch):
-    said = F.normalize(torch.randn(10, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
-    monkeypatch.setattr(score.tower, "embed", lambda texts: said[:4])
-    gallery, targets = torch.randn(10, 16, generator=torch.Generator().manual_seed(1)), np.arange(4)
-    best = score.retrieval(["x"] * 4, said[:4], targets, F.normalize(gallery, dim=-1))
-    worst = score.retrieval(["x"] * 4, -said[:4], targets, F.normalize(gallery, dim=-1))
-    assert (best.top1, best.top5, best.chance, best.count) == (1.0, 1.0, 0.1, 4)
-    assert (worst.top1, worst.top5) == (0.0, 0.0)
+def test_texts_that_lie_on_their_pictures_score_one_and_the_opposite_nothing(score, monkeypatch):
+    vectors = F.normalize(torch.randn(10, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
+    for sign, share in ((1, 1.0), (-1, 0.0)):
+        monkeypatch.setattr(score.tower, "embed", lambda texts, sign=sign: sign * vectors[: len(texts)])
+        found = score.retrieval(["x"] * 4, np.arange(4), vectors)
+        assert (found.top1, found.top5, found.chance, found.count) == (share, share, 0.1, 4)
 
 
-def test_real_pictures_score_their_own_ceiling(score):
-    real = pictures(6)
-    drawn, ceiling = score.beside_real(["a", "b"], real[[3, 5]], np.array([3, 5]), real)
-    assert drawn == ceiling
+def test_a_picture_is_named_by_the_text_nearest_to_it(score, monkeypatch):
+    real = pictures(8)
+    monkeypatch.setattr(score.tower, "embed", lambda names: score.embed_pictures(real))
+    found = score.naming(real[[3, 5]], np.array([3, 5]), ["a name"] * 8)
+    assert (found.top1, found.top5, found.chance, found.count) == (1.0, 1.0, 0.125, 2)
 
 
 def test_the_similarity_of_a_text_is_that_of_its_own_picture(score):
@@ -49,5 +48,5 @@ def test_the_similarity_of_a_text_is_that_of_its_own_picture(score):
 
 
 def test_what_does_not_belong_together_is_named(score):
-    with pytest.raises(ValueError, match="do not belong together"):
-        score.beside_real(["a"], pictures(2), np.array([0]), pictures(4))
+    with pytest.raises(ValueError, match="1 questions and 2 targets do not belong together"):
+        score.retrieval(["a"], np.arange(2), torch.eye(4, 16))

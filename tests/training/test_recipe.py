@@ -33,6 +33,14 @@ def test_emoji_recipes_differ_in_the_backbone_alone_at_the_same_number_of_weight
         assert model_config(other, labels).parameters == pytest.approx(count, rel=0.05)
 
 
+def test_text_recipes_differ_in_the_backbone_and_in_where_they_start_alone():
+    zigma, dit = (load_recipe(RECIPES / f"{name}-emoji-text.yaml") for name in ("zigma", "dit"))
+    same = {"name": zigma.name, "run": zigma.run, "model": zigma.model, "start_from": zigma.start_from}
+    assert replace(dit, **same) == zigma
+    assert model_config(dit, 1562).parameters == pytest.approx(model_config(zigma, 1562).parameters, rel=0.05)
+    assert model_config(zigma, 1562).labels == 0
+
+
 def test_changes_reach_inside_and_are_yaml():
     recipe = load_recipe(SHIPPED[0], ["model.width=96", "lr=5e-4", "lr=0.0005", "groups=[Food & Drink]", "init=null"])
     assert recipe.model["width"] == 96 and recipe.lr == 0.0005 and recipe.groups == ["Food & Drink"]
@@ -52,6 +60,9 @@ def test_changes_reach_inside_and_are_yaml():
         ("prediction=magic", "prediction"),
         ("name.inner=1", "no settings inside"),
         ("precision=int1", "precision"),
+        ("model.text_width=8", "text names the tower"),
+        ("text={tower: emoji-clip}", "text names the tower"),
+        ("text=emoji-clip", "text must have tower"),
     ],
 )
 def test_a_wrong_setting_is_named(change, word):

@@ -8,13 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from towers import small_tower
 
+from zigdemo import zoo
+from zigdemo.backbones import build
 from zigdemo.pipeline import Pipeline, Request
+from zigdemo.training import export as exporter
+from zigdemo.training import trainer
 from zigdemo.training.__main__ import main
 from zigdemo.training.export import export
 from zigdemo.training.prepare import write_image_set
-from zigdemo.training.recipe import Recipe
-from zigdemo.training.trainer import Training, ramp
+from zigdemo.training.recipe import Recipe, model_config
+from zigdemo.training.trainer import Training, ramp, take_what_fits
 
 MODEL = {"family": "zigma", "size": [16, 16], "patch": 4, "width": 32, "depth": 2, "state_size": 4}
 
@@ -93,6 +98,63 @@ def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):
     folder = export(tmp_path / "run", tmp_path / "out", origin="yours")
     card = (folder.path / "README.md").read_text()
     assert folder.schemes == () and "2 heads, adaln-zero" in card and "scan" not in card
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """Settings of a model of texts, on a small tower that stands among the weights."""
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    for module in (trainer, exporter):
+        monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights")
+    small_tower(tmp_path / "weights/emoji-clip")
+    return {"text": {"tower": "emoji-clip"}, "model": {**MODEL, "text_width": 24, "text_heads": 2}}
+
+
+def test_a_model_of_texts_learns_four_colours_and_draws_them_by_prompt(data, tmp_path, words):
+    learning = {**LEARNING, "steps": 200}
+    Training(replace(recipe(data, tmp_path / "run", **learning), **words)).run()
+    folder = export(tmp_path / "run", tmp_path / "weights/colours", origin="yours", count=4)
+    found = folder.about["text_retrieval"]
+    assert folder.text.tower == "emoji-clip" and folder.labels is None
+    assert {"top1", "top5", "ceiling_top1", "floor", "n", "templates", "synonyms"} <= set(found)
+    card = (folder.path / "README.md").read_text()
+    assert "New combinations" in card and (folder.path / "compositions.png").is_file()
+    pipe = Pipeline.load(folder.path)
+    image = pipe(Request("colours", prompt="blue", count=1, steps=10)).images[0]
+    red, green, blue = np.asarray(image).reshape(-1, 3).mean(0)
+    assert blue > red + 40 and blue > green + 40
+
+
+def test_a_resumed_run_of_texts_ends_in_the_same_weights(data, tmp_path, words):
+    for name, steps in (("whole", 6), ("split", 4)):
+        Training(replace(recipe(data, tmp_path / name, steps=steps), **words)).run()
+    Training(replace(recipe(data, tmp_path / "split", steps=6), **words), resume=True).run()
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "split"))
+
+
+def test_captions_are_dropped_as_often_as_the_recipe_says(data, tmp_path, words):
+    heard = []
+    for dropout in (0.0, 0.5):
+        model = {**words["model"], "label_dropout": dropout}
+        training = Training(replace(recipe(data, tmp_path / f"{dropout}", batch=64), **{**words, "model": model}))
+        encode = training.tower.encode
+        training.tower.encode = lambda said, encode=encode: heard.append(list(said)) or encode(said)
+        training._batch(0)
+    assert "" not in heard[0] and 20 <= heard[1].count("") <= 44
+
+
+def test_what_fits_is_taken_from_other_weights_and_nothing_else(data, tmp_path, words):
+    Training(recipe(data, tmp_path / "run", steps=2)).run()
+    folder = export(tmp_path / "run", tmp_path / "labels", origin="yours", count=2)
+    fresh = replace(recipe(data, tmp_path / "text", start_from=str(folder.path)), **words)
+    started, old = Training(fresh).ema.state_dict(), folder.state()
+    assert torch.equal(started["blocks.1.mixer.in_proj.weight"], old["blocks.1.mixer.in_proj.weight"].float())
+    assert "blocks.0.msa.to_q.weight" in started and started["y_embedder.weight"].shape == (32, 24)
+    wide = replace(fresh, model={**fresh.model, "width": 48, "patch": 8, "state_size": 8, "refine": 0})
+    with pytest.raises(ValueError, match="no tensor of .* fits"):
+        take_what_fits(build(model_config(wide, 4)), zoo.read_folder(folder.path).path)
+    with pytest.raises(ValueError, match="two ways to start"):
+        replace(fresh, init=str(folder.path))
 
 
 def test_the_learning_rate_rises_holds_and_falls():

@@ -41,33 +41,27 @@ class ClipScore:
         """Cosine of each text with its own picture, (n,), from -1 to 1; compare it with that of real pictures only."""
         return (self.tower.embed(texts) * self.embed_pictures(pictures)).sum(-1).cpu().numpy()
 
-    def beside_real(
-        self, texts: Sequence[str], made: np.ndarray, targets: np.ndarray, real: np.ndarray
-    ) -> tuple[Retrieval, Retrieval]:
-        """`retrieval` of drawn pictures, and of the real ones in their place: the ceiling of the first.
+    def retrieval(self, texts: Sequence[str], targets: np.ndarray, gallery: Tensor) -> Retrieval:
+        """Text to picture: whether, among all pictures, the nearest to each text is the one it means.
 
-        made: (n, S, S, 3) uint8, drawn for the texts; targets: (n,) index into real, (m, S, S, 3) uint8.
+        targets: (n,) index into gallery of what each text means; gallery: (m, width) vectors of pictures.
         """
-        gallery = self.embed_pictures(real)
-        drawn = self.retrieval(texts, self.embed_pictures(made), targets, gallery)
-        return drawn, self.retrieval(texts, gallery[torch.as_tensor(targets)], targets, gallery)
+        return _ranked(self.tower.embed(texts), gallery, targets)
 
-    def retrieval(self, texts: Sequence[str], made: Tensor, targets: np.ndarray, gallery: Tensor) -> Retrieval:
-        """For each text, the rank of its own picture among real ones.
+    def naming(self, pictures: np.ndarray, targets: np.ndarray, names: Sequence[str]) -> Retrieval:
+        """Picture to text: whether, among all names, the nearest to each picture is its own.
 
-        made: (n, width) vectors of the pictures drawn for the texts; targets: (n,) index into gallery of what each text
-        means; gallery: (m, width) vectors of all real pictures, where the drawn one takes the place of its target. With
-        the real pictures as `made` it is the ceiling of the score; `chance` is its floor.
+        pictures: (n, S, S, 3) uint8; targets: (n,) index into names. The floor is `chance`; the ceiling is what the
+        real pictures of the same targets score, which belongs beside every score of drawn ones.
         """
-        if not len(texts) == len(made) == len(targets):
-            raise ValueError(
-                f"{len(texts)} texts, {len(made)} pictures and {len(targets)} targets do not belong together"
-            )
-        said = self.tower.embed(texts)
-        own = (said * made).sum(-1)
-        others = said @ gallery.T
-        others[torch.arange(len(targets)), torch.as_tensor(targets)] = -2.0
-        rank = (others > own[:, None]).sum(1)
-        return Retrieval(
-            float((rank == 0).float().mean()), float((rank < 5).float().mean()), 1 / len(gallery), len(texts)
-        )
+        return _ranked(self.embed_pictures(pictures), self.tower.embed(names), targets)
+
+
+def _ranked(asked: Tensor, gallery: Tensor, targets: np.ndarray) -> Retrieval:
+    """The rank of each target among the gallery by cosine, as shares of first and among five."""
+    if len(asked) != len(targets):
+        raise ValueError(f"{len(asked)} questions and {len(targets)} targets do not belong together")
+    scores = asked @ gallery.T
+    own = scores[torch.arange(len(asked)), torch.as_tensor(targets)]
+    rank = (scores > own[:, None]).sum(1)
+    return Retrieval(float((rank == 0).float().mean()), float((rank < 5).float().mean()), 1 / len(gallery), len(asked))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..conditioning import Tokenizer, hidden_states, write_tower
+from ..conditioning import TextTower, Tokenizer, hidden_states, write_tower
 from ..conditioning.text import build_clip, pooled
 from ..evaluation import ClipScore
 from ..ops.heap import keep_freed_memory
@@ -180,20 +180,21 @@ def train(recipe: ClipRecipe, out: str | Path) -> dict:
     return about
 
 
-def scores_of(tower, data: ImageSet, seed: int = 1) -> dict:
-    """Text -> picture retrieval among all real pictures, for names and for phrasings that training never has."""
-    score = ClipScore(tower)
-    gallery = score.embed_pictures(np.asarray(data.images))
-    found = {}
+def scores_of(tower: TextTower, data: ImageSet, seed: int = 1) -> dict:
+    """Retrieval among all real pictures: of their names, and of names and kept away phrasings of them."""
+    score, pictures = ClipScore(tower), np.asarray(data.images)
+    gallery = score.embed_pictures(pictures)
+    found = {"pictures to names": score.naming(pictures, data.labels, data.label_names)}
     kinds = {"names": lambda name, *_: name, "held-out templates": held_out_caption, "synonyms": synonym_caption}
     for kind, phrase in kinds.items():
         rng = np.random.default_rng(seed)
         said = [phrase(*one, rng) for one in zip(data.label_names, data.groups, data.keywords, strict=True)]
         rows = np.array([row for row, text in enumerate(said) if text is not None])
-        result = score.retrieval([said[row] for row in rows], gallery[rows], rows, gallery)
-        found[kind] = {"top1": round(result.top1, 4), "top5": round(result.top5, 4), "n": result.count}
-        found[kind] |= {"floor": round(result.chance, 5)}
-    return found
+        found[f"{kind} to pictures"] = score.retrieval([said[row] for row in rows], rows, gallery)
+    return {
+        kind: {"top1": round(one.top1, 4), "top5": round(one.top5, 4), "n": one.count, "floor": round(one.chance, 5)}
+        for kind, one in found.items()
+    }
 
 
 def card(name: str, recipe: ClipRecipe, about: dict, clip: nn.Module) -> str:
@@ -205,8 +206,9 @@ def card(name: str, recipe: ClipRecipe, about: dict, clip: nn.Module) -> str:
         for kind, found in about["retrieval"].items()
     )
     taught = (
-        f" Its text tower also learned to predict the sentence vectors of `{about['teacher']}`, for "
-        f"{recipe.teacher_texts:,} words and phrases; that model is not part of these weights."
+        f"""
+Its text tower also learned to predict the sentence vectors of `{about["teacher"]}`, for {recipe.teacher_texts:,} words
+and phrases; that model is not part of these weights."""
         if recipe.teacher
         else ""
     )
@@ -217,9 +219,9 @@ tags: [zigdemo, clip, open_clip]
 # {name}
 
 A toy CLIP with {count / 1e6:.2f} M weights, trained from nothing on {about["images"]:,} emoji, with captions made of
-their names and keywords.{taught} It knows these pictures and hardly any other. Two uses: its text tower reads the
-prompts of `zigma-emoji-text`, and both towers together score drawn pictures without a network. Its numbers are **not**
-the CLIP score of the literature.
+their names and keywords. It knows these pictures and hardly any other. Two uses: its text tower reads the prompts of
+`zigma-emoji-text`, and both towers together score drawn pictures without a network. Its numbers are **not** the CLIP
+score of the literature.{taught}
 
 | | |
 |---|---|
@@ -227,9 +229,9 @@ the CLIP score of the literature.
 | vocabulary | the first {text["vocab_size"] - 514:,} merges of CLIP's; any text in any language can be written in it |
 | training | {recipe.steps:,} steps of {recipe.batch}, 2 CPU cores, recipe `{recipe.name}.yaml` |
 
-## Text -> picture retrieval among the {about["images"]:,} real pictures
+## Retrieval among the {about["images"]:,} real pictures and their names
 
-| texts | n | nearest is its own | own among five | floor (guessing) |
+| from, to | n | nearest is its own | own among five | floor (guessing) |
 |---|---|---|---|---|
 {rows}
 *held-out templates*: the name in a phrasing that training never has. *synonyms*: no name, but a keyword of the emoji

@@ -45,31 +45,39 @@ def draw_texts(network: torch.nn.Module, recipe: Recipe, tower: TextTower, texts
 def text_score(
     network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower, scorer: ClipScore, count: int
 ) -> dict[str, Any]:
-    """Retrieval of pictures drawn for texts in phrasings kept away from training, with floor and ceiling."""
+    """How often the scorer names pictures drawn for phrasings kept away from training, with floor and ceiling."""
     texts, rows = held_out_phrasings(data.label_names, data.groups, data.keywords, count, seed=1)
     made = draw_texts(network, recipe, tower, texts, seed=1000)
-    drawn, real = scorer.beside_real(texts, made, rows, np.asarray(data.images))
-    return {
-        "scorer": scorer.tower.name,
-        "n": drawn.count,
-        "top1": round(drawn.top1, 4),
-        "top5": round(drawn.top5, 4),
-        "ceiling_top1": round(real.top1, 4),
-        "ceiling_top5": round(real.top5, 4),
-        "floor": round(drawn.chance, 5),
-    }
+    return {"scorer": scorer.tower.name, **named(scorer, made, rows, data)}
+
+
+def named(scorer: ClipScore, made: np.ndarray, rows: np.ndarray, data: ImageSet) -> dict[str, Any]:
+    """Naming of pictures drawn for `held_out_phrasings`, and as ceiling of the real ones of the same emoji.
+
+    All of them, and by kind: the even ones have the name in a new template, the odd ones a synonym in place of it.
+    """
+
+    def scores(part: slice) -> dict[str, float | int]:
+        targets, real = data.labels[rows[part]], np.asarray(data.images[rows[part]])
+        drawn = scorer.naming(made[part], targets, data.label_names)
+        ceiling = scorer.naming(real, targets, data.label_names)
+        found = {"top1": drawn.top1, "top5": drawn.top5, "ceiling_top1": ceiling.top1, "ceiling_top5": ceiling.top5}
+        return {"n": drawn.count, **{key: round(value, 4) for key, value in found.items()}}
+
+    kinds = {"templates": scores(slice(0, None, 2)), "synonyms": scores(slice(1, None, 2))}
+    return {**scores(slice(None)), "floor": round(1 / len(data.label_names), 5), **kinds}
 
 
 def composition_grid(network: torch.nn.Module, recipe: Recipe, tower: TextTower) -> np.ndarray:
-    """Every composition once a seed, uint8: columns are compositions, eight a row, the seeds one above the other."""
-    blocks = []
-    for first in range(0, len(COMPOSITIONS), 8):
-        texts = list(COMPOSITIONS[first : first + 8])
-        for seed in COMPOSITION_SEEDS:
-            made = draw_texts(network, recipe, tower, texts, seed=seed)
-            made = np.pad(made, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=255)
-            blocks.append(np.concatenate(list(made), 1))
-    return np.concatenate(blocks)
+    """Every composition once a seed, as one uint8 picture."""
+    return text_sheet([draw_texts(network, recipe, tower, list(COMPOSITIONS), seed) for seed in COMPOSITION_SEEDS])
+
+
+def text_sheet(rounds: list[np.ndarray], columns: int = 8) -> np.ndarray:
+    """Pictures of the same texts in several rounds, (n, S, S, 3) uint8 each; the rounds of a text one above another."""
+    framed = [np.pad(one, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=255) for one in rounds]
+    rows = [np.concatenate(list(one[i : i + columns]), 1) for i in range(0, len(rounds[0]), columns) for one in framed]
+    return np.concatenate(rows)
 
 
 def text_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.nn.Module, grid_names: list[str]) -> str:
@@ -81,6 +89,11 @@ def text_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.n
     names, rows = ", ".join(grid_names), [COMPOSITIONS[:8], COMPOSITIONS[8:]]
     tried = "; ".join(", ".join(row) for row in rows)
     shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
+    table = "".join(
+        f"| {kind} | {one['n']} | {one['top1']:.3f} | {one['ceiling_top1']:.3f} | {one['top5']:.3f} | "
+        f"{one['ceiling_top5']:.3f} |\n"
+        for kind, one in (("new sentences", score["templates"]), ("synonyms", score["synonyms"]), ("all", score))
+    )
     heads = getattr(config, "text_heads", None) or config.heads
     return f"""---
 license: apache-2.0
@@ -117,15 +130,13 @@ go over, it is because other emoji have it.
 ## Scores
 
 {score["n"]} texts in phrasings that training never has, half of them a new sentence around the name, half a synonym
-without it; one picture each (25 Heun steps, guidance 2), put in the place of the real one among {about["labels"]:,}.
-Right is where the scorer `{score["scorer"]}`, itself a toy, finds it first (or among five) by the text. Synonyms often
-mean several emoji, so the real pictures are no perfect score either.
+without it; one picture each (25 Heun steps, guidance 2). Right is where, among the names of all {about["labels"]:,}
+emoji, the scorer `{score["scorer"]}`, itself a toy, finds the right one nearest to the picture, or among five. A
+synonym often means several emoji, and then only one of them counts. Guessing gives {score["floor"]:.5f}.
 
-| | drawn | real pictures (ceiling) | guessing (floor) |
-|---|---|---|---|
-| first | {score["top1"]:.3f} | {score["ceiling_top1"]:.3f} | {score["floor"]:.5f} |
-| among five | {score["top5"]:.3f} | {score["ceiling_top5"]:.3f} | {5 * score["floor"]:.5f} |
-
+| texts | n | first | real pictures (ceiling) | among five | real pictures (ceiling) |
+|---|---|---|---|---|---|
+{table}
 Weights: fp16, Apache-2.0. The pictures learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c)
 Microsoft Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
 """

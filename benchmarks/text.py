@@ -1,0 +1,72 @@
+"""Does a model of texts draw what it is told in words it never saw? `python -m benchmarks.text MODEL`.
+
+64 phrasings kept away from training, one picture each through the pipeline by default settings, named by emoji-clip
+among all emoji; the real pictures of the same emoji are the ceiling, guessing is the floor. Beside it new combinations,
+which no emoji is, as a grid to look at: there is no right picture of them to score against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from zigdemo import zoo
+from zigdemo.conditioning import SHIPPED_TOWER, TextSpec
+from zigdemo.evaluation import ClipScore
+from zigdemo.pipeline import Pipeline, Request
+from zigdemo.training.data import ImageSet
+from zigdemo.training.data.captions import held_out_phrasings
+from zigdemo.training.text_export import COMPOSITION_SEEDS, COMPOSITIONS, named, text_sheet
+
+EXCLUDED = ("keycap*", "*o’clock", "*-thirty")  # as in the recipes
+
+
+def drawn(pipe: Pipeline, texts: list[str], seed: int, steps: int) -> np.ndarray:
+    """One picture a text, (n, H, W, 3) uint8, the seed rising by one from text to text."""
+    requests = [
+        Request(pipe.folder.id, prompt=text, count=1, seed=seed + i, steps=steps) for i, text in enumerate(texts)
+    ]
+    return np.stack([np.asarray(pipe(request).images[0]) for request in requests])
+
+
+def main() -> None:
+    """Measure, and write the numbers and the grid of compositions."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.text")
+    parser.add_argument("model", nargs="?", default="zigma-emoji-text")
+    parser.add_argument("--data", default="data/fluent-emoji")
+    parser.add_argument("--count", type=int, default=64, help="phrasings, half of them synonyms")
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    chosen = parser.parse_args()
+    data, pipe = ImageSet.load(chosen.data, exclude=EXCLUDED), Pipeline.load(chosen.model)
+    texts, rows = held_out_phrasings(data.label_names, data.groups, data.keywords, chosen.count, seed=1)
+    scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(pipe.device, (zoo.WEIGHTS,)))
+    made = drawn(pipe, texts, 1000, chosen.steps)
+    result = {
+        "model": chosen.model,
+        "weights": pipe.weights,
+        "scorer": scorer.tower.name,
+        "steps": chosen.steps,
+        **named(scorer, made, rows, data),
+        "texts": [
+            {"text": text, "means": data.label_names[row], "cosine": round(float(score), 3)}
+            for text, row, score in zip(texts, rows, scorer.similarity(texts, made), strict=True)
+        ],
+        "torch": torch.__version__,
+        "cpu": platform.machine(),
+    }
+    print(json.dumps({key: value for key, value in result.items() if key != "texts"}, indent=1))
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    (chosen.out / "text.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    combined = [drawn(pipe, list(COMPOSITIONS), seed, chosen.steps) for seed in COMPOSITION_SEEDS]
+    Image.fromarray(text_sheet(combined)).save(chosen.out / "compositions.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
