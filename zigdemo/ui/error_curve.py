@@ -127,4 +127,4 @@ def _table(result: dict[str, Any]) -> str:
     calls = "".join(f'<th scope="col">{calls}</th>' for calls in TABLE_CALLS)
     head = f'<tr><td></td>{over}</tr><tr><th scope="col">Network calls</th>{calls * len(titles)}</tr>'
     caption = f"<caption>{escape(texts.TABLE_TITLE)}</caption>"
-    return f"<table>{caption}<thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="wide"><table>{caption}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'

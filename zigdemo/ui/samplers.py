@@ -190,7 +190,7 @@ def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
                 label, strip = labelled[-1]
                 yield texts.strips_html(labelled), texts.line_html(texts.strips_line(strip, label)), *busy
                 shown = time.monotonic()
-        yield texts.strips_html(labelled), texts.line_html(texts.STRIP_READY), *idle
+        yield texts.strips_html(labelled), texts.line_html(texts.STRIP_DONE), *idle
     except ValueError as fault:
         yield gr.skip(), texts.line_html(str(fault)), *idle
 
@@ -261,11 +261,11 @@ def _build_strips() -> None:
     with gr.Row():
         model = gr.Dropdown(here, value=first.id, label="Which model", min_width=200)
         label = gr.Dropdown(names, value=first_label(first.id), label="Which label", visible=bool(names), min_width=200)
-        one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=160)
-        other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=160)
+        one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)
+        other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
     with gr.Row():
-        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="How many steps", min_width=200, buttons=[])
-        guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="How much guidance", min_width=200, buttons=[])
+        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="How many steps", min_width=240, buttons=[])
+        guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="How much guidance", min_width=240, buttons=[])
         seed = gr.Number(0, label="Which seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
     for slider in (steps, guidance):
         slider.preprocess = lambda payload: payload

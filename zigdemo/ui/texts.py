@@ -124,6 +124,7 @@ TOY_WAIT = "Computing the paths."
 STRIP_INTRO = """### The same noise on a model
 What the model believes the finished picture to be, at eight times on the way, under two solvers."""
 STRIP_READY = "Press Draw; both solvers start from the same noise."
+STRIP_DONE = "Done; both solvers started from the same noise."
 CURVE_INTRO = "### Steps against error"
 CURVE_LABEL = "Error of every solver over its network calls, both logarithmic; the table below has the numbers"
 TABLE_TITLE = "The numbers; the default in bold"
@@ -138,8 +139,8 @@ def about_curves(result: dict[str, Any]) -> str:
         f"{result['model']}, {len(labels)} {pictures}, guidance {result['guidance']:g}. An error is the root mean "
         f"square difference in levels of an 8-bit picture: for an ODE solver to dopri5 with {reference['nfe']} calls, "
         f"for an SDE solver (dashed) to its own result of {result['fine']} calls with the same noise on the way. In "
-        f"the last {1 - result['before']:.0%} of the way a network that predicts the clean picture only sharpens it, which "
-        "no even steps follow closely; hence the second plot, of the same calls spent before."
+        f"the last {1 - result['before']:.0%} of the way a network that predicts the clean picture only sharpens it, "
+        "which no even steps follow closely; hence the second plot, of the same calls spent before."
     )
 
 
