@@ -83,7 +83,10 @@ def cells() -> Iterator[Cell]:
 
 
 def outcome(cell: Cell, network: nn.Module, counts: Sequence[int] = STEPS) -> str:
-    """ "finite", "not finite" or the reason of a refusal, at each of these counts of steps; ValueError where `sample` and `refusal` do not agree."""
+    """Whether a cell is "finite" or "not finite" at each of these counts of steps, or the reason of its refusal.
+
+    Raises ValueError where `sample` does not do what `refusal` says.
+    """
     reason = refusal(cell.solver, cell.path, cell.prediction, cell.form, cell.last_step)
     options = {name: getattr(cell, name) for name in ("form", "last_step")}
     # What a cell leaves out would be filled in by the solver's defaults, so None is passed on where it has the option.

@@ -33,7 +33,11 @@ def curves_html() -> str:
     except ValueError as fault:
         return f"<p>{escape(str(fault))}</p>"
     about = texts.about_curves(result)
-    return f'<div class="errors"><div>{curve_svg(result)}</div>{_table(result)}</div><p>{escape(about)}</p>'
+    plots = "".join(
+        f"<figure><figcaption>{escape(title)}</figcaption>{curve_svg(result, error)}</figure>"
+        for error, title in texts.curve_titles(result).items()
+    )
+    return f'<div class="errors"><div class="plots">{plots}</div><p>{escape(about)}</p>{_table(result)}</div>'
 
 
 def _default_point(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -42,15 +46,14 @@ def _default_point(result: dict[str, Any]) -> dict[str, Any] | None:
     return next((point for point in points if point["steps"] == default["steps"]), None)
 
 
-def curve_svg(result: dict[str, Any]) -> str:
-    """Error over network calls, both logarithmic, a line a solver, dashed for SDEs; the default has a ring.
+def curve_svg(result: dict[str, Any], error: str) -> str:
+    """One kind of error over network calls, both logarithmic, a line a solver, dashed for SDEs; the default has a ring.
 
-    Colours come from the page's CSS, --c0, --c1, ..., so that it is readable in light and dark.
+    error: a key of `texts.curve_titles`. Colours come from the page's CSS, --c0, --c1, ..., for light and dark.
     """
     points = [point for curve in result["curves"].values() for point in curve["points"]]
     calls = [point["nfe"] for point in points]
-    low, high = min(calls) / 1.1, max(calls) * 1.1
-    least = max(min(point["error"] for point in points) / 1.2, Y_TICKS[0])
+    low, high, least = min(calls) / 1.1, max(calls) * 1.1, Y_TICKS[0]
 
     def x(value: float) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * math.log(value / low) / math.log(high / low), 1)
@@ -70,50 +73,58 @@ def curve_svg(result: dict[str, Any]) -> str:
     turned = f"translate(20 {(TOP + floor) / 2}) rotate(-90)"
     parts.append(f'<text transform="{turned}" text-anchor="middle">error, levels of 255</text>')
     for number, curve in enumerate(result["curves"].values()):
-        parts.append(_line(curve, number, x, y))
+        parts.append(_line(curve, error, number, x, y))
     default = _default_point(result)
     if default:
-        here = x(default["nfe"]), y(default["error"])
+        here = x(default["nfe"]), y(default[error])
         parts.append(f'<circle class="default" cx="{here[0]}" cy="{here[1]}" r="9"/>')
         parts.append(f'<text class="default-name" x="{here[0]}" y="{here[1] + 32}" text-anchor="middle">default</text>')
-    clip = f'<clipPath id="errors-inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}"/></clipPath>'
+    clip = f'<clipPath id="{error}-inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}"/></clipPath>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(texts.CURVE_LABEL)}">'
         f"<defs>{clip}</defs>{''.join(parts)}</svg>"
     )
 
 
-def _line(curve: dict[str, Any], number: int, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    places = [(x(point["nfe"]), y(point["error"]), point) for point in curve["points"]]
+def _line(
+    curve: dict[str, Any], error: str, number: int, x: Callable[[float], float], y: Callable[[float], float]
+) -> str:
+    points = [point for point in curve["points"] if error in point]
+    if not points:
+        return ""
+    places = [(x(point["nfe"]), y(point[error]), point) for point in points]
     dash = ' stroke-dasharray="6 4"' if curve["stochastic"] else ""
     path = "L".join(f"{across} {down}" for across, down, _ in places)
     dots = "".join(
         f'<circle cx="{across}" cy="{down}" r="4" fill="var(--c{number})"><title>'
-        f"{escape(curve['label'])}, {point['nfe']} calls: {point['error']:.2g} levels</title></circle>"
+        f"{escape(curve['label'])}, {point['nfe']} calls: {point[error]:.2g} levels</title></circle>"
         for across, down, point in places
     )
     return (
-        f'<g clip-path="url(#errors-inside)"><path d="M{path}" fill="none" stroke="var(--c{number})" '
+        f'<g clip-path="url(#{error}-inside)"><path d="M{path}" fill="none" stroke="var(--c{number})" '
         f'stroke-width="2"{dash}/>{dots}</g>'
     )
 
 
-def _within(points: list[dict[str, Any]], calls: int) -> str:
+def _within(points: list[dict[str, Any]], error: str, calls: int) -> str:
     """The error of the longest run of at most so many calls, and of more than half as many."""
-    fitting = [point for point in points if calls / 2 < point["nfe"] <= calls]
-    return f"{max(fitting, key=lambda point: point['nfe'])['error']:.1f}" if fitting else "–"
+    fitting = [point for point in points if calls / 2 < point["nfe"] <= calls and error in point]
+    return f"{max(fitting, key=lambda point: point['nfe'])[error]:.1f}" if fitting else "–"
 
 
 def _table(result: dict[str, Any]) -> str:
-    rows = []
+    titles, rows = texts.curve_titles(result), []
     for number, (name, curve) in enumerate(result["curves"].items()):
         kind = ' class="noisy"' if curve["stochastic"] else ""
-        cells = "".join(f"<td>{_within(curve['points'], calls)}</td>" for calls in TABLE_CALLS)
+        found = [_within(curve["points"], error, calls) for error in titles for calls in TABLE_CALLS]
+        cells = "".join(f"<td>{cell}</td>" for cell in found)
         chosen = ' class="chosen"' if name == result["default"]["solver"] else ""
         swatch = f'<i{kind} style="border-color: var(--c{number})"></i>'
         rows.append(f'<tr{chosen}><th scope="row">{swatch}{escape(curve["label"])}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">{calls}</th>' for calls in TABLE_CALLS)
-    return (
-        f'<table><caption>{escape(texts.TABLE_TITLE)}</caption><thead><tr><th scope="col">Solver</th>{heads}</tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+    over = "".join(
+        f'<th scope="colgroup" colspan="{len(TABLE_CALLS)}">{escape(title)}</th>' for title in titles.values()
     )
+    calls = "".join(f'<th scope="col">{calls}</th>' for calls in TABLE_CALLS)
+    head = f'<tr><td></td>{over}</tr><tr><th scope="col">Network calls</th>{calls * len(titles)}</tr>'
+    caption = f"<caption>{escape(texts.TABLE_TITLE)}</caption>"
+    return f'<div class="wide"><table>{caption}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'

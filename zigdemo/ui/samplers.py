@@ -190,7 +190,7 @@ def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
                 label, strip = labelled[-1]
                 yield texts.strips_html(labelled), texts.line_html(texts.strips_line(strip, label)), *busy
                 shown = time.monotonic()
-        yield texts.strips_html(labelled), texts.line_html(texts.STRIP_READY), *idle
+        yield texts.strips_html(labelled), texts.line_html(texts.STRIP_DONE), *idle
     except ValueError as fault:
         yield gr.skip(), texts.line_html(str(fault)), *idle
 
@@ -227,9 +227,14 @@ def _build_toy(tab: gr.Tab) -> None:
         ]
     with gr.Row():
         controls += [
-            gr.Slider(1, MOST_TOY_STEPS, value=steps, step=1, label="Steps on the toy", min_width=200, buttons=[]),
-            gr.Dropdown([(n.capitalize(), n) for n in FORMS], value=form, label="SDE noise over time", min_width=160),
-            gr.Number(seed, label="Seed of the noise", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
+            gr.Slider(1, MOST_TOY_STEPS, value=steps, step=1, label="Number of steps", min_width=200, buttons=[]),
+            gr.Dropdown(
+                [(texts.FORM_NAMES.get(n, n.capitalize()), n) for n in FORMS],
+                value=form,
+                label="SDE noise over time",
+                min_width=160,
+            ),
+            gr.Number(seed, label="Noise seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
         ]
     controls[3].preprocess = lambda payload: payload  # an empty box has a sentence of ours, not a traceback
     message = gr.Markdown(visible=False, elem_id="toy-message")
@@ -237,6 +242,7 @@ def _build_toy(tab: gr.Tab) -> None:
         html_template=f'<div class="toy-player"><p class="toy-wait">{texts.TOY_WAIT}</p></div>',
         js_on_load=mount_script("toy-player", "zigdemoTrajectories"),
         apply_default_css=False,
+        padding=False,
         elem_id="toy-player",
     )
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
@@ -253,18 +259,14 @@ def _build_strips() -> None:
     first = model_here(here[0][1])
     names, solvers = list(first.labels or ()), _allowed(first.id)
     with gr.Row():
-        model = gr.Dropdown(here, value=first.id, label="Model of the strips", min_width=200)
-        label = gr.Dropdown(
-            names, value=first_label(first.id), label="Label of the strips", visible=bool(names), min_width=200
-        )
-        one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=160)
-        other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=160)
+        model = gr.Dropdown(here, value=first.id, label="Which model", min_width=200)
+        label = gr.Dropdown(names, value=first_label(first.id), label="Which label", visible=bool(names), min_width=200)
+        one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)
+        other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
     with gr.Row():
-        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="Steps of the strips", min_width=200, buttons=[])
-        guidance = gr.Slider(
-            0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance of the strips", min_width=200, buttons=[]
-        )
-        seed = gr.Number(0, label="Seed of the strips", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
+        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="How many steps", min_width=240, buttons=[])
+        guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="How much guidance", min_width=240, buttons=[])
+        seed = gr.Number(0, label="Which seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
     for slider in (steps, guidance):
         slider.preprocess = lambda payload: payload
     with gr.Row():

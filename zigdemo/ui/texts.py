@@ -165,33 +165,34 @@ EXPORTED = "A sheet of all words as PNG, and every number as .npz."
 TOY_INTRO = """### The same noise under an ODE and an SDE
 Every point starts as noise and is carried to the data by a field that is known exactly here. The ODE follows it, the
 SDE adds noise on the way and takes as much out again: the paths differ, the density they fill does not."""
+FORM_NAMES = {"sbdm": "SBDM", "increasing-decreasing": "Rising, then falling"}  # where not capitalised
 TOY_WAIT = "Computing the paths."
 STRIP_INTRO = """### The same noise on a model
 What the model believes the finished picture to be, at eight times on the way, under two solvers."""
 STRIP_READY = "Press Draw; both solvers start from the same noise."
+STRIP_DONE = "Done; both solvers started from the same noise."
 CURVE_INTRO = "### Steps against error"
-CURVE_LABEL = "Error of every solver over its network calls, both logarithmic; the table beside it has the numbers"
-TABLE_TITLE = "Error by network calls"
+CURVE_LABEL = "Error of every solver over its network calls, both logarithmic; the table below has the numbers"
+TABLE_TITLE = "The numbers; the default in bold"
 NO_CURVES = "no measurement is here yet; make one with python -m benchmarks.solvers"
 
 
 def about_curves(result: dict[str, Any]) -> str:
     """What was measured, in a sentence or two."""
-    labels, reference, before = result["labels"], result["reference"], result["before"]
+    labels, reference = result["labels"], result["reference"]
     pictures = "picture" if len(labels) == 1 else "pictures"
-    default = result["curves"].get(result["default"]["solver"], {"points": []})["points"]
-    early = [point["before"] for point in default if point["steps"] == result["default"]["steps"]]
-    most = (
-        f" Nearly all of it arises in the last {1 - before:.0%} of the way, where the picture is only sharpened: at "
-        f"t = {before} the default is off by {early[0]:.1f} levels."
-        if early
-        else ""
-    )
     return (
         f"{result['model']}, {len(labels)} {pictures}, guidance {result['guidance']:g}. An error is the root mean "
         f"square difference in levels of an 8-bit picture: for an ODE solver to dopri5 with {reference['nfe']} calls, "
-        f"for an SDE solver (dashed) to its own result of {result['fine']} calls with the same noise on the way.{most}"
+        f"for an SDE solver (dashed) to its own result of {result['fine']} calls with the same noise on the way. In "
+        f"the last {1 - result['before']:.0%} of the way a network that predicts the clean picture only sharpens it, "
+        "which no even steps follow closely; hence the second plot, of the same calls spent before."
     )
+
+
+def curve_titles(result: dict[str, Any]) -> dict[str, str]:
+    """Titles of the two kinds of error, by their key in the measured points."""
+    return {"error": "At the end", "before": f"At t = {result['before']}"}
 
 
 def strips_line(strip: Strip, label: str) -> str:

@@ -1,0 +1,111 @@
+"""The Samplers tab in a real browser."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def open_tab(visit, url, width=1280):
+    page = visit(url, width)
+    page.wait_for_timeout(500)  # the tabs that do not fit move into a menu
+    tab = page.get_by_role("tab", name="Samplers")
+    if tab.count() and tab.is_visible():
+        tab.click()
+    else:
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text="Samplers").click()
+    page.wait_for_selector(".toy-player[data-time]", timeout=60_000)
+    return page
+
+
+def time(page):
+    return float(page.get_attribute(".toy-player", "data-time"))
+
+
+def choose(page, label, option):
+    box = page.get_by_role("combobox", name=label, exact=True)
+    box.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_the_paths_play_by_themselves_and_no_frame_asks_the_server(visit, served):
+    page = open_tab(visit, served)
+    calls = []
+    page.on("request", lambda request: calls.append(request.url) if "/queue/join" in request.url else None)
+    page.wait_for_function("Number(document.querySelector('.toy-player').dataset.time) > 0.1")
+    page.get_by_role("button", name="Pause").click()
+    here = time(page)
+    page.wait_for_timeout(300)
+    assert time(page) == here < 1
+    page.locator(".toy-scrub").fill("250")
+    assert time(page) == 0.25
+    page.focus(".toy-canvas >> nth=0")
+    page.keyboard.press("End")
+    assert time(page) == 1
+    page.keyboard.press("ArrowLeft")
+    assert time(page) == 0.98
+    page.keyboard.press(" ")
+    page.wait_for_function("document.querySelector('.toy-player').dataset.time === '1.000'")
+    assert calls == [], "playing called Python"
+
+
+def test_both_sides_tell_their_calls_and_error_and_a_point_is_followed_in_both(visit, served):
+    page = open_tab(visit, served)
+    captions = page.locator(".toy-panels figcaption").all_inner_texts()
+    assert "ODE: Heun" in captions[0] and "40 network calls" in captions[0] and "from the exact ends" in captions[0]
+    assert "SDE: Euler-Maruyama" in captions[1] and "20 network calls" in captions[1]
+    page.get_by_role("button", name="To the data").click()
+    ink = "(c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.reduce((a, b) => a + b, 0)"
+    canvas = page.locator(".toy-canvas").nth(1)
+    before = canvas.evaluate(ink)
+    box = page.locator(".toy-canvas").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.79, box["y"] + box["height"] / 2)
+    assert page.get_attribute(".toy-player", "data-chosen") != ""
+    assert canvas.evaluate(ink) != before
+
+
+def test_another_toy_and_solver_are_drawn_and_a_wrong_number_is_one_sentence(visit, served):
+    page = open_tab(visit, served)
+    choose(page, "Toy", "Pair")
+    page.wait_for_selector(".toy-player[data-toy='pair']", timeout=60_000)
+    choose(page, "SDE solver", "DDPM")
+    page.wait_for_selector("text=SDE: DDPM", timeout=60_000)
+    assert page.get_by_role("combobox", name="SDE noise over time").count() == 0
+    box = page.get_by_label("number input for Number of steps")
+    box.fill("0")
+    box.press("Enter")
+    page.wait_for_selector("text=Steps must be a whole number from 1 to 100, not 0")
+    assert page.get_attribute(".toy-player", "data-toy") == "pair"
+    box.fill("7")
+    box.press("Enter")
+    page.wait_for_selector("text=7 steps · 14 network calls", timeout=60_000)
+    assert page.get_by_text("must be a whole number").count() == 0
+
+
+def test_two_strips_are_drawn(visit, served):
+    page = open_tab(visit, served)
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.wait_for_selector("text=Done; both solvers", timeout=60_000)
+    assert page.locator(".strip").count() == 2 and page.locator(".strip img").count() == 16
+    assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
+
+
+def test_a_strip_stops(visit, served):
+    page = open_tab(visit, served)
+    box = page.get_by_label("number input for How many steps")
+    box.fill("100")
+    box.press("Tab")
+    choose(page, "First solver", "Runge-Kutta 4")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.wait_for_selector("text=of 100", timeout=60_000)
+    page.locator("#strip-stop").click()
+    page.wait_for_selector("#strip-line :text('Stopped')", timeout=10_000)
+    page.wait_for_timeout(1500)
+    assert "Stopped" in page.inner_text("#strip-line")
+    assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
+
+
+def test_the_curves_are_there_and_it_fits_a_phone(visit, served):
+    page = open_tab(visit, served, width=390)
+    assert page.locator(".errors svg").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
