@@ -1,6 +1,10 @@
 """The Samplers tab in a real browser."""
 
+from time import sleep
+
 import pytest
+
+from zigdemo.ui import samplers
 
 pytestmark = pytest.mark.browser
 
@@ -90,14 +94,21 @@ def test_two_strips_are_drawn(visit, served):
     assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
 
 
-def test_a_strip_stops(visit, served):
+def test_a_strip_stops(visit, served, monkeypatch):
+    def slow(*settings):
+        for strips in quick(*settings):
+            sleep(0.1)
+            yield strips
+
+    quick = samplers._strips
+    monkeypatch.setattr(samplers, "_strips", slow)  # a tiny model would be done before anyone can press Stop
     page = open_tab(visit, served)
     box = page.get_by_label("number input for How many steps")
     box.fill("100")
     box.press("Tab")
     choose(page, "First solver", "Runge-Kutta 4")
     page.get_by_role("button", name="Draw", exact=True).click()
-    page.wait_for_selector("text=of 100", timeout=60_000)
+    page.wait_for_selector("#strip-line :text('of 100')", timeout=60_000)
     page.locator("#strip-stop").click()
     page.wait_for_selector("#strip-line :text('Stopped')", timeout=10_000)
     page.wait_for_timeout(1500)
