@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import tiny_folder
+from towers import small_tower
 
 from zigdemo.training.prepare import write_image_set
 
@@ -22,6 +24,22 @@ def test_a_benchmark_runs_and_writes_its_result(name, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(out.read_text())
+
+
+def test_the_benchmark_of_texts_names_what_a_model_draws(tmp_path):
+    tiny_folder(tmp_path / "weights/words", text=small_tower(tmp_path / "weights/emoji-clip"))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    keys = [f"key {i}" for i in "abcdefgh"]
+    samples = [{"key": n, "label": n, "group": "noise", "keywords": [f"{n} {k}" for k in keys]} for n in "stuv"]
+    write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
+    command = [sys.executable, "-m", "benchmarks.text", "words", "--data", str(tmp_path / "data"), "--count", "4"]
+    command += ["--steps", "1", "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "ZIGDEMO_WEIGHTS": str(tmp_path / "weights")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "out/text.json").read_text())
+    assert found["n"] == len(found["texts"]) == 4 and found["floor"] == 0.25 and 0 <= found["ceiling_top1"] <= 1
+    assert found["templates"]["n"] == found["synonyms"]["n"] == 2 and (tmp_path / "out/compositions.png").is_file()
 
 
 def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
