@@ -97,7 +97,7 @@ def test_a_strip_stops(visit, served):
     box.press("Tab")
     choose(page, "First solver", "Runge-Kutta 4")
     page.get_by_role("button", name="Draw", exact=True).click()
-    page.wait_for_selector("text=of 100", timeout=60_000)
+    page.wait_for_selector("#strip-line :text('of 100')", timeout=60_000)
     page.locator("#strip-stop").click()
     page.wait_for_selector("#strip-line :text('Stopped')", timeout=10_000)
     page.wait_for_timeout(1500)

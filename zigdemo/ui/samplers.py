@@ -279,11 +279,12 @@ def _build_strips() -> None:
         _draw, [model, label, one, other, steps, guidance, seed], [strips, line, go, stop],
         concurrency_limit=1, concurrency_id="generate", **quiet,
     )  # fmt: skip
+    # Apart, as the button's own outputs would be marked as failed with what is cancelled.
+    stop.click(None, None, None, cancels=run)
     stop.click(
         lambda: (texts.line_html(texts.STOPPED), gr.update(interactive=True), gr.update(interactive=False)),
         None,
         [line, go, stop],
-        cancels=run,
         **quiet,
     )
     model.input(_of_model, model, [label, one, other], **quiet)
@@ -297,4 +298,4 @@ def build_samplers_tab(tab: gr.Tab) -> None:
     _build_toy(tab)
     _build_strips()
     gr.Markdown(texts.CURVE_INTRO)
-    gr.HTML(curves_html, padding=False, elem_id="errors")  # a function: read again whenever the page opens
+    gr.HTML(curves_html(), padding=False, elem_id="errors")
