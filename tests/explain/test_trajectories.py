@@ -64,3 +64,11 @@ def test_the_forms_of_an_sde_are_its_options():
 def test_what_does_not_go_together_is_one_sentence(change, word):
     with pytest.raises(ValueError, match=word):
         toy_run(**{"toy": "pair", "ode": "heun", "sde": "euler-maruyama", "steps": 4, **FEW, **change})
+
+
+@pytest.mark.parametrize("ode", [name for name, entry in SAMPLERS.items() if not entry.stochastic])
+def test_every_ode_solver_comes_near_the_same_exact_ends(ode):
+    if SAMPLERS[ode].needs:
+        pytest.importorskip(SAMPLERS[ode].needs)
+    run = toy_run("pair", ode, "ddpm", 60, **FEW)
+    assert run.ode.error < (0.1 if SAMPLERS[ode].order == 1 else 0.01) and run.ode.times[-1] == 1
