@@ -4,7 +4,8 @@ For each of 100 prompts, "a picture of a <name>", one picture is drawn and its a
 patches that the map of the name's last word marks most is painted white, the colour behind every emoji, and the fall
 of the score between picture and word (cosine by the small CLIP) is compared with that of as many patches at random,
 eight times: anywhere, and among the patches that are not white already, which a map may not know better than a mask of
-the object does. A tie or a difference in favour of the random ones counts against the map. p: of a sign test.
+the object does. The maps are the mean of all layers, and each layer's own. A tie or a difference in favour of the
+random ones counts against the map. p: of a sign test.
 """
 
 from __future__ import annotations
@@ -60,19 +61,24 @@ def measure(pipe: Pipeline, score: ClipScore, name: str, seed: int, steps: int) 
     result = pipe(Request(pipe.folder.id, prompt=prompt, count=1, steps=steps, seed=seed), record=record)
     picture, maps = np.asarray(result.images[0].convert("RGB")), record.maps
     word, tokens = [pair for pair in pipe.words(prompt) if pair[0] == name.split()[-1].lower()][-1]
-    marked = maps.map(tokens).flatten().numpy()
+    layers = range(maps.probabilities.shape[1])
+    marks = [maps.map(tokens), *(maps.map(tokens, layers=[layer]) for layer in layers)]
+    marked = marks[0].flatten().numpy()
     size = max(1, round(SHARE * marked.size))
     dice, everywhere, there = np.random.default_rng(seed), np.arange(marked.size), drawn_patches(picture, maps.grid)
     some = [dice.choice(everywhere, size, replace=False) for _ in range(TRIES)]
     inside = [dice.choice(there, min(size, len(there)), replace=False) for _ in range(TRIES)]
-    choices = [np.argsort(-marked)[:size], *some, *inside]
+    most = [np.argsort(-mark.flatten().numpy())[:size] for mark in marks]
+    choices = [*most, *some, *inside]
     pictures = np.stack([picture, *(painted(picture, patches, maps.grid) for patches in choices)])
     found = score.similarity([word] * len(pictures), pictures)
     fall = found[0] - found[1:]
+    by_map, chance = fall[: len(marks)], fall[len(marks) :]
+    names = ["map", *(f"map of layer {layer + 1}" for layer in layers)]
     return {
-        "map": float(fall[0]),
-        "anywhere": float(fall[1 : 1 + TRIES].mean()),
-        "on the object": float(fall[1 + TRIES :].mean()),
+        **dict(zip(names, map(float, by_map), strict=True)),
+        "anywhere": float(chance[:TRIES].mean()),
+        "on the object": float(chance[TRIES:].mean()),
     }
 
 
@@ -89,11 +95,13 @@ def main() -> None:
     score = ClipScore(pipe.text)
     falls = [measure(pipe, score, name, seed, chosen.steps) for seed, name in enumerate(names(chosen.prompts))]
     result = {"model": chosen.model, "prompts": len(falls), "share": SHARE, "mean fall": {}, "map falls more": {}}
-    for kind in ("map", "anywhere", "on the object"):
+    for kind in falls[0]:
         result["mean fall"][kind] = float(np.mean([one[kind] for one in falls]))
-    for kind in ("anywhere", "on the object"):
-        better = sum(one["map"] > one[kind] for one in falls)
-        result["map falls more"][kind] = {"of": len(falls), "prompts": better, "p": sign_test(better, len(falls))}
+    for name in (name for name in falls[0] if name.startswith("map")):
+        result["map falls more"][name] = {}
+        for kind in ("anywhere", "on the object"):
+            better = sum(one[name] > one[kind] for one in falls)
+            result["map falls more"][name][kind] = {"prompts": better, "p": sign_test(better, len(falls))}
     print(json.dumps(result, indent=1))
     path = Path(chosen.out)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,8 @@ def test_what_a_folder_says_of_itself_is_text_and_never_markup(tmp_path, monkeyp
 
 def test_the_shipped_models_show_their_scores_and_samples(monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", Path(__file__).parents[2] / "weights")
-    assert "of 200 labels drawn" in models_html() and "data:image/webp" in models_html()
+    html = models_html()
+    assert "of 200 labels drawn" in html and "prompts in new words" in html and "data:image/webp" in html
 
 
 def test_no_model_is_said_too(tmp_path, monkeypatch):

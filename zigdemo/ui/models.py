@@ -45,7 +45,7 @@ def _draws(folder: zoo.ModelFolder) -> str:
     if folder.labels is not None:
         return f"{what}, by {len(folder.labels):,} labels"
     if getattr(model, "text_width", 0):
-        return f"{what}, by text features"
+        return f"{what}, by prompt" if folder.text else f"{what}, by text features"
     return f"{what}, by class number" if model.labels else f"{what}, without any condition"
 
 
@@ -62,6 +62,12 @@ def _honesty(folder: zoo.ModelFolder) -> str:
         said.append(
             f"of {about.get('retrieval_count', '?')} labels drawn, {about['retrieval_top1']:.1%} come nearest to their "
             f"own picture (guessing: {about['retrieval_floor']:.2%})"
+        )
+    text = about.get("text_retrieval")
+    if isinstance(text, dict) and all(isinstance(text.get(key), float) for key in ("top1", "ceiling_top1", "floor")):
+        said.append(
+            f"of {text.get('n', '?')} prompts in new words, {text['top1']:.1%} are named right from the picture (real "
+            f"pictures: {text['ceiling_top1']:.1%}, guessing: {text['floor']:.2%})"
         )
     if isinstance(about.get("images_seen"), int):
         said.append(f"{about['images_seen']:,} images seen in training")
