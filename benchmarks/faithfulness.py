@@ -3,9 +3,10 @@
 For each of 100 prompts, "a picture of a <name>", one picture is drawn and its attention recorded. The quarter of the
 patches that the map of the name's last word marks most is painted white, the colour behind every emoji, and the fall
 of the score between picture and word (cosine by the small CLIP) is compared with that of as many patches at random,
-eight times: anywhere, and among the patches that are not white already, which a map may not know better than a mask of
-the object does. The maps are the mean of all layers, and each layer's own. A tie or a difference in favour of the
-random ones counts against the map. p: of a sign test.
+eight times: anywhere; among the patches that are not white already, which a map may not know better than a mask of the
+object does; and, as scattered holes spoil a picture more than one large hole, the map's own patches moved round. The
+maps are the mean of all layers, and each layer's own. A tie or a difference in favour of the random ones counts
+against the map. p: of a sign test.
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ def painted(picture: np.ndarray, patches: np.ndarray, grid: tuple[int, int]) -> 
     return copy
 
 
+def moved_patches(patches: np.ndarray, grid: tuple[int, int], dice: np.random.Generator) -> np.ndarray:
+    """The patches, all moved by the same number of rows and columns, what leaves on one side entering on the other."""
+    down, right = dice.integers(grid[0]), dice.integers(grid[1])
+    return (patches // grid[1] + down) % grid[0] * grid[1] + (patches % grid[1] + right) % grid[1]
+
+
 def drawn_patches(picture: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Raster indices of the patches with something on them."""
     rows, columns = picture.shape[0] // grid[0], picture.shape[1] // grid[1]
@@ -69,16 +76,19 @@ def measure(pipe: Pipeline, score: ClipScore, name: str, seed: int, steps: int) 
     some = [dice.choice(everywhere, size, replace=False) for _ in range(TRIES)]
     inside = [dice.choice(there, min(size, len(there)), replace=False) for _ in range(TRIES)]
     most = [np.argsort(-mark.flatten().numpy())[:size] for mark in marks]
-    choices = [*most, *some, *inside]
+    moved = [moved_patches(patches, maps.grid, dice) for patches in most for _ in range(TRIES)]
+    choices = [*most, *some, *inside, *moved]
     pictures = np.stack([picture, *(painted(picture, patches, maps.grid) for patches in choices)])
     found = score.similarity([word] * len(pictures), pictures)
     fall = found[0] - found[1:]
-    by_map, chance = fall[: len(marks)], fall[len(marks) :]
+    by_map, chance = fall[: len(marks)], fall[len(marks) : len(marks) + 2 * TRIES]
+    by_moved = fall[len(marks) + 2 * TRIES :].reshape(len(marks), TRIES).mean(1)
     names = ["map", *(f"map of layer {layer + 1}" for layer in layers)]
     return {
         **dict(zip(names, map(float, by_map), strict=True)),
         "anywhere": float(chance[:TRIES].mean()),
         "on the object": float(chance[TRIES:].mean()),
+        **{f"{name}, moved": float(one) for name, one in zip(names, by_moved, strict=True)},
     }
 
 
@@ -97,9 +107,9 @@ def main() -> None:
     result = {"model": chosen.model, "prompts": len(falls), "share": SHARE, "mean fall": {}, "map falls more": {}}
     for kind in falls[0]:
         result["mean fall"][kind] = float(np.mean([one[kind] for one in falls]))
-    for name in (name for name in falls[0] if name.startswith("map")):
+    for name in (name for name in falls[0] if f"{name}, moved" in falls[0]):
         result["map falls more"][name] = {}
-        for kind in ("anywhere", "on the object"):
+        for kind in ("anywhere", "on the object", f"{name}, moved"):
             better = sum(one[name] > one[kind] for one in falls)
             result["map falls more"][name][kind] = {"prompts": better, "p": sign_test(better, len(falls))}
     print(json.dumps(result, indent=1))
