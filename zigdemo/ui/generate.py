@@ -52,8 +52,6 @@ PAST_PICTURES = 24
 STOP_SECONDS = 60.0  # most that Stop waits for the step under way
 SKIP = gr.skip()
 NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + len(SUGGESTIONS))  # of what `_shown` updates
-
-
 MODELS = Current()
 
 
