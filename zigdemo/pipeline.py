@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from . import __version__, zoo
+from .backbones.checks import item_shape
 from .conditioning import TextTower
 from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
 from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample, stepped
@@ -57,7 +58,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Step:
-    """Progress after one solver step; preview is the clean image predicted on the way, result is set in the last."""
+    """Progress after one solver step; result is set in the last.
+
+    preview: the clean images predicted on the way, of clips the middle frames; clips: these, uint8 (T, H, W, 3) each.
+    """
 
     index: int
     total: int
@@ -66,6 +70,7 @@ class Step:
     preview: list[Image.Image]
     seconds_left: float
     result: Result | None = None
+    clips: list[np.ndarray] = field(default_factory=list)
 
 
 class Record(Protocol):
@@ -156,6 +161,11 @@ class Pipeline:
         return [(read.pieces[0], [0]), *spelled, (read.pieces[-1], [read.length - 1])]
 
     @property
+    def frames(self) -> int | None:
+        """Frames of the clips it draws, None for a model of pictures."""
+        return self.network.config.frames or None
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the pictures in pixels."""
         rows, columns = self.network.config.size
@@ -181,6 +191,8 @@ class Pipeline:
         self._check(request)
         if (image is None) != (request.common_option("start") == 0):
             raise ValueError('the option "start" and a picture to start from belong together; give both or neither')
+        if image is not None and self.frames:
+            raise ValueError(f"{self.folder.id} draws clips, and a picture is none; leave start and the picture out")
         clean = None if image is None else self._encode(image)
         if record is not None:
             record.begin(self.network, request)
@@ -200,18 +212,28 @@ class Pipeline:
             parts: list[SolverStep] = [next(group) for group in groups]
             last = index + 1 == request.steps
             seconds = time.monotonic() - started
-            images, result, nfe = [], None, max(part.nfe for part in parts)
+            images, clips, result, nfe = [], [], None, max(part.nfe for part in parts)
             if previews or last:
                 rows = [(part.x if last else part.clean)[rows] for part, rows in zip(parts, keep, strict=True)]
-                images = self._images(torch.cat(rows), last)
+                images, clips = self._shown(torch.cat(rows), last)
             if last:
-                result = Result(images, [], request, self.provenance(), seconds, nfe, record)
+                drawn = [] if clips else images
+                result = Result(drawn, clips, request, self.provenance(), seconds, nfe, record)
             left = seconds / (index + 1) * (request.steps - index - 1)
-            yield Step(index, request.steps, nfe, parts[0].time, images, left, result)
+            yield Step(index, request.steps, nfe, parts[0].time, images, left, result, clips)
 
     @torch.inference_mode()
     def _encode(self, image: Image.Image) -> Tensor:
         return self.latents.encode(to_pixels(image, self.size).to(self.device)).cpu()
+
+    def _shown(self, state: Tensor, last: bool) -> tuple[list[Image.Image], list[np.ndarray]]:
+        """Pictures of a state and no clips, or the middle frames of its clips and the clips."""
+        frames = self.network.config.frames
+        if not frames:
+            return self._images(state, last), []
+        pictures = self._images(state.flatten(0, 1), last)
+        clips = [pictures[first : first + frames] for first in range(0, len(pictures), frames)]
+        return [clip[frames // 2] for clip in clips], [np.stack([np.asarray(one) for one in clip]) for clip in clips]
 
     def _images(self, state: Tensor, last: bool) -> list[Image.Image]:
         """Latents as pictures: decoded in the last step, a cheap look at them before, both of the final size."""
@@ -235,7 +257,7 @@ class Pipeline:
         config, size = self.network.config, self._together
         filled = rows + [rows[-1]] * (size - len(rows))
         generators = [torch.Generator().manual_seed(request.seed + row) for row in filled]
-        x = torch.stack([torch.randn(config.in_channels, *config.size, generator=each) for each in generators])
+        x = torch.stack([torch.randn(item_shape(config), generator=each) for each in generators])
         start = request.common_option("start")
         if clean is not None:
             x, start = renoise(clean.expand_as(x), x, 1 - start, self.path)
@@ -310,8 +332,9 @@ class Pipeline:
         size = self.size
         if request.size is not None and request.size != size:
             raise ValueError(f"{self.folder.id} draws {size[0]} x {size[1]} pixels; leave size empty or give these")
-        if request.frames is not None:
-            raise ValueError(f"{self.folder.id} draws pictures, not clips; leave frames empty")
+        if request.frames not in (None, self.frames):
+            what = f"clips of {self.frames} frames; leave frames empty or give these" if self.frames else None
+            raise ValueError(f"{self.folder.id} draws {what or 'pictures, not clips; leave frames empty'}")
         if request.scan is not None:
             self.network.orders(request.scan)
         check_options(request.solver, request.own_options, self.path.name, self.folder.prediction)

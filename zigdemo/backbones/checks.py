@@ -61,8 +61,13 @@ def checked_size(size: object, patch: int) -> tuple[int, int]:
     return tuple(size)
 
 
+def item_shape(config: Any) -> tuple[int, ...]:
+    """The shape of what a network of this config draws: (channels, H, W), or (frames, channels, H, W)."""
+    return (*((config.frames,) if config.frames else ()), config.in_channels, *config.size)
+
+
 def fits(config: Any, x: Tensor) -> None:
     """x must be a batch of what the network was built for."""
-    wanted = (config.in_channels, *config.size)
+    wanted = item_shape(config)
     if tuple(x.shape[1:]) != wanted:
         raise ValueError(f"x must be (batch, {', '.join(map(str, wanted))}), not {tuple(x.shape)}")

@@ -58,6 +58,7 @@ class DiffuSSMConfig:
     time_scale: float = 1000.0
     refine: int = 0
 
+    frames: ClassVar[int] = 0  # of a clip, which it does not draw
     scheme: ClassVar[None] = None  # it reads the raster order both ways, and no other
     operator: ClassVar[str] = "s4d_convolution"  # of zigdemo.ops, which does the mixing
 

@@ -19,15 +19,17 @@ from .layers import (
     FinalLayer,
     PatchEmbedder,
     TimeEmbedder,
+    along,
     condition_embedder,
     embed_condition,
+    embed_patches,
     initialise_adaptive,
     modulate,
     modulation,
     picture,
     refiner,
     run_block,
-    sincos_2d,
+    sincos_table,
 )
 
 DIRECTIONS = ("layer", "seq")
@@ -48,12 +50,15 @@ class DiGConfig:
     first half are joined to inputs of the second. conv: a depthwise convolution of `kernel` x `kernel` tokens after
     each block ("block"), before its attention ("inside") or none. rms_norm: RMSNorm in place of LayerNorm. expand_k,
     expand_v: widths of keys and values over width.
+    frames: of a clip; the even blocks then scan each frame, in the directions above, the odd ones each place over time,
+    forwards and backwards by turns.
     restore: tokens are brought to one orientation where a skip joins them, and to that of the picture at the end. As
     published they are not, so that only depths that are multiples of 4 end as they began.
     """
 
     in_channels: int = 3
     size: tuple[int, int] = (64, 64)
+    frames: int = 0
     patch: int = 8
     width: int = 384
     depth: int = 12
@@ -81,7 +86,7 @@ class DiGConfig:
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "heads", "kernel"), least=1)
-        whole(self, ("labels", "text_width", "refine"), least=0)
+        whole(self, ("frames", "labels", "text_width", "refine"), least=0)
         object.__setattr__(self, "size", checked_size(self.size, self.patch))
         one_of(self, "directions", DIRECTIONS)
         one_of(self, "conv", CONVOLUTIONS)
@@ -105,7 +110,7 @@ class DiGConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens."""
+        """Rows and columns of tokens, in each frame."""
         return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
@@ -143,15 +148,16 @@ class DiGConfig:
     def parameters(self) -> int:
         """Number of weights, the fixed position table with them, counted without allocating any."""
         with torch.device("meta"):
-            one = DiG(replace(self, depth=1, skip=False, size=(self.patch, self.patch)))
+            one = DiG(replace(self, depth=1, skip=False, size=(self.patch, self.patch), frames=0))
         block = sum(p.numel() for p in one.blocks.parameters())
-        table = (math.prod(self.grid) - 1) * self.width
+        table = (max(self.frames, 1) * math.prod(self.grid) - 1) * self.width
         joints = (self.depth // 2 - 1) * (2 * self.width + 1) * self.width if self.skip else 0
         return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table + joints
 
     def orientation(self, block: int) -> Orientation:
         """How the tokens lie that block `block` reads; `depth` for what the last block leaves."""
-        return self.directions == "layer" and block % 2 == 1, self.transpose and block // 2 % 2 == 1
+        turn = (block + 1) // 2 if self.frames else block
+        return self.directions == "layer" and turn % 2 == 1, self.transpose and turn // 2 % 2 == 1
 
 
 def turned(tokens: Tensor, grid: tuple[int, int], now: Orientation, wanted: Orientation) -> Tensor:
@@ -222,10 +228,12 @@ class GatedMlp(nn.Module):
 class DiGBlock(nn.Module):
     """adaLN-Zero around gated linear attention and a SwiGLU, with a depthwise convolution over the grid."""
 
-    def __init__(self, config: DiGConfig, joins: bool) -> None:
+    def __init__(self, config: DiGConfig, index: int) -> None:
         super().__init__()
-        width = config.width
-        self.conv = config.conv
+        width, joins = config.width, config.skip and index > config.depth // 2
+        self.conv, self.frames = config.conv, config.frames
+        self.over_time = bool(config.frames) and index % 2 == 1
+        self.backwards = self.over_time and index // 2 % 2 == 1
         if config.rms_norm:  # the published weights have each norm under two names
             self.attn_norm = self.norm1 = nn.RMSNorm(width, eps=EPSILON)
             self.mlp_norm = self.norm2 = nn.RMSNorm(width, eps=EPSILON)
@@ -248,9 +256,17 @@ class DiGBlock(nn.Module):
         modulated = modulate(self.norm1(x), shift, scale)
         if self.conv == "inside":
             modulated = self._convolve(modulated, grid).contiguous()  # five maps read it
-        x = torch.addcmul(x, gate[:, None], self.attn(modulated))
+        x = torch.addcmul(x, gate[:, None], self._attend(modulated))
         x = torch.addcmul(x, gate_mlp[:, None], self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp)))
         return self._convolve(x, grid) if self.conv == "block" else x
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Over the tokens of each picture or frame, or over time at each place, forwards and backwards by turns."""
+        if not self.over_time:
+            return self.attn(x)
+        clips = x.unflatten(0, (-1, self.frames))
+        turn = (lambda clip: clip.flip(1)) if self.backwards else (lambda clip: clip)
+        return turn(along(self.attn, turn(clips).flatten(1, 2), self.frames, "time").view_as(clips)).flatten(0, 1)
 
     def _convolve(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """The transposed tokens are a picture in torch's channels-last layout: nothing is copied on the way."""
@@ -272,10 +288,8 @@ class DiG(nn.Module):
         self.t_embedder = TimeEmbedder(config.width, config.time_scale)
         if config.adaptive:
             self.y_embedder = condition_embedder(config)
-        table = torch.from_numpy(sincos_2d(config.width, config.grid)).float()[None]
-        self.pos_embed = nn.Parameter(table, requires_grad=False)
-        middle = config.depth // 2
-        self.blocks = nn.ModuleList(DiGBlock(config, config.skip and i > middle) for i in range(config.depth))
+        self.pos_embed = nn.Parameter(sincos_table(config), requires_grad=False)
+        self.blocks = nn.ModuleList(DiGBlock(config, i) for i in range(config.depth))
         outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
         self.final_layer = FinalLayer(config.width, outputs, adaptive=config.adaptive)
         if config.refine:
@@ -311,15 +325,23 @@ class DiG(nn.Module):
         return c if words is None else c + words.mean(1)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
-        features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
+        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1
+        data; cond: labels (batch,) int64, text features (batch, words, text_width), or None; scheme: None. Returns a
+        tensor like x, of config.out_channels.
         """
         fits(self.config, x)
         if scheme is not None:
             self.orders(scheme)
         c = self.condition(t, cond)
-        tokens = self._mixed(self.x_embedder(x) + self.pos_embed, c)
+        tokens = embed_patches(self, x) + self.pos_embed
+        tokens = self._mixed(tokens, c) if not self.config.frames else self._mixed_frames(tokens, c)
         return picture(self, self.final_layer(tokens, c), x)
+
+    def _mixed_frames(self, tokens: Tensor, c: Tensor) -> Tensor:
+        """The tokens of clips after all blocks: frames are turned and convolved as pictures are."""
+        frames = self.config.frames
+        mixed = self._mixed(tokens.unflatten(1, (frames, -1)).flatten(0, 1), c.repeat_interleave(frames, 0))
+        return mixed.reshape(tokens.shape)
 
     def _mixed(self, tokens: Tensor, c: Tensor) -> Tensor:
         """The tokens after all blocks. Every block finds them in an orientation of its own and scans them in order."""

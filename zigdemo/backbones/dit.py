@@ -17,15 +17,17 @@ from .layers import (
     FinalLayer,
     PatchEmbedder,
     TimeEmbedder,
+    along,
     condition_embedder,
     embed_condition,
+    embed_patches,
     initialise_adaptive,
     modulate,
     modulation,
     picture,
     refiner,
     run_block,
-    sincos_2d,
+    sincos_table,
 )
 
 CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
@@ -34,7 +36,10 @@ PARTS = {"adaln-zero": 6, "adaln": 4}  # vectors that modulate a block
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """Everything that defines the network; sizes, labels, text_width, null_label and refine as in ZigMaConfig.
+    """Everything that defines the network; size, labels, text_width, null_label and refine as in ZigMaConfig.
+
+    frames: of a clip, 0 for pictures; the even blocks then attend within each frame, the odd ones over time at each
+    place (arXiv 2401.03048, variant 1).
 
     conditioning: how time and label (or text) enter a block. "adaln": shift and scale after each LayerNorm;
     "adaln-zero": a gate on each branch too, zero at the start; "cross-attention": a third branch attends to them;
@@ -46,6 +51,7 @@ class DiTConfig:
 
     in_channels: int = 3
     size: tuple[int, int] = (64, 64)
+    frames: int = 0
     patch: int = 8
     width: int = 384
     depth: int = 12
@@ -66,11 +72,13 @@ class DiTConfig:
 
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "heads"), least=1)
-        whole(self, ("labels", "text_width", "refine"), least=0)
+        whole(self, ("frames", "labels", "text_width", "refine"), least=0)
         object.__setattr__(self, "size", checked_size(self.size, self.patch))
         one_of(self, "conditioning", CONDITIONINGS)
         if self.width % self.heads or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of the {self.heads} heads")
+        if self.frames and self.conditioning == "in-context":
+            raise ValueError("in-context tokens belong to no frame of a clip; choose another conditioning")
         positive(self, {"mlp_ratio": 64.0, "time_scale": 1e6})
         if self.inner < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
@@ -78,7 +86,7 @@ class DiTConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens."""
+        """Rows and columns of tokens, in each frame."""
         return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
@@ -100,9 +108,9 @@ class DiTConfig:
     def parameters(self) -> int:
         """Number of weights, the fixed position table with them, counted without allocating any."""
         with torch.device("meta"):
-            one = DiT(replace(self, depth=1, size=(self.patch, self.patch)))
+            one = DiT(replace(self, depth=1, size=(self.patch, self.patch), frames=0))
         block = sum(p.numel() for p in one.blocks.parameters())
-        table = (math.prod(self.grid) - 1) * self.width
+        table = (max(self.frames, 1) * math.prod(self.grid) - 1) * self.width
         return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table
 
 
@@ -140,9 +148,9 @@ def _norm(config: DiTConfig) -> nn.LayerNorm:
 class DiTBlock(nn.Module):
     """Self-attention and an MLP, conditioned in one of four ways. Source: arXiv 2212.09748, figure 3."""
 
-    def __init__(self, config: DiTConfig) -> None:
+    def __init__(self, config: DiTConfig, axis: str = "all") -> None:
         super().__init__()
-        self.conditioning = config.conditioning
+        self.conditioning, self.frames, self.axis = config.conditioning, config.frames, axis
         self.norm1 = _norm(config)
         self.attn = Attention(config.width, config.heads)
         self.norm2 = _norm(config)
@@ -157,16 +165,19 @@ class DiTBlock(nn.Module):
         """x: (batch, tokens, width); c: (batch, width), for adaLN; context: (batch, words, width), for attention."""
         if self.conditioning == "adaln-zero":
             shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, -1)
-            x = torch.addcmul(x, gate[:, None], self.attn(modulate(self.norm1(x), shift, scale)))
+            x = torch.addcmul(x, gate[:, None], self._attend(modulate(self.norm1(x), shift, scale)))
             return torch.addcmul(x, gate_mlp[:, None], self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp)))
         if self.conditioning == "adaln":
             shift, scale, shift_mlp, scale_mlp = self.adaLN_modulation(c).chunk(4, -1)
-            x = x + self.attn(modulate(self.norm1(x), shift, scale))
+            x = x + self._attend(modulate(self.norm1(x), shift, scale))
             return x + self.mlp(modulate(self.norm2(x), shift_mlp, scale_mlp))
-        x = x + self.attn(self.norm1(x))
+        x = x + self._attend(self.norm1(x))
         if self.conditioning == "cross-attention":
             x = x + self.msa(self.norm3(x), context)
         return x + self.mlp(self.norm2(x))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        return along(self.attn, x, self.frames, self.axis)
 
 
 class DiT(nn.Module):
@@ -185,9 +196,9 @@ class DiT(nn.Module):
         self.t_embedder = TimeEmbedder(config.width, config.time_scale)
         if config.text_width or config.labels:
             self.y_embedder = condition_embedder(config)
-        table = torch.from_numpy(sincos_2d(config.width, config.grid)).float()[None]
-        self.pos_embed = nn.Parameter(table, requires_grad=False)
-        self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.depth))
+        self.pos_embed = nn.Parameter(sincos_table(config), requires_grad=False)
+        axes = ("space", "time") if config.frames else ("all",)
+        self.blocks = nn.ModuleList(DiTBlock(config, axes[i % len(axes)]) for i in range(config.depth))
         outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
         adaptive = config.conditioning in PARTS
         self.final_layer = FinalLayer(config.width, outputs, adaptive=adaptive, affine=not adaptive)
@@ -209,13 +220,14 @@ class DiT(nn.Module):
         return c + words.mean(1), torch.cat([c[:, None], words], 1)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
-        features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
+        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1
+        data; cond: labels (batch,) int64, text features (batch, words, text_width), or None; scheme: None. Returns a
+        tensor like x, of config.out_channels.
         """
         fits(self.config, x)
         self.orders(scheme)
         c, context = self.condition(t, cond)
-        tokens = self.x_embedder(x) + self.pos_embed
+        tokens = embed_patches(self, x) + self.pos_embed
         in_context = self.config.conditioning == "in-context"
         if in_context:
             tokens = torch.cat([context, tokens], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,23 @@ def sincos_2d(width: int, grid: tuple[int, int]) -> np.ndarray:
         return np.concatenate([np.sin(angles), np.cos(angles)], 1)
 
     return np.concatenate([half(columns), half(rows)], 1)
+
+
+def sincos_1d(width: int, length: int) -> np.ndarray:
+    """Fixed position table of a line, (length, width) float64, width even: the sines first."""
+    angles = np.arange(length)[:, None] / 10000 ** (np.arange(width // 2) / (width / 2))
+    return np.concatenate([np.sin(angles), np.cos(angles)], 1)
+
+
+def sincos_table(config: Any) -> Tensor:
+    """The fixed position table of a config's tokens, (1, tokens, width) float32.
+
+    Of a clip it is the sum of the place's and the frame's. Source: arXiv 2401.03048, section 3.3.
+    """
+    place = sincos_2d(config.width, config.grid)
+    if config.frames:
+        place = (sincos_1d(config.width, config.frames)[:, None] + place).reshape(-1, config.width)
+    return torch.from_numpy(place).float()[None]
 
 
 class TimeEmbedder(nn.Module):
@@ -82,6 +100,27 @@ class PatchEmbedder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # In memory as the tokens are read: every layer norm after it would copy strided tokens again.
         return self.proj(x).flatten(2).transpose(1, 2).contiguous()
+
+
+def embed_patches(network: Any, x: Tensor) -> Tensor:
+    """The tokens of pictures, or of clips frame by frame, (batch, tokens, width) in raster order."""
+    if not network.config.frames:
+        return network.x_embedder(x)
+    return network.x_embedder(x.flatten(0, 1)).reshape(len(x), -1, network.config.width)
+
+
+def along(mix: Callable[[Tensor], Tensor], x: Tensor, frames: int, axis: str) -> Tensor:
+    """mix(x), over the tokens of each frame ("space") or of each place ("time") on their own, or over "all" at once.
+
+    x: (batch, frames * places, width); mix: (sequences, length, width) -> the same.
+    """
+    if axis == "all":
+        return mix(x)
+    tokens = x.unflatten(1, (frames, -1))
+    if axis == "space":
+        return mix(tokens.flatten(0, 1)).reshape(x.shape)
+    mixed = mix(tokens.transpose(1, 2).flatten(0, 1))
+    return mixed.unflatten(0, (len(x), -1)).transpose(1, 2).reshape(x.shape)
 
 
 def unpatchify(tokens: Tensor, grid: tuple[int, int], patch: int, channels: int) -> Tensor:
@@ -209,14 +248,18 @@ def refiner(channels: int, inner: int) -> nn.Sequential:
 
 
 def picture(network: Any, pixels: Tensor, x: Tensor) -> Tensor:
-    """What a network returns: the last layer's pixels of each patch as pictures, without a variance that is dropped.
+    """What a network returns: the last layer's pixels of each patch as pictures or clips, a dropped variance left out.
 
     pixels: (batch, tokens, patch * patch * channels) in raster order; x: the network's input, for `refine`.
     """
-    config = network.config
+    config, batch = network.config, len(x)
+    if config.frames:
+        pixels, x = pixels.unflatten(1, (config.frames, -1)).flatten(0, 1), x.flatten(0, 1)
     image = unpatchify(pixels, config.grid, config.patch, pixels.shape[-1] // config.patch**2)
     image = image[:, : config.out_channels]
-    return image + network.refine(torch.cat([image, x], 1)) if config.refine else image
+    if config.refine:
+        image = image + network.refine(torch.cat([image, x], 1))
+    return image.unflatten(0, (batch, config.frames)) if config.frames else image
 
 
 def run_block(network: Any, block: nn.Module, *inputs: Any) -> Any:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..scans import ScanOrder, scan_scheme
-from .checks import checked_size, fits, one_of, whole
+from .checks import checked_size, fits, one_of, switches, whole
 from .layers import (
     CrossAttention,
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
     embed_condition,
+    embed_patches,
     initialise_embedders,
     modulate,
+    picture,
     refiner,
     run_block,
-    sincos_2d,
-    unpatchify,
+    sincos_table,
 )
 from .mamba import Mamba
 
-POSITIONS = ("none", "sincos", "learned")
+POSITIONS = ("none", "sincos", "learned", "shared")
 SKIPS = ("plain", "normalised")
 
 
@@ -43,9 +45,12 @@ def scan_names(scheme: str) -> tuple[str, ...]:
 class ZigMaConfig:
     """Everything that defines the network; the defaults are ours, `official.py` sets the published behaviour.
 
-    size: (H, W) of the input, pixels or latents, each a multiple of patch. labels: number of classes, 0 for none.
+    size: (H, W) of the input, pixels or latents, each a multiple of patch. frames: of a clip, 0 for pictures; a clip
+    needs a scheme for grids (T, H, W). labels: number of classes, 0 for none.
     text_width: width of the text features, 0 for none. text_heads, text_head_width: of the attention to them.
     null_label: for guidance, one more row in the label table, or with text, trained with empty prompts in between.
+    position: of the tokens: "none", "sincos" (fixed), "learned", or "shared": learned, one table for every frame.
+    frame_position: a learned vector for each frame, added to all its tokens.
     skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
     they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
     scheme: the scan scheme of all layers, or a name for each; all need one kind of block.
@@ -55,6 +60,7 @@ class ZigMaConfig:
 
     in_channels: int = 3
     size: tuple[int, int] = (64, 64)
+    frames: int = 0
     patch: int = 8
     width: int = 384
     depth: int = 12
@@ -66,6 +72,7 @@ class ZigMaConfig:
     text_heads: int = 8
     text_head_width: int = 64
     position: str = "learned"
+    frame_position: bool = False
     state_size: int = 16
     taps: int = 4
     expand: int = 2
@@ -82,7 +89,7 @@ class ZigMaConfig:
     def __post_init__(self) -> None:
         whole(self, ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"), least=1)
         whole(self, ("text_heads", "text_head_width"), least=1)
-        whole(self, ("labels", "text_width", "step_rank", "refine"), least=0)
+        whole(self, ("frames", "labels", "text_width", "step_rank", "refine"), least=0)
         object.__setattr__(self, "size", checked_size(self.size, self.patch))
         one_of(self, "position", POSITIONS)
         one_of(self, "skip", SKIPS)
@@ -93,6 +100,9 @@ class ZigMaConfig:
         kinds = {scan_names(name) for name in set(self.schemes)}
         if len(kinds) > 1:
             raise ValueError(f"schemes {', '.join(sorted(set(self.schemes)))} need different blocks; mix others")
+        switches(self, ("frame_position",))
+        if self.frame_position and not self.frames:
+            raise ValueError("frame_position is a vector for each frame of a clip; give frames with it")
 
     @property
     def schemes(self) -> tuple[str, ...]:
@@ -106,8 +116,18 @@ class ZigMaConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens."""
+        """Rows and columns of tokens, in each frame."""
         return self.size[0] // self.patch, self.size[1] // self.patch
+
+    @property
+    def scan_grid(self) -> tuple[int, ...]:
+        """What the scans walk over: the grid, or all frames of it."""
+        return (self.frames, *self.grid) if self.frames else self.grid
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of what the network returns."""
+        return self.in_channels
 
     @property
     def mixing(self) -> str:
@@ -117,7 +137,7 @@ class ZigMaConfig:
     @property
     def parameters(self) -> int:
         """Number of weights, counted without allocating any, however many there are."""
-        position = "none" if self.position == "none" else "learned"
+        position = "learned" if self.position == "sincos" else self.position
         with torch.device("meta"):
             one = ZigMa(replace(self, depth=1, scheme=self.schemes[0], position=position))
         block = sum(p.numel() for p in one.blocks.parameters())
@@ -129,21 +149,19 @@ def _norm(config: ZigMaConfig) -> nn.Module:
     return kind(config.width, eps=config.norm_epsilon)
 
 
+def mixer_settings(config: ZigMaConfig) -> tuple[Any, ...]:
+    """The arguments of every block's Mamba."""
+    inner = (config.width, config.state_size, config.taps, config.expand)
+    return (*inner, config.depth, config.scans, config.step_rank)
+
+
 class Block(nn.Module):
     """adaLN-modulated Mamba along one path, then, with text, adaLN-modulated cross-attention."""
 
     def __init__(self, config: ZigMaConfig, drop: float) -> None:
         super().__init__()
         self.normalised_skip, self.drop = config.skip == "normalised", drop
-        self.mixer = Mamba(
-            config.width,
-            config.state_size,
-            config.taps,
-            config.expand,
-            config.depth,
-            config.scans,
-            config.step_rank,
-        )
+        self.mixer = Mamba(*mixer_settings(config))
         self.norm = _norm(config)
         parts = 6 if config.text_width else 3
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
@@ -200,16 +218,18 @@ class ZigMa(nn.Module):
     def __init__(self, config: ZigMaConfig) -> None:
         super().__init__()
         self.config = config
-        width, tokens = config.width, config.grid[0] * config.grid[1]
+        width, tokens = config.width, math.prod(config.scan_grid)
         self.x_embedder = PatchEmbedder(config.in_channels, width, config.patch)
         self.t_embedder = TimeEmbedder(width, scale=1000.0)
         if config.text_width or config.labels:
             self.y_embedder = condition_embedder(config)
-        if config.position == "learned":
-            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+        if config.position in ("learned", "shared"):
+            rows = tokens if config.position == "learned" else math.prod(config.grid)
+            self.pos_embed = nn.Parameter(torch.zeros(1, rows, width))
         elif config.position == "sincos":
-            table = torch.from_numpy(sincos_2d(width, config.grid)).float()[None]
-            self.pos_embed = nn.Parameter(table, requires_grad=False)
+            self.pos_embed = nn.Parameter(sincos_table(config), requires_grad=False)
+        if config.frame_position:
+            self.temporal_pos_embedding = nn.Parameter(torch.zeros(1, config.frames, width))
         rates = [config.drop_path * max(i - 1, 0) / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm_f = _norm(config)
@@ -241,7 +261,7 @@ class ZigMa(nn.Module):
                 f"{scan_scheme(self.config.schemes[0]).block}-scan blocks of {len(self.config.scans)}; choose another "
                 "scheme or model"
             )
-        return [scan_scheme(name).scans(layer=i, grid=self.config.grid) for i, name in enumerate(names)]
+        return [scan_scheme(name).scans(layer=i, grid=self.config.scan_grid) for i, name in enumerate(names)]
 
     def orders(self, scheme: str | None = None) -> list[ScanOrder]:
         """The path of every layer, the first where it has several; as `scans`."""
@@ -257,19 +277,24 @@ class ZigMa(nn.Module):
         return (c if words is None else c + words.mean(1)), (words if self.config.text_width else None)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
-        features (batch, words, text_width), or None. Returns a tensor like x.
+        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1
+        data; cond: labels (batch,) int64, text features (batch, words, text_width), or None. Returns a tensor like x.
         """
         fits(self.config, x)
-        tokens = self.x_embedder(x)
-        if self.config.position != "none":
-            tokens = tokens + self.pos_embed
+        tokens = self._placed(embed_patches(self, x))
         c, context = self.condition(t, cond)
         residual = None
         for block, paths in zip(self.blocks, self._own_scans if scheme is None else self.scans(scheme), strict=True):
             tokens, residual = run_block(self, block, tokens, residual, c, context, *paths)
         tokens = self.norm_f(residual + drop_path(tokens, self.config.drop_path, self.training))
-        image = unpatchify(self.final_layer(tokens), self.config.grid, self.config.patch, self.config.in_channels)
-        if self.config.refine:
-            image = image + self.refine(torch.cat([image, x], 1))
-        return image
+        return picture(self, self.final_layer(tokens), x)
+
+    def _placed(self, tokens: Tensor) -> Tensor:
+        """The tokens (batch, tokens, width) with what says where, and in which frame, each is."""
+        if self.config.position == "shared":
+            tokens = tokens + self.pos_embed.repeat(1, tokens.shape[1] // self.pos_embed.shape[1], 1)
+        elif self.config.position != "none":
+            tokens = tokens + self.pos_embed
+        if self.config.frame_position:
+            tokens = tokens + self.temporal_pos_embedding.repeat_interleave(math.prod(self.config.grid), 1)
+        return tokens

@@ -13,7 +13,7 @@ import yaml
 from ..backbones import FAMILIES
 from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
-from .data import ImageSet
+from .data import ClipSet, ImageSet
 
 Settings = TypeVar("Settings")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -29,7 +29,8 @@ class Recipe:
     text_width, as in TextSpec; captions are made of names and keywords, another one each time, and a share
     `model.label_dropout` of them is empty.
     init: a weights folder to start from; label rows are matched by name. start_from: a weights folder of another shape,
-    whose tensors are taken where name and shape are the same.
+    whose tensors are taken where name and shape are the same. start_blocks: for each block of the model the number of
+    that folder's block it starts from, or null.
     steps: optimiser updates. batch: images a step, over all processes.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
     has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
@@ -46,6 +47,7 @@ class Recipe:
     text: dict | None = None
     init: str | None = None
     start_from: str | None = None
+    start_blocks: list[int | None] | None = None
     prediction: str = "velocity"
     steps: int = 10000
     batch: int = 64
@@ -84,6 +86,15 @@ class Recipe:
             TextSpec.read(self.text)
         if bool(self.text) != bool(self.model.get("text_width")):
             raise ValueError("text names the tower of a model with model.text_width; give both or neither")
+        if self.model.get("frames") and (self.text or self.groups):
+            raise ValueError("clips are trained by label, and have no groups; leave text and groups out")
+        if self.start_blocks is not None:
+            if not self.start_from:
+                raise ValueError("start_blocks chooses blocks of the folder start_from; give that too")
+            if not isinstance(self.start_blocks, list) or not all(
+                n is None or type(n) is int for n in self.start_blocks
+            ):
+                raise ValueError(f"start_blocks must be a list of block numbers and nulls, not {self.start_blocks!r}")
         if self.init and self.start_from:
             raise ValueError("init and start_from are two ways to start; give one of them")
         if self.model.get("family") not in FAMILIES:
@@ -151,8 +162,10 @@ def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]
     return kind(**content)
 
 
-def load_data(recipe: Recipe) -> ImageSet:
-    """The images a recipe trains on, after its groups, labels and exclusions."""
+def load_data(recipe: Recipe) -> ImageSet | ClipSet:
+    """The images, or the clips for a model with frames, that a recipe trains on, after its choices of them."""
+    if recipe.model.get("frames"):
+        return ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude)
     return ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..backbones.checks import item_shape
 from ..conditioning import TextTower
 from ..diffusion import SOLVERS, guided_velocity, uniform_times
 from .data import ImageSet
@@ -25,7 +26,7 @@ def draw(
     seed: int = 0,
     batch: int = 16,
 ) -> np.ndarray:
-    """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3).
+    """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3) or (n, T, H, W, 3).
 
     Heun, one noise image per place in the list.
     """
@@ -34,13 +35,12 @@ def draw(
     images = []
     for rows in torch.arange(len(cond)).split(batch):
         noise = [
-            torch.randn(config.in_channels, *config.size, generator=torch.Generator().manual_seed(seed + int(row)))
-            for row in rows
+            torch.randn(item_shape(config), generator=torch.Generator().manual_seed(seed + int(row))) for row in rows
         ]
         velocity = guided_velocity(network, prediction, cond[rows].to(device), null[rows].to(device), guidance)
         for step in SOLVERS["heun"].function(velocity, torch.stack(noise).to(device), uniform_times(steps)):
             last = step.x
-        images.append(((last.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        images.append(((last.clamp(-1, 1) + 1) * 127.5).round().byte().movedim(-3, -1).cpu().numpy())
     return np.concatenate(images)
 
 
@@ -53,24 +53,34 @@ def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tup
     return cond, tower.features("").expand_as(cond)
 
 
+def filmstrips(clips: np.ndarray, frames: int = 8) -> np.ndarray:
+    """Clips (n, T, S, S, 3) uint8 as strips of `frames` evenly spaced ones, (n, S, frames * S, 3)."""
+    chosen = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
+    return chosen.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
+
+
 def pair_grid(real: np.ndarray, made: np.ndarray, columns: int) -> np.ndarray:
-    """Real images above made ones, (n, S, S, 3) uint8 each, in rows of `columns`, as one uint8 picture."""
-    count, size = len(real), real.shape[1]
+    """Real images above made ones, (n, H, W, 3) uint8 each, in rows of `columns`, as one uint8 picture."""
+    count, height, width = real.shape[:3]
     rows = -(-count // columns)
-    picture = np.full((rows * (2 * size + 8), columns * (size + 4), 3), 255, np.uint8)
+    picture = np.full((rows * (2 * height + 8), columns * (width + 4), 3), 255, np.uint8)
     for i in range(count):
-        top, left = i // columns * (2 * size + 8), i % columns * (size + 4)
-        picture[top : top + size, left : left + size] = real[i]
-        picture[top + size : top + 2 * size, left : left + size] = made[i]
+        top, left = i // columns * (2 * height + 8), i % columns * (width + 4)
+        picture[top : top + height, left : left + width] = real[i]
+        picture[top + height : top + 2 * height, left : left + width] = made[i]
     return picture
 
 
 def sample_grid(
     network: nn.Module, prediction: str, data: ImageSet, tower: TextTower | None, path: Path, count: int = 16
 ) -> None:
-    """Write a PNG of `count` evenly spaced labels, real above generated."""
+    """Write a PNG of `count` evenly spaced labels, real above generated; of clips the strips, fewer of them."""
     from PIL import Image
 
-    rows = np.linspace(0, len(data) - 1, min(count, len(data))).astype(int)
+    frames = network.config.frames
+    count = min(count // 4 if frames else count, len(data))
+    rows = np.linspace(0, len(data) - 1, count).astype(int)
     made = draw(network, prediction, *conditions(data, rows, tower))
-    Image.fromarray(pair_grid(np.asarray(data.images[rows]), made, columns=8)).save(path)
+    real = data.draw(rows, frames, np.random.default_rng(0))
+    strips = (filmstrips(real), filmstrips(made)) if frames else (real, made)
+    Image.fromarray(pair_grid(*strips, columns=1 if frames else 8)).save(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -39,8 +40,8 @@ class Training:
         self.config = model_config(recipe, len(self.data.label_names))
         if self.config.size != (self.data.size, self.data.size):
             raise ValueError(
-                f"the images of {recipe.data} are {self.data.size} px and the model takes {self.config.size}; "
-                f"prepare them with --size {self.config.size[0]} or change model.size"
+                f"{recipe.data} has {self.data.size} px and the model takes {self.config.size}; "
+                f"prepare it with --size {self.config.size[0]} or change model.size"
             )
         processes = self.accelerator.num_processes
         if recipe.batch % processes:
@@ -52,7 +53,7 @@ class Training:
         if recipe.init:
             self.images_before = start_from(model, self.data.label_names, recipe.init)
         if recipe.start_from:
-            self.images_before = take_what_fits(model, recipe.start_from)
+            self.images_before = take_what_fits(model, recipe.start_from, recipe.start_blocks)
         self.tower = None
         if recipe.text_spec:
             self.tower = recipe.text_spec.load(self.device, (WEIGHTS,))
@@ -130,7 +131,7 @@ class Training:
         seed = int(np.random.SeedSequence((recipe.seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
         torch.manual_seed(seed)  # dropout inside the network
         generator = torch.Generator().manual_seed(seed)
-        clean = torch.from_numpy(self.data.images[rows].transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
+        clean = to_clean(self.data.draw(rows, self.config.frames, np.random.default_rng(seed)))
         cond = torch.from_numpy(self.data.labels[rows]) if self.tower is None else self._captions(rows, seed)
         t = draw_times(share, recipe.time_mean, recipe.time_spread, generator)
         return clean, cond, t, torch.randn(clean.shape, generator=generator)
@@ -194,6 +195,11 @@ class Training:
         self.images_before = content["images_seen"] - self.step * self.recipe.batch
 
 
+def to_clean(pixels: np.ndarray) -> Tensor:
+    """uint8 (..., H, W, 3) as float32 (..., 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.moveaxis(pixels, -1, -3).astype(np.float32) / 127.5 - 1)
+
+
 def _precision(wanted: str) -> str:
     """Accelerate's name of a precision; "auto" is bf16 where the device multiplies it in hardware."""
     if wanted == "auto":
@@ -232,14 +238,22 @@ def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> 
     return int(weights.about.get("images_seen", 0))
 
 
-def take_what_fits(model: nn.Module, folder: str | Path) -> int:
+def take_what_fits(model: nn.Module, folder: str | Path, blocks: Sequence[int | None] | None = None) -> int:
     """Load those tensors of a weights folder whose names and shapes the model has; the others stay as drawn.
 
-    Returns the number of images those weights have seen. Raises ValueError where nothing fits.
+    blocks: for each block of the model the number of the folder's block that it starts from, or None; all by their own
+    numbers where it is not given. Returns the number of images those weights have seen. Raises ValueError where nothing
+    fits.
     """
     weights = read_folder(folder)
-    wanted = model.state_dict()
-    state = {k: v for k, v in weights.state().items() if k in wanted and v.shape == wanted[k].shape}
+    wanted, given = model.state_dict(), weights.state()
+    if blocks is not None:
+        kept = {key: value for key, value in given.items() if not key.startswith("blocks.")}
+        for mine, theirs in enumerate(blocks):
+            start = f"blocks.{theirs}."
+            kept |= {f"blocks.{mine}.{k.removeprefix(start)}": v for k, v in given.items() if k.startswith(start)}
+        given = kept
+    state = {k: v for k, v in given.items() if k in wanted and v.shape == wanted[k].shape}
     if not state:
         raise ValueError(f"no tensor of {folder} fits the recipe's model; leave start_from out")
     model.load_state_dict(state, strict=False)

@@ -112,7 +112,8 @@ def _zigma(found: _Found, known: Mapping[str, Any]) -> tuple[dict[str, Any], lis
         "dt_rank": found.shape("blocks.0.mixer.dt_proj.weight", 2)[1],
     }
     ssm = _but_defaults(ssm, {"d_state": 16, "d_conv": 4, "expand": 2, "dt_rank": math.ceil(width / 16)})
-    frames = _whole(known, "video_frames")
+    timed = "temporal_pos_embedding" in found.shapes
+    frames = found.shape("temporal_pos_embedding", 3)[1] if timed else _whole(known, "video_frames")
     if "pos_embed" in found.shapes:
         size = patch * found.side(frames or 1)
     elif _whole(known, "img_dim"):
@@ -130,6 +131,8 @@ def _zigma(found: _Found, known: Mapping[str, Any]) -> tuple[dict[str, Any], lis
         settings["use_pe"] = 1 if known.get("use_pe") == 1 else 2
     if frames:
         settings["video_frames"] = frames
+    if timed:
+        settings["tpe"] = True
     if "blocks.0.msa.to_q.weight" in found.shapes:
         settings |= {"has_text": True, "d_context": found.shape("y_embedder.weight", 2)[1]}
     elif "y_embedder.embedding_table.weight" in found.shapes:

@@ -100,6 +100,8 @@ def _zigma(settings: Mapping[str, Any]) -> Layout:
     root |= _norm("norm_f", width, layer_norm)
     if settings.get("use_pe", 0) in (1, 2):
         root["pos_embed"] = (1, (side // patch) ** 2 * (given.whole("video_frames", 0, least=0) or 1), width)
+    if settings.get("tpe"):
+        root["temporal_pos_embedding"] = (1, given.whole("video_frames"), width)
     text = bool(settings.get("has_text"))
     classes = given.whole("num_classes", -1, least=-1)
     block = {"mixer.in_proj.weight": (2 * inner, width), "mixer.out_proj.weight": (width, inner)}

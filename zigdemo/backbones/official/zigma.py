@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ...scans import ScanOrder, gilbert_rank, scan_scheme
-from ..zigma import ZigMa, ZigMaConfig
+from ..mamba import Mamba
+from ..zigma import ZigMa, ZigMaConfig, mixer_settings
 from .settings import checked_settings
 
 ZIGMA_NEEDED = ("img_dim", "in_channels", "embed_dim", "depth", "scan_type")
@@ -49,29 +50,48 @@ SSM_DEFAULTS: dict[str, Any] = {
 SSM_IGNORED = ("dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor", "use_fast_path", "device", "dtype")
 # use_pe 3 was meant as one table a layer, but is never trained nor saved: all zeros.
 POSITION_OF_USE_PE = {0: "none", 1: "sincos", 2: "learned", 3: "none"}
-SCAN_TYPES = "zigzagN1 to zigzagN8, hilbertN1 to hilbertN8, randomN with the number of paths, v2"
+SCAN_TYPES = (
+    "zigzagN1 to zigzagN8, hilbertN1 to hilbertN8, randomN with the number of paths, v2, or with video_frames v2 and "
+    "zzvideo_ with a word of s and t that has both"
+)
+
+
+class TimeMirrored(Mamba):
+    """A published layer over time: it puts its output back in the order of the other direction, so mirrored in time."""
+
+    def __init__(self, frames: int, *settings: Any) -> None:
+        super().__init__(*settings)
+        self.frames = frames
+
+    def forward(self, tokens: Tensor, *orders: ScanOrder) -> Tensor:
+        """As Mamba, each place's outputs in the reverse order of the frames."""
+        return super().forward(tokens, *orders).unflatten(1, (self.frames, -1)).flip(1).flatten(1, 2)
 
 
 class OfficialZigMa(ZigMa):
     """ZigMa as published: layer i scans along its own path i mod k, whatever k is, by any permutation.
 
-    paths: the k orders. A scheme named at the call replaces them, as in ZigMa.
+    paths: the k orders, None for those of the config's scheme. A scheme named at the call replaces them, as in ZigMa.
     """
 
-    def __init__(self, config: ZigMaConfig, paths: list[ScanOrder]) -> None:
+    def __init__(self, config: ZigMaConfig, paths: list[ScanOrder] | None) -> None:
         super().__init__(config)
         self.paths = paths
+        for name, block, layer in zip(config.schemes, self.blocks, range(config.depth), strict=True):
+            if scan_scheme(name).axis(layer) == "time":
+                block.mixer = TimeMirrored(config.frames, *mixer_settings(config))
 
     def scans(self, scheme: str | None = None) -> list[tuple[ScanOrder, ...]]:
         """The paths of every layer: the published ones, or those of a scheme of the same kind of block."""
-        if scheme is not None:
+        if scheme is not None or self.paths is None:
             return super().scans(scheme)
         paths = [self.paths[i % len(self.paths)] for i in range(self.config.depth)]
         return [(path, ScanOrder(path.perm[::-1])) if len(self.config.scans) == 2 else (path,) for path in paths]
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W); t: (batch,) in [0, 1]; y: labels (batch,) or text features (batch, words,
-        d_context), ignored by a model that has neither. Returns the velocity, a tensor like x.
+        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1]; y: labels
+        (batch,) or text features (batch, words, d_context), ignored by a model that has neither. Returns the velocity,
+        a tensor like x.
         """
         return super().forward(x, t, y, scheme=scheme)
 
@@ -80,8 +100,11 @@ def official_zigma(config: Mapping[str, Any], paths: ArrayLike | None = None) ->
     """The official ZigMa of constructor arguments `config`, freshly initialised; arguments as in `build_official`."""
     given = checked_settings("ZigMa", config, ZIGMA_NEEDED, ZIGMA_DEFAULTS, ZIGMA_IGNORED)
     ssm = checked_settings("ssm_cfg", given["ssm_cfg"] or {}, (), SSM_DEFAULTS, SSM_IGNORED)
-    if given["video_frames"] or given["tpe"]:
-        raise ValueError("video models of ZigMa cannot be built here; give a config with video_frames 0 and no tpe")
+    frames = given["video_frames"]
+    if given["tpe"] and not frames:
+        raise ValueError("tpe is a vector for each frame of a video; give video_frames with it")
+    if frames and given["use_pe"] == 1:
+        raise ValueError("the published sine table (use_pe 1) is for pictures; give use_pe 0, 2 or 3 for a video")
     if not ssm["conv_bias"] or ssm["bias"]:
         raise ValueError("ssm_cfg must keep conv_bias True and bias False, as every published ZigMa does")
     if given["use_pe"] not in list(POSITION_OF_USE_PE):
@@ -91,14 +114,16 @@ def official_zigma(config: Mapping[str, Any], paths: ArrayLike | None = None) ->
     ours = ZigMaConfig(
         in_channels=given["in_channels"],
         size=(given["img_dim"], given["img_dim"]),
+        frames=frames,
         patch=given["patch_size"],
         width=given["embed_dim"],
         depth=given["depth"],
-        scheme=_nearest_scheme(given["scan_type"]),
+        scheme=_nearest_scheme(given["scan_type"], frames),
         labels=0 if given["num_classes"] in (-1, None) else given["num_classes"],
         null_label=False,
         text_width=given["d_context"] if given["has_text"] else 0,
         position=POSITION_OF_USE_PE[given["use_pe"]],
+        frame_position=bool(given["tpe"]),
         state_size=ssm["d_state"],
         taps=ssm["d_conv"],
         expand=ssm["expand"],
@@ -109,7 +134,9 @@ def official_zigma(config: Mapping[str, Any], paths: ArrayLike | None = None) ->
         zero_final=False,
         drop_path=0.1,
     )
-    return OfficialZigMa(ours, zigma_paths(given["scan_type"], ours.grid[0], paths))
+    if frames and paths is not None:
+        raise ValueError(f"scan type {given['scan_type']!r} has its own paths; leave paths= out")
+    return OfficialZigMa(ours, None if frames else zigma_paths(given["scan_type"], ours.grid[0], paths))
 
 
 def zigma_paths(scan_type: str, side: int, paths: ArrayLike | None = None) -> list[ScanOrder]:
@@ -152,8 +179,15 @@ def _parse(scan_type: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _nearest_scheme(scan_type: str) -> str:
+def _nearest_scheme(scan_type: str, frames: int) -> str:
     """Our scheme of the same paths, else one of the same kind of block: the paths are then the network's own."""
+    video = re.fullmatch(r"(?:zz)?video_([st]{2,16})", str(scan_type))
+    if frames and video and len(set(video[1])) == 2:
+        return f"factorized-{video[1]}"
+    if video or (frames and scan_type != "v2"):
+        raise ValueError(
+            f"scan type {scan_type!r} of ZigMa with video_frames {frames} cannot be built; choose one of {SCAN_TYPES}"
+        )
     kind, count = _parse(scan_type)
     if kind == "v2":
         return "bidirectional"
