@@ -1,34 +1,36 @@
-"""Make a data set for training: `python -m zigdemo.training.prepare fluent-emoji`."""
+"""Make a data set for training: `python -m zigdemo.training.prepare fluent-emoji` or `... fluent-actions`."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .data import fluent_emoji
-from .data.images import IMAGES_FILE, INFO_FILE, SAMPLES_FILE, choices
+from .data import fluent_actions, fluent_emoji
+from .data.clips import CLIPS, motion
+from .data.images import IMAGES
+from .data.prepared import check_choice, check_replaceable, write_set
 
 SIZES_PX = range(8, 257)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was made: the folder, the number of images, and what was left out (unusable; a known name)."""
+    """What was made: the folder, the number of samples, and what was left out (unusable; a known name).
+
+    moved: how much the clips of each label move, in levels of 0 to 255.
+    """
 
     folder: Path
     count: int
     skipped: list[str]
-    repeated: list[str]
+    repeated: list[str] = field(default_factory=list)
+    moved: dict[str, float] = field(default_factory=dict)
 
 
 def prepare_fluent_emoji(
@@ -45,17 +47,14 @@ def prepare_fluent_emoji(
     """
     if size not in SIZES_PX:
         raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
-    _check_replaceable(out)
+    check_replaceable(out, IMAGES)
     if from_tar is None:
         samples, skipped = fluent_emoji.read_npm(run, shrink=size <= fluent_emoji.PREPARED_PX)
     else:
         samples, skipped = fluent_emoji.read_tar(from_tar)
     source = from_tar or "the npm packages"
     if groups is not None:
-        known = list(dict.fromkeys(sample.group for sample in samples))
-        for group in groups:
-            if group not in known:
-                raise ValueError(f"unknown group {group!r} in {source}; {choices('group', group, known)}")
+        check_choice("group", groups, list(dict.fromkeys(sample.group for sample in samples)), source)
         samples = [sample for sample in samples if sample.group in groups]
     kept: dict[str, tuple[fluent_emoji.EmojiSample, np.ndarray]] = {}
     repeated = []
@@ -86,71 +85,121 @@ def prepare_fluent_emoji(
         "sources": [{"package": name, "version": version} for name, version in fluent_emoji.PACKAGES],
         "licence": fluent_emoji.LICENCE,
     }
-    write_image_set(out, np.stack([image for _, image in kept.values()]), lines, info)
+    write_set(out, IMAGES, np.stack([image for _, image in kept.values()]), lines, info)
     return Prepared(out, len(kept), skipped, repeated)
 
 
-def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
-    """Write an image set beside `folder`, then put it in place: a reader never sees half of one.
+def prepare_fluent_actions(
+    out: Path,
+    size: int = 64,
+    from_tar: Path | None = None,
+    labels: Sequence[str] | None = None,
+    run: fluent_emoji.Runner | None = None,
+) -> Prepared:
+    """Write the animated emoji as a clip set into the folder `out`: 24 frames a clip, looping, sorted by key.
 
-    images: (count, size, size, 3) uint8. samples: one an image. info: what info.json says, besides a hash.
+    size: side of the frames in pixels. labels: keep only these classes; None for those that move clearly.
+    run: starts npm (see fluent_actions.read_npm).
+    Errors: ValueError for unusable archives or arguments, RuntimeError where npm fails; `out` is then kept.
     """
-    _check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    fresh, old = aside / "new", aside / "old"
-    try:
-        fresh.mkdir()
-        np.save(fresh / IMAGES_FILE, images)
-        digest = hashlib.sha256((fresh / IMAGES_FILE).read_bytes()).hexdigest()
-        lines = [json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples]
-        _write_text(fresh / SAMPLES_FILE, "".join(lines))
-        _write_text(fresh / INFO_FILE, json.dumps({**info, "images_sha256": digest}, indent=2) + "\n")
-        # Two folders cannot be swapped in one step everywhere: the old one goes aside, and back on failure.
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+    most = fluent_actions.PREPARED_PX if from_tar else fluent_actions.ORIGINAL_PX
+    if size not in range(SIZES_PX[0], most + 1):
+        advice = " from a tar file, more without --from-tar" if from_tar else ""
+        raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {most} pixels{advice}")
+    check_replaceable(out, CLIPS)
+    known = sorted({label for label, _ in fluent_actions.ACTIONS.values()})
+    wanted = fluent_actions.MOVING if labels is None else labels
+    check_choice("label", wanted, known, "fluent-actions")
+    if from_tar is None:
+        clips, skipped = fluent_actions.read_npm(size, wanted, run)
+    else:
+        clips, skipped = fluent_actions.read_tar(from_tar, size, wanted)
+    if not clips:
+        raise ValueError(f"no usable clip in {from_tar or 'the npm packages'}; use an unchanged copy of the data")
+    lines = [
+        {"key": one.key, "label": one.label, "name": one.name, "group": one.group, "source": one.source, "loops": True}
+        for one in clips
+    ]
+    moved = motion_by_label([one.label for one in clips], [motion(one.frames, loops=True) for one in clips])
+    info = {
+        "dataset": "fluent-actions",
+        "size": size,
+        "count": len(clips),
+        "frames": fluent_actions.FRAMES,
+        "frames_per_second": fluent_actions.FRAMES_PER_SECOND,
+        "made_from": from_tar.name if from_tar else "npm",
+        "sources": [{"package": name, "version": version} for name, version in fluent_actions.PACKAGES],
+        "licence": fluent_emoji.LICENCE,
+        "motion": moved,
+    }
+    write_set(out, CLIPS, np.stack([one.frames for one in clips]), lines, info)
+    return Prepared(out, len(clips), skipped, moved=moved)
 
 
-def _write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with plain line ends, the same bytes on every system."""
-    path.write_bytes(text.encode("utf-8"))
+def motion_by_label(labels: Sequence[str], motions: Sequence[float]) -> dict[str, float]:
+    """Mean motion of the clips of each label, see `data.clips.motion`, the liveliest first."""
+    of: dict[str, list[float]] = {}
+    for label, value in zip(labels, motions, strict=True):
+        of.setdefault(label, []).append(value)
+    ranked = {label: round(float(np.mean(values)), 2) for label, values in of.items()}
+    return dict(sorted(ranked.items(), key=lambda entry: -entry[1]))
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Refuse to replace what is not an image set: somebody's own folder or file."""
-    ours = {IMAGES_FILE, SAMPLES_FILE, INFO_FILE}
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= ours):
-        raise ValueError(f"{folder} exists and is no prepared image set; choose another --out")
+def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
+    """Write an image set. images: (count, size, size, 3) uint8. samples: one an image. info: what info.json says."""
+    write_set(folder, IMAGES, images, samples, info)
 
 
-DATASETS: dict[str, Callable[..., Prepared]] = {"fluent-emoji": prepare_fluent_emoji}
+def _names(text: str | None) -> list[str] | None:
+    """The names in a text with commas between them; None for no text."""
+    return [name.strip() for name in text.split(",")] if text is not None else None
+
+
+def _fluent_emoji(options: argparse.Namespace) -> Prepared:
+    return prepare_fluent_emoji(options.out, options.size, options.from_tar, _names(options.groups))
+
+
+def _fluent_actions(options: argparse.Namespace) -> Prepared:
+    labels = _names(options.labels)
+    if labels == ["all"]:
+        labels = sorted({label for label, _ in fluent_actions.ACTIONS.values()})
+    return prepare_fluent_actions(options.out, options.size, options.from_tar, labels)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line: one word for the data set, then its own options."""
+    parser = argparse.ArgumentParser("python -m zigdemo.training.prepare", description="Make a data set.")
+    datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
+    for name, function, noun, what in (
+        ("fluent-emoji", _fluent_emoji, "image", "emoji as images"),
+        ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
+    ):
+        one = datasets.add_parser(name, help=what)
+        one.set_defaults(function=function, noun=noun)
+        one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
+        one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
+        one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
+    datasets.choices["fluent-emoji"].add_argument("--groups", metavar="A,B", help="keep only these (default: all)")
+    datasets.choices["fluent-actions"].add_argument(
+        "--labels", metavar="A,B", help="keep only these classes, or all (default: those that move clearly)"
+    )
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser("python -m zigdemo.training.prepare", description="Make a data set.")
-    parser.add_argument("dataset", choices=DATASETS)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: data/DATASET)")
-    parser.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
-    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: 64)")
-    parser.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
-    options = parser.parse_args(arguments)
-    groups = [name.strip() for name in options.groups.split(",")] if options.groups is not None else None
-    out = options.out or Path("data", options.dataset)
+    options = _parser().parse_args(arguments)
     try:
-        made = DATASETS[options.dataset](out, options.size, options.from_tar, groups)
+        made = options.function(options)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name in made.skipped:
         print(f"skipped {name}", file=sys.stderr)
+    for label, value in made.moved.items():
+        print(f"{value:7.2f} {label}")
     repeats = f"; left out {len(made.repeated)} that repeat a name" if made.repeated else ""
-    print(f"{made.folder}: {made.count} images of {options.size} px{repeats}")
+    print(f"{made.folder}: {made.count} {options.noun}s of {options.size} px{repeats}")
     return 0
 
 

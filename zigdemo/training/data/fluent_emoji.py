@@ -195,7 +195,7 @@ def read_npm(run: Runner | None = None, shrink: bool = True) -> tuple[list[Emoji
         (run or run_npm)(arguments, here)
         names = _packed_json(here, NAMES, "package/data-by-emoji.json")
         keywords = _packed_json(here, KEYWORDS, "package/dist/emoji-en-US.json")
-        members = [(PurePosixPath(name), data) for name, data in read_archive(_packed(here, PICTURES))]
+        members = [(PurePosixPath(name), data) for name, data in read_archive(packed(here, PICTURES))]
     pictures = [(path.stem, data) for path, data in members if path.match("package/assets/*.webp")]
     return _named_samples(pictures, names, keywords, shrink)
 
@@ -227,7 +227,7 @@ def run_npm(arguments: Sequence[str], folder: Path) -> None:
     )
 
 
-def _packed(folder: Path, package: tuple[str, str]) -> Path:
+def packed(folder: Path, package: tuple[str, str]) -> Path:
     """The file that `npm pack` writes for a package: @scope/name becomes scope-name."""
     name, version = package
     return folder / f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
@@ -235,7 +235,7 @@ def _packed(folder: Path, package: tuple[str, str]) -> Path:
 
 def _packed_json(folder: Path, package: tuple[str, str], member: str) -> dict[str, Any]:
     """One JSON object out of a packed package."""
-    path = _packed(folder, package)
+    path = packed(folder, package)
     try:
         table = json.loads(dict(read_archive(path)).get(member, b""))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):

@@ -1,0 +1,134 @@
+"""Labelled clips on disk: a folder with clips.npy, samples.jsonl and info.json, read without copying."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .prepared import INFO_FILE, Form, choose_rows, number_labels, read_set, rows_of
+
+CLIPS = Form(
+    noun="clip",
+    array_file="clips.npy",
+    axes=("count", "frames", "size", "size", "3"),
+    how_to_make="run `python -m zigdemo.training.prepare fluent-actions`",
+)
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Square RGB clips of one length, each with one label.
+
+    clips: (count, frames, size, size, 3) uint8, memory-mapped where nothing was left out.
+    label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
+    names: what each clip shows. groups: clips of one group show the same motion or scene, so they are no independent
+    samples. loops: (count,) bool, whether the last frame leads back to the first.
+    """
+
+    clips: np.ndarray
+    label_names: list[str]
+    labels: np.ndarray
+    names: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    loops: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    frames_per_second: float = 8.0
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.labels)
+
+    @property
+    def frames(self) -> int:
+        """Frames of each clip."""
+        return self.clips.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Side of the frames in pixels."""
+        return self.clips.shape[2]
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        labels: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
+        frames: int = 1,
+    ) -> ClipSet:
+        """Read a prepared folder; of the named labels only, where they are given.
+
+        exclude: patterns of labels to leave out, with * for anything. frames: the windows that are to be cut.
+
+        Errors: FileNotFoundError where the folder is no clip set; ValueError where its files do not fit together, a
+        label is not in it or a clip has fewer than `frames` frames.
+        """
+        folder = Path(folder)
+        clips, samples = read_set(folder, CLIPS)
+        if clips.shape[1] < frames:
+            raise ValueError(
+                f"the clips of {folder} have {clips.shape[1]} frames, fewer than {frames}; "
+                f"train on {clips.shape[1]} frames or prepare longer clips"
+            )
+        rows = choose_rows(folder, CLIPS, samples, None, labels, exclude)
+        chosen = [samples[row] for row in rows]
+        return cls(
+            rows_of(clips, rows),
+            *number_labels(chosen),
+            [str(sample.get("name", sample["label"])) for sample in chosen],
+            [sample["group"] for sample in chosen],
+            np.array([sample.get("loops") is True for sample in chosen]),
+            _frames_per_second(folder),
+        )
+
+    def window(
+        self, row: int, frames: int, rng: np.random.Generator, flip: bool = False, shift_px: int = 0
+    ) -> np.ndarray:
+        """Consecutive frames from a random start in a clip, as a new (frames, size, size, 3) uint8 array.
+
+        A clip that loops starts anywhere and goes round; any other one at a start from which it is long enough.
+        flip: mirror it left to right, half of the time. shift_px: move it by up to so many pixels along each side,
+        the same way in all frames, repeating its edge. The same state of `rng` gives the same window.
+        Errors: ValueError for a window longer than the clip.
+        """
+        if not 1 <= frames <= self.frames:
+            raise ValueError(f"frames must be 1 to {self.frames}, the length of the clips, not {frames}")
+        clip = self.clips[row]
+        if self.loops[row]:
+            picked = (rng.integers(self.frames) + np.arange(frames)) % self.frames
+        else:
+            picked = rng.integers(self.frames - frames + 1) + np.arange(frames)
+        cut = np.asarray(clip[picked])
+        if flip and rng.random() < 0.5:
+            cut = cut[:, :, ::-1]
+        if shift_px:
+            down, right = rng.integers(-shift_px, shift_px + 1, size=2)
+            place = np.arange(self.size)
+            rows, columns = ((place - by).clip(0, self.size - 1) for by in (down, right))
+            cut = cut[:, rows[:, None], columns]
+        return np.ascontiguousarray(cut)
+
+
+def motion(clips: np.ndarray, loops: bool) -> float:
+    """Mean absolute difference of following frames, in levels of 0 to 255; round the end too where the clip loops.
+
+    clips: (frames, H, W, 3) uint8.
+    """
+    frames = clips.astype(np.int16)
+    after = np.roll(frames, -1, axis=0) if loops else frames[1:]
+    return float(np.abs(after - frames[: len(after)]).mean()) if len(after) else 0.0
+
+
+def _frames_per_second(folder: Path) -> float:
+    """The speed that info.json says; ValueError where it says none."""
+    try:
+        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CLIPS.broken(folder, f"unreadable {INFO_FILE}: {error}") from error
+    speed = info.get("frames_per_second") if isinstance(info, dict) else None
+    if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= 1000:
+        raise CLIPS.broken(folder, f"no frames_per_second in {INFO_FILE}")
+    return float(speed)
