@@ -31,6 +31,7 @@ class Recipe:
     init: a weights folder to start from; label rows are matched by name. start_from: a weights folder of another shape,
     whose tensors are taken where name and shape are the same. start_blocks: for each block of the model the number of
     that folder's block it starts from, or null.
+    flip, shift_px: mirror half of the pictures or clips, and move them by up to so many pixels along each side.
     steps: optimiser updates. batch: images a step, over all processes.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
     has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
@@ -48,6 +49,8 @@ class Recipe:
     init: str | None = None
     start_from: str | None = None
     start_blocks: list[int | None] | None = None
+    flip: bool = False
+    shift_px: int = 0
     prediction: str = "velocity"
     steps: int = 10000
     batch: int = 64
@@ -69,14 +72,15 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every", "save_every", "sample_every"):
             _whole(name, getattr(self, name), least=1)
-        for name in ("warmup", "cooldown", "seed"):
+        for name in ("warmup", "cooldown", "seed", "shift_px"):
             _whole(name, getattr(self, name), least=0)
         for name in ("lr", "clip", "ema_halflife"):
             _number(name, getattr(self, name), above=0)
         for name in ("weight_decay", "time_spread"):
             _number(name, getattr(self, name), above=-math.ulp(0.0))
-        if not isinstance(self.checkpointing, bool):
-            raise ValueError(f"checkpointing must be true or false, not {self.checkpointing!r}")
+        for name in ("checkpointing", "flip"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
             raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
@@ -165,7 +169,8 @@ def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]
 def load_data(recipe: Recipe) -> ImageSet | ClipSet:
     """The images, or the clips for a model with frames, that a recipe trains on, after its choices of them."""
     if recipe.model.get("frames"):
-        return ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude)
+        frames = recipe.model["frames"]
+        return ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude, frames=frames)
     return ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
 
 

@@ -131,7 +131,8 @@ class Training:
         seed = int(np.random.SeedSequence((recipe.seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
         torch.manual_seed(seed)  # dropout inside the network
         generator = torch.Generator().manual_seed(seed)
-        clean = to_clean(self.data.draw(rows, self.config.frames, np.random.default_rng(seed)))
+        rng = np.random.default_rng(seed)
+        clean = to_clean(self.data.draw(rows, self.config.frames, rng, recipe.flip, recipe.shift_px))
         cond = torch.from_numpy(self.data.labels[rows]) if self.tower is None else self._captions(rows, seed)
         t = draw_times(share, recipe.time_mean, recipe.time_spread, generator)
         return clean, cond, t, torch.randn(clean.shape, generator=generator)

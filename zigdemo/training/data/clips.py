@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .prepared import INFO_FILE, Form, choose_rows, number_labels, read_set, rows_of
+from .prepared import INFO_FILE, Form, augmented, choose_rows, number_labels, read_set, rows_of
 
 CLIPS = Form(
     noun="clip",
@@ -101,15 +101,13 @@ class ClipSet:
             picked = (rng.integers(self.frames) + np.arange(frames)) % self.frames
         else:
             picked = rng.integers(self.frames - frames + 1) + np.arange(frames)
-        cut = np.asarray(clip[picked])
-        if flip and rng.random() < 0.5:
-            cut = cut[:, :, ::-1]
-        if shift_px:
-            down, right = rng.integers(-shift_px, shift_px + 1, size=2)
-            place = np.arange(self.size)
-            rows, columns = ((place - by).clip(0, self.size - 1) for by in (down, right))
-            cut = cut[:, rows[:, None], columns]
-        return np.ascontiguousarray(cut)
+        return augmented(np.asarray(clip[picked]), rng, flip, shift_px)
+
+    def draw(
+        self, rows: np.ndarray, frames: int, rng: np.random.Generator, flip: bool = False, shift_px: int = 0
+    ) -> np.ndarray:
+        """A window of each of some rows, uint8 (n, frames, size, size, 3); see `window`."""
+        return np.stack([self.window(row, frames, rng, flip, shift_px) for row in rows])
 
 
 def motion(clips: np.ndarray, loops: bool) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .prepared import Form, choose_rows, number_labels, read_set, rows_of
+from .prepared import Form, augmented, choose_rows, number_labels, read_set, rows_of
 
 IMAGES = Form(
     noun="image",
@@ -43,9 +43,13 @@ class ImageSet:
         """Side of the images in pixels."""
         return self.images.shape[1]
 
-    def draw(self, rows: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-        """The images of some rows, uint8 (n, size, size, 3). frames: 0; rng: not used, as nothing is left to chance."""
-        return self.images[rows]
+    def draw(
+        self, rows: np.ndarray, frames: int, rng: np.random.Generator, flip: bool = False, shift_px: int = 0
+    ) -> np.ndarray:
+        """The images of some rows, uint8 (n, size, size, 3), each flipped and shifted by chance; frames: 0."""
+        if not flip and not shift_px:
+            return self.images[rows]
+        return np.stack([augmented(self.images[row], rng, flip, shift_px) for row in rows])
 
     @classmethod
     def load(

@@ -184,3 +184,18 @@ def write_set(
 def _write_text(path: Path, text: str) -> None:
     """Write UTF-8 with plain line ends, the same bytes on every system."""
     path.write_bytes(text.encode("utf-8"))
+
+
+def augmented(pixels: np.ndarray, rng: np.random.Generator, flip: bool, shift_px: int) -> np.ndarray:
+    """A picture or a clip, (..., size, size, 3), mirrored left to right half of the time and moved at random.
+
+    flip: whether it may be mirrored. shift_px: the most it is moved along each side, all frames alike, its edge
+    repeated. Returns a new array; the same state of `rng` gives the same.
+    """
+    if flip and rng.random() < 0.5:
+        pixels = pixels[..., ::-1, :]
+    if shift_px:
+        place = np.arange(pixels.shape[-2])
+        rows, columns = ((place - by).clip(0, len(place) - 1) for by in rng.integers(-shift_px, shift_px + 1, size=2))
+        pixels = pixels[..., rows[:, None], columns, :]
+    return np.array(pixels)
