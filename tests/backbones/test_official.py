@@ -1,18 +1,15 @@
 """The official networks against outputs recorded from the official code (weights drawn at random, tiny sizes)."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
+from recorded import GOLDEN, assert_same, official
 from safetensors.numpy import load_file
 
 from zigdemo.backbones.official import build_official, official_zigma, zigma_paths
-from zigdemo.ops import backends
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 IMAGE_MODELS = [
     "zigma_zigzagN8_uncond",
     "zigma_zigzagN8_text",
@@ -26,40 +23,8 @@ IMAGE_MODELS = [
 TINY = {"img_dim": 4, "in_channels": 4, "embed_dim": 16, "depth": 2, "scan_type": "zigzagN8"}
 
 
-@pytest.fixture(params=["cpu", "reference"])
-def backend(request, monkeypatch):
-    """Each kernel of the selective scan in turn."""
-    if request.param == "cpu" and backends.numba_fault():
-        pytest.skip(backends.numba_fault())
-    monkeypatch.setenv(backends.ENVIRONMENT, request.param)
-    return request.param
-
-
-def read(name):
-    """Recorded tensors by name, and the official constructor's arguments."""
-    with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        return tensors, json.loads(file.metadata()["json"])["config"]
-
-
-def weights(tensors):
-    return {key[3:]: value for key, value in tensors.items() if key.startswith("sd.")}
-
-
-def official(name):
-    """The network of a file, and the file's tensors."""
-    tensors, config = read(name)
-    return build_official("ZigMa", config, weights(tensors), paths=tensors.get("in.paths")), tensors
-
-
 def tiny_weights(**changes):
     return official_zigma({**TINY, **changes}).state_dict()
-
-
-def assert_same(value, wanted, share=1e-4):
-    """Equal up to a share of the standard deviation of what is wanted."""
-    assert value.shape == wanted.shape
-    assert (value - wanted).abs().max() <= share * wanted.std()
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
