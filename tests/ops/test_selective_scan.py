@@ -203,6 +203,45 @@ def test_an_order_is_gather_then_scan_then_scatter(backend, name):
     assert torch.allclose(causal_conv(tensors["x"], weight, bias, order=order, backend=backend), plain, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("runs", [5, 7, 35, 1])
+def test_every_run_of_an_order_is_scanned_as_if_it_were_alone(backend, runs):
+    order = ScanOrder(scan_scheme("random-2").order(layer=1, grid=(5, 7)).perm, runs)
+    tensors, _ = draw(1, 2, 35, 20, 4, torch.float32)
+    weight, bias = torch.randn(20, 4, requires_grad=True), torch.randn(20, requires_grad=True)
+    leaves = [*tensors.values(), weight, bias]
+
+    def both(cut, order):
+        x = causal_conv(cut(tensors["x"]), weight, bias, order=order, backend=backend)
+        moved = {k: cut(v) if v.ndim == 3 else v for k, v in tensors.items()}
+        return selective_scan(**{**moved, "x": x}, order=order, backend=backend)
+
+    pieces = [both(lambda value, part=part: value[:, part.copy()], None) for part in order.perm.reshape(runs, -1)]
+    alone = torch.cat(pieces, 1)[:, order.inverse.copy()]
+    together = both(lambda value: value, order)
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad(y.square().sum(), leaves) for y in (together, alone)]
+    for found, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=2e-4, atol=2e-4 * float(wanted.std() + 1e-6))
+
+
+@settings(deadline=None, max_examples=12)
+@given(seed=integers(0, 10**6), runs=integers(1, 6), length=integers(1, 20), state=integers(1, 9), gate=booleans())
+@pytest.mark.skipif(fault("cpu") is not None, reason=str(fault("cpu")))
+def test_the_cpu_kernels_start_afresh_with_every_run(seed, runs, length, state, gate):
+    order = ScanOrder(np.random.default_rng(seed).permutation(runs * length), runs)
+    agree("cpu", seed, 2, runs * length, 33, state, gate=gate, order=order)
+
+
+@pytest.mark.skipif(fault("cpu") is not None, reason=str(fault("cpu")))
+def test_nan_in_an_early_run_is_found():
+    tensors, _ = draw(1, 1, 6, 20, 4, torch.float32)
+    tensors = {key: value.detach().clone() for key, value in tensors.items()}
+    tensors["dt"][0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        selective_scan(**tensors, order=ScanOrder(np.arange(6), 3), backend="cpu")
+
+
 def test_the_reference_has_exact_gradients():
     tensors, order = draw(2, 1, 5, 3, 2)
     names = list(tensors)

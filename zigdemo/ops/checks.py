@@ -11,7 +11,10 @@ from torch import Tensor
 
 
 class Order(Protocol):
-    """A permutation of the tokens, hashable by identity; `zigdemo.scans.ScanOrder` is one."""
+    """A permutation of the tokens, hashable by identity; `zigdemo.scans.ScanOrder` is one.
+
+    It may have `runs` too: the number of equal pieces that are scanned each on its own.
+    """
 
     perm: np.ndarray
 
@@ -70,6 +73,14 @@ def permutation(order: Order) -> np.ndarray:
 def index(order: Order, device: torch.device) -> Tensor:
     """The permutation as a tensor on a device, made once per order object."""
     return torch.from_numpy(permutation(order).copy()).to(device)
+
+
+def pieces(order: Order | None) -> int:
+    """Number of runs of an order; a kernel that is told a wrong one would read foreign memory."""
+    runs = getattr(order, "runs", 1)
+    if not isinstance(runs, int) or runs < 1 or (runs > 1 and permutation(order).size % runs):
+        raise ValueError(f"order.runs must be a divisor of its number of tokens, not {runs!r}")
+    return runs
 
 
 def fitting(order: Order | None, length: int) -> None:

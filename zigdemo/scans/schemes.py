@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from math import prod
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zigdemo.scans import paths2d
+from zigdemo.scans import paths2d, paths3d
 
 Block = Literal["single", "bidirectional", "parallel"]
+Axis = Literal["all", "space", "time"]
 Grid = tuple[int, ...]
 
 MAX_TOKENS = 2**24
@@ -29,12 +30,14 @@ _KEPT_TOKENS = 2**16
 class ScanOrder:
     """A permutation of the tokens of a grid, hashed by identity so that it can be the key of a cache.
 
-    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. inverse: (L,) int64, the place
-    of each token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity:
-    the scan is the raster order. Raises ValueError if perm is no permutation.
+    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. runs: the order is cut into so many pieces
+    of equal length, each scanned on its own: state and convolution start afresh. inverse: (L,) int64, the place of each
+    token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity: the tokens are
+    visited in raster order. Raises ValueError if perm is no permutation or cannot be cut so.
     """
 
     perm: NDArray[np.int64]
+    runs: int = 1
     inverse: NDArray[np.int64] = field(init=False, repr=False)
     is_identity: bool = field(init=False)
 
@@ -45,6 +48,9 @@ class ScanOrder:
                 f"a scan order is a 1-D array of integers, but got shape {given.shape} of {given.dtype};"
                 " give the raster index of each token in the order visited"
             )
+        runs = whole_number(self.runs)
+        if runs is None or runs < 1 or given.size % runs:
+            raise ValueError(f"an order of {given.size} tokens cannot be cut into {self.runs!r} runs of one length")
         perm = given.astype(np.int64, copy=True)
         raster = np.arange(perm.size, dtype=np.int64)
         if perm.min() != 0 or perm.max() != perm.size - 1 or np.bincount(perm).max() != 1:
@@ -70,26 +76,31 @@ class ScanOrder:
     def __deepcopy__(self, memo: dict[int, object]) -> ScanOrder:
         return self
 
-    def __reduce__(self) -> tuple[type[ScanOrder], tuple[NDArray[np.int64]]]:
-        return ScanOrder, (self.perm,)
+    def __reduce__(self) -> tuple[type[ScanOrder], tuple[NDArray[np.int64], int]]:
+        return ScanOrder, (self.perm, self.runs)
 
 
 @dataclass(frozen=True)
 class SchemeFamily:
-    """One entry of the table of schemes; k is the number in the name, 1 where there is none.
+    """One entry of the table of schemes; k is the number in the name, 1 where there is none, or the word.
 
-    label: human readable, with `{k}` for the number. walk: (path, k, height, width) -> permutation. paths:
-    k -> number of layer orders. scans: k -> number of orders that one layer uses at once. block: the kind
-    of block that the network needs. numbers: the k allowed, None for a name without a number.
-    examples: names for a menu.
+    label: human readable, with `{k}` for it. walk: (path, k, *grid) -> permutation. paths: k -> number of layer orders.
+    scans: k -> number of orders that one layer uses at once. block: the kind of block that the network needs. numbers:
+    the k allowed, None for a name without a number. words: k is a word of s and t. axes: how many the grids have, 2 for
+    (H, W) and 3 for (T, H, W). runs: (path, k, *grid) -> pieces of the order that are scanned on their own. axis:
+    (path, k) -> what a layer walks through. examples: names for a menu.
     """
 
     label: str
-    walk: Callable[[int, int, int, int], NDArray[np.int64]]
-    paths: Callable[[int], int] = lambda k: 1
-    scans: Callable[[int], int] = lambda k: 1
+    walk: Callable[..., NDArray[np.int64]]
+    paths: Callable[[Any], int] = lambda k: 1
+    scans: Callable[[Any], int] = lambda k: 1
     block: Block = "single"
     numbers: Sequence[int] | None = None
+    words: bool = False
+    axes: tuple[int, ...] = (2,)
+    runs: Callable[..., int] = lambda path, k, *grid: 1
+    axis: Callable[[int, Any], Axis] = lambda path, k: "all"
     examples: tuple[str, ...] = ()
 
 
@@ -129,9 +140,10 @@ SCHEMES: dict[str, SchemeFamily] = {
     ),
     "bidirectional": SchemeFamily(
         "Bidirectional sweep",
-        lambda path, k, height, width: paths2d.sweep_walk(height, width)[:: -1 if path else 1],
+        lambda path, k, *grid: np.arange(prod(grid), dtype=np.int64)[:: -1 if path else 1],
         scans=lambda k: 2,
         block="bidirectional",
+        axes=(2, 3),
         examples=("bidirectional",),
     ),
     "parallel-K": SchemeFamily(
@@ -142,6 +154,30 @@ SCHEMES: dict[str, SchemeFamily] = {
         numbers=range(1, 9),
         examples=("parallel-2", "parallel-4", "parallel-8"),
     ),
+    "sweep3d": SchemeFamily(
+        "Sweep of the clip",
+        lambda path, k, *grid: np.arange(prod(grid), dtype=np.int64),
+        axes=(3,),
+        examples=("sweep3d",),
+    ),
+    "zigzag3d-K": SchemeFamily(
+        "Zigzag ×{k} through the clip",
+        lambda path, k, *grid: paths3d.zigzag3d_walk(path, *grid),
+        paths=lambda k: k,
+        numbers=(1, 2, 4, 8),
+        axes=(3,),
+        examples=("zigzag3d-1", "zigzag3d-8"),
+    ),
+    "factorized-WORD": SchemeFamily(
+        "Frames and time by turns: {k}",
+        paths3d.factorized_walk,
+        paths=paths3d.factorized_period,
+        words=True,
+        axes=(3,),
+        runs=paths3d.factorized_runs,
+        axis=lambda path, word: "space" if paths3d.letter(path, word)[0] == "s" else "time",
+        examples=("factorized-sst", "factorized-st"),
+    ),
 }
 
 
@@ -150,15 +186,16 @@ class ScanScheme:
     """A named rule that gives every layer its scan order; get one from `scan_scheme`.
 
     name: as asked for. label: human readable. block: the kind of block that the network needs. paths: the
-    number of layer orders, layer i uses number i mod paths.
+    number of layer orders, layer i uses number i mod paths. axes: how many axes its grids have, 2, 3 or either.
     """
 
     name: str
     label: str
     block: Block
     paths: int
+    axes: tuple[int, ...]
     _family: SchemeFamily = field(repr=False)
-    _number: int = field(repr=False)
+    _number: int | str = field(repr=False)
 
     @property
     def at_once(self) -> int:
@@ -166,7 +203,7 @@ class ScanScheme:
         return self._family.scans(self._number)
 
     def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
-        """The order of a layer (0, 1, ...) on a grid (H, W); the first of them where a layer uses several.
+        """The order of a layer (0, 1, ...) on a grid, (H, W) or of a clip (T, H, W); the first where it uses several.
 
         The same scheme, layer mod paths and grid give the same object. ValueError for a bad layer or grid.
         """
@@ -178,9 +215,20 @@ class ScanScheme:
         One for single blocks, forward and reversed sweep for bidirectional ones, k zigzags for parallel ones.
         """
         path = _check_layer(layer) % self.paths
-        height, width = check_grid_2d(grid, self.name)
+        sizes = self._checked(grid)
         first = path * self.at_once
-        return tuple(_order(self, first + scan, (height, width)) for scan in range(self.at_once))
+        return tuple(_order(self, first + scan, sizes) for scan in range(self.at_once))
+
+    def axis(self, layer: int) -> Axis:
+        """What a layer walks through: each frame ("space"), each place over time ("time"), or all tokens ("all")."""
+        return self._family.axis(_check_layer(layer) % self.paths, self._number)
+
+    def _checked(self, grid: Sequence[int]) -> Grid:
+        sizes = check_grid(grid)
+        if len(sizes) not in self.axes:
+            what, wanted = ("images", "(H, W)") if self.axes == (2,) else ("clips", "(T, H, W)")
+            raise ValueError(f"scan scheme {self.name!r} is for {what}, not for grid {grid!r}; give {wanted}")
+        return sizes
 
     def __reduce__(self) -> tuple[Callable[[str], ScanScheme], tuple[str]]:
         return scan_scheme, (self.name,)
@@ -193,19 +241,23 @@ def scan_scheme(name: str) -> ScanScheme:
 
 @cache
 def _scheme(name: str) -> ScanScheme:
-    match = re.fullmatch(r"([a-z0-9]+)(?:-([1-9][0-9]{0,7}))?", name)
-    stem, digits = match.groups() if match else (None, None)
-    k = int(digits or 1)
+    match = re.fullmatch(r"([a-z0-9]+)(?:-(?:([1-9][0-9]{0,7})|([st]{1,16})))?", name)
+    stem, digits, word = match.groups() if match else (None, None, None)
+    k = word or int(digits or 1)
     for key, family in SCHEMES.items():
-        if key.partition("-")[0] != stem or (digits is None) != (family.numbers is None):
+        fits = key.partition("-")[0] == stem and (digits is None) == (family.numbers is None)
+        if not fits or bool(word) != family.words:
             continue
         if family.numbers is None or k in family.numbers:
-            return ScanScheme(name, family.label.format(k=k), family.block, family.paths(k), family, k)
+            label = family.label.format(k=k)
+            return ScanScheme(name, label, family.block, family.paths(k), family.axes, family, k)
     raise ValueError(f"unknown scan scheme {name!r}; choose one of {', '.join(map(_spell, SCHEMES))}")
 
 
 def _spell(key: str) -> str:
     """A key of SCHEMES for an error message: `sweep`, `zigzag-K (K 1, 2, 4, 8)`, `random-K (K 1 to 64)`."""
+    if SCHEMES[key].words:
+        return f"{key} (a word of s and t, such as sst)"
     numbers = SCHEMES[key].numbers
     if numbers is None:
         return key
@@ -224,14 +276,6 @@ def check_grid(grid: Sequence[int]) -> Grid:
         raise ValueError(f"grid {grid!r} is no grid of tokens; {wanted}")
     if prod(sizes) > MAX_TOKENS:
         raise ValueError(f"grid {grid!r} has {prod(sizes)} tokens; use at most {MAX_TOKENS}")
-    return sizes
-
-
-def check_grid_2d(grid: Sequence[int], name: str) -> tuple[int, int]:
-    """The grid as (H, W); ValueError as `check_grid`, and for a (T, H, W) grid."""
-    sizes = check_grid(grid)
-    if len(sizes) != 2:
-        raise ValueError(f"scan scheme {name!r} is for images, not for grid {grid!r}; give (H, W)")
     return sizes
 
 
@@ -265,7 +309,8 @@ def _find_order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
     with _alive_lock:
         order = _alive.get(key)
         if order is None:
-            order = ScanOrder(scheme._family.walk(path, scheme._number, *grid))
+            family, k = scheme._family, scheme._number
+            order = ScanOrder(family.walk(path, k, *grid), family.runs(path, k, *grid))
             _alive[key] = order
         return order
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+import torch
 from torch import Tensor
 from torch.overrides import wrap_torch_function
 
 from .. import backends
-from ..checks import Order, expect, fitting, index, no_nan, permutation, sizes
+from ..checks import Order, expect, fitting, index, no_nan, permutation, pieces, sizes
 
 # A backend is imported when it is first used: numba, triton and mamba_ssm may be absent.
 MODULES = {"cpu": "cpu", "triton": "triton_scan", "mamba_ssm": "mamba_cuda", "reference": "reference"}
@@ -41,7 +42,8 @@ def selective_scan(
 
     x, dt, z: (batch, length, channels); A: (channels, state), negative; B, C: (batch, length, state); D, dt_bias:
     (channels,). With dt_bias the step is softplus(dt + dt_bias), without it dt itself. z gates by SiLU(z).
-    order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made.
+    order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made. Where the order has
+    runs, each is scanned on its own; "cpu" starts afresh on the way, the other backends scan copies of the runs.
     x, dt, z, B, C have one dtype; A, D, dt_bias may stay in float32 beside half precision.
     backend: "auto", "cpu" (numba, float32), "triton" (state in float32), "mamba_ssm" (their CUDA kernel between two
     gathers) or "reference" (plain torch). Returns (batch, length, channels) like x.
@@ -59,12 +61,27 @@ def selective_scan(
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
+    module, runs = _module(chosen), pieces(order)
     if chosen == "cpu":  # its kernel finds NaN on the way
-        perm = None if order is None else permutation(order)
-    else:
-        no_nan("dt", dt)
-        perm = None if order is None else index(order, x.device)
-    return _module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm)
+        return module.selective_scan(x, dt, A, B, C, D, z, dt_bias, None if order is None else permutation(order), runs)
+    no_nan("dt", dt)
+    perm = None if order is None else index(order, x.device)
+    if runs == 1:
+        return module.selective_scan(x, dt, A, B, C, D, z, dt_bias, perm)
+    x, dt, B, C = (_cut(value, perm, runs) for value in (x, dt, B, C))
+    y = module.selective_scan(x, dt, A, B, C, D, None if z is None else _cut(z, perm, runs), dt_bias, None)
+    return _joined(y, perm, runs)
+
+
+def _cut(value: Tensor, perm: Tensor, runs: int) -> Tensor:
+    """(batch, length, width) to (batch * runs, length / runs, width), in scan order."""
+    return value[:, perm].reshape(len(value) * runs, -1, value.shape[2])
+
+
+def _joined(runs_of: Tensor, perm: Tensor, runs: int) -> Tensor:
+    """The inverse of `_cut`."""
+    whole = runs_of.reshape(len(runs_of) // runs, -1, runs_of.shape[2])
+    return whole[:, torch.argsort(perm)]
 
 
 @wrap_torch_function(_first)
@@ -87,8 +104,10 @@ def causal_conv(
     expect("bias", bias, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
+    module, runs = _module(chosen), pieces(order)
     if chosen == "cpu":
-        perm = None if order is None else permutation(order)
-    else:
-        perm = None if order is None else index(order, x.device)
-    return _module(chosen).causal_conv(x, weight, bias, perm, silu)
+        return module.causal_conv(x, weight, bias, None if order is None else permutation(order), silu, runs)
+    perm = None if order is None else index(order, x.device)
+    if runs == 1:
+        return module.causal_conv(x, weight, bias, perm, silu)
+    return _joined(module.causal_conv(_cut(x, perm, runs), weight, bias, None, silu), perm, runs)

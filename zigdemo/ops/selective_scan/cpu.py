@@ -48,6 +48,7 @@ class _Scan(torch.autograd.Function):
         z: Tensor | None,
         bias: Tensor | None,
         perm: np.ndarray,
+        run_length: int,
         training: bool,
     ) -> Tensor:
         x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
@@ -57,13 +58,13 @@ class _Scan(torch.autograd.Function):
         batch, length, channels = x_.shape
         chunks = -(-length // kernels.CHUNK) if training else 0
         states = torch.empty(batch, chunks, A_.shape[0], channels)
-        arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm)
+        arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm, run_length)
         suspect = np.zeros(_tasks(x_), np.bool_)
         run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states.numpy(), suspect)
         if suspect.any():
             no_nan("dt", dt)
         ctx.save_for_backward(x, dt, A, B, C, D, z, bias, states)
-        ctx.perm = perm
+        ctx.perm, ctx.run_length = perm, run_length
         return y.to(x.dtype)
 
     @staticmethod
@@ -80,7 +81,8 @@ class _Scan(torch.autograd.Function):
         dA = torch.empty(batch, state, channels)
         dB, dC = (torch.empty(batch, blocks, length, state) for _ in range(2))
         dD, dbias = torch.empty(batch, channels), torch.empty(batch, channels)
-        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), ctx.perm, states.numpy(), _array(dy))
+        path = (ctx.perm, ctx.run_length, states.numpy())
+        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), *path, _array(dy))
         outputs = (dx, ddt, dA, dB, dC, dD, dz, dbias)
         run(kernels.scan_backward, batch * blocks, *inputs, *(_array(out, _EMPTY3) for out in outputs))
         return (
@@ -94,17 +96,20 @@ class _Scan(torch.autograd.Function):
             None if bias is None else dbias.sum(0).to(bias.dtype),
             None,
             None,
+            None,
         )
 
 
 class _Conv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, silu: bool) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, run_length: int, silu: bool
+    ) -> Tensor:
         x_, weight_ = _array(x), np.ascontiguousarray(_array(weight).T)
         y = torch.empty(x.shape)
-        run(kernels.conv_forward, _tasks(x_), x_, weight_, _array(bias), perm, silu, y.numpy())
+        run(kernels.conv_forward, _tasks(x_), x_, weight_, _array(bias), perm, run_length, silu, y.numpy())
         ctx.save_for_backward(x, weight, bias)
-        ctx.perm, ctx.silu = perm, silu
+        ctx.perm, ctx.run_length, ctx.silu = perm, run_length, silu
         return y.to(x.dtype)
 
     @staticmethod
@@ -116,9 +121,9 @@ class _Conv(torch.autograd.Function):
         dx = torch.zeros(x.shape)
         dweight = torch.zeros(batch, taps, x.shape[2])
         dbias = torch.zeros(batch, x.shape[2])
-        inputs = (x_, weight_, _array(bias), ctx.perm, ctx.silu, _array(dy))
+        inputs = (x_, weight_, _array(bias), ctx.perm, ctx.run_length, ctx.silu, _array(dy))
         run(kernels.conv_backward, _tasks(x_), *inputs, dx.numpy(), dweight.numpy(), dbias.numpy())
-        return dx.to(x.dtype), dweight.sum(0).T.to(weight.dtype), dbias.sum(0).to(bias.dtype), None, None
+        return dx.to(x.dtype), dweight.sum(0).T.to(weight.dtype), dbias.sum(0).to(bias.dtype), None, None, None
 
 
 def selective_scan(
@@ -131,15 +136,18 @@ def selective_scan(
     z: Tensor | None,
     dt_bias: Tensor | None,
     perm: np.ndarray | None,
+    runs: int = 1,
 ) -> Tensor:
-    """The scan of `reference.selective_scan` in float32; perm is a numpy index array."""
+    """The scan of `reference.selective_scan` in float32; perm is a numpy index array, cut into `runs` pieces."""
     given = (x, dt, A, B, C, D, z, dt_bias)
-    return _Scan.apply(*given, _path(perm, x.shape[1]), needs_backward(*given))
+    length = x.shape[1]
+    return _Scan.apply(*given, _path(perm, length), length // runs, needs_backward(*given))
 
 
-def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray | None, silu: bool) -> Tensor:
-    """The convolution of `reference.causal_conv` in float32; weight: (channels, taps)."""
-    return _Conv.apply(x, weight, bias, _path(perm, x.shape[1]), silu)
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray | None, silu: bool, runs: int = 1) -> Tensor:
+    """The convolution of `reference.causal_conv` in float32; weight: (channels, taps); perm, runs: as above."""
+    length = x.shape[1]
+    return _Conv.apply(x, weight, bias, _path(perm, length), length // runs, silu)
 
 
 def warm_up() -> None:

@@ -30,13 +30,14 @@ def _fetch(rows, b, p, start, stop):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, suspect, first, last):  # noqa: ANN001, ANN201, D417
+def scan_forward(x, dt, A, B, C, D, z, bias, perm, run, y, states, suspect, first, last):  # noqa: ANN001, ANN201, D417
     """Selective scan of tasks [first, last).
 
     x, dt, y: (batch, length, channels); A: (state, channels); B, C: (batch, length, state); D, bias: (channels,);
-    z: like x, or empty for no gate; bias: empty for dt as given; perm: (length,);
+    z: like x, or empty for no gate; bias: empty for dt as given; perm: (length,); run: the state starts afresh after
+    every so many tokens;
     states: (batch, chunks, state, channels) filled with the state before every chunk, or empty;
-    suspect: (tasks,), true where the last state holds NaN, which any NaN in dt leads to.
+    suspect: (tasks,), true where the last state of a run holds NaN, which any NaN in dt leads to.
     """
     batch, length, channels = x.shape
     state = A.shape[0]
@@ -58,7 +59,13 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, suspect, first, la
                 h[n, c] = 0.0
             for c in range(width):
                 rate[n, c] = A[n, start + c] * LOG2E
+        final = np.float32(0.0)
         for k in range(length):
+            if k > 0 and k % run == 0:
+                for n in range(state):
+                    for c in range(WIDTH):
+                        final += h[n, c]
+                        h[n, c] = 0.0
             p, later = perm[k], perm[min(k + AHEAD, length - 1)]
             _fetch(x, b, later, start, stop)
             _fetch(dt, b, later, start, stop)
@@ -93,7 +100,6 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, y, states, suspect, first, la
             else:
                 for c in range(width):
                     ys[c] = total[c]
-        final = np.float32(0.0)
         for n in range(state):
             for c in range(width):
                 final += h[n, c]
@@ -111,6 +117,7 @@ def scan_backward(  # noqa: ANN201, D417
     z,
     bias,
     perm,
+    run,
     states,
     dy,
     dx,
@@ -194,6 +201,13 @@ def scan_backward(  # noqa: ANN201, D417
                     totals[i, c] = skip[c] * xs[c]
                 for n in range(state):
                     into, out = B[b, p, n], C[b, p, n]
+                    if (begin + i) % run == 0:  # nothing comes from before, and no gradient goes there
+                        for c in range(span):
+                            value = drive[c] * into
+                            decays[i, n, c] = 0.0
+                            history[i + 1, n, c] = value
+                            totals[i, c] += value * out
+                        continue
                     for c in range(span):
                         decay = exp2(steps[i, c] * rate[n, c])
                         value = decay * history[i, n, c] + drive[c] * into
@@ -254,8 +268,8 @@ def scan_backward(  # noqa: ANN201, D417
 
 
 @njit(**_FLAGS)
-def conv_forward(x, weight, bias, perm, silu, y, first, last):  # noqa: ANN001, ANN201, D417
-    """Depthwise causal convolution in scan order, of tasks [first, last).
+def conv_forward(x, weight, bias, perm, run, silu, y, first, last):  # noqa: ANN001, ANN201, D417
+    """Depthwise causal convolution in scan order, of tasks [first, last), afresh after every `run` tokens.
 
     x, y: (batch, length, channels); weight: (taps, channels), the last tap on the token itself; bias: (channels,);
     silu: apply SiLU to the result.
@@ -273,7 +287,7 @@ def conv_forward(x, weight, bias, perm, silu, y, first, last):  # noqa: ANN001, 
             ys = y[b, perm[k], start:stop]
             for c in range(width):
                 total[c] = shift[c]
-            for tap in range(max(0, taps - 1 - k), taps):
+            for tap in range(max(0, taps - 1 - k % run), taps):
                 xs, w = x[b, perm[k - taps + 1 + tap], start:stop], weight[tap, start:stop]
                 for c in range(width):
                     total[c] += w[c] * xs[c]
@@ -286,7 +300,7 @@ def conv_forward(x, weight, bias, perm, silu, y, first, last):  # noqa: ANN001, 
 
 
 @njit(**_FLAGS)
-def conv_backward(x, weight, bias, perm, silu, dy, dx, dweight, dbias, first, last):  # noqa: ANN001, ANN201, D417
+def conv_backward(x, weight, bias, perm, run, silu, dy, dx, dweight, dbias, first, last):  # noqa: ANN001, ANN201, D417
     """Gradients of `conv_forward` for tasks [first, last).
 
     dx: like x, zero on entry; dweight: (batch, taps, channels) and dbias: (batch, channels), zero on entry.
@@ -304,7 +318,7 @@ def conv_backward(x, weight, bias, perm, silu, dy, dx, dweight, dbias, first, la
             gs = dy[b, perm[k], start:stop]
             for c in range(width):
                 grad[c] = shift[c]
-            for tap in range(max(0, taps - 1 - k), taps):
+            for tap in range(max(0, taps - 1 - k % run), taps):
                 xs, w = x[b, perm[k - taps + 1 + tap], start:stop], weight[tap, start:stop]
                 for c in range(width):
                     grad[c] += w[c] * xs[c]
@@ -317,7 +331,7 @@ def conv_backward(x, weight, bias, perm, silu, dy, dx, dweight, dbias, first, la
                     grad[c] = gs[c]
             for c in range(width):
                 dbs[c] += grad[c]
-            for tap in range(max(0, taps - 1 - k), taps):
+            for tap in range(max(0, taps - 1 - k % run), taps):
                 q = perm[k - taps + 1 + tap]
                 xs, dxs = x[b, q, start:stop], dx[b, q, start:stop]
                 w, dws = weight[tap, start:stop], dweight[b, tap, start:stop]
