@@ -69,6 +69,25 @@ def frames(path: Path, frames_per_second: float | None = None) -> Iterator[np.nd
         yield frame
 
 
+def frames_per_second(path: Path) -> float:
+    """The mean speed that a video, GIF or animated WebP says; 8 where it says none that makes sense.
+
+    Raises ClipError as `frames` does.
+    """
+    if container_of(path):
+        with _open(path) as container:
+            said = container.streams.video[0].average_rate if container.streams.video else None
+            speed = float(said) if said else 0.0
+    else:
+        try:
+            with Image.open(path, formats=ANIMATIONS) as picture:
+                picture.load()
+                speed = 1000 / max(1, picture.info.get("duration", 0))
+        except PILLOW_FAULTS as fault:
+            raise _unreadable(path) from fault
+    return speed if 0.1 <= speed <= 240 else 8.0
+
+
 def comment(path: Path) -> str | None:
     """The comment that a video carries."""
     with _open(path) as container:
@@ -117,7 +136,11 @@ def _animation(path: Path, frames_per_second: float | None) -> Iterator[np.ndarr
     except ClipError:
         raise
     except PILLOW_FAULTS as fault:
-        raise ClipError(f"{path.name} is not a readable clip; give an MP4, MOV, AVI, WebM, GIF or WebP") from fault
+        raise _unreadable(path) from fault
+
+
+def _unreadable(path: Path) -> ClipError:
+    return ClipError(f"{path.name} is not a readable clip; give an MP4, MOV, AVI, WebM, GIF or WebP")
 
 
 def _check_pixels(path: Path, width: int, height: int) -> None:
