@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .decoding import PILLOW_FAULTS, ClipError, frames, import_av
+from .decoding import MOST_FRAME_PIXELS, PILLOW_FAULTS, ClipError, frames, import_av
 from .metadata import EXIF_DESCRIPTION, KEY, read_metadata, settings_text
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CLIP_KINDS = ("mp4", "gif", "webp", "png")
 SHOWN_PX = 256  # the shorter side of a clip to be watched is at least this, by whole repetition of pixels
+MOST_SHOWN_PX, MOST_SIDE_PX = 2048, 4096
 MOST_FRAMES = 1024
 MOST_CLIP_BYTES = 2**29
 REC709 = 1  # number of the colour matrix, primaries and transfer in the files' standards
@@ -35,7 +36,7 @@ def save_clip(
 
     clip: (frames, H, W, 3) uint8. The path's ending says the kind, of CLIP_KINDS. MP4 (H.264, yuv420p), GIF and WebP
     (without loss) loop in a browser and are enlarged to be watched; a PNG has all frames as they are, side by side.
-    Raises ValueError for another kind or array, and where an MP4 is asked for and PyAV is not installed.
+    Raises ValueError for another kind, no clip or too large a one, and for an MP4 where PyAV is not installed.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
@@ -95,14 +96,20 @@ def filmstrip(clip: np.ndarray, columns: int | None = None) -> Image.Image:
 
 
 def enlarged(clip: np.ndarray) -> np.ndarray:
-    """A clip with every pixel repeated so often that its shorter side has SHOWN_PX or more: small ones stay crisp."""
-    times = -(-SHOWN_PX // min(clip.shape[1:3]))
+    """A clip with every pixel repeated so often that its shorter side has SHOWN_PX or more: small ones stay crisp.
+
+    A long and narrow one less often, so that its longer side has at most MOST_SHOWN_PX.
+    """
+    times = max(1, min(-(-SHOWN_PX // min(clip.shape[1:3])), MOST_SHOWN_PX // max(clip.shape[1:3])))
     return clip.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _check(clip: np.ndarray) -> None:
     if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3 or not 0 < clip.size <= MOST_CLIP_BYTES:
         raise ValueError(f"clip must be uint8 (frames, H, W, 3), not {clip.dtype} {clip.shape}")
+    height, width = clip.shape[1:3]
+    if max(height, width) > MOST_SIDE_PX or height * width > MOST_FRAME_PIXELS:
+        raise ValueError(f"clip must have sides of at most {MOST_SIDE_PX} pixels, not {height} x {width}")
 
 
 def _columns(count: int) -> int:
