@@ -13,7 +13,9 @@ import yaml
 from ..backbones import FAMILIES
 from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
+from .checkpoints import write_aside
 from .data import ImageSet
+from .progress import TRACKERS
 
 Settings = TypeVar("Settings")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -31,9 +33,14 @@ class Recipe:
     init: a weights folder to start from; label rows are matched by name. start_from: a weights folder of another shape,
     whose tensors are taken where name and shape are the same.
     steps: optimiser updates. batch: images a step, over all processes.
+    accumulate: parts that each process's share of it is cut into, for less memory; the gradients are summed.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
-    has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
-    checkpointing: compute the blocks again in the backward pass, for less memory and more time.
+    has forgotten half; a list makes several averages, the first of which is sampled. time_mean, time_spread:
+    logit-normal training times, see `diffusion.draw_times`. min_snr: gamma of the min-SNR weighting, 0 for none.
+    checkpointing: compute the blocks again in the backward pass, for less memory and more time. compile: by torch,
+    which pays on a GPU in long runs. held_out: images kept away from training, for a loss by time every
+    `validate_every` steps. keep_last, keep_every: checkpoints that stay, the newest and those at multiples of so many
+    steps. trackers: any of tensorboard, trackio and wandb, beside metrics.jsonl.
     """
 
     name: str
@@ -49,32 +56,48 @@ class Recipe:
     prediction: str = "velocity"
     steps: int = 10000
     batch: int = 64
+    accumulate: int = 1
     lr: float = 1e-4
     warmup: int = 0
     cooldown: int = 0
     weight_decay: float = 0.0
     clip: float = 1.0
-    ema_halflife: float = 1000.0
+    ema_halflife: float | list[float] = 1000.0
     time_mean: float = 0.0
     time_spread: float = 0.0
+    min_snr: float = 0.0
     precision: str = "auto"
     checkpointing: bool = False
+    compile: bool = False
+    held_out: int = 0
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
     sample_every: int = 1000
+    validate_every: int = 1000
+    keep_last: int = 2
+    keep_every: int = 0
+    trackers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "save_every", "sample_every"):
+        for name in ("steps", "batch", "accumulate", "log_every", "save_every", "sample_every", "validate_every"):
             _whole(name, getattr(self, name), least=1)
-        for name in ("warmup", "cooldown", "seed"):
+        _whole("keep_last", self.keep_last, least=1)
+        for name in ("warmup", "cooldown", "seed", "held_out", "keep_every"):
             _whole(name, getattr(self, name), least=0)
-        for name in ("lr", "clip", "ema_halflife"):
+        for name in ("lr", "clip"):
             _number(name, getattr(self, name), above=0)
-        for name in ("weight_decay", "time_spread"):
+        for name in ("weight_decay", "time_spread", "min_snr"):
             _number(name, getattr(self, name), above=-math.ulp(0.0))
-        if not isinstance(self.checkpointing, bool):
-            raise ValueError(f"checkpointing must be true or false, not {self.checkpointing!r}")
+        if not self.halflives:
+            raise ValueError("ema_halflife must be a number of steps, or a list of some")
+        for halflife in self.halflives:
+            _number("ema_halflife", halflife, above=0)
+        for name in ("checkpointing", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if not isinstance(self.trackers, list) or not set(self.trackers) <= set(TRACKERS):
+            raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {self.trackers!r}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
             raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
@@ -90,13 +113,19 @@ class Recipe:
             raise ValueError(f"model.family {self.model.get('family')!r} is unknown; use {', '.join(FAMILIES)}")
 
     @property
+    def halflives(self) -> list[float]:
+        """Of each of the averages of the weights, in steps."""
+        return self.ema_halflife if isinstance(self.ema_halflife, list) else [self.ema_halflife]
+
+    @property
     def text_spec(self) -> TextSpec | None:
         """The tower that reads the captions, or None for a model of labels."""
         return TextSpec.read(self.text) if self.text else None
 
     def save(self, path: Path) -> None:
         """Write the recipe as YAML."""
-        path.write_text(yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+        write_aside(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def _whole(name: str, value: object, least: int) -> None:
