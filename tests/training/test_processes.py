@@ -18,7 +18,8 @@ from zigdemo.training import trainer
 from zigdemo.training.__main__ import main
 from zigdemo.training.checkpoints import read_checkpoint
 from zigdemo.training.recipe import load_recipe
-from zigdemo.training.trainer import Training, min_snr_weight, split
+from zigdemo.training.rules import min_snr_weight, split
+from zigdemo.training.trainer import Training
 
 
 @pytest.fixture
@@ -106,19 +107,19 @@ def test_too_little_memory_is_one_sentence_with_advice(recipe, tmp_path, monkeyp
 
 def test_ctrl_c_saves_and_says_how_to_go_on(recipe, tmp_path, monkeypatch, capsys):
     recipe.save(tmp_path / "recipe.yaml")
-    update = Training._update
+    update = Training.update
 
     def interrupted(self):
         if self.step == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return update(self)
 
-    monkeypatch.setattr(Training, "_update", interrupted)
+    monkeypatch.setattr(Training, "update", interrupted)
     assert main([str(tmp_path / "recipe.yaml")]) == 130
     assert "stopped after step 2 of 6; go on with --resume" in capsys.readouterr().out
     assert read_checkpoint(recipe.run)["step"] == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    monkeypatch.setattr(Training, "_update", update)
+    monkeypatch.setattr(Training, "update", update)
     assert main([str(tmp_path / "recipe.yaml"), "--resume"]) == 0
     assert len(losses(recipe.run)[0]) == 6
 

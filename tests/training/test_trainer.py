@@ -20,7 +20,8 @@ from zigdemo.training.checkpoints import read_checkpoint
 from zigdemo.training.export import export
 from zigdemo.training.prepare import write_image_set
 from zigdemo.training.recipe import Recipe, model_config
-from zigdemo.training.trainer import Training, ramp, take_what_fits
+from zigdemo.training.rules import ramp, take_what_fits
+from zigdemo.training.trainer import Training
 
 MODEL = {"family": "zigma", "size": [16, 16], "patch": 4, "width": 32, "depth": 2, "state_size": 4}
 

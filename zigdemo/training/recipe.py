@@ -8,13 +8,16 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import yaml
 
 from ..backbones import FAMILIES
 from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
+from ..zoo import read_folder
 from .checkpoints import write_aside
 from .data import ImageSet
+from .lora import METHODS
 from .progress import TRACKERS
 
 Settings = TypeVar("Settings")
@@ -30,8 +33,9 @@ class Recipe:
     model: family and its config fields; the number of labels is taken from the data. text: the tower of a model with
     text_width, as in TextSpec; captions are made of names and keywords, another one each time, and a share
     `model.label_dropout` of them is empty.
-    init: a weights folder to start from; label rows are matched by name. start_from: a weights folder of another shape,
-    whose tensors are taken where name and shape are the same.
+    init: a weights folder to start from; label rows are matched by name. keep_labels: its labels that the data has not
+    stay in the table. method, rank: what learns, see `lora.adapt`. start_from: a weights folder of another shape, whose
+    tensors are taken where name and shape are the same. shares: part of every batch that is of a group, by its name.
     steps: optimiser updates. batch: images a step, over all processes.
     accumulate: parts that each process's share of it is cut into, for less memory; the gradients are summed.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
@@ -52,7 +56,11 @@ class Recipe:
     exclude: list[str] = field(default_factory=list)
     text: dict | None = None
     init: str | None = None
+    keep_labels: bool = False
+    method: str = "full"
+    rank: int = 8
     start_from: str | None = None
+    shares: dict[str, float] = field(default_factory=dict)
     prediction: str = "velocity"
     steps: int = 10000
     batch: int = 64
@@ -82,7 +90,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "log_every", "save_every", "sample_every", "validate_every"):
             _whole(name, getattr(self, name), least=1)
-        _whole("keep_last", self.keep_last, least=1)
+        for name in ("keep_last", "rank"):
+            _whole(name, getattr(self, name), least=1)
         for name in ("warmup", "cooldown", "seed", "held_out", "keep_every"):
             _whole(name, getattr(self, name), least=0)
         for name in ("lr", "clip"):
@@ -93,20 +102,26 @@ class Recipe:
             raise ValueError("ema_halflife must be a number of steps, or a list of some")
         for halflife in self.halflives:
             _number("ema_halflife", halflife, above=0)
-        for name in ("checkpointing", "compile"):
+        for name in ("checkpointing", "compile", "keep_labels"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if not isinstance(self.trackers, list) or not set(self.trackers) <= set(TRACKERS):
             raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {self.trackers!r}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
             raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
-        for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
+        for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS), ("method", METHODS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
         if self.text is not None:
             TextSpec.read(self.text)
         if bool(self.text) != bool(self.model.get("text_width")):
             raise ValueError("text names the tower of a model with model.text_width; give both or neither")
+        if not isinstance(self.shares, dict) or not all(isinstance(s, int | float) for s in self.shares.values()):
+            raise ValueError(f"shares must map groups to parts of a batch, not {self.shares!r}")
+        if any(share <= 0 for share in self.shares.values()) or sum(self.shares.values()) > 1:
+            raise ValueError(f"shares must be above 0 and sum up to 1 at most, not {self.shares}")
+        if self.keep_labels and not self.init:
+            raise ValueError("keep_labels keeps those of the weights that init names; give init")
         if self.init and self.start_from:
             raise ValueError("init and start_from are two ways to start; give one of them")
         if self.model.get("family") not in FAMILIES:
@@ -182,7 +197,18 @@ def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]
 
 def load_data(recipe: Recipe) -> ImageSet:
     """The images a recipe trains on, after its groups, labels and exclusions."""
-    return ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
+    data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
+    if not recipe.keep_labels:
+        return data
+    known = list(read_folder(recipe.init).labels or [])
+    names = list(dict.fromkeys([*known, *data.label_names]))
+    places = np.array([names.index(name) for name in data.label_names])
+    return replace(data, label_names=names, labels=places[data.labels])
+
+
+def known_labels(recipe: Recipe) -> int:
+    """How many rows of the label table a run finds there and keeps."""
+    return len(read_folder(recipe.init).labels or []) if recipe.keep_labels else 0
 
 
 def model_config(recipe: Recipe, labels: int) -> object:

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..ops.heap import keep_freed_memory
-from ..zoo import WEIGHTS, read_folder
+from ..zoo import WEIGHTS
 from .checkpoints import checkpoints, read_checkpoint, write_aside, write_checkpoint
 from .data.captions import training_caption
+from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
-from .recipe import Recipe, load_data, model_config
+from .recipe import Recipe, known_labels, load_data, model_config
+from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
 from .samples import conditions, sample_grid
 from .validation import bucket_losses
 
@@ -39,7 +41,7 @@ class Training:
         check_trackers(recipe.trackers)
         self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
         self.accelerator = Accelerator(
-            mixed_precision=_precision(recipe.precision), log_with=recipe.trackers or None, project_dir=recipe.run
+            mixed_precision=precision(recipe.precision), log_with=recipe.trackers or None, project_dir=recipe.run
         )
         self.device = self.accelerator.device
         content = self._checkpoint() if resume else None
@@ -61,6 +63,7 @@ class Training:
                 f"{recipe.accumulate} parts; use a multiple of {parts}"
             )
         self.rows, self.held_out = split(len(self.data), recipe.held_out)
+        self.rows = rows_by_share(self.rows, self.data.groups, recipe.shares)
         torch.manual_seed(recipe.seed)
         model = build(self.config)
         model.checkpointing = recipe.checkpointing
@@ -69,6 +72,7 @@ class Training:
             self.images_before = start_from(model, self.data.label_names, recipe.init)
         if recipe.start_from:
             self.images_before = take_what_fits(model, recipe.start_from)
+        adapt(model, recipe.method, recipe.rank, known_labels(recipe))
         self.tower = None
         if recipe.text_spec:
             self.tower = recipe.text_spec.load(self.device, (WEIGHTS,))
@@ -122,7 +126,7 @@ class Training:
         with stopping_on_signals(self.stop), self._writing(), self.journal:
             saved, started, first = self.step, time.monotonic(), self.step
             while not self.finished and not self._asked_to_stop():
-                self._losses.append(self._update())
+                self._losses.append(self.update())
                 self.step += 1
                 seconds = time.monotonic() - started
                 self._report((self.step - first) * self.recipe.batch / seconds)
@@ -171,7 +175,8 @@ class Training:
             return torch.empty(0)
         return self.accelerator.reduce(torch.stack(self._losses), "mean")
 
-    def _update(self) -> Tensor:
+    def update(self) -> Tensor:
+        """One step of the optimiser on the batch of `self.step`; returns the loss of this process's share."""
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.lr * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
@@ -260,10 +265,12 @@ class Training:
     @torch.no_grad()
     def _average(self) -> None:
         """Move the averages towards the weights, faster in the first steps (as they have seen nothing better yet)."""
-        weights = [w.detach() for w in self.accelerator.unwrap_model(self.model).parameters()]
+        weights = list(self.accelerator.unwrap_model(self.model).parameters())
+        learns = [i for i, weight in enumerate(weights) if weight.requires_grad]
         for ema, halflife in zip(self.emas, self.recipe.halflives, strict=True):
             keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(list(ema.parameters()), weights, 1 - keep)
+            averages = list(ema.parameters())
+            torch._foreach_lerp_([averages[i] for i in learns], [weights[i].detach() for i in learns], 1 - keep)
 
     def save(self) -> None:
         """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
@@ -318,77 +325,3 @@ class Training:
                 f"{self.folder} cannot be written at step {self.step} ({fault.strerror or fault}); {left}; make room "
                 "or give a folder that you may write, and go on with --resume"
             ) from fault
-
-
-def split(count: int, held_out: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows to keep away, both in order; the latter are the same whatever the seed of the run."""
-    if held_out >= count:
-        raise ValueError(f"held_out {held_out} leaves nothing of {count} images to train on; lower it")
-    apart = np.sort(np.random.default_rng(0).permutation(count)[:held_out])
-    return np.setdiff1d(np.arange(count), apart), apart
-
-
-def min_snr_weight(t: Tensor, gamma: float) -> Tensor:
-    """What the velocity loss is multiplied by, to be min(SNR, gamma) times the error of the clean image.
-
-    On the linear path SNR = (t / (1 - t))^2 and the velocity's error is the clean image's over 1 - t.
-    Source: Hang et al. 2023 (arXiv 2303.09556), section 3.4.
-    """
-    return torch.minimum(t**2, gamma * (1 - t) ** 2)
-
-
-def out_of_memory(fault: Exception) -> bool:
-    """Whether a fault says that the memory of the device, or of the machine, is used up."""
-    return isinstance(fault, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(fault)
-
-
-def _precision(wanted: str) -> str:
-    """Accelerate's name of a precision; "auto" is bf16 where the device multiplies it in hardware."""
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            wanted = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-        else:
-            has_units = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-            wanted = "bf16" if has_units() else "fp32"
-    return {"fp32": "no"}.get(wanted, wanted)
-
-
-def ramp(step: int, steps: int, warmup: int, cooldown: int) -> float:
-    """Share of the learning rate at a step: linear up over `warmup`, linear down over the last `cooldown` steps."""
-    up = min(1.0, (step + 1) / max(1, warmup))
-    down = min(1.0, (steps - step) / max(1, cooldown))
-    return up * down
-
-
-def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> int:
-    """Load the weights of a folder; label rows go where the names say, new names start from the null row.
-
-    Returns the number of images those weights have seen.
-    """
-    weights = read_folder(folder)
-    state = weights.state()
-    table = "y_embedder.embedding_table.weight"
-    if table in state:
-        old = {name: row for row, name in enumerate(weights.labels or [])}
-        rows = [old.get(name, len(old)) for name in label_names]
-        state[table] = state[table][[*rows, len(old)]]
-    wanted = model.state_dict()
-    for key, value in state.items():
-        if key not in wanted or wanted[key].shape != value.shape:
-            raise ValueError(f"{folder} does not fit the recipe's model: {key} has shape {tuple(value.shape)}")
-    model.load_state_dict(state)
-    return int(weights.about.get("images_seen", 0))
-
-
-def take_what_fits(model: nn.Module, folder: str | Path) -> int:
-    """Load those tensors of a weights folder whose names and shapes the model has; the others stay as drawn.
-
-    Returns the number of images those weights have seen. Raises ValueError where nothing fits.
-    """
-    weights = read_folder(folder)
-    wanted = model.state_dict()
-    state = {k: v for k, v in weights.state().items() if k in wanted and v.shape == wanted[k].shape}
-    if not state:
-        raise ValueError(f"no tensor of {folder} fits the recipe's model; leave start_from out")
-    model.load_state_dict(state, strict=False)
-    return int(weights.about.get("images_seen", 0))
