@@ -61,8 +61,10 @@ class Mamba(nn.Module):
 
     def forward(self, tokens: Tensor, *orders: ScanOrder) -> Tensor:
         """tokens: (batch, length, width); orders: a path over length tokens for each of the scans."""
-        weight_x, weight_z = self.in_proj.weight.chunk(2)
-        x, z = F.linear(tokens, weight_x), F.linear(tokens, weight_z)
+        if type(self.in_proj) is nn.Linear:  # two products, as the halves of one would be strided
+            x, z = (F.linear(tokens, weight) for weight in self.in_proj.weight.chunk(2))
+        else:  # an adapter that adds to its output
+            x, z = (half.contiguous() for half in self.in_proj(tokens).chunk(2, -1))
         first, *others = (self._scan(x, z, order, side) for order, side in zip(orders, self.scans, strict=True))
         return self.out_proj(sum(others, first))
 

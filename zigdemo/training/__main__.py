@@ -14,15 +14,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training", description=main.__doc__)
     parser.add_argument("recipe", help="a YAML file, see zigdemo/training/recipes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the run folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of the run folder")
     chosen = parser.parse_args(arguments)
     try:
-        folder = Training(load_recipe(chosen.recipe, chosen.set), resume=chosen.resume).run()
-    except (ValueError, FloatingPointError, OSError) as fault:
+        training = Training(load_recipe(chosen.recipe, chosen.set), resume=chosen.resume)
+        folder = training.run()
+    except (ValueError, FloatingPointError, MemoryError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
-    print(f"done: {folder}")
-    return 0
+    if training.finished:
+        print(f"done: {folder}")
+    return 0 if training.finished else 130
 
 
 if __name__ == "__main__":

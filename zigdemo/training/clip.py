@@ -23,7 +23,7 @@ from ..ops.heap import keep_freed_memory
 from .data import ImageSet
 from .data.captions import held_out_caption, synonym_caption, training_caption, usable_keywords
 from .recipe import read_settings
-from .trainer import ramp
+from .rules import ramp
 
 TEACHER_TOKENS = 24  # of a text that the teacher reads
 

@@ -17,6 +17,7 @@ from ..backbones import build
 from ..conditioning import SHIPPED_TOWER, TextSpec
 from ..evaluation import ClipScore, Retrieval, label_retrieval
 from ..zoo import WEIGHTS, ModelFolder, read_folder, write_folder
+from .checkpoints import read_checkpoint
 from .data import ImageSet
 from .recipe import Recipe, load_data, load_recipe, model_config
 from .samples import conditions, draw, pair_grid
@@ -35,16 +36,18 @@ def score(network: torch.nn.Module, recipe: Recipe, data: ImageSet, count: int, 
 def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, force: bool = False) -> ModelFolder:
     """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
 
-    run: a run folder with recipe.yaml and checkpoint.pt. count: labels, or texts, that the score draws.
+    run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
-    content = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    content = read_checkpoint(run)
+    if content is None:
+        raise ValueError(f"there is no checkpoint in {run}; train first")
     data = load_data(recipe)
     if content["labels"] != data.label_names:
         raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
     network = build(model_config(recipe, len(data.label_names)))
-    network.load_state_dict(content["ema"])
+    network.load_state_dict(content["emas"][0])
     network.half().float().eval()  # score what is shipped: the weights as rounded to fp16
     tower = recipe.text_spec.load(places=(WEIGHTS,)) if recipe.text_spec else None
     if tower is None:

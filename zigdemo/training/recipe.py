@@ -8,12 +8,17 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import yaml
 
 from ..backbones import FAMILIES
 from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
+from ..zoo import read_folder
+from .checkpoints import write_aside
 from .data import ClipSet, ImageSet
+from .lora import METHODS
+from .progress import TRACKERS
 
 Settings = TypeVar("Settings")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -28,14 +33,20 @@ class Recipe:
     model: family and its config fields; the number of labels is taken from the data. text: the tower of a model with
     text_width, as in TextSpec; captions are made of names and keywords, another one each time, and a share
     `model.label_dropout` of them is empty.
-    init: a weights folder to start from; label rows are matched by name. start_from: a weights folder of another shape,
-    whose tensors are taken where name and shape are the same. start_blocks: for each block of the model the number of
-    that folder's block it starts from, or null.
+    init: a weights folder to start from; label rows are matched by name. keep_labels: its labels that the data has not
+    stay in the table. method, rank: what learns, see `lora.adapt`. start_from: a weights folder of another shape, whose
+    tensors are taken where name and shape are the same. start_blocks: for each block of the model the number of that
+    folder's block it starts from, or null. shares: part of every batch that is of a group, by its name.
     flip, shift_px: mirror half of the pictures or clips, and move them by up to so many pixels along each side.
     steps: optimiser updates. batch: images a step, over all processes.
+    accumulate: parts that each process's share of it is cut into, for less memory; the gradients are summed.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
-    has forgotten half. time_mean, time_spread: logit-normal training times, see `diffusion.draw_times`.
-    checkpointing: compute the blocks again in the backward pass, for less memory and more time.
+    has forgotten half; a list makes several averages, the first of which is sampled. time_mean, time_spread:
+    logit-normal training times, see `diffusion.draw_times`. min_snr: gamma of the min-SNR weighting, 0 for none.
+    checkpointing: compute the blocks again in the backward pass, for less memory and more time. compile: by torch,
+    which pays on a GPU in long runs. held_out: images kept away from training, for a loss by time every
+    `validate_every` steps. keep_last, keep_every: checkpoints that stay, the newest and those at multiples of so many
+    steps. trackers: any of tensorboard, trackio and wandb, beside metrics.jsonl.
     """
 
     name: str
@@ -47,43 +58,63 @@ class Recipe:
     exclude: list[str] = field(default_factory=list)
     text: dict | None = None
     init: str | None = None
+    keep_labels: bool = False
+    method: str = "full"
+    rank: int = 8
     start_from: str | None = None
     start_blocks: list[int | None] | None = None
     flip: bool = False
     shift_px: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
     prediction: str = "velocity"
     steps: int = 10000
     batch: int = 64
+    accumulate: int = 1
     lr: float = 1e-4
     warmup: int = 0
     cooldown: int = 0
     weight_decay: float = 0.0
     clip: float = 1.0
-    ema_halflife: float = 1000.0
+    ema_halflife: float | list[float] = 1000.0
     time_mean: float = 0.0
     time_spread: float = 0.0
+    min_snr: float = 0.0
     precision: str = "auto"
     checkpointing: bool = False
+    compile: bool = False
+    held_out: int = 0
     seed: int = 0
     log_every: int = 50
     save_every: int = 1000
     sample_every: int = 1000
+    validate_every: int = 1000
+    keep_last: int = 2
+    keep_every: int = 0
+    trackers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "save_every", "sample_every"):
+        for name in ("steps", "batch", "accumulate", "log_every", "save_every", "sample_every", "validate_every"):
             _whole(name, getattr(self, name), least=1)
-        for name in ("warmup", "cooldown", "seed", "shift_px"):
+        for name in ("keep_last", "rank"):
+            _whole(name, getattr(self, name), least=1)
+        for name in ("warmup", "cooldown", "seed", "held_out", "keep_every", "shift_px"):
             _whole(name, getattr(self, name), least=0)
-        for name in ("lr", "clip", "ema_halflife"):
+        for name in ("lr", "clip"):
             _number(name, getattr(self, name), above=0)
-        for name in ("weight_decay", "time_spread"):
+        for name in ("weight_decay", "time_spread", "min_snr"):
             _number(name, getattr(self, name), above=-math.ulp(0.0))
-        for name in ("checkpointing", "flip"):
+        if not self.halflives:
+            raise ValueError("ema_halflife must be a number of steps, or a list of some")
+        for halflife in self.halflives:
+            _number("ema_halflife", halflife, above=0)
+        for name in ("checkpointing", "compile", "flip", "keep_labels"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if not isinstance(self.trackers, list) or not set(self.trackers) <= set(TRACKERS):
+            raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {self.trackers!r}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
             raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
-        for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS)):
+        for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS), ("method", METHODS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
         if self.text is not None:
@@ -99,10 +130,21 @@ class Recipe:
                 n is None or type(n) is int for n in self.start_blocks
             ):
                 raise ValueError(f"start_blocks must be a list of block numbers and nulls, not {self.start_blocks!r}")
+        if not isinstance(self.shares, dict) or not all(isinstance(s, int | float) for s in self.shares.values()):
+            raise ValueError(f"shares must map groups to parts of a batch, not {self.shares!r}")
+        if any(share <= 0 for share in self.shares.values()) or sum(self.shares.values()) > 1:
+            raise ValueError(f"shares must be above 0 and sum up to 1 at most, not {self.shares}")
+        if self.keep_labels and not self.init:
+            raise ValueError("keep_labels keeps those of the weights that init names; give init")
         if self.init and self.start_from:
             raise ValueError("init and start_from are two ways to start; give one of them")
         if self.model.get("family") not in FAMILIES:
             raise ValueError(f"model.family {self.model.get('family')!r} is unknown; use {', '.join(FAMILIES)}")
+
+    @property
+    def halflives(self) -> list[float]:
+        """Of each of the averages of the weights, in steps."""
+        return self.ema_halflife if isinstance(self.ema_halflife, list) else [self.ema_halflife]
 
     @property
     def text_spec(self) -> TextSpec | None:
@@ -111,7 +153,8 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Write the recipe as YAML."""
-        path.write_text(yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+        write_aside(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def _whole(name: str, value: object, least: int) -> None:
@@ -168,10 +211,22 @@ def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]
 
 def load_data(recipe: Recipe) -> ImageSet | ClipSet:
     """The images, or the clips for a model with frames, that a recipe trains on, after its choices of them."""
-    if recipe.model.get("frames"):
-        frames = recipe.model["frames"]
-        return ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude, frames=frames)
-    return ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
+    frames = recipe.model.get("frames")
+    if frames:
+        data = ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude, frames=frames)
+    else:
+        data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
+    if not recipe.keep_labels:
+        return data
+    known = list(read_folder(recipe.init).labels or [])
+    names = list(dict.fromkeys([*known, *data.label_names]))
+    places = np.array([names.index(name) for name in data.label_names])
+    return replace(data, label_names=names, labels=places[data.labels])
+
+
+def known_labels(recipe: Recipe) -> int:
+    """How many rows of the label table a run finds there and keeps."""
+    return len(read_folder(recipe.init).labels or []) if recipe.keep_labels else 0
 
 
 def model_config(recipe: Recipe, labels: int) -> object:

@@ -81,6 +81,6 @@ def sample_grid(
     count = min(count // 4 if frames else count, len(data))
     rows = np.linspace(0, len(data) - 1, count).astype(int)
     made = draw(network, prediction, *conditions(data, rows, tower))
-    real = data.draw(rows, frames, np.random.default_rng(0))
+    real = data.draw(rows, frames, range(count))
     strips = (filmstrips(real), filmstrips(made)) if frames else (real, made)
     Image.fromarray(pair_grid(*strips, columns=1 if frames else 8)).save(path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -16,26 +16,39 @@ from torch import Tensor, nn
 from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..ops.heap import keep_freed_memory
-from ..zoo import WEIGHTS, read_folder
+from ..zoo import WEIGHTS
+from .checkpoints import checkpoints, read_checkpoint, write_aside, write_checkpoint
 from .data.captions import training_caption
-from .recipe import Recipe, load_data, model_config
-from .samples import sample_grid
+from .lora import adapt
+from .progress import Journal, check_trackers, stopping_on_signals
+from .recipe import Recipe, known_labels, load_data, model_config
+from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
+from .samples import conditions, sample_grid
+from .validation import bucket_losses
 
 
 class Training:
     """A run: `run()` trains to the last step, writing metrics, samples and checkpoints into the run folder.
 
-    Every step draws its batch, times, noise and dropout from (seed, step, process), so that a resumed run repeats
-    exactly what an uninterrupted one does.
+    Every step draws its batch, times, noise and dropout from (seed, step, place in the batch), so that a resumed run
+    repeats exactly what an uninterrupted one does, and several processes share what one would do alone.
     """
 
     def __init__(self, recipe: Recipe, resume: bool = False) -> None:
         from accelerate import Accelerator
 
         keep_freed_memory()
-        self.recipe = recipe
-        self.accelerator = Accelerator(mixed_precision=_precision(recipe.precision))
+        check_trackers(recipe.trackers)
+        self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
+        self.accelerator = Accelerator(
+            mixed_precision=precision(recipe.precision), log_with=recipe.trackers or None, project_dir=recipe.run
+        )
         self.device = self.accelerator.device
+        content = self._checkpoint() if resume else None
+        if not resume and (done := checkpoints(self.folder)):
+            raise ValueError(
+                f"{self.folder} has a run of {max(done)} steps; use --resume to go on with it, or another run folder"
+            )
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         if self.config.size != (self.data.size, self.data.size):
@@ -43,9 +56,14 @@ class Training:
                 f"{recipe.data} has {self.data.size} px and the model takes {self.config.size}; "
                 f"prepare it with --size {self.config.size[0]} or change model.size"
             )
-        processes = self.accelerator.num_processes
-        if recipe.batch % processes:
-            raise ValueError(f"batch {recipe.batch} cannot be shared by {processes} processes; use a multiple")
+        parts = self.accelerator.num_processes * recipe.accumulate
+        if recipe.batch % parts:
+            raise ValueError(
+                f"batch {recipe.batch} cannot be shared by {self.accelerator.num_processes} processes in "
+                f"{recipe.accumulate} parts; use a multiple of {parts}"
+            )
+        self.rows, self.held_out = split(len(self.data), recipe.held_out)
+        self.rows = rows_by_share(self.rows, self.data.groups, recipe.shares)
         torch.manual_seed(recipe.seed)
         model = build(self.config)
         model.checkpointing = recipe.checkpointing
@@ -54,6 +72,7 @@ class Training:
             self.images_before = start_from(model, self.data.label_names, recipe.init)
         if recipe.start_from:
             self.images_before = take_what_fits(model, recipe.start_from, recipe.start_blocks)
+        adapt(model, recipe.method, recipe.rank, known_labels(recipe))
         self.tower = None
         if recipe.text_spec:
             self.tower = recipe.text_spec.load(self.device, (WEIGHTS,))
@@ -61,201 +80,252 @@ class Training:
                 raise ValueError(
                     f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
                 )
-        self.ema = deepcopy(model).to(self.device).eval().requires_grad_(False)
+        elif self.config.labels:
+            model.y_embedder.dropout = 0.0  # drawn with the batch instead, the same for any number of processes
+        self.emas = [deepcopy(model).to(self.device).eval().requires_grad_(False) for _ in recipe.halflives]
+        if recipe.compile:
+            model.compile()
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay
         )
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.folder = Path(recipe.run)
-        self.step = 0
-        if resume:
-            self._resume()
+        self._losses: list[Tensor] = []  # since the last line of the metrics
+        self._stopping = False
+        if content is not None:
+            self._restore(content)
+        with self._writing():
+            self._begin()
+
+    def _begin(self) -> None:
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
-            recipe.save(self.folder / "recipe.yaml")
+            self.recipe.save(self.folder / "recipe.yaml")
             labels = json.dumps(self.data.label_names, ensure_ascii=False)
-            (self.folder / "labels.json").write_text(labels, encoding="utf-8")
+            write_aside(self.folder / "labels.json", lambda file: file.write(labels.encode("utf-8")))
+        self.journal = Journal(self.recipe, self.accelerator, self.folder, self.step)
 
-    def run(self) -> Path:
-        """Train to the last step; returns the run folder."""
-        recipe, started, first = self.recipe, time.monotonic(), self.step
-        losses: list[Tensor] = []
-        while self.step < recipe.steps:
-            losses.append(self._update())
-            self.step += 1
-            if self.step % recipe.log_every == 0 and self.accelerator.is_main_process:
+    @property
+    def ema(self) -> nn.Module:
+        """The first of the averaged networks, which is sampled and exported."""
+        return self.emas[0]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step of the recipe is done, and not only the last before a stop."""
+        return self.step >= self.recipe.steps
+
+    def stop(self) -> None:
+        """Ask `run` to end after the step it is in, with a checkpoint; from any thread."""
+        self._stopping = True
+
+    def run(self, watch: Callable[[Training], None] | None = None) -> Path:
+        """Train to the last step, or until `stop`; returns the run folder.
+
+        watch: called after every step in the main process; it may look, wait, or call `stop`. Ctrl-C stops too.
+        """
+        with stopping_on_signals(self.stop), self._writing(), self.journal:
+            saved, started, first = self.step, time.monotonic(), self.step
+            while not self.finished and not self._asked_to_stop():
+                self._losses.append(self.update())
+                self.step += 1
                 seconds = time.monotonic() - started
-                speed = (self.step - first) * recipe.batch / seconds
-                self._log(torch.stack(losses).mean().item(), speed)
-                losses.clear()
-            last = self.step == recipe.steps
-            if last or self.step % recipe.save_every == 0:
+                self._report((self.step - first) * self.recipe.batch / seconds)
+                if self.finished or self.step % self.recipe.save_every == 0:
+                    self.save()
+                    saved = self.step
+                if watch is not None and self.accelerator.is_main_process:
+                    watch(self)
+            if saved < self.step:
                 self.save()
-            if (last or self.step % recipe.sample_every == 0) and self.accelerator.is_main_process:
-                (self.folder / "samples").mkdir(exist_ok=True)
-                path = self.folder / f"samples/{self.step:07d}.png"
-                sample_grid(self.ema, recipe.prediction, self.data, self.tower, path)
+            if not self.finished:
+                self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; go on with --resume")
         return self.folder
 
-    def _update(self) -> Tensor:
+    def _asked_to_stop(self) -> bool:
+        if self.accelerator.num_processes == 1:
+            return self._stopping
+        if self._stopping:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
+
+    def _report(self, speed: float) -> None:
+        """Metrics, validation and samples that are due. They come before the checkpoint of their step: a run that
+        is killed in between writes them again.
+        """
         recipe = self.recipe
-        clean, cond, t, noise = (value.to(self.device) for value in self._batch(self.step))
-        x = interpolate(clean, noise, t)
+        if self.step % recipe.log_every == 0:
+            loss = self._recent_losses().mean().item()
+            self._losses.clear()
+            self.journal.training(self.step, loss, speed, (recipe.steps - self.step) * recipe.batch / speed)
+        if not self.accelerator.is_main_process:
+            return
+        if len(self.held_out) and (self.finished or self.step % recipe.validate_every == 0):
+            cond, _ = conditions(self.data, self.held_out, self.tower)
+            losses = bucket_losses(
+                self.ema, recipe.prediction, self._clean(self.held_out, range(len(self.held_out))), cond
+            )
+            mean = round(sum(losses) / len(losses), 5)
+            self.journal.write(self.step, {"held_out_loss": mean, "by_time": [round(loss, 5) for loss in losses]})
+        if self.finished or self.step % recipe.sample_every == 0:
+            (self.folder / "samples").mkdir(exist_ok=True)
+            path = self.folder / f"samples/{self.step:07d}.png"
+            sample_grid(self.ema, recipe.prediction, self.data, self.tower, path)
+
+    def _recent_losses(self) -> Tensor:
+        """Of every step since the last line of the metrics, each the mean over all processes."""
+        if not self._losses:
+            return torch.empty(0)
+        return self.accelerator.reduce(torch.stack(self._losses), "mean")
+
+    def update(self) -> Tensor:
+        """One step of the optimiser on the batch of `self.step`; returns the loss of this process's share."""
+        recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.lr * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
         self.model.train()
+        batch = [value.to(self.device) for value in self._batch(self.step)]
+        parts = list(zip(*(value.chunk(recipe.accumulate) for value in batch), strict=True))
+        try:
+            loss = torch.zeros((), device=self.device)
+            for i, part in enumerate(parts):
+                last = i + 1 == len(parts)
+                with nullcontext() if last else self.accelerator.no_sync(self.model):
+                    loss += self._backward(*part) / len(parts)
+            self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip)
+            self.optimizer.step()
+        except (MemoryError, RuntimeError) as fault:
+            if not out_of_memory(fault):
+                raise
+            raise MemoryError(
+                f"a step of {recipe.batch} images does not fit into memory; lower batch, set accumulate to "
+                f"{2 * recipe.accumulate}{'' if recipe.checkpointing else ', or checkpointing to true'}"
+            ) from None
+        self.optimizer.zero_grad()
+        self._average()
+        return loss
+
+    def _backward(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Add the gradients of a part of the batch, and return its mean loss."""
+        recipe = self.recipe
+        x = interpolate(clean, noise, t)
         with self.accelerator.autocast():
             output = self.model(x, t, cond)
-        loss = velocity_loss(recipe.prediction, output.float(), clean, noise, x, t).mean()
+        losses = velocity_loss(recipe.prediction, output.float(), clean, noise, x, t)
+        if recipe.min_snr:
+            losses = losses * min_snr_weight(t, recipe.min_snr)
+        loss = losses.mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {self.step}; lower lr (now {recipe.lr:g}) and use --resume"
             )
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self._average()
+        self.accelerator.backward(loss / recipe.accumulate)
         return loss.detach()
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images in [-1, 1], labels or features of captions, times and noise of this process's share of a step."""
-        recipe, count = self.recipe, len(self.data)
+        recipe, count = self.recipe, len(self.rows)
         share = recipe.batch // self.accelerator.num_processes
-        rank = self.accelerator.process_index
-        places = step * recipe.batch + rank * share + np.arange(share)
+        first = self.accelerator.process_index * share
+        places = step * recipe.batch + first + np.arange(share)
         rows = np.empty(share, np.int64)
         for epoch in np.unique(places // count):
             here = places // count == epoch
-            rows[here] = np.random.default_rng((recipe.seed, int(epoch))).permutation(count)[places[here] % count]
-        seed = int(np.random.SeedSequence((recipe.seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
-        torch.manual_seed(seed)  # dropout inside the network
-        generator = torch.Generator().manual_seed(seed)
-        rng = np.random.default_rng(seed)
-        clean = to_clean(self.data.draw(rows, self.config.frames, rng, recipe.flip, recipe.shift_px))
-        cond = torch.from_numpy(self.data.labels[rows]) if self.tower is None else self._captions(rows, seed)
-        t = draw_times(share, recipe.time_mean, recipe.time_spread, generator)
-        return clean, cond, t, torch.randn(clean.shape, generator=generator)
+            order = np.random.default_rng((recipe.seed, int(epoch))).permutation(count)
+            rows[here] = self.rows[order[places[here] % count]]
+        seeds = np.random.SeedSequence((recipe.seed, step)).generate_state(1 + recipe.batch, np.uint64) >> np.uint64(1)
+        t = draw_times(
+            recipe.batch, recipe.time_mean, recipe.time_spread, torch.Generator().manual_seed(int(seeds[0]))
+        )[first : first + share]
+        own = [int(seed) for seed in seeds[1:][first : first + share]]
+        torch.manual_seed(own[0])  # dropped paths inside the network
+        clean = self._clean(rows, own, recipe.flip, recipe.shift_px)
+        noise = torch.stack([torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(s)) for s in own])
+        cond = self._labels(rows, own) if self.tower is None else self._captions(rows, own)
+        return clean, cond, t, noise
 
-    def _captions(self, rows: np.ndarray, seed: int) -> Tensor:
-        """Features of one caption an image, a share of them empty, so that guidance has what to push away from."""
-        data, rng = self.data, np.random.default_rng(seed)
-        said = [training_caption(data.label_names[data.labels[r]], data.groups[r], data.keywords[r], rng) for r in rows]
-        kept = rng.random(len(said)) >= self.config.label_dropout
+    def _clean(self, rows: np.ndarray, seeds: Sequence[int], flip: bool = False, shift_px: int = 0) -> Tensor:
+        """Pictures (n, 3, H, W) or windows of clips (n, T, 3, H, W), in [-1, 1]."""
+        pixels = self.data.draw(rows, self.config.frames, seeds, flip, shift_px)
+        return torch.from_numpy(np.moveaxis(pixels, -1, -3).astype(np.float32) / 127.5 - 1)
+
+    def _labels(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
+        """Label numbers, a share of them the null one, so that guidance has what to push away from."""
+        dropout = self.config.label_dropout if self.config.null_label else 0.0
+        dropped = [np.random.default_rng(seed).random() < dropout for seed in seeds]
+        return torch.from_numpy(np.where(dropped, self.config.labels, self.data.labels[rows]))
+
+    def _captions(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
+        """Features of one caption an image, a share of them empty."""
+        data, said = self.data, []
+        for row, seed in zip(rows, seeds, strict=True):
+            rng = np.random.default_rng(seed)
+            kept = rng.random() >= self.config.label_dropout
+            name = data.label_names[data.labels[row]]
+            said.append(training_caption(name, data.groups[row], data.keywords[row], rng) if kept else "")
         with self.accelerator.autocast():
-            found = self.tower.encode([text if keep else "" for text, keep in zip(said, kept, strict=True)])
+            found = self.tower.encode(said)
         return found.float()
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the EMA towards the weights, faster in the first steps (as it has seen nothing better yet)."""
-        keep = min(0.5 ** (1 / self.recipe.ema_halflife), (1 + self.step) / (10 + self.step))
-        weights = self.accelerator.unwrap_model(self.model).parameters()
-        torch._foreach_lerp_(list(self.ema.parameters()), [w.detach() for w in weights], 1 - keep)
-
-    def _log(self, loss: float, speed: float) -> None:
-        left = (self.recipe.steps - self.step) * self.recipe.batch / speed
-        line = {
-            "step": self.step,
-            "loss": round(loss, 5),
-            "images_per_second": round(speed, 1),
-            "seconds_left": round(left),
-        }
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self.accelerator.print(f"step {self.step}: loss {loss:.4f}, {speed:.0f} images/s, {left / 60:.0f} min left")
+        """Move the averages towards the weights, faster in the first steps (as they have seen nothing better yet)."""
+        weights = list(self.accelerator.unwrap_model(self.model).parameters())
+        learns = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        for ema, halflife in zip(self.emas, self.recipe.halflives, strict=True):
+            keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
+            averages = list(ema.parameters())
+            torch._foreach_lerp_([averages[i] for i in learns], [weights[i].detach() for i in learns], 1 - keep)
 
     def save(self) -> None:
-        """Write checkpoint.pt aside and rename it, so that a kill at any moment leaves a whole one."""
+        """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
         self.accelerator.wait_for_everyone()
+        losses = self._recent_losses()
         if not self.accelerator.is_main_process:
             return
+        scaler = self.accelerator.scaler
         content = {
             "step": self.step,
             "images_seen": self.images_before + self.step * self.recipe.batch,
             "labels": self.data.label_names,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
-            "ema": self.ema.state_dict(),
+            "emas": [ema.state_dict() for ema in self.emas],
             "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
+            "losses": losses,
         }
-        aside = self.folder / "checkpoint.pt.part"
-        torch.save(content, aside)
-        os.replace(aside, self.folder / "checkpoint.pt")
+        write_checkpoint(self.folder, self.step, content, self.recipe.keep_last, self.recipe.keep_every)
 
-    def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        if not path.is_file():
+    def _checkpoint(self) -> dict | None:
+        """The checkpoint to go on from; None where the run was killed before its first."""
+        content = read_checkpoint(self.folder, self.device)
+        if content is None and not (self.folder / "recipe.yaml").is_file():
             raise ValueError(f"there is no checkpoint in {self.folder} to go on from; start without --resume")
-        content = torch.load(path, map_location=self.device, weights_only=True)
+        return content
+
+    def _restore(self, content: dict) -> None:
         if content["labels"] != self.data.label_names:
-            raise ValueError(f"{path} was trained on other labels than {self.recipe.data} has; use init instead")
+            raise ValueError(f"{self.folder} was trained on other labels than {self.recipe.data} has; use init instead")
+        if len(content["emas"]) != len(self.emas):
+            raise ValueError(f"{self.folder} has {len(content['emas'])} averages; give as many in ema_halflife")
         self.accelerator.unwrap_model(self.model).load_state_dict(content["model"])
-        self.ema.load_state_dict(content["ema"])
+        for ema, state in zip(self.emas, content["emas"], strict=True):
+            ema.load_state_dict(state)
         self.optimizer.load_state_dict(content["optimizer"])
+        if content["scaler"] and self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(content["scaler"])
+        self._losses = list(content["losses"])
         self.step = content["step"]
         self.images_before = content["images_seen"] - self.step * self.recipe.batch
 
-
-def to_clean(pixels: np.ndarray) -> Tensor:
-    """uint8 (..., H, W, 3) as float32 (..., 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.moveaxis(pixels, -1, -3).astype(np.float32) / 127.5 - 1)
-
-
-def _precision(wanted: str) -> str:
-    """Accelerate's name of a precision; "auto" is bf16 where the device multiplies it in hardware."""
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            wanted = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-        else:
-            has_units = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-            wanted = "bf16" if has_units() else "fp32"
-    return {"fp32": "no"}.get(wanted, wanted)
-
-
-def ramp(step: int, steps: int, warmup: int, cooldown: int) -> float:
-    """Share of the learning rate at a step: linear up over `warmup`, linear down over the last `cooldown` steps."""
-    up = min(1.0, (step + 1) / max(1, warmup))
-    down = min(1.0, (steps - step) / max(1, cooldown))
-    return up * down
-
-
-def start_from(model: nn.Module, label_names: list[str], folder: str | Path) -> int:
-    """Load the weights of a folder; label rows go where the names say, new names start from the null row.
-
-    Returns the number of images those weights have seen.
-    """
-    weights = read_folder(folder)
-    state = weights.state()
-    table = "y_embedder.embedding_table.weight"
-    if table in state:
-        old = {name: row for row, name in enumerate(weights.labels or [])}
-        rows = [old.get(name, len(old)) for name in label_names]
-        state[table] = state[table][[*rows, len(old)]]
-    wanted = model.state_dict()
-    for key, value in state.items():
-        if key not in wanted or wanted[key].shape != value.shape:
-            raise ValueError(f"{folder} does not fit the recipe's model: {key} has shape {tuple(value.shape)}")
-    model.load_state_dict(state)
-    return int(weights.about.get("images_seen", 0))
-
-
-def take_what_fits(model: nn.Module, folder: str | Path, blocks: Sequence[int | None] | None = None) -> int:
-    """Load those tensors of a weights folder whose names and shapes the model has; the others stay as drawn.
-
-    blocks: for each block of the model the number of the folder's block that it starts from, or None; all by their own
-    numbers where it is not given. Returns the number of images those weights have seen. Raises ValueError where nothing
-    fits.
-    """
-    weights = read_folder(folder)
-    wanted, given = model.state_dict(), weights.state()
-    if blocks is not None:
-        kept = {key: value for key, value in given.items() if not key.startswith("blocks.")}
-        for mine, theirs in enumerate(blocks):
-            start = f"blocks.{theirs}."
-            kept |= {f"blocks.{mine}.{k.removeprefix(start)}": v for k, v in given.items() if k.startswith(start)}
-        given = kept
-    state = {k: v for k, v in given.items() if k in wanted and v.shape == wanted[k].shape}
-    if not state:
-        raise ValueError(f"no tensor of {folder} fits the recipe's model; leave start_from out")
-    model.load_state_dict(state, strict=False)
-    return int(weights.about.get("images_seen", 0))
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A disk that is full or may not be written becomes one sentence with what is left and what to do."""
+        try:
+            yield
+        except OSError as fault:
+            last = max(checkpoints(self.folder), default=None)
+            left = "no checkpoint was written yet" if last is None else f"the last whole checkpoint is of step {last}"
+            raise OSError(
+                f"{self.folder} cannot be written at step {self.step} ({fault.strerror or fault}); {left}; make room "
+                "or give a folder that you may write, and go on with --resume"
+            ) from fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,10 +104,11 @@ class ClipSet:
         return augmented(np.asarray(clip[picked]), rng, flip, shift_px)
 
     def draw(
-        self, rows: np.ndarray, frames: int, rng: np.random.Generator, flip: bool = False, shift_px: int = 0
+        self, rows: np.ndarray, frames: int, seeds: Sequence[int], flip: bool = False, shift_px: int = 0
     ) -> np.ndarray:
-        """A window of each of some rows, uint8 (n, frames, size, size, 3); see `window`."""
-        return np.stack([self.window(row, frames, rng, flip, shift_px) for row in rows])
+        """A window of each of some rows, uint8 (n, frames, size, size, 3), by a seed of its own; see `window`."""
+        chance = map(np.random.default_rng, seeds)
+        return np.stack([self.window(row, frames, rng, flip, shift_px) for row, rng in zip(rows, chance, strict=True)])
 
 
 def motion(clips: np.ndarray, loops: bool) -> float:

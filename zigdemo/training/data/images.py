@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,15 @@ class ImageSet:
         return self.images.shape[1]
 
     def draw(
-        self, rows: np.ndarray, frames: int, rng: np.random.Generator, flip: bool = False, shift_px: int = 0
+        self, rows: np.ndarray, frames: int, seeds: Sequence[int], flip: bool = False, shift_px: int = 0
     ) -> np.ndarray:
-        """The images of some rows, uint8 (n, size, size, 3), each flipped and shifted by chance; frames: 0."""
+        """The images of some rows, uint8 (n, size, size, 3), flipped and shifted each by a seed of its own; frames: 0."""
         if not flip and not shift_px:
             return self.images[rows]
-        return np.stack([augmented(self.images[row], rng, flip, shift_px) for row in rows])
+        chance = map(np.random.default_rng, seeds)
+        return np.stack(
+            [augmented(self.images[row], rng, flip, shift_px) for row, rng in zip(rows, chance, strict=True)]
+        )
 
     @classmethod
     def load(

@@ -1,0 +1,289 @@
+"""Teach a model new labels from a few pictures: `python -m zigdemo.training.finetune MODEL DATA OUT`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from .. import __version__
+from ..backbones import FAMILIES
+from ..zoo import ModelFolder, find, write_folder
+from .data import ImageSet
+from .lora import METHODS, merged
+from .prepare import write_image_set
+from .recipe import Recipe
+from .samples import draw
+from .trainer import Training
+
+REHEARSED = "rehearsed"  # group of the pictures that the starting model drew itself
+REHEARSE_STEPS = 12
+LEARNING_RATES = {"full": 2e-4, "lora": 2e-3, "conditioning": 2e-3}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a person decides of a fine-tuning; None is chosen by the number of pictures.
+
+    method, rank: what learns, see `lora.adapt`. steps: optimiser updates of `batch` pictures. lr: learning rate.
+    rehearse: old labels that the starting model draws once, to be trained on beside the new pictures so that they
+    stay; rehearse_share: their part of every batch.
+    """
+
+    method: str = "lora"
+    rank: int = 16
+    steps: int | None = None
+    batch: int = 32
+    lr: float | None = None
+    rehearse: int = 256
+    rehearse_share: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
+        if not 0 <= self.rehearse_share < 1:
+            raise ValueError(f"rehearse_share must be from 0 to below 1, not {self.rehearse_share!r}")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Measured on this machine: seconds of the whole, bytes of memory that the process takes, and steps."""
+
+    seconds: float
+    memory_bytes: int
+    steps: int
+
+
+class Control:
+    """Pauses, resumes and stops a run from another thread; give it as `watch`. then: called after every step too."""
+
+    def __init__(self, then: Callable[[Training], None] | None = None) -> None:
+        self.then, self._going, self._stopped = then, threading.Event(), False
+        self._going.set()
+
+    def pause(self) -> None:
+        """Let the run wait after the step it is in."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._going.set()
+
+    def stop(self) -> None:
+        """Let it end after the step it is in, paused or not; its checkpoint stays."""
+        self._stopped = True
+        self._going.set()
+
+    def __call__(self, training: Training) -> None:
+        if self.then is not None:
+            self.then(training)
+        self._going.wait()
+        if self._stopped:
+            training.stop()
+
+
+def default_steps(pictures: int) -> int:
+    """Steps for a number of pictures: 400 for 20, growing slower than they do, 10 to 10,000 and beyond."""
+    return int(np.clip(round(400 * (pictures / 20) ** 0.45, -1), 200, 20_000))
+
+
+def tunable(name: str | Path) -> ModelFolder:
+    """The model to start from. Raises ValueError with one sentence for one that cannot be fine-tuned here."""
+    folder = find(name)
+    if folder.family not in FAMILIES or folder.interpolant != "linear" or folder.latents is not None:
+        raise ValueError(
+            f"{folder.id} was trained behind an autoencoder or on another path; fine-tune a model of pixels on the "
+            "linear path, such as zigma-emoji"
+        )
+    return folder
+
+
+def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tuning: Tuning) -> Recipe:
+    """The recipe of a fine-tuning. pictures: the new ones."""
+    steps = tuning.steps or default_steps(len(pictures))
+    rehearsed = min(tuning.rehearse, len(folder.labels or ())) if tuning.rehearse_share else 0
+    return Recipe(
+        name=out.name,
+        data=str(run / "data"),
+        run=str(run),
+        model={"family": folder.family, **asdict(folder.model)},
+        text=folder.text.content() if folder.text else None,
+        init=str(folder.path),
+        keep_labels=folder.labels is not None,
+        method=tuning.method,
+        rank=tuning.rank,
+        shares={REHEARSED: tuning.rehearse_share} if rehearsed else {},
+        prediction=folder.prediction,
+        steps=steps,
+        batch=tuning.batch,
+        lr=tuning.lr or LEARNING_RATES[tuning.method],
+        warmup=min(20, steps // 10),
+        cooldown=steps // 3,
+        ema_halflife=max(1.0, steps / 20),
+        time_mean=-0.8,
+        time_spread=1.0,
+        seed=tuning.seed,
+        log_every=max(1, min(10, steps // 20)),
+        save_every=max(1, steps // 8),
+        sample_every=max(1, steps // 4),
+    )
+
+
+def rehearse(folder: ModelFolder, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Pictures of `count` old labels drawn at random, by the model itself: (count, S, S, 3) uint8, and their names."""
+    network = folder.load("cuda" if torch.cuda.is_available() else "cpu")
+    rows = np.sort(np.random.default_rng(seed).permutation(len(folder.labels))[:count])
+    label = torch.from_numpy(rows)
+    null = torch.full_like(label, len(folder.labels))
+    images = draw(network, folder.prediction, label, null, steps=REHEARSE_STEPS, seed=seed)
+    return images, [folder.labels[row] for row in rows]
+
+
+def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: Tuning) -> None:
+    """The new pictures, and after them the rehearsed ones, as the image set of the run."""
+    size = folder.model.size
+    if (pictures.size, pictures.size) != tuple(size):
+        raise ValueError(f"the pictures are {pictures.size} px and {folder.id} takes {size}; prepare them with that")
+    images = [np.asarray(pictures.images)]
+    samples = [
+        {"key": str(row), "label": pictures.label_names[label], "group": "new", "keywords": pictures.keywords[row]}
+        for row, label in enumerate(pictures.labels)
+    ]
+    if recipe.shares:
+        drawn, names = rehearse(folder, min(tuning.rehearse, len(folder.labels)), tuning.seed)
+        images.append(drawn)
+        samples += [{"key": name, "label": name, "group": REHEARSED, "keywords": []} for name in names]
+    info = {"dataset": "fine-tuning", "new": len(pictures), REHEARSED: len(samples) - len(pictures)}
+    write_image_set(Path(recipe.data), np.concatenate(images), samples, info)
+
+
+def finetune(
+    model: str | Path,
+    pictures: ImageSet,
+    out: str | Path,
+    tuning: Tuning = Tuning(),  # noqa: B008 - frozen
+    *,
+    run: str | Path | None = None,
+    resume: bool = False,
+    watch: Callable[[Training], None] | None = None,
+) -> ModelFolder:
+    """Fine-tune a model and write the result as the model folder `out`; where it is stopped, what there is by then.
+
+    model: a shipped id or a model folder. pictures: the new ones, of the size that the model takes; their labels stand
+    beside its own afterwards. run: the run folder, runs/NAME of out by default, from which `resume` goes on.
+    watch: called after every step, see `Training.run` and `Control`.
+    Raises ValueError, OSError, MemoryError or FloatingPointError with one sentence.
+    """
+    folder, out = tunable(model), Path(out)
+    recipe = recipe_of(folder, pictures, out, Path(run or Path("runs", out.name)), tuning)
+    if not (resume and Path(recipe.data).is_dir()):
+        write_data(folder, pictures, recipe, tuning)
+    training = Training(recipe, resume)
+    training.run(watch)
+    network = merged(deepcopy(training.ema)).float()
+    about = {
+        "fine_tuned_from": folder.id,
+        "weights": folder.sha256[:16],
+        "method": tuning.method,
+        "new_labels": [name for name in pictures.label_names if name not in (folder.labels or ())],
+        "new_pictures": len(pictures),
+        "steps": training.step,
+        "images_seen": training.images_before + training.step * recipe.batch,
+        "zigdemo": __version__,
+        "torch": torch.__version__,
+    }
+    labels = training.data.label_names if folder.labels is not None else None
+    card = model_card(out.name, folder, recipe, about)
+    return write_folder(
+        out,
+        network,
+        prediction=folder.prediction,
+        labels=labels,
+        origin="yours",
+        about=about,
+        card=card,
+        text=folder.text,
+    )
+
+
+def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), steps: int = 3) -> Estimate:  # noqa: B008
+    """How long `finetune` will take here and how much memory, from a few of its steps, which are thrown away."""
+    folder = tunable(model)
+    with tempfile.TemporaryDirectory() as aside:
+        recipe = recipe_of(folder, pictures, Path(aside, "out"), Path(aside), tuning)
+        few = replace(tuning, rehearse=min(tuning.rehearse, 16))
+        began = time.monotonic()
+        write_data(folder, pictures, recipe, few)
+        drawing = (time.monotonic() - began) / max(few.rehearse, 1) * tuning.rehearse if recipe.shares else 0.0
+        training = Training(recipe)
+        training.update()  # the first also compiles and allocates
+        began = time.monotonic()
+        for _ in range(steps):
+            training.update()
+        seconds = (time.monotonic() - began) / steps
+    cuda = torch.cuda.is_available()
+    memory = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
+    return Estimate(drawing + seconds * recipe.steps, memory, recipe.steps)
+
+
+def model_card(name: str, folder: ModelFolder, recipe: Recipe, about: dict[str, Any]) -> str:
+    """The README.md of a fine-tuned model."""
+    new = ", ".join(about["new_labels"]) or "none; pictures of labels that it had"
+    learned = {"full": "all weights", "lora": f"LoRA of rank {recipe.rank}, merged", "conditioning": "conditioning"}
+    kept = f"{recipe.shares[REHEARSED]:.0%} of every batch drawn by the start" if recipe.shares else "no"
+    return f"""---
+tags: [zigdemo, diffusion, {folder.family}]
+---
+# {name}
+
+`{folder.id}` fine-tuned on {about["new_pictures"]:,} pictures. New labels: {new}.
+
+| | |
+|---|---|
+| learned | {learned[recipe.method]} |
+| steps | {about["steps"]:,} of {recipe.batch}, AdamW {recipe.lr:g} |
+| rehearsal of old labels | {kept} |
+
+No score was measured. The licence of the starting weights holds for these too, and so does that of the new pictures.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fine-tune on a prepared image set; a fault is one sentence and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m zigdemo.training.finetune", description=main.__doc__)
+    parser.add_argument("model", help="a shipped id such as zigma-emoji, or a model folder")
+    parser.add_argument("data", help="an image set")
+    parser.add_argument("out", help="the model folder to write")
+    parser.add_argument("--method", default="lora", choices=METHODS)
+    parser.add_argument("--steps", type=int, help="optimiser updates (default: by the number of pictures)")
+    parser.add_argument("--lr", type=float, help="learning rate (default: by the method)")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rank", type=int, default=16, help="of the additions, for lora")
+    parser.add_argument("--rehearse", type=int, default=256, help="old labels drawn once and trained on beside")
+    parser.add_argument("--resume", action="store_true", help="go on with the run of this name")
+    chosen = parser.parse_args(arguments)
+    try:
+        tuning = Tuning(chosen.method, chosen.rank, chosen.steps, chosen.batch, chosen.lr, rehearse=chosen.rehearse)
+        folder = finetune(chosen.model, ImageSet.load(chosen.data), chosen.out, tuning, resume=chosen.resume)
+    except (ValueError, FloatingPointError, MemoryError, OSError) as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    print(json.dumps(folder.about, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What a run says while it goes, in metrics.jsonl, on the console and to trackers, and how it is asked to stop."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .checkpoints import cut_metrics
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from .recipe import Recipe
+
+TRACKERS = ("tensorboard", "trackio", "wandb")  # names of accelerate, and of the packages
+
+
+def check_trackers(names: list[str]) -> None:
+    """Raise ValueError for a tracker whose package is not installed."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(f"tracker {name} is not installed; run `pip install {name}` or take it out of trackers")
+
+
+class Journal:
+    """Writes metrics.jsonl, one line each time, and the same to the console and the recipe's trackers.
+
+    Of several processes the main one alone writes. `with` it around the run.
+    """
+
+    def __init__(self, recipe: Recipe, accelerator: Accelerator, folder: Path, step: int) -> None:
+        self.accelerator, self.file, self.steps, self.bar = accelerator, folder / "metrics.jsonl", recipe.steps, None
+        self.main = accelerator.is_main_process
+        if self.main:
+            cut_metrics(self.file, step)
+        if recipe.trackers:
+            plain = {key: value for key, value in asdict(recipe).items() if isinstance(value, int | float | str)}
+            accelerator.init_trackers(recipe.name, config=plain)
+
+    def __enter__(self) -> Journal:
+        if self.main and sys.stdout.isatty() and importlib.util.find_spec("rich"):
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            self.bar = Progress(*columns)
+            self.task = self.bar.add_task("training", total=self.steps)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        if self.bar:
+            self.bar.stop()
+        if self.accelerator.log_with:
+            self.accelerator.end_training()
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """One line of values at a step; numbers among them go to the trackers as well."""
+        if not self.main:
+            return
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        if self.accelerator.log_with:
+            self.accelerator.log({k: v for k, v in values.items() if isinstance(v, int | float)}, step=step)
+
+    def training(self, step: int, loss: float, speed: float, left: float) -> None:
+        """The mean loss since the last line. speed: images a second; left: seconds to the last step."""
+        values = {"loss": round(loss, 5), "images_per_second": round(speed, 1), "seconds_left": round(left)}
+        self.write(step, values)
+        said = f"loss {loss:.4f}, {speed:.0f} images/s"
+        if self.bar:
+            self.bar.update(self.task, completed=step, description=said)
+        else:
+            self.say(f"step {step}: {said}, {left / 60:.0f} min left")
+
+    def say(self, sentence: str) -> None:
+        """A sentence for whoever watches the console."""
+        if self.main:
+            (self.bar.console.print if self.bar else print)(sentence)
+
+
+@contextmanager
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and a polite kill call `stop`, the second one of them ends the process as ever; main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: object) -> None:
+        stop()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
