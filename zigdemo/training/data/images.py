@@ -46,7 +46,7 @@ class ImageSet:
     def draw(
         self, rows: np.ndarray, frames: int, seeds: Sequence[int], flip: bool = False, shift_px: int = 0
     ) -> np.ndarray:
-        """The images of some rows, uint8 (n, size, size, 3), flipped and shifted each by a seed of its own; frames: 0."""
+        """The images of some rows, uint8 (n, size, size, 3), flipped and shifted each by its seed; frames: 0."""
         if not flip and not shift_px:
             return self.images[rows]
         chance = map(np.random.default_rng, seeds)
