@@ -1,6 +1,25 @@
-"""Scores of generated pictures, each with its floor beside it."""
+"""Scores of generated pictures and clips, each with its floor beside it."""
 
 from .clip import ClipScore
+from .features import Features, load_features, over_time
+from .frechet import Moments, frechet_distance, kernel_distance, precision_recall
 from .retrieval import Retrieval, label_retrieval
+from .scores import Score
+from .video import clip_scores, flow_energy, mean_frame_difference
 
-__all__ = ["ClipScore", "Retrieval", "label_retrieval"]
+__all__ = [
+    "ClipScore",
+    "Features",
+    "Moments",
+    "Retrieval",
+    "Score",
+    "clip_scores",
+    "flow_energy",
+    "frechet_distance",
+    "kernel_distance",
+    "label_retrieval",
+    "load_features",
+    "mean_frame_difference",
+    "over_time",
+    "precision_recall",
+]

@@ -1,0 +1,218 @@
+"""Distances between sets of feature vectors: Frechet, KID, precision and recall, each with its real/real floor."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from .features import Features
+from .scores import Score
+
+FLOOR_DRAWS = 5
+KID_SUBSETS, KID_MOST = 100, 1000  # as Binkowski et al. have them
+CACHE_VERSION = "1"  # another number where an extractor's numbers change though its weights do not
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, sum and sum of outer products of feature vectors; those of parts add up to those of the whole.
+
+    total: (width,) float64. outer: (width, width) float64.
+    """
+
+    count: int
+    total: np.ndarray
+    outer: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Moments:
+        """The moments of vectors (n, width); n may be 0. Raises ValueError for another shape, NaN or infinity."""
+        x = _checked("features", features).astype(np.float64)
+        return cls(len(x), x.sum(0), x.T @ x)
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean vector, (width,)."""
+        return self.total / self.count
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Unbiased covariance, (width, width)."""
+        return (self.outer - np.outer(self.total, self.mean)) / (self.count - 1)
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """Squared Frechet distance of two Gaussians with these moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
+
+    Biased upwards where there are few vectors: read it beside the floor at the same counts. The root's trace is that
+    of (C1^1/2 C2 C1^1/2)^1/2, symmetric, so that it is stable for covariances without full rank, as few vectors have.
+    Raises ValueError for fewer than two vectors on a side or unequal widths.
+    Source: Dowson & Landau 1982; Heusel et al. 2017 (arXiv 1706.08500), equation 6.
+    """
+    for name, each in (("a", a), ("b", b)):
+        if each.count < 2:
+            raise ValueError(f"{name} has {each.count} vectors; a covariance needs at least 2")
+    if a.total.shape != b.total.shape:
+        raise ValueError(f"a has features of width {len(a.total)} and b of {len(b.total)}; use one extractor for both")
+    first, second = a.covariance, b.covariance
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(_positive(values))) @ vectors.T
+    cross = np.sqrt(_positive(np.linalg.eigvalsh(root @ second @ root))).sum()
+    distance = ((a.mean - b.mean) ** 2).sum() + np.trace(first) + np.trace(second) - 2 * cross
+    return float(max(distance, 0.0))
+
+
+def kernel_distance(
+    real: np.ndarray, made: np.ndarray, subsets: int = KID_SUBSETS, seed: int = 0
+) -> tuple[float, float]:
+    """KID: squared MMD by the kernel (x y / width + 1)^3, unbiased, and its standard error.
+
+    real: (m, width); made: (n, width). The mean over random subsets of half the smaller set, at most 1000 vectors. The
+    error is that of the delete-d jackknife (Shao & Wu 1989), as subsets overlap. Raises ValueError below 4 vectors.
+    Source: Binkowski et al. 2018 (arXiv 1801.01401), section 4.
+    """
+    real, made = _pair(real, made, 4)
+    least = min(len(real), len(made))
+    size = min(least // 2, KID_MOST)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(subsets):
+        x, y = (each[rng.choice(len(each), size, replace=False)] for each in (real, made))
+        xx, yy, xy = ((p @ q.T / x.shape[1] + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+        within = (xx.sum() - np.trace(xx) + yy.sum() - np.trace(yy)) / (size * (size - 1))
+        found.append(within - 2 * xy.mean())
+    return float(np.mean(found)), float(np.std(found) * (size / (least - size)) ** 0.5)
+
+
+def precision_recall(real: np.ndarray, made: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
+    """Share of made vectors among the real ones, and of real among the made: how true, and how varied.
+
+    A vector is among others where it is no further from one of them than that one's k-th nearest of its own kind.
+    Raises ValueError where a set has no k-th neighbour.
+    Source: Kynkaanniemi et al. 2019 (arXiv 1904.06991), equation 1, with its k = 3.
+    """
+    real, made = _pair(real, made, neighbours + 1)
+    centre = real.mean(0)  # distances by products of vectors lose less near the origin
+    real, made = real - centre, made - centre
+    return _share_among(made, real, neighbours), _share_among(real, made, neighbours)
+
+
+def _share_among(asked: np.ndarray, among: np.ndarray, neighbours: int) -> float:
+    """Share of `asked` within the k-th neighbour's distance of one of `among`, some rows at a time."""
+    radii = [np.partition(_distances(rows, among), neighbours, axis=1)[:, neighbours] for rows in _blocks(among)]
+    radius = np.concatenate(radii)
+    return float(np.concatenate([(_distances(rows, among) <= radius).any(1) for rows in _blocks(asked)]).mean())
+
+
+def _blocks(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[first : first + 1024] for first in range(0, len(rows), 1024)]
+
+
+def floor(
+    measure: Callable[[np.ndarray, np.ndarray], float], real: np.ndarray, count: int, seed: int = 0
+) -> tuple[float, float, str]:
+    """What real vectors score against other real ones, where `count` were made: mean, deviation, and the sizes.
+
+    The real set is split at random, FLOOR_DRAWS times: `count` of it, at most half, are scored against the rest.
+    """
+    part = min(count, len(real) // 2)
+    found = []
+    for draw in range(FLOOR_DRAWS):
+        rows = np.random.default_rng((seed, draw)).permutation(len(real))
+        found.append(measure(real[rows[part:]], real[rows[:part]]))
+    return float(np.mean(found)), float(np.std(found, ddof=1)), f"real/real {part}:{len(real) - part}"
+
+
+def frechet_score(features: Features, real: np.ndarray, made: Moments, seed: int = 0) -> Score:
+    """Frechet distance of made vectors, given by their moments, from real ones (n, width)."""
+
+    def measure(a: np.ndarray, b: np.ndarray) -> float:
+        return frechet_distance(Moments.of(a), Moments.of(b))
+
+    value = frechet_distance(Moments.of(real), made)
+    low, spread, sizes = floor(measure, real, made.count, seed)
+    return Score(features.distance, value, made.count, low, sizes, seed, floor_error=spread)
+
+
+def kernel_score(features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> Score:
+    """KID of made vectors from real ones; the name is that of the kernel, the features are named with it."""
+    value, error = kernel_distance(real, made, seed=seed)
+    low, spread, sizes = floor(lambda a, b: kernel_distance(a, b, seed=seed)[0], real, len(made), seed)
+    return Score(f"KID on {features.name}", value, len(made), low, sizes, seed, error, spread)
+
+
+def precision_scores(features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> list[Score]:
+    """Precision and recall; beside them what real vectors reach, which is no 1."""
+    scores = []
+    for which, (name, value) in enumerate(zip(("precision", "recall"), precision_recall(real, made), strict=True)):
+        low, spread, sizes = floor(lambda a, b, which=which: precision_recall(a, b)[which], real, len(made), seed)
+        scores.append(Score(f"{name} on {features.name}", value, len(made), low, sizes, seed, floor_error=spread))
+    return scores
+
+
+def reference_features(features: Features, items: np.ndarray, cache: Path | None) -> np.ndarray:
+    """The vectors of a real set, kept in the folder `cache` under a hash of the data and the extractor.
+
+    A damaged file is made anew. None: kept nowhere.
+    """
+    if cache is None:
+        return features(items)
+    file = cache / f"{_key(features, items)}.safetensors"
+    try:
+        found = load_file(file)["features"]
+        if found.shape == (len(items), features.width) and np.isfinite(found).all():
+            return found
+    except (OSError, SafetensorError, KeyError):
+        pass
+    found = features(items)
+    cache.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(prefix=".statistics-", dir=cache)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(save({"features": found}))
+    os.replace(aside, file)
+    return found
+
+
+def _key(features: Features, items: np.ndarray) -> str:
+    digest = hashlib.sha256("|".join((CACHE_VERSION, features.name, features.sha256, str(items.shape))).encode())
+    for first in range(0, len(items), 256):
+        digest.update(np.ascontiguousarray(items[first : first + 256]).data)
+    return digest.hexdigest()
+
+
+def _checked(name: str, features: np.ndarray) -> np.ndarray:
+    if features.ndim != 2 or not np.isfinite(features).all():
+        raise ValueError(f"{name} must be finite vectors (n, width), not of shape {features.shape} or with NaN in them")
+    return features
+
+
+def _pair(real: np.ndarray, made: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, checked."""
+    for name, each in (("real", real), ("made", made)):
+        if len(_checked(name, each)) < least:
+            raise ValueError(f"{name} has {len(each)} vectors; at least {least} are needed")
+    if real.shape[1] != made.shape[1]:
+        raise ValueError(f"real has width {real.shape[1]} and made {made.shape[1]}; use one extractor for both")
+    return real.astype(np.float64), made.astype(np.float64)
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """Eigenvalues without rounding's: those below the precision of the largest are 0."""
+    least = len(values) * np.finfo(np.float64).eps * np.abs(values).max(initial=0.0)
+    return np.where(values > least, values, 0.0)
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distances (len(a), len(b))."""
+    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0.0)

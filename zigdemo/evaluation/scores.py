@@ -1,0 +1,47 @@
+"""A score that is never seen without what it must be read with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number about generated material.
+
+    name: what was measured, and on which features. count: generated pictures or clips. floor: what to compare the
+    value with, the mean over several draws where there is chance in it, floor_error their standard deviation;
+    floor_of: what it is, such as "real/real 200:1399", "guessing" or "real clips". seed: of every draw.
+    error: standard error of the value, None where it has no estimate.
+    """
+
+    name: str
+    value: float
+    count: int
+    floor: float
+    floor_of: str
+    seed: int
+    error: float | None = None
+    floor_error: float | None = None
+
+    def __str__(self) -> str:
+        value, floor = _with_error(self.value, self.error), _with_error(self.floor, self.floor_error)
+        return f"{self.name}: {value} (n {self.count}, floor {floor} {self.floor_of}, seed {self.seed})"
+
+
+def score_table(scores: Iterable[Score]) -> str:
+    """Scores as a Markdown table."""
+    rows = [
+        (each.name, _with_error(each.value, each.error), str(each.count),
+         f"{_with_error(each.floor, each.floor_error)} ({each.floor_of})", str(each.seed))
+        for each in scores
+    ]  # fmt: skip
+    head = ("score", "value", "n", "floor", "seed")
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, tuple("-" * width for width in widths), *rows]
+    return "\n".join("| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines)
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
