@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zigdemo.evaluation import label_retrieval
+from zigdemo.evaluation import class_retrieval, label_retrieval
 
 
 def pictures(count, seed=0):
@@ -30,3 +30,34 @@ def test_fine_noise_does_not_hide_a_picture():
 def test_shapes_that_do_not_belong_together_are_named():
     with pytest.raises(ValueError, match="do not belong together"):
         label_retrieval(pictures(2), np.arange(3), pictures(4))
+
+
+def moving_clips():
+    """Two classes of two clips that go round: a bar that moves to the right, and one that moves down."""
+    frames = np.zeros((4, 8, 16, 16, 3), np.uint8)
+    for turn in range(8):
+        for variant in range(2):
+            frames[variant, turn, :, 2 * turn : 2 * turn + 2] = 255 - 60 * variant
+            frames[2 + variant, turn, 2 * turn : 2 * turn + 2] = 255 - 60 * variant
+    return frames, np.array([0, 0, 1, 1])
+
+
+def test_a_clip_is_found_in_its_class_wherever_it_begins():
+    real, labels = moving_clips()
+    made = np.stack([np.roll(clip, -start, axis=0)[:5] for clip, start in zip(real, (3, 0, 6, 5), strict=True)])
+    found = class_retrieval(made, labels, real, labels)
+    assert (found.top1, found.chance, found.count) == (1.0, 0.5, 4)
+    swapped = class_retrieval(made, 1 - labels, real, labels)
+    assert (swapped.top1, swapped.top5) == (0.0, 1.0)
+
+
+def test_a_clip_that_goes_backwards_is_farther_away_than_one_that_goes_forwards():
+    real, _ = moving_clips()
+    both = np.stack([real[0, ::-1], real[0]])
+    assert class_retrieval(real[:1], np.array([1]), both, np.array([0, 1])).top1 == 1.0
+
+
+def test_clips_of_other_shapes_are_refused():
+    real, labels = moving_clips()
+    with pytest.raises(ValueError, match="do not belong together"):
+        class_retrieval(real, labels, real[:, :4], labels)

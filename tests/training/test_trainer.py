@@ -17,6 +17,8 @@ from zigdemo.training import export as exporter
 from zigdemo.training import trainer
 from zigdemo.training.__main__ import main
 from zigdemo.training.checkpoints import read_checkpoint
+from zigdemo.training.data.clips import CLIPS
+from zigdemo.training.data.prepared import write_set
 from zigdemo.training.export import export
 from zigdemo.training.prepare import write_image_set
 from zigdemo.training.recipe import Recipe, model_config
@@ -89,6 +91,31 @@ def test_it_learns_four_colours_and_the_export_draws_them_by_name(data, tmp_path
     started = Training(more).ema.state_dict()["y_embedder.embedding_table.weight"]
     table = pipe.network.state_dict()["y_embedder.embedding_table.weight"]
     assert torch.equal(started, table[[folder.labels.index("red"), folder.labels.index("blue"), 4]])
+
+
+def test_clips_train_and_their_export_has_scores_beside_floors(tmp_path):
+    clips = np.zeros((4, 6, 16, 16, 3), np.uint8)
+    for turn in range(6):
+        clips[:2, turn, :, 2 * turn : 2 * turn + 4] = [220, 30, 30]
+        clips[2:, turn, 2 * turn : 2 * turn + 4] = [30, 200, 40]
+    names = ["right", "right", "down", "down"]
+    samples = [{"key": str(i), "label": name, "group": name, "loops": True} for i, name in enumerate(names)]
+    write_set(tmp_path / "data", CLIPS, clips, samples, {"dataset": "bars", "frames_per_second": 8})
+    model = {**MODEL, "frames": 4, "scheme": "factorized-st", "position": "shared", "frame_position": True}
+    made = replace(recipe(str(tmp_path / "data"), tmp_path / "run", steps=4, shift_px=1, flip=True), model=model)
+    Training(made).run()
+    assert (tmp_path / "run/samples/0000004.png").is_file()
+    folder = export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4)
+    assert folder.labels == ("right", "down")
+    found = {each["name"]: each for each in folder.about["scores"]}
+    assert found["nearest real clip is of its class"]["floor"] == 0.5
+    assert found["mean frame difference"]["floor"] > 0
+    card = (tmp_path / "bars/README.md").read_text()
+    assert "clips of 4 frames" in card
+    assert "neither FID nor FVD" in card
+    assert (tmp_path / "bars/grid.png").is_file()
+    with pytest.raises(ValueError, match="the better one stays"):
+        export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4)
 
 
 def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):

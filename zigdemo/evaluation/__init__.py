@@ -3,7 +3,7 @@
 from .clip import ClipScore
 from .features import Features, load_features, over_time
 from .frechet import Moments, frechet_distance, kernel_distance, precision_recall
-from .retrieval import Retrieval, label_retrieval
+from .retrieval import Retrieval, class_retrieval, label_retrieval
 from .scores import Score
 from .video import clip_scores, flow_energy, mean_frame_difference
 
@@ -13,6 +13,7 @@ __all__ = [
     "Moments",
     "Retrieval",
     "Score",
+    "class_retrieval",
     "clip_scores",
     "flow_energy",
     "frechet_distance",

@@ -35,6 +35,33 @@ def label_retrieval(made: np.ndarray, targets: np.ndarray, real: np.ndarray) -> 
     return Retrieval(float((rank == 0).mean()), float((rank < 5).mean()), 1 / len(real), len(made))
 
 
+def class_retrieval(made: np.ndarray, targets: np.ndarray, real: np.ndarray, labels: np.ndarray) -> Retrieval:
+    """Does a clip look most like one of its own class? Nearest real clip, each begun at every frame and going round.
+
+    made: (n, T, S, S, 3) uint8; targets: (n,) class of each; real: (m, L, S, S, 3) uint8, L >= T; labels: (m,) class of
+    each. Distances are of pixels averaged over 4 x 4 blocks. `top5` counts where the class is among the nearest five
+    classes. Raises ValueError for arrays that do not belong together.
+    """
+    fits = made.ndim == real.ndim == 5 and made.shape[2:] == real.shape[2:] and made.shape[1] <= real.shape[1]
+    if not fits or len(made) != len(targets) or len(real) != len(labels):
+        raise ValueError(
+            f"made {made.shape}, targets {len(targets)}, real {real.shape}, labels {len(labels)} do not belong together"
+        )
+    length, kinds = real.shape[1], np.unique(labels)
+    theirs = _blocks(real.reshape(-1, *real.shape[2:]))
+    norms = (theirs**2).sum(1).reshape(len(real), length)
+    turns = (np.arange(length)[:, None] + np.arange(made.shape[1])) % length
+    ranks = []
+    for clip, target in zip(made, targets, strict=True):
+        products = (_blocks(clip) @ theirs.T).reshape(len(clip), len(real), length)
+        apart = norms[:, turns] - 2 * products[np.arange(len(clip)), :, turns].transpose(2, 0, 1)
+        nearest = apart.sum(2).min(1)
+        by_class = np.array([nearest[labels == kind].min() for kind in kinds])
+        ranks.append(int((by_class < by_class[kinds == target]).sum()))
+    rank = np.array(ranks)
+    return Retrieval(float((rank == 0).mean()), float((rank < 5).mean()), 1 / len(kinds), len(made))
+
+
 def _blocks(images: np.ndarray, side: int = 4) -> np.ndarray:
     count, size = len(images), images.shape[1] // side * side
     tiles = images[:, :size, :size].reshape(count, size // side, side, size // side, side, 3)
