@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, sampled_from, text
 
 from zigdemo.training.data.captions import (
+    ENDINGS,
     GROUP_WORDS,
     HELD_OUT_TEMPLATES,
+    KINDS,
+    OPENINGS,
     TEMPLATES,
     held_out_caption,
     held_out_phrasings,
@@ -41,6 +44,14 @@ def test_captions_vary_and_hold_the_name_or_its_keywords():
     assert len(said) > 40 and "hedgehog" in said and "a picture of a hedgehog" in said
     assert all("hedgehog" in caption or any(key in caption for key in known) for caption in said)
     assert held and not any(re.search(rf"\b{key}\b", caption) for caption in said for key in held)
+
+
+def test_some_captions_stand_in_a_sentence_of_words_that_no_held_out_template_has():
+    said = [training_caption("hedgehog", "Animals & Nature", [], np.random.default_rng(i)) for i in range(400)]
+    assert 0.2 < np.mean([caption.startswith(tuple(OPENINGS)) for caption in said]) < 0.4
+    around = set(" ".join((*OPENINGS, *KINDS, *ENDINGS)).split())
+    kept = {word for template in HELD_OUT_TEMPLATES for word in re.sub(r"{\w+}", "", template).split()}
+    assert around & kept <= {"a", "me", "for", "my", "on"}
 
 
 def test_an_article_fits_its_name():

@@ -25,6 +25,23 @@ TEMPLATES = (
     "a picture of {name}, {key}, {other}",
     "{key} {other} {group}",
 )
+# Sentences are put together of these around a caption, so that a model learns to hear the name in any sentence; none
+# of the words of HELD_OUT_TEMPLATES but the small ones is among them.
+OPENINGS = (
+    "make", "create", "paint", "give me", "i want", "i would like", "can you make", "could you sketch", "here is",
+    "this is", "look at", "imagine", "think of", "let me see", "we need", "find me", "generate", "design",
+    "i am looking for", "there should be",
+)  # fmt: skip
+KINDS = (
+    "", "", "", "a photo of", "a drawing of", "a sticker of", "an image of", "a sketch of", "a badge with",
+    "a logo with", "a cute", "a shiny", "a simple", "a small", "a big", "a colourful", "one nice", "a toy",
+    "the best", "a new",
+)  # fmt: skip
+ENDINGS = (
+    "", "", "", "for a friend", "for my website", "in the middle", "with soft light", "on a plain page", "today",
+    "as a gift", "in high quality", "in bright colours", "without any text", "for the party", "with clear edges", "now",
+)  # fmt: skip
+SENTENCES = 0.3  # share of the captions that stand in a sentence
 HELD_OUT_TEMPLATES = (
     "show me {article}",
     "please draw {article} for my message",
@@ -74,8 +91,16 @@ def _draw(templates: Sequence[str], name: str, group: str, keys: Sequence[str], 
 
 
 def training_caption(name: str, group: str, keywords: Sequence[str], rng: np.random.Generator) -> str:
-    """A caption for training, another one each time. keywords: all of the emoji; the held out ones are never used."""
-    return _draw(TEMPLATES, name, group, split_keywords(name, keywords)[0], rng)
+    """A caption for training, another one each time, at times in a sentence. keywords: all of the emoji; the held out
+    ones are never used.
+    """
+    known, held = split_keywords(name, keywords)
+    caption = _draw(TEMPLATES, name, group, known, rng)
+    opening, kind, ending = (words[rng.integers(len(words))] for words in (OPENINGS, KINDS, ENDINGS))
+    around = set(f"{opening} {kind} {ending}".split())
+    if rng.random() >= SENTENCES or any(around & set(key.split()) for key in held):
+        return caption
+    return " ".join(part for part in (opening, kind, caption, ending) if part)
 
 
 def held_out_caption(name: str, group: str, keywords: Sequence[str], rng: np.random.Generator) -> str:
