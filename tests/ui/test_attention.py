@@ -41,16 +41,20 @@ def test_without_a_text_model_one_sentence_says_what_is_missing(tmp_path, monkey
         tab.attention("tiny", PROMPT)
 
 
-def test_the_endpoint_gives_a_map_a_word_and_two_files(wordy):
+def test_the_endpoint_gives_two_maps_a_word_and_four_files(wordy):
     found, files = tab.attention("tiny-text", PROMPT, steps=2)
     names = [one["word"] for one in found["words"]]
     assert names == ["<start>", "a", "watermelon", "heart", "<end>", "other tokens"]
     words = dict(Pipeline(wordy).words(PROMPT))
     assert found["words"][2]["tokens"] == words["watermelon"] and len(words["watermelon"]) > 1
     assert np.allclose(sum(np.array(one["map"]) for one in found["words"]), 1, atol=1e-5)
-    png, arrays = (file.path for file in files)
-    assert png.endswith("attention.png")
-    with np.load(arrays) as kept:
+    assert [one["effect"] is None for one in found["words"]] == [False] * 5 + [True]
+    assert np.shape(found["words"][3]["effect"]) == (4, 4)
+    paths = [file.path for file in files]
+    assert [path.rsplit("/", 1)[1] for path in paths] == ["effect.png", "attention.png", "effect.npz", "attention.npz"]
+    with np.load(paths[2]) as kept:
+        assert kept["values"].shape == (2, 5, 4, 4) and kept["words"][3] == "heart"
+    with np.load(paths[3]) as kept:
         assert kept["probabilities"].shape == (2, 2, 8, 16, 16) and kept["tokens"][3] == "watermelon"
 
 
@@ -58,18 +62,24 @@ def test_drawing_offers_every_word_and_starts_with_the_last(wordy):
     first, last = updates(tab._draw("tiny-text", PROMPT, 2, 0))
     assert first["go"]["interactive"] is False and last["go"]["interactive"] is True
     assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in last["drawn"].tokens]
-    assert last["words"]["value"] == ["3"] and "heart" in last["view"] and "layers 1 to 2" in last["view"]
+    assert last["words"]["value"] == ["3"] and "heart" in last["view"] and "steps 1 to 2" in last["view"]
+    assert last["kind"]["value"] == tab.EFFECT and last["layer_to"]["interactive"] is False
+    assert [one["interactive"] for one in tab._kind(tab.ATTENTION)] == [True] * 3
     assert last["head"]["maximum"] == 8 and last["step_to"]["value"] == 2
 
 
 def test_layers_steps_and_heads_choose_what_is_shown(wordy):
     drawn = tab.draw("tiny-text", PROMPT, 3, 0)
-    line, whole = tab._view(drawn, ["2"], 1, 2, 1, 3, 0)
+    line, whole = tab._view(drawn, ["2"], tab.ATTENTION, 1, 2, 1, 3, 0)
     assert line == texts.ATTENTION_WORDS and "all heads" in whole
-    _, part = tab._view(drawn, ["2"], 2, 2, 3, 2, 5)
+    _, part = tab._view(drawn, ["2"], tab.ATTENTION, 2, 2, 3, 2, 5)
     assert "layer 2 · steps 2 to 3 · head 5" in part and part != whole
-    _, both = tab._view(drawn, ["2", "3"], 1, 2, 1, 3, 0)
+    _, both = tab._view(drawn, ["2", "3"], tab.ATTENTION, 1, 2, 1, 3, 0)
     assert "watermelon + heart" in both
+    _, effect = tab._view(drawn, ["2", "3"], tab.EFFECT, 1, 2, 2, 3, 0)
+    assert "watermelon + heart" in effect and "steps 2 to 3" in effect and "layer" not in effect
+    line, _ = tab._view(drawn, ["5"], tab.EFFECT, 1, 2, 1, 3, 0)
+    assert "only a word can be left out" in line
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,8 @@ def test_layers_steps_and_heads_choose_what_is_shown(wordy):
     ids=str,
 )
 def test_a_wrong_choice_is_one_sentence_and_the_maps_stay(wordy, chosen, numbers, sentence):
-    assert tab._view(tab.draw("tiny-text", PROMPT, 3, 0), chosen, *numbers) == (sentence, tab.SKIP)
+    drawn = tab.draw("tiny-text", PROMPT, 3, 0)
+    assert tab._view(drawn, chosen, tab.ATTENTION, *numbers) == (sentence, tab.SKIP)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +113,17 @@ def test_a_wrong_setting_is_one_sentence(wordy, prompt, steps, seed):
 def test_playing_shows_every_step_and_ends_as_it_was(wordy, monkeypatch):
     monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
     drawn = tab.draw("tiny-text", PROMPT, 3, 0)
-    choice = (["2"], 1, 2, 1, 3, 0)
-    *frames, last = tab._play(drawn, *choice)
-    assert [f"step {i} ·" in html for i, (_, html) in enumerate(frames, 1)] == [True] * 3
+    for kind in (tab.EFFECT, tab.ATTENTION):
+        choice = (["2"], kind, 1, 2, 1, 3, 0)
+        *frames, last = tab._play(drawn, *choice)
+        assert [f"step {i}" in html for i, (_, html) in enumerate(frames, 1)] == [True] * 3
     assert last == tab._view(drawn, *choice)
     assert list(tab._play(None, *choice)) == [(texts.ATTENTION_START, tab.SKIP)]
 
 
 def test_a_word_is_text_and_never_markup(wordy):
     drawn = tab.draw("tiny-text", "<script>alert(1)</script>", 1, 0)
-    assert "<script>" not in tab.view_html(drawn, ["1"], range(2), range(1), 0)
+    assert "<script>" not in tab.view_html(drawn, ["1"], tab.EFFECT, range(2), range(1), 0)
 
 
 def test_the_page_is_built_for_a_text_model(wordy):

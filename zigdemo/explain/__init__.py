@@ -2,6 +2,7 @@
 
 from .attention import AttentionMaps, Recorder, attends
 from .complexity import FORMULAS, Cost, cost, counted_cost
+from .effect import EffectMaps, EffectRecorder
 from .influence import (
     Influence,
     Moment,
@@ -15,11 +16,14 @@ from .influence import (
 )
 from .mixing import Mixing
 from .trajectories import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
+from .watch import Together
 
 __all__ = [
     "AttentionMaps",
     "Cost",
     "EXTENT",
+    "EffectMaps",
+    "EffectRecorder",
     "FORMULAS",
     "Influence",
     "Mixing",
@@ -27,6 +31,7 @@ __all__ = [
     "Moments",
     "Recorder",
     "Strip",
+    "Together",
     "ToyRun",
     "Trajectory",
     "attends",

@@ -123,6 +123,18 @@ def _chosen(name: str, wanted: Collection[int] | None, count: int) -> list[int]:
     return indices
 
 
+def kept_places(kept: Sequence[int], steps: Collection[int] | None) -> list[int]:
+    """Places in `kept`, rising steps of a solver, of the wanted steps, all for None; of the last one before them where
+    none of these was kept. Raises ValueError for a step below 0 or for none at all.
+    """
+    places = list(range(len(kept)))
+    if steps is None:
+        return places
+    asked = set(_chosen("steps", steps, max(kept[-1], *steps, 0) + 1))
+    found = [i for i in places if kept[i] in asked]
+    return found or [max((i for i in places if kept[i] <= min(asked)), default=0)]
+
+
 @dataclass(frozen=True)
 class AttentionMaps:
     """Recorded probabilities, float32 (steps kept, layers, heads, patches, tokens of the condition).
@@ -161,14 +173,8 @@ class AttentionMaps:
         steps: of the solver; where none of these was kept, the last one before them stands for them. Raises ValueError
         for an index that does not exist.
         """
-        kept = range(len(self.steps))
-        if steps is not None:
-            asked = set(_chosen("steps", steps, max(self.steps[-1], *steps, 0) + 1))
-            kept = [i for i in kept if self.steps[i] in asked] or [
-                max((i for i in kept if self.steps[i] <= min(asked)), default=0)
-            ]
         shape = self.probabilities.shape
-        part = self.probabilities[list(kept)]
+        part = self.probabilities[kept_places(self.steps, steps)]
         part = part[:, _chosen("layers", layers, shape[1])][:, :, _chosen("heads", heads, shape[2])]
         return part[..., _chosen("tokens", tokens, shape[4])].sum(-1).mean((0, 1, 2)).unflatten(0, self.grid)
 

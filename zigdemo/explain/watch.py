@@ -93,6 +93,26 @@ class FirstCalls:
         raise NotImplementedError
 
 
+class Together:
+    """Several records that look at one drawing. One that asks the network more often comes after those that count."""
+
+    def __init__(self, *records: FirstCalls) -> None:
+        self.records = records
+
+    def begin(self, network: nn.Module, request: Request) -> None:
+        for record in self.records:
+            record.begin(network, request)
+
+    def next_step(self, index: int) -> None:
+        for record in self.records:
+            record.next_step(index)
+
+    def watch(self, call: Network, rows: list[int]) -> Network:
+        for record in self.records:
+            call = record.watch(call, rows)
+        return call
+
+
 def own_copy(value: Tensor | None, place: int) -> Tensor | None:
     """One item of a batch, (1, ...), usable in autograd though it was made without."""
     with torch.inference_mode(False):

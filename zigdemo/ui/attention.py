@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ..explain import AttentionMaps, Recorder, heat
+from ..explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, Together, heat
 from ..pipeline import Request
 from . import texts
 from .files import pictures_folder
@@ -37,15 +37,18 @@ MOST_BYTES = 2**26  # of the maps of one drawing, kept for its page
 STRIP = 8  # small maps beside the large one, at most
 FRAME_SECONDS = 0.15
 PROMPT = "a red heart"
+EFFECT, ATTENTION = "effect", "attention"
+KINDS = [("What the word changes", EFFECT), ("Attention to the word", ATTENTION)]
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A picture drawn from words, and the recorded attention to each."""
+    """A picture drawn from words, the recorded attention to each, and what each changes."""
 
     request: Request
     picture: Image.Image
     maps: AttentionMaps
+    effects: EffectMaps
     words: list[tuple[str, Sequence[int]]]
 
     @property
@@ -61,6 +64,14 @@ class Drawn:
             raise ValueError("choose a word to see where it acts")
         return found
 
+    def places(self, chosen: Sequence[str]) -> list[int]:
+        """Places among the words of the chosen names; ValueError for none, as for tokens that are no word's."""
+        tokens = set(self.indices(chosen))
+        found = [place for place, (_, indices) in enumerate(self.words) if tokens & set(indices)]
+        if not found:
+            raise ValueError("only a word can be left out to see what it changes; choose one, or Attention to the word")
+        return found
+
 
 def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
     """Draw one picture from words and record it. Raises ValueError with one sentence.
@@ -72,9 +83,11 @@ def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
     if model not in [entry.id for entry in text_models()]:
         raise ValueError(f"{str(model)[:60]!r} attends to no words; choose a text model with cross-attention")
     request = one_picture(model, prompt, None, None, steps, seed)
-    pipe, recorder = MODELS.get(model_here(model)), Recorder(most_bytes=MOST_BYTES)
-    result = pipe(request, record=recorder)
-    return Drawn(request, result.images[0], recorder.maps, pipe.words(prompt))
+    pipe = MODELS.get(model_here(model))
+    words = pipe.words(prompt)
+    recorder, effects = Recorder(most_bytes=MOST_BYTES), EffectRecorder(words)
+    result = pipe(request, record=Together(recorder, effects))
+    return Drawn(request, result.images[0], recorder.maps, effects.maps, words)
 
 
 def _span(name: str, first: Any, last: Any, most: int) -> range:
@@ -83,37 +96,45 @@ def _span(name: str, first: Any, last: Any, most: int) -> range:
     return range(ends[0] - 1, ends[1])
 
 
-def view_html(drawn: Drawn, chosen: Sequence[str], layers: range, steps: range, head: int, strips: bool = True) -> str:
-    """The map of the chosen words over the picture, and below it small ones by layer and by step. head: 0 for all."""
-    indices, heads = drawn.indices(chosen), None if head == 0 else [head - 1]
-    values = drawn.maps.map(indices, layers, steps, heads).numpy()
+def view_html(
+    drawn: Drawn, chosen: Sequence[str], kind: str, layers: range, steps: range, head: int, strips: bool = True
+) -> str:
+    """A map of the chosen words over the picture, and below it small ones by layer and by step. head: 0 for all.
+
+    kind: EFFECT, which has neither layers nor heads, or ATTENTION.
+    """
     names = " + ".join(name for place, (name, _) in enumerate(drawn.tokens) if str(place) in chosen)
-    about = " · ".join(
-        (
-            f"layer {layers[0] + 1}" if len(layers) == 1 else f"layers {layers[0] + 1} to {layers[-1] + 1}",
-            f"step {steps[0] + 1}" if len(steps) == 1 else f"steps {steps[0] + 1} to {steps[-1] + 1}",
-            f"head {head}" if head else "all heads",
-        )
-    )
-    low, peak = float(values.min()), float(values.max())
-    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size), low=low)
-    legend = legend_html(peak, f"mean {values.mean():.2g} of each patch's attention", low)
-    html = f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
+    when = f"step {steps[0] + 1}" if len(steps) == 1 else f"steps {steps[0] + 1} to {steps[-1] + 1}"
+    if kind == EFFECT:
+        places = drawn.places(chosen)
+        by_step = _thin(range(drawn.request.steps))
+        maps = [drawn.effects.map(places, [i]).numpy() for i in by_step]
+        html = _figure_html(drawn, names, when, drawn.effects.map(places, steps).numpy(), "change of the prediction")
+        return html + (_tiles_html(drawn, "By step", by_step, maps) if strips else "")
+    indices, heads = drawn.indices(chosen), None if head == 0 else [head - 1]
+    where = f"layer {layers[0] + 1}" if len(layers) == 1 else f"layers {layers[0] + 1} to {layers[-1] + 1}"
+    about = f"{where} · {when} · {f'head {head}' if head else 'all heads'}"
+    html = _figure_html(drawn, names, about, drawn.maps.map(indices, layers, steps, heads).numpy(), "attention")
     if not strips:
         return html
-
-    def tiles(kind: str, indices_of: range, maps: list[Any]) -> str:
-        low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
-        small = [heat.overlay(drawn.picture, one, 96, low=low, peak=peak) for one in maps]
-        return strip_html(kind, [(str(i + 1), one) for i, one in zip(indices_of, small, strict=True)])
-
     by_layer = _thin(range(drawn.maps.probabilities.shape[1]))
     by_step = _thin(range(drawn.request.steps))
-    return (
-        html
-        + tiles("By layer", by_layer, [drawn.maps.map(indices, [i], steps, heads).numpy() for i in by_layer])
-        + tiles("By step", by_step, [drawn.maps.map(indices, layers, [i], heads).numpy() for i in by_step])
-    )
+    of_layers = [drawn.maps.map(indices, [i], steps, heads).numpy() for i in by_layer]
+    of_steps = [drawn.maps.map(indices, layers, [i], heads).numpy() for i in by_step]
+    return html + _tiles_html(drawn, "By layer", by_layer, of_layers) + _tiles_html(drawn, "By step", by_step, of_steps)
+
+
+def _figure_html(drawn: Drawn, names: str, about: str, values: Any, unit: str) -> str:
+    low, peak = float(values.min()), float(values.max())
+    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size), low=low)
+    legend = legend_html(peak, f"mean {values.mean():.2g}, {unit}", low)
+    return f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
+
+
+def _tiles_html(drawn: Drawn, title: str, numbers: range, maps: list[Any]) -> str:
+    low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
+    small = [heat.overlay(drawn.picture, one, 96, low=low, peak=peak) for one in maps]
+    return strip_html(title, [(str(i + 1), one) for i, one in zip(numbers, small, strict=True)])
 
 
 def _thin(indices: range) -> range:
@@ -122,34 +143,43 @@ def _thin(indices: range) -> range:
 
 
 def export(drawn: Drawn) -> list[str]:
-    """Write the sheet of all words and the arrays into a folder of their own; their paths."""
+    """Write, of both kinds of map, the sheet of all words and the arrays into a folder of their own; their paths."""
     folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
-    sheet = folder / "attention.png"
-    drawn.maps.word_sheet(drawn.picture, drawn.words).save(sheet)
-    return [str(sheet), str(drawn.maps.save_npz(folder / "attention.npz", drawn.words))]
+    sheets = folder / "effect.png", folder / "attention.png"
+    drawn.effects.word_sheet(drawn.picture).save(sheets[0])
+    drawn.maps.word_sheet(drawn.picture, drawn.words).save(sheets[1])
+    arrays = drawn.effects.save_npz(folder / "effect.npz"), drawn.maps.save_npz(folder / "attention.npz", drawn.words)
+    return [str(path) for path in (*sheets, *arrays)]
 
 
 def attention(model: str, prompt: str, steps: int = 25, seed: int = 0) -> tuple[dict[str, Any], list[gr.FileData]]:
-    """API: draw from words and record; returns each word's map, over all layers, heads and steps, and two files.
+    """API: draw from words and record; returns each word's maps, over all layers, heads and steps, and four files.
 
-    The first is {"grid": [rows, columns], "words": [{"word", "tokens", "map": [row][column]}, ...]}; the files are a
-    PNG with the map of every word, and an .npz with all recorded probabilities.
+    The first is {"grid": [rows, columns], "words": [{"word", "tokens", "map": [row][column], "effect": alike}, ...]},
+    "map" of the attention to the word and "effect" of what it changes, null for tokens that are no word's. The files
+    are a PNG with the map of every word, of effect and attention, and an .npz of each with all that was recorded.
     """
     try:
         drawn = draw(model, prompt, steps, seed)
         files = [gr.FileData(path=path) for path in export(drawn)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(said(fault), print_exception=False) from None
+    effects = {word: drawn.effects.map([place]).tolist() for place, word in enumerate(drawn.effects.words)}
     words = [
-        {"word": name, "tokens": list(indices), "map": drawn.maps.map(indices).tolist()}
+        {
+            "word": name,
+            "tokens": list(indices),
+            "map": drawn.maps.map(indices).tolist(),
+            "effect": effects.get((name, tuple(indices))),
+        }
         for name, indices in drawn.tokens
     ]
     return {"grid": list(drawn.maps.grid), "words": words}, files
 
 
 OUTPUTS = (
-    "line", "words", "picture", "view", "drawn", "layer_from", "layer_to", "step_from", "step_to", "head", "go",
-    "play", "save", "files",
+    "line", "words", "kind", "picture", "view", "drawn", "layer_from", "layer_to", "step_from", "step_to", "head",
+    "go", "play", "save", "files",
 )  # fmt: skip
 
 
@@ -170,14 +200,15 @@ def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[
         yield _change(
             line=texts.ATTENTION_WORDS,
             words=gr.update(choices=choices, value=shown, visible=True),
+            kind=gr.update(value=EFFECT, visible=True),
             picture=plain_html(drawn.picture, drawn.request.prompt),
-            view=view_html(drawn, shown, range(layers), range(total), 0),
+            view=view_html(drawn, shown, EFFECT, range(layers), range(total), 0),
             drawn=drawn,
-            layer_from=gr.update(value=1, maximum=layers, interactive=True),
-            layer_to=gr.update(value=layers, maximum=layers, interactive=True),
+            layer_from=gr.update(value=1, maximum=layers, interactive=False),
+            layer_to=gr.update(value=layers, maximum=layers, interactive=False),
             step_from=gr.update(value=1, maximum=total, interactive=True),
             step_to=gr.update(value=total, maximum=total, interactive=True),
-            head=gr.update(value=0, maximum=heads, interactive=True),
+            head=gr.update(value=0, maximum=heads, interactive=False),
             **{name: gr.update(interactive=True) for name in ("go", "play", "save")},
         )
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -192,8 +223,8 @@ def _first_word(drawn: Drawn) -> list[str]:
 
 
 def _view(
-    drawn: Drawn | None, chosen: list[str], layer_from: float, layer_to: float, step_from: float, step_to: float,
-    head: float,
+    drawn: Drawn | None, chosen: list[str], kind: str, layer_from: float, layer_to: float, step_from: float,
+    step_to: float, head: float,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Line and maps for another choice."""
     if drawn is None:
@@ -201,20 +232,26 @@ def _view(
     try:
         _, layers, heads, _, _ = drawn.maps.probabilities.shape
         spans = _span("layer", layer_from, layer_to, layers), _span("step", step_from, step_to, drawn.request.steps)
-        return texts.ATTENTION_WORDS, view_html(drawn, chosen, *spans, whole("head", head, 0, heads))
+        return texts.ATTENTION_WORDS, view_html(drawn, chosen, kind, *spans, whole("head", head, 0, heads))
     except ValueError as fault:
         return said(fault), SKIP
 
 
-def _play(drawn: Drawn | None, chosen: list[str], *choice: float) -> Iterator[tuple[Any, Any]]:
+def _play(drawn: Drawn | None, chosen: list[str], kind: str, *choice: float) -> Iterator[tuple[Any, Any]]:
     """The map step by step, at the chosen layers and head; then as before."""
-    if drawn is not None and chosen:
+    line, last = _view(drawn, chosen, kind, *choice)
+    if last is not SKIP:
         layers = drawn.maps.probabilities.shape[1]
         span, head = _span("layer", choice[0], choice[1], layers), int(choice[4])
-        for step in drawn.maps.steps:
-            yield SKIP, view_html(drawn, chosen, span, range(step, step + 1), head, strips=False)
+        for step in (drawn.effects if kind == EFFECT else drawn.maps).steps:
+            yield SKIP, view_html(drawn, chosen, kind, span, range(step, step + 1), head, strips=False)
             time.sleep(FRAME_SECONDS)
-    yield _view(drawn, chosen, *choice)
+    yield line, last
+
+
+def _kind(kind: str) -> tuple[dict[str, Any], ...]:
+    """Layers and heads can be chosen for attention alone."""
+    return (gr.update(interactive=kind == ATTENTION),) * 3
 
 
 def _export(drawn: Drawn | None) -> tuple[Any, Any]:
@@ -242,6 +279,9 @@ def build_attention_tab() -> None:
         with gr.Column(scale=3, min_width=280):
             line = gr.Markdown(texts.ATTENTION_START, elem_id="attention-line")
             words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
+            kind = gr.Radio(
+                KINDS, value=EFFECT, label="Map", info=texts.ATTENTION_KINDS, visible=False, elem_id="attention-kind"
+            )
             with gr.Row():
                 layer_from, layer_to = _slider("From layer"), _slider("To layer")
             with gr.Row():
@@ -254,17 +294,19 @@ def build_attention_tab() -> None:
             files = gr.Files(show_label=False, interactive=False, visible=False, elem_id="attention-files")
     drawn = gr.State(None, time_to_live=STATE_SECONDS)
 
-    outputs = [line, words, picture, view, drawn, layer_from, layer_to, step_from, step_to, head, go, play, save, files]
-    chosen = [drawn, words, layer_from, layer_to, step_from, step_to, head]
+    spans = [layer_from, layer_to, step_from, step_to, head]
+    outputs = [line, words, kind, picture, view, drawn, *spans, go, play, save, files]
+    chosen = [drawn, words, kind, *spans]
     gr.on([go.click, prompt.submit], _draw, [model, prompt, steps, seed], outputs, **TURN, **QUIET)
     gr.on(
-        [words.input, *(one.release for one in (layer_from, layer_to, step_from, step_to, head))],
+        [words.input, kind.input, *(one.release for one in spans)],
         _view,
         chosen,
         [line, view],
         trigger_mode="always_last",
         **QUIET,
     )
+    kind.input(_kind, kind, [layer_from, layer_to, head], **QUIET)
     play.click(_play, chosen, [line, view], **QUIET)
     save.click(_export, drawn, [line, files], **QUIET)
 

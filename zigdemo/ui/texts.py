@@ -158,6 +158,10 @@ NO_TEXT_MODEL = (
     "`text_width` above 0, such as `zigma-emoji-text`, opens this tab at the next start."
 )
 ATTENTION_START = "Draw a picture from words, then choose words to see where they act."
+ATTENTION_KINDS = (
+    "The first leaves the word out and shows where the picture changes: that is what draws it. The second shows which "
+    "patches looked at the word, which is not the same."
+)
 ATTENTION_WORDS = "Choose one word or more; their maps are added."
 EXPORTED = "A sheet of all words as PNG, and every number as .npz."
 

@@ -1,0 +1,104 @@
+"""What each word of a prompt changes in the picture: the network's prediction against the one without the word."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from .attention import kept_places
+from .heat import overlay, sheet
+from .watch import FirstCalls
+
+if TYPE_CHECKING:
+    from ..pipeline import Network, Request
+
+Words = Sequence[tuple[str, Sequence[int]]]  # each word with the indices of its tokens
+
+
+class EffectRecorder(FirstCalls):
+    """Asks the network again without each word, at the states of one picture as it is drawn, which does not change it.
+
+    A word is taken out by features of zero, as a strength of 0 in a request does it. Give it to `Pipeline.stream` as
+    `record`; afterwards `maps` has what was seen. One more network call for each word, at `most_steps` steps evenly
+    spread. Raises ValueError for a network that is not conditioned on text.
+    """
+
+    def __init__(self, words: Words, item: int = 0, most_steps: int = 8) -> None:
+        super().__init__(item)
+        self.words = tuple((word, tuple(indices)) for word, indices in words)
+        self.most_steps = most_steps
+
+    def begin(self, network: nn.Module, request: Request) -> None:
+        super().begin(network, request)
+        if not getattr(network.config, "text_width", 0):
+            raise ValueError("this model is not drawn by words; choose one that is drawn by a prompt")
+        self._every = -(-request.steps // self.most_steps)
+        self._kept: dict[int, Tensor] = {}
+
+    def look(self, call: Network, place: int, x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
+        output = call(x, t, cond)
+        if self.index % self._every:
+            return output
+        count, own = len(self.words), slice(place, place + 1)
+        without = cond[own].repeat(count, 1, 1)
+        for row, (_, tokens) in enumerate(self.words):
+            without[row, list(tokens)] = 0
+        repeated = x[own].expand(count, *x.shape[1:])
+        changed = (output[own] - call(repeated, t[own].expand(count), without)).abs().mean(-3)
+        patch = self.network.config.patch
+        patches = changed.unflatten(-2, (-1, patch)).unflatten(-1, (-1, patch)).mean((-3, -1))
+        self._kept[self.index] = patches.float().cpu()
+        return output
+
+    @property
+    def maps(self) -> EffectMaps:
+        """What was recorded so far. Raises ValueError before the first step."""
+        if not getattr(self, "_kept", None):
+            raise ValueError("nothing was recorded yet; draw a picture with this recorder first")
+        return EffectMaps(torch.stack(list(self._kept.values())), tuple(self._kept), self.words)
+
+
+@dataclass(frozen=True)
+class EffectMaps:
+    """Mean absolute change of the network's prediction a patch, (steps kept, words, rows, columns), of clips with
+    frames before the rows. steps: of the solver, those that were kept. words: each with the indices of its tokens.
+    """
+
+    values: Tensor
+    steps: tuple[int, ...]
+    words: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def map(self, words: Collection[int], steps: Collection[int] | None = None) -> Tensor:
+        """(rows, columns): what each of the words, by their places, changes, summed up, and the mean over the steps.
+
+        steps: of the solver, None for all.
+        Where none of the steps was kept, the last one before them stands for them. Raises ValueError for a word or step
+        that does not exist.
+        """
+        chosen = sorted(set(words))
+        if not chosen or chosen[0] < 0 or chosen[-1] >= len(self.words):
+            raise ValueError(f"words must be some of 0 to {len(self.words) - 1}, not {list(words)[:20]}")
+        return self.values[kept_places(self.steps, steps)][:, chosen].sum(1).mean(0)
+
+    def save_npz(self, path: str | Path) -> Path:
+        """Write everything as arrays: values, steps and the words."""
+        path = Path(path)
+        words = np.array([word for word, _ in self.words])
+        np.savez_compressed(path, values=self.values.numpy(), steps=np.array(self.steps), words=words)
+        return path
+
+    def word_sheet(self, picture: Image.Image, side: int = 160, **chosen: Any) -> Image.Image:
+        """The map of every word over the picture, side by side under its name, all on one scale from nothing."""
+        maps = [self.map([place], **chosen).numpy() for place in range(len(self.words))]
+        peak = max(float(one.max()) for one in maps)
+        tiles = [
+            (word, overlay(picture, one, side, peak=peak)) for (word, _), one in zip(self.words, maps, strict=True)
+        ]
+        return sheet(tiles)
