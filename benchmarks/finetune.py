@@ -1,4 +1,4 @@
-"""Fine-tuning `zigma-emoji` on 20 new pictures: what is new is drawn, what was known stays: `python -m benchmarks.finetune`.
+"""Fine-tuning `zigma-emoji` on 20 new pictures: the new is drawn, the old stays: `python -m benchmarks.finetune`.
 
 The new label is a toy of stacked rings, of any colours, drawn by this script, so that anyone can repeat it. Two scores,
 each by the nearest picture in block-averaged pixels (`evaluation.label_retrieval`): the old labels' before and after,

@@ -31,6 +31,12 @@ def checkpoints(run: str | Path) -> dict[int, Path]:
     return dict(sorted(found.items(), reverse=True))
 
 
+def refuse_a_second_start(run: str | Path) -> None:
+    """Raise ValueError where a run folder has checkpoints that a new run would mix with."""
+    if done := checkpoints(run):
+        raise ValueError(f"{run} has a run of {max(done)} steps; use --resume to go on with it, or another run folder")
+
+
 def write_checkpoint(run: str | Path, step: int, content: dict[str, Any], keep_last: int, keep_every: int = 0) -> Path:
     """Write a checkpoint, then remove those that need not be kept.
 

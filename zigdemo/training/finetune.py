@@ -21,7 +21,10 @@ import torch
 from .. import __version__
 from ..backbones import FAMILIES
 from ..zoo import ModelFolder, find, write_folder
+from .checkpoints import refuse_a_second_start
 from .data import ImageSet
+from .data.folders import read_pictures
+from .data.images import IMAGES_FILE
 from .lora import METHODS, merged
 from .prepare import write_image_set
 from .recipe import Recipe
@@ -66,6 +69,9 @@ class Estimate:
     memory_bytes: int
     steps: int
 
+    def __str__(self) -> str:
+        return f"{self.steps} steps: about {self.seconds / 60:.0f} minutes and {self.memory_bytes / 2**30:.1f} GB here"
+
 
 class Control:
     """Pauses, resumes and stops a run from another thread; give it as `watch`. then: called after every step too."""
@@ -96,8 +102,8 @@ class Control:
 
 
 def default_steps(pictures: int) -> int:
-    """Steps for a number of pictures: 400 for 20, growing slower than they do, 10 to 10,000 and beyond."""
-    return int(np.clip(round(400 * (pictures / 20) ** 0.45, -1), 200, 20_000))
+    """Steps for a number of pictures: 300 for 20, growing slower than they do, 10 to 10,000 and beyond."""
+    return int(np.clip(round(300 * (pictures / 20) ** 0.45, -1), 200, 20_000))
 
 
 def tunable(name: str | Path) -> ModelFolder:
@@ -109,6 +115,16 @@ def tunable(name: str | Path) -> ModelFolder:
             "linear path, such as zigma-emoji"
         )
     return folder
+
+
+def pictures_for(folder: ModelFolder, source: str | Path, label: str | None = None) -> ImageSet:
+    """The pictures of a prepared image set, or of anything that `read_pictures` reads, at the size of a model."""
+    height, width = folder.model.size
+    if height != width:
+        raise ValueError(f"{folder.id} draws {width} x {height} pixels; fine-tuning needs a square model")
+    if (Path(source) / IMAGES_FILE).is_file():
+        return ImageSet.load(source)
+    return read_pictures(source, height, label).image_set()
 
 
 def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tuning: Tuning) -> Recipe:
@@ -189,6 +205,8 @@ def finetune(
     """
     folder, out = tunable(model), Path(out)
     recipe = recipe_of(folder, pictures, out, Path(run or Path("runs", out.name)), tuning)
+    if not resume:
+        refuse_a_second_start(recipe.run)
     if not (resume and Path(recipe.data).is_dir()):
         write_data(folder, pictures, recipe, tuning)
     training = Training(recipe, resume)
@@ -262,11 +280,13 @@ No score was measured. The licence of the starting weights holds for these too, 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fine-tune on a prepared image set; a fault is one sentence and exit status 2."""
+    """Fine-tune a model on pictures of yours; a fault is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training.finetune", description=main.__doc__)
     parser.add_argument("model", help="a shipped id such as zigma-emoji, or a model folder")
-    parser.add_argument("data", help="an image set")
+    parser.add_argument("data", help="an image set, or a folder, zip, tar shard or hf:OWNER/NAME of pictures")
     parser.add_argument("out", help="the model folder to write")
+    parser.add_argument("--label", help="the label of all pictures (default: by captions and names)")
+    parser.add_argument("--estimate", action="store_true", help="say how long it will take, and stop")
     parser.add_argument("--method", default="lora", choices=METHODS)
     parser.add_argument("--steps", type=int, help="optimiser updates (default: by the number of pictures)")
     parser.add_argument("--lr", type=float, help="learning rate (default: by the method)")
@@ -277,7 +297,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         tuning = Tuning(chosen.method, chosen.rank, chosen.steps, chosen.batch, chosen.lr, rehearse=chosen.rehearse)
-        folder = finetune(chosen.model, ImageSet.load(chosen.data), chosen.out, tuning, resume=chosen.resume)
+        pictures = pictures_for(tunable(chosen.model), chosen.data, chosen.label)
+        if chosen.estimate:
+            print(estimate(chosen.model, pictures, tuning))
+            return 0
+        folder = finetune(chosen.model, pictures, chosen.out, tuning, resume=chosen.resume)
     except (ValueError, FloatingPointError, MemoryError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

@@ -17,7 +17,7 @@ from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..ops.heap import keep_freed_memory
 from ..zoo import WEIGHTS
-from .checkpoints import checkpoints, read_checkpoint, write_aside, write_checkpoint
+from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
 from .data.captions import training_caption
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
@@ -44,11 +44,9 @@ class Training:
             mixed_precision=precision(recipe.precision), log_with=recipe.trackers or None, project_dir=recipe.run
         )
         self.device = self.accelerator.device
+        if not resume:
+            refuse_a_second_start(self.folder)
         content = self._checkpoint() if resume else None
-        if not resume and (done := checkpoints(self.folder)):
-            raise ValueError(
-                f"{self.folder} has a run of {max(done)} steps; use --resume to go on with it, or another run folder"
-            )
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         if self.config.size != (self.data.size, self.data.size):
@@ -89,6 +87,7 @@ class Training:
             [p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay
         )
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.loss = float("nan")  # of the last step, in this process
         self._losses: list[Tensor] = []  # since the last line of the metrics
         self._stopping = False
         if content is not None:
@@ -114,6 +113,11 @@ class Training:
         """Whether the last step of the recipe is done, and not only the last before a stop."""
         return self.step >= self.recipe.steps
 
+    @property
+    def newest_sample(self) -> Path | None:
+        """The picture of samples written last, if there is one."""
+        return max((self.folder / "samples").glob("*.png"), default=None)
+
     def stop(self) -> None:
         """Ask `run` to end after the step it is in, with a checkpoint; from any thread."""
         self._stopping = True
@@ -121,7 +125,8 @@ class Training:
     def run(self, watch: Callable[[Training], None] | None = None) -> Path:
         """Train to the last step, or until `stop`; returns the run folder.
 
-        watch: called after every step in the main process; it may look, wait, or call `stop`. Ctrl-C stops too.
+        watch: called after every step in the main process; it may look (`step`, `loss`, `newest_sample`), wait, or call
+        `stop`. Ctrl-C stops too.
         """
         with stopping_on_signals(self.stop), self._writing(), self.journal:
             saved, started, first = self.step, time.monotonic(), self.step
@@ -200,6 +205,7 @@ class Training:
             ) from None
         self.optimizer.zero_grad()
         self._average()
+        self.loss = loss.item()
         return loss
 
     def _backward(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
