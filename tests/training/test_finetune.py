@@ -9,10 +9,12 @@ import pytest
 import torch
 from models import LABELS, tiny_folder
 from PIL import Image
+from towers import small_tower
 
 from benchmarks.finetune import new_pictures
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.training.data import ImageSet
+from zigdemo.training.export import export
 from zigdemo.training.finetune import Control, Tuning, default_steps, estimate, finetune, main
 from zigdemo.training.lora import METHODS, TABLE
 
@@ -41,6 +43,12 @@ def test_the_result_is_a_model_with_the_new_label_beside_the_old_ones(model, pic
     assert not torch.equal(state[TABLE][3], old[TABLE][3])
     assert len(Pipeline.load(made.path)(Request("made", label="robot", count=1, steps=2)).images) == 1
     assert "fine-tuned on 5 pictures. New labels: robot" in (made.path / "README.md").read_text()
+
+
+def test_the_run_can_be_exported_like_any_other(model, pictures, tmp_path):
+    made = finetune(model.path, pictures, tmp_path / "made", Tuning(**QUICK), run=tmp_path / "run")
+    state = export(tmp_path / "run", tmp_path / "again", origin="yours", count=2).state()
+    assert all(torch.equal(value, state[key]) for key, value in made.state().items())
 
 
 def test_rehearsed_labels_have_their_share_of_what_is_trained_on(model, pictures, tmp_path):
@@ -116,6 +124,16 @@ def test_more_pictures_get_more_steps_but_fewer_each():
     assert steps == sorted(steps) and steps[1] == 300
     each = [step / count for step, count in zip(steps, counts, strict=True)]
     assert each == sorted(each, reverse=True) and each[-1] * Tuning.batch > 15
+
+
+def test_a_model_of_texts_learns_captions_and_rehearses_prompts(pictures, tmp_path):
+    tower = small_tower(tmp_path / "tower")
+    model = tiny_folder(tmp_path / "words", text=tower)
+    tuning = Tuning(**QUICK, prompts=("red heart", "a hedgehog", "grinning face"))
+    made = finetune(model.path, pictures, tmp_path / "made", tuning, run=tmp_path / "run")
+    assert made.labels is None and made.text.tower == "tower"
+    assert ImageSet.load(tmp_path / "run/data").groups.count("rehearsed") == 2
+    assert Pipeline.load(made.path)(Request("made", prompt="a robot", count=1, steps=2)).images
 
 
 def test_a_wrong_setting_is_named():

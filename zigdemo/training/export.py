@@ -19,6 +19,7 @@ from ..evaluation import ClipScore, Retrieval, label_retrieval
 from ..zoo import WEIGHTS, ModelFolder, read_folder, write_folder
 from .checkpoints import read_checkpoint
 from .data import ImageSet
+from .lora import adapt, merged
 from .recipe import Recipe, load_data, load_recipe, model_config
 from .samples import conditions, draw, pair_grid
 from .text_export import composition_grid, text_card, text_score
@@ -47,8 +48,9 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
     if content["labels"] != data.label_names:
         raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
     network = build(model_config(recipe, len(data.label_names)))
+    adapt(network, recipe.method, recipe.rank)
     network.load_state_dict(content["emas"][0])
-    network.half().float().eval()  # score what is shipped: the weights as rounded to fp16
+    merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
     tower = recipe.text_spec.load(places=(WEIGHTS,)) if recipe.text_spec else None
     if tower is None:
         found = score(network, recipe, data, min(count, len(data)))

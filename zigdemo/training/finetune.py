@@ -42,7 +42,7 @@ class Tuning:
 
     method, rank: what learns, see `lora.adapt`. steps: optimiser updates of `batch` pictures. lr: learning rate.
     rehearse: old labels that the starting model draws once, to be trained on beside the new pictures so that they
-    stay; rehearse_share: their part of every batch.
+    stay; rehearse_share: their part of every batch. prompts: the same for a model of texts, which names no labels.
     """
 
     method: str = "lora"
@@ -52,6 +52,7 @@ class Tuning:
     lr: float | None = None
     rehearse: int = 256
     rehearse_share: float = 0.5
+    prompts: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +60,12 @@ class Tuning:
             raise ValueError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
         if not 0 <= self.rehearse_share < 1:
             raise ValueError(f"rehearse_share must be from 0 to below 1, not {self.rehearse_share!r}")
+
+    def rehearsed(self, folder: ModelFolder) -> list[str]:
+        """The labels or prompts that the starting model draws, as many as `rehearse` of all, drawn at random."""
+        known = self.prompts if folder.labels is None else folder.labels
+        count = min(self.rehearse, len(known)) if self.rehearse_share else 0
+        return [known[row] for row in np.sort(np.random.default_rng(self.seed).permutation(len(known))[:count])]
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,6 @@ def pictures_for(folder: ModelFolder, source: str | Path, label: str | None = No
 def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tuning: Tuning) -> Recipe:
     """The recipe of a fine-tuning. pictures: the new ones."""
     steps = tuning.steps or default_steps(len(pictures))
-    rehearsed = min(tuning.rehearse, len(folder.labels or ())) if tuning.rehearse_share else 0
     return Recipe(
         name=out.name,
         data=str(run / "data"),
@@ -141,7 +147,7 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
         keep_labels=folder.labels is not None,
         method=tuning.method,
         rank=tuning.rank,
-        shares={REHEARSED: tuning.rehearse_share} if rehearsed else {},
+        shares={REHEARSED: tuning.rehearse_share} if tuning.rehearsed(folder) else {},
         prediction=folder.prediction,
         steps=steps,
         batch=tuning.batch,
@@ -158,14 +164,17 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
     )
 
 
-def rehearse(folder: ModelFolder, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Pictures of `count` old labels drawn at random, by the model itself: (count, S, S, 3) uint8, and their names."""
-    network = folder.load("cuda" if torch.cuda.is_available() else "cpu")
-    rows = np.sort(np.random.default_rng(seed).permutation(len(folder.labels))[:count])
-    label = torch.from_numpy(rows)
-    null = torch.full_like(label, len(folder.labels))
-    images = draw(network, folder.prediction, label, null, steps=REHEARSE_STEPS, seed=seed)
-    return images, [folder.labels[row] for row in rows]
+def rehearse(folder: ModelFolder, names: list[str], seed: int) -> np.ndarray:
+    """A picture of each label or prompt, by the model itself: (names, S, S, 3) uint8."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if folder.labels is None:
+        tower = folder.load_text(device)
+        cond = tower.encode(names)
+        null = tower.features("").expand_as(cond)
+    else:
+        cond = torch.tensor([folder.labels.index(name) for name in names])
+        null = torch.full_like(cond, len(folder.labels))
+    return draw(folder.load(device), folder.prediction, cond, null, steps=REHEARSE_STEPS, seed=seed)
 
 
 def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: Tuning) -> None:
@@ -178,9 +187,8 @@ def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: 
         {"key": str(row), "label": pictures.label_names[label], "group": "new", "keywords": pictures.keywords[row]}
         for row, label in enumerate(pictures.labels)
     ]
-    if recipe.shares:
-        drawn, names = rehearse(folder, min(tuning.rehearse, len(folder.labels)), tuning.seed)
-        images.append(drawn)
+    if names := tuning.rehearsed(folder):
+        images.append(rehearse(folder, names, tuning.seed))
         samples += [{"key": name, "label": name, "group": REHEARSED, "keywords": []} for name in names]
     info = {"dataset": "fine-tuning", "new": len(pictures), REHEARSED: len(samples) - len(pictures)}
     write_image_set(Path(recipe.data), np.concatenate(images), samples, info)
@@ -245,7 +253,8 @@ def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), s
         few = replace(tuning, rehearse=min(tuning.rehearse, 16))
         began = time.monotonic()
         write_data(folder, pictures, recipe, few)
-        drawing = (time.monotonic() - began) / max(few.rehearse, 1) * tuning.rehearse if recipe.shares else 0.0
+        share = len(tuning.rehearsed(folder)) / max(1, len(few.rehearsed(folder)))
+        drawing = (time.monotonic() - began) * share
         training = Training(recipe)
         training.update()  # the first also compiles and allocates
         began = time.monotonic()
@@ -293,10 +302,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rank", type=int, default=16, help="of the additions, for lora")
     parser.add_argument("--rehearse", type=int, default=256, help="old labels drawn once and trained on beside")
+    parser.add_argument("--prompts", type=Path, help="the same for a model of texts: a file of prompts, one a line")
     parser.add_argument("--resume", action="store_true", help="go on with the run of this name")
     chosen = parser.parse_args(arguments)
     try:
-        tuning = Tuning(chosen.method, chosen.rank, chosen.steps, chosen.batch, chosen.lr, rehearse=chosen.rehearse)
+        lines = chosen.prompts.read_text(encoding="utf-8").splitlines() if chosen.prompts else []
+        tuning = Tuning(
+            chosen.method,
+            chosen.rank,
+            chosen.steps,
+            chosen.batch,
+            chosen.lr,
+            rehearse=chosen.rehearse,
+            prompts=tuple(line for line in lines if line.strip()),
+        )
         pictures = pictures_for(tunable(chosen.model), chosen.data, chosen.label)
         if chosen.estimate:
             print(estimate(chosen.model, pictures, tuning))

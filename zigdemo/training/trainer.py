@@ -36,13 +36,15 @@ class Training:
 
     def __init__(self, recipe: Recipe, resume: bool = False) -> None:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
         keep_freed_memory()
         check_trackers(recipe.trackers)
         self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
-        self.accelerator = Accelerator(
-            mixed_precision=precision(recipe.precision), log_with=recipe.trackers or None, project_dir=recipe.run
-        )
+        wanted = precision(recipe.precision)
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted:
+            AcceleratorState._reset_state()  # of an earlier run in this process; it has no public way
+        self.accelerator = Accelerator(mixed_precision=wanted, log_with=recipe.trackers or None, project_dir=recipe.run)
         self.device = self.accelerator.device
         if not resume:
             refuse_a_second_start(self.folder)
@@ -73,7 +75,8 @@ class Training:
         adapt(model, recipe.method, recipe.rank, known_labels(recipe))
         self.tower = None
         if recipe.text_spec:
-            self.tower = recipe.text_spec.load(self.device, (WEIGHTS,))
+            beside = (Path(recipe.init).parent,) if recipe.init else ()
+            self.tower = recipe.text_spec.load(self.device, (*beside, WEIGHTS))
             if self.tower.width != self.config.text_width:
                 raise ValueError(
                     f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
