@@ -103,15 +103,15 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def read_checkpoint(run: str | Path, device: str | torch.device = "cpu") -> dict[str, Any] | None:
-    """The newest whole checkpoint of a run folder, or None where there never was one.
+def read_checkpoint(run: str | Path) -> dict[str, Any] | None:
+    """The newest whole checkpoint of a run folder, on the CPU, or None where there never was one.
 
     A damaged one is passed over with a warning. Raises ValueError where all are damaged.
     """
     found = checkpoints(run)
     for step, path in found.items():
         if file_sha256(path).startswith(NAME.fullmatch(path.name)[2]):
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         logging.getLogger(__name__).warning("%s is damaged; the checkpoint before step %d is taken", path, step)
     if found:
         raise ValueError(f"every checkpoint in {Path(run) / FOLDER} is damaged; start again in another run folder")

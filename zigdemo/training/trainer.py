@@ -24,6 +24,7 @@ from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, known_labels, load_data, model_config
 from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
 from .samples import conditions, sample_grid
+from .sharding import load_model, load_optimizer, whole, whole_state
 from .validation import bucket_losses
 
 
@@ -145,6 +146,7 @@ class Training:
                     watch(self)
             if saved < self.step:
                 self.save()
+            self.accelerator.wait_for_everyone()  # the last checkpoint is there when any process returns
             if not self.finished:
                 self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; go on with --resume")
         return self.folder
@@ -276,25 +278,27 @@ class Training:
         """Move the averages towards the weights, faster in the first steps (as they have seen nothing better yet)."""
         weights = list(self.accelerator.unwrap_model(self.model).parameters())
         learns = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        now = [whole(weights[i].detach()) for i in learns]
         for ema, halflife in zip(self.emas, self.recipe.halflives, strict=True):
             keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
             averages = list(ema.parameters())
-            torch._foreach_lerp_([averages[i] for i in learns], [weights[i].detach() for i in learns], 1 - keep)
+            torch._foreach_lerp_([averages[i] for i in learns], now, 1 - keep)
 
     def save(self) -> None:
         """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
         self.accelerator.wait_for_everyone()
-        losses = self._recent_losses()
+        losses, scaler = self._recent_losses(), self.accelerator.scaler
+        model = whole_state(self.accelerator.unwrap_model(self.model).state_dict())
+        optimizer = whole_state(self.optimizer.state_dict())
         if not self.accelerator.is_main_process:
             return
-        scaler = self.accelerator.scaler
         content = {
             "step": self.step,
             "images_seen": self.images_before + self.step * self.recipe.batch,
             "labels": self.data.label_names,
-            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "model": model,
             "emas": [ema.state_dict() for ema in self.emas],
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "scaler": scaler.state_dict() if scaler else None,
             "losses": losses,
         }
@@ -302,7 +306,7 @@ class Training:
 
     def _checkpoint(self) -> dict | None:
         """The checkpoint to go on from; None where the run was killed before its first."""
-        content = read_checkpoint(self.folder, self.device)
+        content = read_checkpoint(self.folder)
         if content is None and not (self.folder / "recipe.yaml").is_file():
             raise ValueError(f"there is no checkpoint in {self.folder} to go on from; start without --resume")
         return content
@@ -312,13 +316,13 @@ class Training:
             raise ValueError(f"{self.folder} was trained on other labels than {self.recipe.data} has; use init instead")
         if len(content["emas"]) != len(self.emas):
             raise ValueError(f"{self.folder} has {len(content['emas'])} averages; give as many in ema_halflife")
-        self.accelerator.unwrap_model(self.model).load_state_dict(content["model"])
+        load_model(self.accelerator.unwrap_model(self.model), content["model"])
         for ema, state in zip(self.emas, content["emas"], strict=True):
             ema.load_state_dict(state)
-        self.optimizer.load_state_dict(content["optimizer"])
+        load_optimizer(self.optimizer, content["optimizer"])
         if content["scaler"] and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(content["scaler"])
-        self._losses = list(content["losses"])
+        self._losses = list(content["losses"].to(self.device))
         self.step = content["step"]
         self.images_before = content["images_seen"] - self.step * self.recipe.batch
 
