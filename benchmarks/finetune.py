@@ -1,4 +1,4 @@
-"""Fine-tuning `zigma-emoji` on 20 new pictures keeps what it knew: `python -m benchmarks.finetune`.
+"""Fine-tuning `zigma-emoji` on 20 new pictures: the new is drawn, the old stays: `python -m benchmarks.finetune`.
 
 The new label is a toy of stacked rings, of any colours, drawn by this script, so that anyone can repeat it. Two scores,
 each by the nearest picture in block-averaged pixels (`evaluation.label_retrieval`): the old labels' before and after,
@@ -106,7 +106,8 @@ def main() -> int:
     after, (new, samples) = old_score(pipe, data, chosen.count), new_score(pipe, data)
     Image.fromarray(pair_grid(pictures.images, samples, columns=10)).save(chosen.out.with_suffix(".png"), optimize=True)
     content = {
-        "method": chosen.method, "rank": chosen.rank, "steps": expected.steps,
+        "method": chosen.method, "rank": chosen.rank, "steps": expected.steps, "lr": chosen.lr,
+        "rehearse": chosen.rehearse, "share": chosen.share,
         "seconds": round(seconds, 1), "seconds_estimated": round(expected.seconds, 1),
         "memory_bytes": expected.memory_bytes, "old_before": before, "old_after": after, "old_labels": chosen.count,
         "drop": round(1 - after / before, 4), "new": new, "new_samples": len(samples),

@@ -28,7 +28,7 @@ from zigdemo.training.recipe import Recipe
 from zigdemo.training.trainer import Training
 
 MODEL = {"family": "dit", "size": [16, 16], "patch": 4, "width": 64, "depth": 2, "heads": 2}
-SECONDS_AT_MOST = 120
+SECONDS_AT_MOST = 600
 
 
 def make_recipe(folder: Path, steps: int = 40) -> Recipe:

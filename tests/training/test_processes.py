@@ -37,13 +37,32 @@ def test_two_processes_have_the_loss_curve_of_one_with_the_whole_batch(recipe, t
     recipe.save(tmp_path / "recipe.yaml")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command += ["-m", "zigdemo.training", str(tmp_path / "recipe.yaml"), "--set", f"run={tmp_path / 'two'}"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     Training(recipe).run()
     one, two = losses(recipe.run)[0], losses(tmp_path / "two")[0]
     assert len(one) == 6 and two == pytest.approx(one, rel=1e-4)
     assert len(done.stdout.splitlines()) == 7, done.stdout  # the main process alone speaks
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gloo in shards is tried on Linux alone")
+def test_a_run_in_shards_is_the_run_in_one_process_and_resumes(recipe, tmp_path):
+    recipe = replace(recipe, sample_every=100, held_out=0, log_every=1)
+    recipe.save(tmp_path / "whole.yaml")
+    replace(recipe, run=str(tmp_path / "shards")).save(tmp_path / "recipe.yaml")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(Path(__file__).with_name("sharded.py")), str(tmp_path / "recipe.yaml")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    Training(recipe).run()
+    assert losses(tmp_path / "shards")[0] == pytest.approx(losses(recipe.run)[0], rel=1e-4)
+    one, shards = read_checkpoint(recipe.run), read_checkpoint(tmp_path / "shards")
+    for key, value in one["emas"][0].items():
+        assert torch.allclose(shards["emas"][0][key], value, atol=1e-4)
 
 
 def test_a_batch_in_parts_has_the_loss_curve_of_the_whole(recipe, tmp_path):

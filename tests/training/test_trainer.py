@@ -211,8 +211,8 @@ def test_what_cannot_work_is_one_sentence(data, tmp_path, capsys):
 
 def test_the_training_room_imports_no_page_and_no_autoencoder():
     code = (
-        "import sys, zigdemo.training.trainer, zigdemo.training.prepare;"
-        "print([m for m in ('gradio', 'diffusers', 'open_clip', 'av') if m in sys.modules])"
+        "import sys, zigdemo.training.finetune, zigdemo.training.prepare;"
+        "print([m for m in ('gradio', 'diffusers', 'open_clip', 'av', 'peft', 'datasets') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

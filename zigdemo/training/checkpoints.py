@@ -31,6 +31,12 @@ def checkpoints(run: str | Path) -> dict[int, Path]:
     return dict(sorted(found.items(), reverse=True))
 
 
+def refuse_a_second_start(run: str | Path) -> None:
+    """Raise ValueError where a run folder has checkpoints that a new run would mix with."""
+    if done := checkpoints(run):
+        raise ValueError(f"{run} has a run of {max(done)} steps; use --resume to go on with it, or another run folder")
+
+
 def write_checkpoint(run: str | Path, step: int, content: dict[str, Any], keep_last: int, keep_every: int = 0) -> Path:
     """Write a checkpoint, then remove those that need not be kept.
 
@@ -97,15 +103,15 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def read_checkpoint(run: str | Path, device: str | torch.device = "cpu") -> dict[str, Any] | None:
-    """The newest whole checkpoint of a run folder, or None where there never was one.
+def read_checkpoint(run: str | Path) -> dict[str, Any] | None:
+    """The newest whole checkpoint of a run folder, on the CPU, or None where there never was one.
 
     A damaged one is passed over with a warning. Raises ValueError where all are damaged.
     """
     found = checkpoints(run)
     for step, path in found.items():
         if file_sha256(path).startswith(NAME.fullmatch(path.name)[2]):
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         logging.getLogger(__name__).warning("%s is damaged; the checkpoint before step %d is taken", path, step)
     if found:
         raise ValueError(f"every checkpoint in {Path(run) / FOLDER} is damaged; start again in another run folder")

@@ -21,6 +21,7 @@ from ..zoo import WEIGHTS, ModelFolder, read_folder, write_folder
 from .checkpoints import read_checkpoint
 from .clip_export import clip_card, clip_score, strips
 from .data import ImageSet
+from .lora import adapt, merged
 from .recipe import Recipe, load_data, load_recipe, model_config
 from .samples import conditions, draw, pair_grid
 from .text_export import composition_grid, text_card, text_score
@@ -49,8 +50,9 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
     if content["labels"] != data.label_names:
         raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
     network = build(model_config(recipe, len(data.label_names)))
+    adapt(network, recipe.method, recipe.rank)
     network.load_state_dict(content["emas"][0])
-    network.half().float().eval()  # score what is shipped: the weights as rounded to fp16
+    merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
     tower = recipe.text_spec.load(places=(WEIGHTS,)) if recipe.text_spec else None
     clips, scores = [], {}
     if network.config.frames:

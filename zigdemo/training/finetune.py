@@ -21,7 +21,10 @@ import torch
 from .. import __version__
 from ..backbones import FAMILIES
 from ..zoo import ModelFolder, find, write_folder
+from .checkpoints import refuse_a_second_start
 from .data import ImageSet
+from .data.folders import read_pictures
+from .data.images import IMAGES
 from .lora import METHODS, merged
 from .prepare import write_image_set
 from .recipe import Recipe
@@ -39,7 +42,7 @@ class Tuning:
 
     method, rank: what learns, see `lora.adapt`. steps: optimiser updates of `batch` pictures. lr: learning rate.
     rehearse: old labels that the starting model draws once, to be trained on beside the new pictures so that they
-    stay; rehearse_share: their part of every batch.
+    stay; rehearse_share: their part of every batch. prompts: the same for a model of texts, which names no labels.
     """
 
     method: str = "lora"
@@ -49,6 +52,7 @@ class Tuning:
     lr: float | None = None
     rehearse: int = 256
     rehearse_share: float = 0.5
+    prompts: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -56,6 +60,12 @@ class Tuning:
             raise ValueError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
         if not 0 <= self.rehearse_share < 1:
             raise ValueError(f"rehearse_share must be from 0 to below 1, not {self.rehearse_share!r}")
+
+    def rehearsed(self, folder: ModelFolder) -> list[str]:
+        """The labels or prompts that the starting model draws, as many as `rehearse` of all, drawn at random."""
+        known = self.prompts if folder.labels is None else folder.labels
+        count = min(self.rehearse, len(known)) if self.rehearse_share else 0
+        return [known[row] for row in np.sort(np.random.default_rng(self.seed).permutation(len(known))[:count])]
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,9 @@ class Estimate:
     seconds: float
     memory_bytes: int
     steps: int
+
+    def __str__(self) -> str:
+        return f"{self.steps} steps: about {self.seconds / 60:.0f} minutes and {self.memory_bytes / 2**30:.1f} GB here"
 
 
 class Control:
@@ -96,8 +109,8 @@ class Control:
 
 
 def default_steps(pictures: int) -> int:
-    """Steps for a number of pictures: 400 for 20, growing slower than they do, 10 to 10,000 and beyond."""
-    return int(np.clip(round(400 * (pictures / 20) ** 0.45, -1), 200, 20_000))
+    """Steps for a number of pictures: 300 for 20, growing slower than they do, 10 to 10,000 and beyond."""
+    return int(np.clip(round(300 * (pictures / 20) ** 0.45, -1), 200, 20_000))
 
 
 def tunable(name: str | Path) -> ModelFolder:
@@ -111,10 +124,19 @@ def tunable(name: str | Path) -> ModelFolder:
     return folder
 
 
+def pictures_for(folder: ModelFolder, source: str | Path, label: str | None = None) -> ImageSet:
+    """The pictures of a prepared image set, or of anything that `read_pictures` reads, at the size of a model."""
+    height, width = folder.model.size
+    if height != width:
+        raise ValueError(f"{folder.id} draws {width} x {height} pixels; fine-tuning needs a square model")
+    if (Path(source) / IMAGES.array_file).is_file():
+        return ImageSet.load(source)
+    return read_pictures(source, height, label).image_set()
+
+
 def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tuning: Tuning) -> Recipe:
     """The recipe of a fine-tuning. pictures: the new ones."""
     steps = tuning.steps or default_steps(len(pictures))
-    rehearsed = min(tuning.rehearse, len(folder.labels or ())) if tuning.rehearse_share else 0
     return Recipe(
         name=out.name,
         data=str(run / "data"),
@@ -125,7 +147,7 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
         keep_labels=folder.labels is not None,
         method=tuning.method,
         rank=tuning.rank,
-        shares={REHEARSED: tuning.rehearse_share} if rehearsed else {},
+        shares={REHEARSED: tuning.rehearse_share} if tuning.rehearsed(folder) else {},
         prediction=folder.prediction,
         steps=steps,
         batch=tuning.batch,
@@ -142,14 +164,17 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
     )
 
 
-def rehearse(folder: ModelFolder, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Pictures of `count` old labels drawn at random, by the model itself: (count, S, S, 3) uint8, and their names."""
-    network = folder.load("cuda" if torch.cuda.is_available() else "cpu")
-    rows = np.sort(np.random.default_rng(seed).permutation(len(folder.labels))[:count])
-    label = torch.from_numpy(rows)
-    null = torch.full_like(label, len(folder.labels))
-    images = draw(network, folder.prediction, label, null, steps=REHEARSE_STEPS, seed=seed)
-    return images, [folder.labels[row] for row in rows]
+def rehearse(folder: ModelFolder, names: list[str], seed: int) -> np.ndarray:
+    """A picture of each label or prompt, by the model itself: (names, S, S, 3) uint8."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if folder.labels is None:
+        tower = folder.load_text(device)
+        cond = tower.encode(names)
+        null = tower.features("").expand_as(cond)
+    else:
+        cond = torch.tensor([folder.labels.index(name) for name in names])
+        null = torch.full_like(cond, len(folder.labels))
+    return draw(folder.load(device), folder.prediction, cond, null, steps=REHEARSE_STEPS, seed=seed)
 
 
 def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: Tuning) -> None:
@@ -162,9 +187,8 @@ def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: 
         {"key": str(row), "label": pictures.label_names[label], "group": "new", "keywords": pictures.keywords[row]}
         for row, label in enumerate(pictures.labels)
     ]
-    if recipe.shares:
-        drawn, names = rehearse(folder, min(tuning.rehearse, len(folder.labels)), tuning.seed)
-        images.append(drawn)
+    if names := tuning.rehearsed(folder):
+        images.append(rehearse(folder, names, tuning.seed))
         samples += [{"key": name, "label": name, "group": REHEARSED, "keywords": []} for name in names]
     info = {"dataset": "fine-tuning", "new": len(pictures), REHEARSED: len(samples) - len(pictures)}
     write_image_set(Path(recipe.data), np.concatenate(images), samples, info)
@@ -189,6 +213,8 @@ def finetune(
     """
     folder, out = tunable(model), Path(out)
     recipe = recipe_of(folder, pictures, out, Path(run or Path("runs", out.name)), tuning)
+    if not resume:
+        refuse_a_second_start(recipe.run)
     if not (resume and Path(recipe.data).is_dir()):
         write_data(folder, pictures, recipe, tuning)
     training = Training(recipe, resume)
@@ -227,7 +253,8 @@ def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), s
         few = replace(tuning, rehearse=min(tuning.rehearse, 16))
         began = time.monotonic()
         write_data(folder, pictures, recipe, few)
-        drawing = (time.monotonic() - began) / max(few.rehearse, 1) * tuning.rehearse if recipe.shares else 0.0
+        share = len(tuning.rehearsed(folder)) / max(1, len(few.rehearsed(folder)))
+        drawing = (time.monotonic() - began) * share
         training = Training(recipe)
         training.update()  # the first also compiles and allocates
         began = time.monotonic()
@@ -262,22 +289,38 @@ No score was measured. The licence of the starting weights holds for these too, 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fine-tune on a prepared image set; a fault is one sentence and exit status 2."""
+    """Fine-tune a model on pictures of yours; a fault is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training.finetune", description=main.__doc__)
     parser.add_argument("model", help="a shipped id such as zigma-emoji, or a model folder")
-    parser.add_argument("data", help="an image set")
+    parser.add_argument("data", help="an image set, or a folder, zip, tar shard or hf:OWNER/NAME of pictures")
     parser.add_argument("out", help="the model folder to write")
+    parser.add_argument("--label", help="the label of all pictures (default: by captions and names)")
+    parser.add_argument("--estimate", action="store_true", help="say how long it will take, and stop")
     parser.add_argument("--method", default="lora", choices=METHODS)
     parser.add_argument("--steps", type=int, help="optimiser updates (default: by the number of pictures)")
     parser.add_argument("--lr", type=float, help="learning rate (default: by the method)")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rank", type=int, default=16, help="of the additions, for lora")
     parser.add_argument("--rehearse", type=int, default=256, help="old labels drawn once and trained on beside")
+    parser.add_argument("--prompts", type=Path, help="the same for a model of texts: a file of prompts, one a line")
     parser.add_argument("--resume", action="store_true", help="go on with the run of this name")
     chosen = parser.parse_args(arguments)
     try:
-        tuning = Tuning(chosen.method, chosen.rank, chosen.steps, chosen.batch, chosen.lr, rehearse=chosen.rehearse)
-        folder = finetune(chosen.model, ImageSet.load(chosen.data), chosen.out, tuning, resume=chosen.resume)
+        lines = chosen.prompts.read_text(encoding="utf-8").splitlines() if chosen.prompts else []
+        tuning = Tuning(
+            chosen.method,
+            chosen.rank,
+            chosen.steps,
+            chosen.batch,
+            chosen.lr,
+            rehearse=chosen.rehearse,
+            prompts=tuple(line for line in lines if line.strip()),
+        )
+        pictures = pictures_for(tunable(chosen.model), chosen.data, chosen.label)
+        if chosen.estimate:
+            print(estimate(chosen.model, pictures, tuning))
+            return 0
+        folder = finetune(chosen.model, pictures, chosen.out, tuning, resume=chosen.resume)
     except (ValueError, FloatingPointError, MemoryError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ import numpy as np
 
 from .data import fluent_actions, fluent_emoji
 from .data.clips import CLIPS, motion, rank_motion
+from .data.folders import read_pictures
 from .data.images import IMAGES
 from .data.prepared import check_choice, check_replaceable, write_set
 from .data.videos import Cut, Video, class_folders, ucf101, write_clips
@@ -88,6 +89,19 @@ def prepare_fluent_emoji(
     }
     write_set(out, IMAGES, np.stack([image for _, image in kept.values()]), lines, info)
     return Prepared(out, len(kept), skipped, repeated)
+
+
+def prepare_folder(out: Path, source: str | Path, size: int = 64, label: str | None = None) -> Prepared:
+    """Write pictures from a folder, an archive or a Hugging Face data set as an image set, see `read_pictures`.
+
+    Errors: ValueError for a source without a usable picture or a size that is not possible; `out` is then kept.
+    """
+    if size not in SIZES_PX:
+        raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
+    check_replaceable(out, IMAGES)
+    found = read_pictures(source, size, label)
+    write_image_set(out, found.images, found.samples(), {"dataset": Path(source).name, "size": size})
+    return Prepared(out, len(found.images), found.skipped, [])
 
 
 def prepare_fluent_actions(
@@ -178,6 +192,10 @@ def _fluent_actions(options: argparse.Namespace) -> Prepared:
     return prepare_fluent_actions(options.out, options.size, options.from_tar, labels)
 
 
+def _folder(options: argparse.Namespace) -> Prepared:
+    return prepare_folder(options.out, options.root, options.size, options.label)
+
+
 def _ucf101(options: argparse.Namespace) -> Prepared:
     videos = ucf101(options.root, options.split, options.part)
     info = {"dataset": "ucf101", "split": options.split, "part": options.part}
@@ -209,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, function, noun, what in (
         ("fluent-emoji", _fluent_emoji, "image", "emoji as images"),
         ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
+        ("folder", _folder, "image", "your own pictures: a folder, zip, tar shard or hf:OWNER/NAME"),
         ("ucf101", _ucf101, "clip", "clips out of the videos of UCF101 in its official layout"),
         ("clips", _clips, "clip", "clips out of any videos, a folder a class"),
         ("latents", _latents, "latent", "latents of prepared clips, in shards"),
@@ -218,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
         if name != "latents":
             one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
-    emoji, actions, official, folders, latents = datasets.choices.values()
+    emoji, actions, own, official, folders, latents = datasets.choices.values()
     for one in (emoji, actions):
         one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
     for one in (official, folders):
@@ -226,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
     said = "keep only these classes, or all (default: those that move clearly)"
     actions.add_argument("--labels", metavar="A,B", help=said)
+    own.add_argument("--root", required=True, help="a folder, zip, tar shard, or hf:OWNER/NAME")
+    own.add_argument("--label", help="the label of all pictures (default: by captions and names)")
     official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
     official.add_argument("--part", default="train", help="train, test or all (default: train)")
     latents.add_argument("--clips", type=Path, metavar="DIR", required=True, help="folder of prepared clips")

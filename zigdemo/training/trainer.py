@@ -17,13 +17,14 @@ from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..ops.heap import keep_freed_memory
 from ..zoo import WEIGHTS
-from .checkpoints import checkpoints, read_checkpoint, write_aside, write_checkpoint
+from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
 from .data.captions import training_caption
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, known_labels, load_data, model_config
 from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
 from .samples import conditions, sample_grid
+from .sharding import load_model, load_optimizer, whole, whole_state
 from .validation import bucket_losses
 
 
@@ -36,19 +37,19 @@ class Training:
 
     def __init__(self, recipe: Recipe, resume: bool = False) -> None:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
         keep_freed_memory()
         check_trackers(recipe.trackers)
         self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
-        self.accelerator = Accelerator(
-            mixed_precision=precision(recipe.precision), log_with=recipe.trackers or None, project_dir=recipe.run
-        )
+        wanted = precision(recipe.precision)
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted:
+            AcceleratorState._reset_state()  # of an earlier run in this process; it has no public way
+        self.accelerator = Accelerator(mixed_precision=wanted, log_with=recipe.trackers or None, project_dir=recipe.run)
         self.device = self.accelerator.device
+        if not resume:
+            refuse_a_second_start(self.folder)
         content = self._checkpoint() if resume else None
-        if not resume and (done := checkpoints(self.folder)):
-            raise ValueError(
-                f"{self.folder} has a run of {max(done)} steps; use --resume to go on with it, or another run folder"
-            )
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         if self.config.size != (self.data.size, self.data.size):
@@ -75,7 +76,8 @@ class Training:
         adapt(model, recipe.method, recipe.rank, known_labels(recipe))
         self.tower = None
         if recipe.text_spec:
-            self.tower = recipe.text_spec.load(self.device, (WEIGHTS,))
+            beside = (Path(recipe.init).parent,) if recipe.init else ()
+            self.tower = recipe.text_spec.load(self.device, (*beside, WEIGHTS))
             if self.tower.width != self.config.text_width:
                 raise ValueError(
                     f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
@@ -89,6 +91,7 @@ class Training:
             [p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay
         )
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.loss = float("nan")  # of the last step, in this process
         self._losses: list[Tensor] = []  # since the last line of the metrics
         self._stopping = False
         if content is not None:
@@ -114,6 +117,11 @@ class Training:
         """Whether the last step of the recipe is done, and not only the last before a stop."""
         return self.step >= self.recipe.steps
 
+    @property
+    def newest_sample(self) -> Path | None:
+        """The picture of samples written last, if there is one."""
+        return max((self.folder / "samples").glob("*.png"), default=None)
+
     def stop(self) -> None:
         """Ask `run` to end after the step it is in, with a checkpoint; from any thread."""
         self._stopping = True
@@ -121,7 +129,8 @@ class Training:
     def run(self, watch: Callable[[Training], None] | None = None) -> Path:
         """Train to the last step, or until `stop`; returns the run folder.
 
-        watch: called after every step in the main process; it may look, wait, or call `stop`. Ctrl-C stops too.
+        watch: called after every step in the main process; it may look (`step`, `loss`, `newest_sample`), wait, or call
+        `stop`. Ctrl-C stops too.
         """
         with stopping_on_signals(self.stop), self._writing(), self.journal:
             saved, started, first = self.step, time.monotonic(), self.step
@@ -137,6 +146,7 @@ class Training:
                     watch(self)
             if saved < self.step:
                 self.save()
+            self.accelerator.wait_for_everyone()  # the last checkpoint is there when any process returns
             if not self.finished:
                 self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; go on with --resume")
         return self.folder
@@ -202,6 +212,7 @@ class Training:
             ) from None
         self.optimizer.zero_grad()
         self._average()
+        self.loss = loss.item()
         return loss
 
     def _backward(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -271,25 +282,27 @@ class Training:
         """Move the averages towards the weights, faster in the first steps (as they have seen nothing better yet)."""
         weights = list(self.accelerator.unwrap_model(self.model).parameters())
         learns = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        now = [whole(weights[i].detach()) for i in learns]
         for ema, halflife in zip(self.emas, self.recipe.halflives, strict=True):
             keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
             averages = list(ema.parameters())
-            torch._foreach_lerp_([averages[i] for i in learns], [weights[i].detach() for i in learns], 1 - keep)
+            torch._foreach_lerp_([averages[i] for i in learns], now, 1 - keep)
 
     def save(self) -> None:
         """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
         self.accelerator.wait_for_everyone()
-        losses = self._recent_losses()
+        losses, scaler = self._recent_losses(), self.accelerator.scaler
+        model = whole_state(self.accelerator.unwrap_model(self.model).state_dict())
+        optimizer = whole_state(self.optimizer.state_dict())
         if not self.accelerator.is_main_process:
             return
-        scaler = self.accelerator.scaler
         content = {
             "step": self.step,
             "images_seen": self.images_before + self.step * self.recipe.batch,
             "labels": self.data.label_names,
-            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "model": model,
             "emas": [ema.state_dict() for ema in self.emas],
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "scaler": scaler.state_dict() if scaler else None,
             "losses": losses,
         }
@@ -297,7 +310,7 @@ class Training:
 
     def _checkpoint(self) -> dict | None:
         """The checkpoint to go on from; None where the run was killed before its first."""
-        content = read_checkpoint(self.folder, self.device)
+        content = read_checkpoint(self.folder)
         if content is None and not (self.folder / "recipe.yaml").is_file():
             raise ValueError(f"there is no checkpoint in {self.folder} to go on from; start without --resume")
         return content
@@ -307,13 +320,13 @@ class Training:
             raise ValueError(f"{self.folder} was trained on other labels than {self.recipe.data} has; use init instead")
         if len(content["emas"]) != len(self.emas):
             raise ValueError(f"{self.folder} has {len(content['emas'])} averages; give as many in ema_halflife")
-        self.accelerator.unwrap_model(self.model).load_state_dict(content["model"])
+        load_model(self.accelerator.unwrap_model(self.model), content["model"])
         for ema, state in zip(self.emas, content["emas"], strict=True):
             ema.load_state_dict(state)
-        self.optimizer.load_state_dict(content["optimizer"])
+        load_optimizer(self.optimizer, content["optimizer"])
         if content["scaler"] and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(content["scaler"])
-        self._losses = list(content["losses"])
+        self._losses = list(content["losses"].to(self.device))
         self.step = content["step"]
         self.images_before = content["images_seen"] - self.step * self.recipe.batch
 
