@@ -60,6 +60,19 @@ def evaluate(
     state = PartialState()
     rank, world = state.process_index, state.num_processes
     made, rows = _made(source, real, count, seed, steps, guidance, rank, world, state.device)
+    return score_share(made, rows, real, features, metrics, seed, clip_features=clip_features, cache=cache)
+
+
+def score_share(
+    made: np.ndarray, rows: np.ndarray | None, real: Material, features: Features, metrics: Sequence[str],
+    seed: int = 0, *, clip_features: Features | None = None, cache: Path | None = None,
+) -> list[Score]:  # fmt: skip
+    """Scores of what all processes made, of which this one made `made`; the arguments else as those of `evaluate`.
+
+    rows: (len(made),) int64, the real item that each was to be, or None where that is unknown.
+    """
+    state = PartialState()
+    rank, world = state.process_index, state.num_processes
     _check(metrics, real, made, rows)
     if real.clips:
         whole = _joined(made)
