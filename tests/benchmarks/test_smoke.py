@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import tiny_folder
+from models import LABELS, tiny_folder
 from towers import small_tower
 
 from zigdemo.training.prepare import write_image_set
@@ -42,6 +42,21 @@ def test_the_benchmark_of_texts_names_what_a_model_draws(tmp_path):
     found = json.loads((tmp_path / "out/text.json").read_text())
     assert found["n"] == len(found["texts"]) == 4 and found["floor"] == 0.25 and 0 <= found["ceiling_top1"] <= 1
     assert found["templates"]["n"] == found["synonyms"]["n"] == 2 and (tmp_path / "out/compositions.png").is_file()
+
+
+def test_the_benchmark_of_scores_damages_the_real_set_and_scores_a_model(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
+    labels = [*LABELS, *"abcdefghijklmnopq"]
+    samples = [{"key": n, "label": n, "group": "noise", "keywords": []} for n in labels]
+    write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
+    command = [sys.executable, "-m", "benchmarks.scores", "--data", str(tmp_path / "data"), "--part", "8"]
+    command += ["--count", "4", "--steps", "1", "--features", "emoji-clip", "--out", str(tmp_path / "scores.json")]
+    tiny = str(tiny_folder(tmp_path / "tiny").path)
+    for models in ([], [tiny]):
+        done = subprocess.run([*command, *models], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert len(found["sanity"]["emoji-clip"]) == 4 and len(found["models"][tiny]) == 7
 
 
 def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):

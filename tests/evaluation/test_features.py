@@ -73,7 +73,8 @@ def test_inception_takes_the_one_file_whose_distance_is_the_fid(tmp_path, monkey
 
 
 def test_inception_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    for name in ("torch_fidelity", "torch_fidelity.feature_extractor_inceptionv3"):
+        monkeypatch.setitem(sys.modules, name, None)
     (tmp_path / "weights.pth").write_bytes(b"")
     with pytest.raises(ValueError, match="pip install torch-fidelity"):
         load_features("inception", tmp_path / "weights.pth")

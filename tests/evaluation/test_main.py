@@ -169,7 +169,8 @@ def test_what_does_not_fit_together_is_said(pipe, tmp_path, capsys):
         (lambda: plan_draws(pipe, real, 0, 0), "count must be at least 1"),
         (lambda: evaluate(made, real, features, count=7), "has 6 items; choose a count of 1 to 6"),
         (lambda: evaluate(made, real, features, ["clip"]), "need to know what was to be drawn"),
-        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "the data are clips"),
+        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "clips are scored by frechet alone"),
+        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features, ["frechet"]), "the data are clips"),
     ):
         with pytest.raises(ValueError, match=said):
             call()

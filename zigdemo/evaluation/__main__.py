@@ -27,7 +27,7 @@ from ..pipeline import Pipeline
 from .clip import ClipScore
 from .features import Features, load_features, over_time
 from .frechet import Moments, frechet_score, kernel_score, precision_scores, reference_features
-from .materials import Draw, Material, drawn, plan_draws, read_material
+from .materials import Material, drawn, plan_draws, read_material
 from .retrieval import label_retrieval
 from .scores import Score, score_table
 from .video import clip_scores
@@ -57,15 +57,30 @@ def evaluate(
     where `over_time(features)` is not wanted. cache: folder that keeps the real set's features.
     Raises ValueError with one sentence for what does not fit together.
     """
-    state = PartialState()
-    rank, world = state.process_index, state.num_processes
-    made, rows = _made(source, real, count, seed, steps, guidance, rank, world, state.device)
-    _check(metrics, real, made, rows)
+    _check_metrics(metrics, real, _is_model(source))  # before anything is drawn
+    made, rows = _made(source, real, count, seed, steps, guidance, PartialState())
+    return score_share(made, rows, real, features, metrics, seed, clip_features=clip_features, cache=cache)
+
+
+def score_share(
+    made: np.ndarray, rows: np.ndarray | None, real: Material, features: Features, metrics: Sequence[str],
+    seed: int = 0, *, clip_features: Features | None = None, cache: Path | None = None,
+) -> list[Score]:  # fmt: skip
+    """Scores of what all processes made, of which this one made `made`; the arguments else as those of `evaluate`.
+
+    rows: (len(made),) int64, the real item that each was to be, or None where that is unknown.
+    """
+    _check_metrics(metrics, real, rows is not None)
+    if real.clips != (made.ndim == 5):
+        ours, theirs = ("clips", "pictures") if real.clips else ("pictures", "clips")
+        raise ValueError(f"the data are {ours} and what is scored are {theirs}; give both of one kind")
     if real.clips:
         whole = _joined(made)
         return clip_scores(features, clip_features or over_time(features), np.asarray(real.items), whole, seed)
     vectors = features(made)
-    reference = _interleaved(gather_object([reference_features(features, real.items[rank::world], cache)]))
+    state = PartialState()
+    share = real.items[state.process_index :: state.num_processes]
+    reference = _interleaved(gather_object([reference_features(features, share, cache)]))
     moments = gather_object([Moments.of(vectors)])
     scores: list[Score] = []
     if "frechet" in metrics:
@@ -82,32 +97,33 @@ def evaluate(
 
 
 def _made(
-    source: str, real: Material, count: int | None, seed: int, steps: int, guidance: float, rank: int, world: int,
-    device: torch.device,
-) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+    source: str, real: Material, count: int | None, seed: int, steps: int, guidance: float, state: PartialState
+) -> tuple[np.ndarray, np.ndarray | None]:
     """This process's share of the generated material, and the real item that each was to be, None where unknown."""
-    if Path(source).exists() and not (Path(source) / zoo.CONFIG).is_file():
+    mine = slice(state.process_index, None, state.num_processes)
+    if not _is_model(source):
         items = read_material(source).items
         most = len(items) if count is None else count
         if not 0 < most <= len(items):
             raise ValueError(f"{source} has {len(items)} items; choose a count of 1 to {len(items)}, not {count}")
-        return items[np.random.default_rng(seed).permutation(len(items))[:most][rank::world]], None
-    pipe = Pipeline.load(source, device)
-    draws: list[Draw] = plan_draws(pipe, real, count or DEFAULT_COUNT, seed, steps, guidance)[rank::world]
+        return items[np.random.default_rng(seed).permutation(len(items))[:most][mine]], None
+    pipe = Pipeline.load(source, state.device)
+    draws = plan_draws(pipe, real, DEFAULT_COUNT if count is None else count, seed, steps, guidance)[mine]
     made = drawn(pipe, draws) if draws else np.zeros((0, *real.items.shape[1:]), np.uint8)
     return made, np.array([row for draw in draws for row in draw.rows], np.int64)
 
 
-def _check(metrics: Sequence[str], real: Material, made: np.ndarray, rows: np.ndarray | None) -> None:
+def _is_model(source: str) -> bool:
+    return not Path(source).exists() or (Path(source) / zoo.CONFIG).is_file()
+
+
+def _check_metrics(metrics: Sequence[str], real: Material, by_label: bool) -> None:
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
         raise ValueError(f"unknown metric {unknown[0] if unknown else ''!r}; choose of {', '.join(METRICS)}")
-    if real.clips != (made.ndim == 5):
-        kinds = "clips" if real.clips else "pictures", "pictures" if real.clips else "clips"
-        raise ValueError(f"the data are {kinds[0]} and what is scored are {kinds[1]}; give both of one kind")
     if real.clips and set(metrics) != {"frechet"}:
         raise ValueError("clips are scored by frechet alone; give --metrics frechet")
-    if set(metrics) & set(BY_LABEL) and (rows is None or real.labels is None):
+    if set(metrics) & set(BY_LABEL) and not (by_label and real.labels):
         raise ValueError(f"{' and '.join(BY_LABEL)} need to know what was to be drawn; give a model and a labelled set")
 
 
@@ -180,9 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             steps=chosen.steps, guidance=chosen.guidance, cache=chosen.cache.expanduser(),
         )  # fmt: skip
         if state.is_main_process:
+            print(score_table(scores))
             settings = {key: str(value) for key, value in vars(chosen).items() if key not in ("cache", "out")}
             _write(chosen.out, settings, features, scores)
-            print(score_table(scores))
     except (ValueError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
