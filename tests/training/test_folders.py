@@ -216,7 +216,8 @@ def test_a_prepared_folder_is_an_image_set(tmp_path, capsys):
     said = capsys.readouterr()
     assert "2 images of 16 px" in said.out and "skipped dog/x.png: no picture" in said.err
     assert ImageSet.load(tmp_path / "set").label_names == ["cat", "dog"]
-    assert main(["folder", "--out", str(tmp_path / "set")]) == 1
+    with pytest.raises(SystemExit):
+        main(["folder", "--out", str(tmp_path / "set")])
 
 
 def test_a_hugging_face_data_set_is_read_and_its_absence_is_a_sentence(monkeypatch):
