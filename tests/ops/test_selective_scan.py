@@ -203,6 +203,21 @@ def test_an_order_is_gather_then_scan_then_scatter(backend, name):
     assert torch.allclose(causal_conv(tensors["x"], weight, bias, order=order, backend=backend), plain, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_every_run_is_scanned_as_if_it_were_alone(backend, layer):
+    order = scan_scheme("factorized-st").order(layer=layer, grid=(3, 5, 7))
+    tensors, _ = draw(1, 2, 105, 20, 4, torch.float32)
+    tensors = {key: value.detach() for key, value in tensors.items()}
+    weight, bias = torch.randn(20, 4), torch.randn(20)
+    scanned = selective_scan(**tensors, order=order, backend=backend)
+    convolved = causal_conv(tensors["x"], weight, bias, order=order, backend=backend)
+    for piece in order.perm.reshape(order.runs, -1):
+        own = {k: v[:, piece.copy()] if v.ndim == 3 else v for k, v in tensors.items()}
+        assert torch.allclose(scanned[:, piece], selective_scan(**own, backend=backend), rtol=1e-5, atol=1e-5)
+        assert torch.allclose(convolved[:, piece], causal_conv(own["x"], weight, bias, backend=backend), atol=1e-5)
+
+
 def test_the_reference_has_exact_gradients():
     tensors, order = draw(2, 1, 5, 3, 2)
     names = list(tensors)

@@ -11,9 +11,10 @@ from torch import Tensor
 
 
 class Order(Protocol):
-    """A permutation of the tokens, hashable by identity; `zigdemo.scans.ScanOrder` is one."""
+    """A permutation of the tokens in equal runs, hashable by identity; `zigdemo.scans.ScanOrder` is one."""
 
     perm: np.ndarray
+    runs: int
 
 
 def sizes(name: str, value: Tensor, axes: str) -> tuple[int, ...]:
@@ -73,9 +74,11 @@ def index(order: Order, device: torch.device) -> Tensor:
 
 
 def fitting(order: Order | None, length: int) -> None:
-    """Refuse an order of another number of tokens."""
+    """Refuse an order of another number of tokens, or of runs that do not divide it."""
     if order is not None and permutation(order).size != length:
         raise ValueError(f"order visits {order.perm.size} tokens and x has {length}; make the order for this grid")
+    if order is not None and (not isinstance(order.runs, int) or order.runs < 1 or length % order.runs):
+        raise ValueError(f"order.runs is {order.runs!r}, which does not cut {length} tokens into equal runs")
 
 
 def needs_backward(*given: Tensor | None) -> bool:

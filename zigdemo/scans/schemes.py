@@ -15,12 +15,16 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from zigdemo.scans import paths2d
+from zigdemo.scans import paths2d, paths3d
 
 Block = Literal["single", "bidirectional", "parallel"]
+Axis = Literal["all", "space", "time"]
 Grid = tuple[int, ...]
+# What a name says behind its stem: a number, a word, 1 where there is nothing.
+Choice = int | str
 
 MAX_TOKENS = 2**24
+MAX_LETTERS = 16
 # Larger orders are not kept once nobody uses them: 256 of this size take 256 MiB.
 _KEPT_TOKENS = 2**16
 
@@ -29,12 +33,14 @@ _KEPT_TOKENS = 2**16
 class ScanOrder:
     """A permutation of the tokens of a grid, hashed by identity so that it can be the key of a cache.
 
-    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. inverse: (L,) int64, the place
+    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. runs: equal pieces that the order is cut
+    into, each scanned on its own, with a state and a convolution that start afresh. inverse: (L,) int64, the place
     of each token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity:
-    the scan is the raster order. Raises ValueError if perm is no permutation.
+    the scan is the raster order in one run. Raises ValueError if perm is no permutation or runs does not divide L.
     """
 
     perm: NDArray[np.int64]
+    runs: int = 1
     inverse: NDArray[np.int64] = field(init=False, repr=False)
     is_identity: bool = field(init=False)
 
@@ -52,13 +58,17 @@ class ScanOrder:
                 f"a scan order visits every token once, but this one of {perm.size} tokens does not;"
                 f" give a permutation of 0 to {perm.size - 1}"
             )
+        runs = whole_number(self.runs)
+        if runs is None or runs < 1 or perm.size % runs:
+            raise ValueError(f"runs={self.runs!r} does not cut a scan order of {perm.size} tokens into equal pieces")
         inverse = np.empty_like(perm)
         inverse[perm] = raster
         perm.setflags(write=False)
         inverse.setflags(write=False)
         object.__setattr__(self, "perm", perm)
+        object.__setattr__(self, "runs", runs)
         object.__setattr__(self, "inverse", inverse)
-        object.__setattr__(self, "is_identity", bool(np.array_equal(perm, raster)))
+        object.__setattr__(self, "is_identity", runs == 1 and bool(np.array_equal(perm, raster)))
 
     def __len__(self) -> int:
         return self.perm.size
@@ -70,33 +80,44 @@ class ScanOrder:
     def __deepcopy__(self, memo: dict[int, object]) -> ScanOrder:
         return self
 
-    def __reduce__(self) -> tuple[type[ScanOrder], tuple[NDArray[np.int64]]]:
-        return ScanOrder, (self.perm,)
+    def __reduce__(self) -> tuple[type[ScanOrder], tuple[NDArray[np.int64], int]]:
+        return ScanOrder, (self.perm, self.runs)
 
 
 @dataclass(frozen=True)
 class SchemeFamily:
-    """One entry of the table of schemes; k is the number in the name, 1 where there is none.
+    """One entry of the table of schemes; k is the number or word in the name, 1 where there is none.
 
-    label: human readable, with `{k}` for the number. walk: (path, k, height, width) -> permutation. paths:
-    k -> number of layer orders. scans: k -> number of orders that one layer uses at once. block: the kind
-    of block that the network needs. numbers: the k allowed, None for a name without a number.
-    examples: names for a menu.
+    label: human readable, with `{k}` for it. walk: (path, k, *grid) -> permutation. paths: k -> number of layer
+    orders. scans: k -> number of orders that one layer uses at once. runs: (path, k, *grid) -> pieces of the walk
+    that are scanned each on its own. axis: (path, k) -> what a layer scans. block: the kind of block that the network
+    needs. dimensions: numbers of sides of the grids it is for. numbers: the k allowed, None for a name without a
+    number. letters: what a word may be made of, "" for a name without a word. examples: names for a menu.
     """
 
     label: str
-    walk: Callable[[int, int, int, int], NDArray[np.int64]]
-    paths: Callable[[int], int] = lambda k: 1
-    scans: Callable[[int], int] = lambda k: 1
+    walk: Callable[..., NDArray[np.int64]]
+    paths: Callable[[Choice], int] = lambda k: 1
+    scans: Callable[[Choice], int] = lambda k: 1
+    runs: Callable[..., int] = lambda path, k, *grid: 1
+    axis: Callable[[int, Choice], Axis] = lambda path, k: "all"
     block: Block = "single"
+    dimensions: tuple[int, ...] = (2,)
     numbers: Sequence[int] | None = None
+    letters: str = ""
     examples: tuple[str, ...] = ()
+
+    def takes(self, k: Choice | None) -> bool:
+        """Whether a name of this family may end in k; None is a name with nothing behind its stem."""
+        if self.letters:
+            return isinstance(k, str) and len(k) <= MAX_LETTERS and set(k) <= set(self.letters)
+        return k is None if self.numbers is None else isinstance(k, int) and k in self.numbers
 
 
 SCHEMES: dict[str, SchemeFamily] = {
     "sweep": SchemeFamily(
         "Sweep",
-        lambda path, k, height, width: paths2d.sweep_walk(height, width),
+        lambda path, k, *grid: paths2d.sweep_walk(*grid),
         examples=("sweep",),
     ),
     "zigzag-K": SchemeFamily(
@@ -129,9 +150,10 @@ SCHEMES: dict[str, SchemeFamily] = {
     ),
     "bidirectional": SchemeFamily(
         "Bidirectional sweep",
-        lambda path, k, height, width: paths2d.sweep_walk(height, width)[:: -1 if path else 1],
+        lambda path, k, *grid: paths2d.sweep_walk(*grid)[:: -1 if path else 1],
         scans=lambda k: 2,
         block="bidirectional",
+        dimensions=(2, 3),
         examples=("bidirectional",),
     ),
     "parallel-K": SchemeFamily(
@@ -142,6 +164,30 @@ SCHEMES: dict[str, SchemeFamily] = {
         numbers=range(1, 9),
         examples=("parallel-2", "parallel-4", "parallel-8"),
     ),
+    "sweep3d": SchemeFamily(
+        "3-D sweep",
+        lambda path, k, *grid: paths2d.sweep_walk(*grid),
+        dimensions=(3,),
+        examples=("sweep3d",),
+    ),
+    "zigzag3d-K": SchemeFamily(
+        "3-D zigzag ×{k}",
+        lambda path, k, *grid: paths3d.zigzag3d_walk(path, *grid),
+        paths=lambda k: k,
+        dimensions=(3,),
+        numbers=(1, 2, 4, 8),
+        examples=("zigzag3d-1", "zigzag3d-2", "zigzag3d-4", "zigzag3d-8"),
+    ),
+    "factorized-WORD": SchemeFamily(
+        "Space and time in turn: {k}",
+        paths3d.factorized_walk,
+        paths=paths3d.factorized_paths,
+        runs=paths3d.factorized_runs,
+        axis=lambda path, word: "space" if word[path % len(word)] == "s" else "time",
+        dimensions=(3,),
+        letters="st",
+        examples=("factorized-st", "factorized-sst", "factorized-sstt"),
+    ),
 }
 
 
@@ -150,23 +196,29 @@ class ScanScheme:
     """A named rule that gives every layer its scan order; get one from `scan_scheme`.
 
     name: as asked for. label: human readable. block: the kind of block that the network needs. paths: the
-    number of layer orders, layer i uses number i mod paths.
+    number of layer orders, layer i uses number i mod paths. dimensions: the numbers of sides of the grids that it is
+    for, 2 of (H, W) and 3 of (T, H, W).
     """
 
     name: str
     label: str
     block: Block
     paths: int
+    dimensions: tuple[int, ...]
     _family: SchemeFamily = field(repr=False)
-    _number: int = field(repr=False)
+    _choice: Choice = field(repr=False)
 
     @property
     def at_once(self) -> int:
         """Number of scans that a layer makes side by side."""
-        return self._family.scans(self._number)
+        return self._family.scans(self._choice)
+
+    def axis(self, layer: int) -> Axis:
+        """What a layer (0, 1, ...) scans: each frame ("space"), each location over time ("time"), or all at once."""
+        return self._family.axis(_check_layer(layer) % self.paths, self._choice)
 
     def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
-        """The order of a layer (0, 1, ...) on a grid (H, W); the first of them where a layer uses several.
+        """The order of a layer on a grid (H, W) or (T, H, W); the first of them where a layer uses several.
 
         The same scheme, layer mod paths and grid give the same object. ValueError for a bad layer or grid.
         """
@@ -178,9 +230,16 @@ class ScanScheme:
         One for single blocks, forward and reversed sweep for bidirectional ones, k zigzags for parallel ones.
         """
         path = _check_layer(layer) % self.paths
-        height, width = check_grid_2d(grid, self.name)
+        sizes = self._check_grid(grid)
         first = path * self.at_once
-        return tuple(_order(self, first + scan, (height, width)) for scan in range(self.at_once))
+        return tuple(_order(self, first + scan, sizes) for scan in range(self.at_once))
+
+    def _check_grid(self, grid: Sequence[int]) -> Grid:
+        sizes = check_grid(grid)
+        if len(sizes) not in self.dimensions:
+            use, wanted = ("images", "(H, W)") if 2 in self.dimensions else ("videos", "(T, H, W)")
+            raise ValueError(f"scan scheme {self.name!r} is for {use}, not for grid {grid!r}; give {wanted}")
+        return sizes
 
     def __reduce__(self) -> tuple[Callable[[str], ScanScheme], tuple[str]]:
         return scan_scheme, (self.name,)
@@ -193,20 +252,23 @@ def scan_scheme(name: str) -> ScanScheme:
 
 @cache
 def _scheme(name: str) -> ScanScheme:
-    match = re.fullmatch(r"([a-z0-9]+)(?:-([1-9][0-9]{0,7}))?", name)
-    stem, digits = match.groups() if match else (None, None)
-    k = int(digits or 1)
+    match = re.fullmatch(r"([a-z0-9]+)(?:-([1-9][0-9]{0,7}|[a-z]+))?", name)
+    stem, tail = match.groups() if match else (None, None)
+    k = int(tail) if tail and tail.isdigit() else tail
     for key, family in SCHEMES.items():
-        if key.partition("-")[0] != stem or (digits is None) != (family.numbers is None):
-            continue
-        if family.numbers is None or k in family.numbers:
-            return ScanScheme(name, family.label.format(k=k), family.block, family.paths(k), family, k)
+        if key.partition("-")[0] == stem and family.takes(k):
+            k = 1 if k is None else k
+            return ScanScheme(
+                name, family.label.format(k=k), family.block, family.paths(k), family.dimensions, family, k
+            )
     raise ValueError(f"unknown scan scheme {name!r}; choose one of {', '.join(map(_spell, SCHEMES))}")
 
 
 def _spell(key: str) -> str:
     """A key of SCHEMES for an error message: `sweep`, `zigzag-K (K 1, 2, 4, 8)`, `random-K (K 1 to 64)`."""
-    numbers = SCHEMES[key].numbers
+    numbers, letters = SCHEMES[key].numbers, SCHEMES[key].letters
+    if letters:
+        return f"{key} (a word of 1 to {MAX_LETTERS} letters {' and '.join(letters)})"
     if numbers is None:
         return key
     span = f"{numbers[0]} to {numbers[-1]}" if isinstance(numbers, range) else ", ".join(map(str, numbers))
@@ -224,14 +286,6 @@ def check_grid(grid: Sequence[int]) -> Grid:
         raise ValueError(f"grid {grid!r} is no grid of tokens; {wanted}")
     if prod(sizes) > MAX_TOKENS:
         raise ValueError(f"grid {grid!r} has {prod(sizes)} tokens; use at most {MAX_TOKENS}")
-    return sizes
-
-
-def check_grid_2d(grid: Sequence[int], name: str) -> tuple[int, int]:
-    """The grid as (H, W); ValueError as `check_grid`, and for a (T, H, W) grid."""
-    sizes = check_grid(grid)
-    if len(sizes) != 2:
-        raise ValueError(f"scan scheme {name!r} is for images, not for grid {grid!r}; give (H, W)")
     return sizes
 
 
@@ -265,7 +319,8 @@ def _find_order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
     with _alive_lock:
         order = _alive.get(key)
         if order is None:
-            order = ScanOrder(scheme._family.walk(path, scheme._number, *grid))
+            family, choice = scheme._family, scheme._choice
+            order = ScanOrder(family.walk(path, choice, *grid), family.runs(path, choice, *grid))
             _alive[key] = order
         return order
 

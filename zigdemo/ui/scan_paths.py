@@ -14,7 +14,7 @@ from .theme import mount_script
 MOST_SIDE = 64
 LAYERS = 16  # that the player can show; the interface answers for any layer up to MOST_LAYER
 MOST_LAYER = 9999
-EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
+EXAMPLES = [name for family in SCHEMES.values() if 2 in family.dimensions for name in family.examples]
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:

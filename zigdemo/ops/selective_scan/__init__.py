@@ -10,6 +10,7 @@ from torch.overrides import wrap_torch_function
 
 from .. import backends
 from ..checks import Order, expect, fitting, index, no_nan, permutation, sizes
+from .runs import apart, together
 
 # A backend is imported when it is first used: numba, triton and mamba_ssm may be absent.
 MODULES = {"cpu": "cpu", "triton": "triton_scan", "mamba_ssm": "mamba_cuda", "reference": "reference"}
@@ -41,7 +42,8 @@ def selective_scan(
 
     x, dt, z: (batch, length, channels); A: (channels, state), negative; B, C: (batch, length, state); D, dt_bias:
     (channels,). With dt_bias the step is softplus(dt + dt_bias), without it dt itself. z gates by SiLU(z).
-    order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made.
+    order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made. With order.runs > 1
+    each of that many equal pieces of it is scanned on its own, from an empty state.
     x, dt, z, B, C have one dtype; A, D, dt_bias may stay in float32 beside half precision.
     backend: "auto", "cpu" (numba, float32), "triton" (state in float32), "mamba_ssm" (their CUDA kernel between two
     gathers) or "reference" (plain torch). Returns (batch, length, channels) like x.
@@ -59,6 +61,10 @@ def selective_scan(
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
+    if order is not None and order.runs > 1:
+        perm, runs = index(order, x.device), order.runs
+        x, dt, B, C, z = (None if v is None else apart(v, perm, runs) for v in (x, dt, B, C, z))
+        return together(_module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, None), perm, runs)
     if chosen == "cpu":  # its kernel finds NaN on the way
         perm = None if order is None else permutation(order)
     else:
@@ -80,13 +86,17 @@ def causal_conv(
     """Depthwise causal convolution in scan order, then SiLU unless told not to; differentiable.
 
     x: (batch, length, channels); weight: (channels, taps), the last tap on the token itself; bias: (channels,).
-    order, backend and errors as in `selective_scan`. Returns a tensor like x.
+    order, backend and errors as in `selective_scan`, each run starting with nothing before it. Returns a tensor
+    like x.
     """
     _, length, channels = sizes("x", x, "batch, length, channels")
     expect("weight", weight, (channels, sizes("weight", weight, "channels, taps")[1]), x, parameter=True)
     expect("bias", bias, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
+    if order is not None and order.runs > 1:
+        perm, runs = index(order, x.device), order.runs
+        return together(_module(chosen).causal_conv(apart(x, perm, runs), weight, bias, None, silu), perm, runs)
     if chosen == "cpu":
         perm = None if order is None else permutation(order)
     else:

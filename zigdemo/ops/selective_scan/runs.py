@@ -1,0 +1,16 @@
+"""Scans that start afresh, for kernels without runs: every run becomes an item of the batch, at the cost of copies."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def apart(value: Tensor, perm: Tensor, runs: int) -> Tensor:
+    """(batch, length, n) in raster order to (batch * runs, length / runs, n) in scan order."""
+    return value.index_select(1, perm).unflatten(1, (runs, -1)).flatten(0, 1)
+
+
+def together(value: Tensor, perm: Tensor, runs: int) -> Tensor:
+    """What `apart` took apart, in raster order again."""
+    moved = value.unflatten(0, (-1, runs)).flatten(1, 2)
+    return moved.new_empty(moved.shape).index_copy(1, perm, moved)
