@@ -180,6 +180,29 @@ def test_every_size_of_state_along_every_kind_of_path(backend, state, name):
 
 
 @pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize(("length", "runs"), [(24, 24), (35, 5), (34, 2), (80, 2), (54, 3)])
+def test_gradients_stay_within_their_run(backend, length, runs):
+    order = ScanOrder(np.random.default_rng(length).permutation(length), runs)
+    agree(backend, runs, 1, length, 35, 4, order=order)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize(("length", "runs"), [(24, 24), (35, 5), (34, 2), (42, 14)])
+def test_gradients_of_the_convolution_stay_within_their_run(backend, length, runs):
+    order = ScanOrder(np.random.default_rng(length).permutation(length), runs)
+    generator = torch.Generator().manual_seed(0)
+    values = [torch.randn(*shape, generator=generator) for shape in ((2, length, 20), (20, 4), (20,))]
+
+    def gradients(kind, backend):
+        leaves = [value.to(kind).requires_grad_() for value in values]
+        y = causal_conv(*leaves, order=order, backend=backend)
+        return [y.detach(), *torch.autograd.grad(y.square().sum(), leaves)]
+
+    pairs = zip(gradients(torch.float32, backend), gradients(torch.float64, "reference"), strict=True)
+    assert all(relative(found, wanted) < 1e-5 for found, wanted in pairs)
+
+
+@pytest.mark.parametrize("backend", FAST)
 def test_a_backward_pass_repeats_exactly(backend):
     tensors, order = draw(9, 2, 20, 40, 4, torch.float32)
     runs = []
@@ -310,6 +333,15 @@ def test_a_wrong_argument_is_named_by_every_backend_alike(backend, change, name)
     with pytest.raises(ValueError, match=name) as raised:
         ops.selective_scan(**given, backend=backend)
     assert "\n" not in str(raised.value)
+
+
+def test_a_nan_in_the_step_of_any_run_is_refused():
+    tensors, _ = draw(5, 1, 6, 4, 2, torch.float32)
+    for token in range(6):
+        dt = tensors["dt"].detach().clone()
+        dt[0, token, 1] = torch.nan
+        with pytest.raises(ValueError, match="dt holds NaN"):
+            selective_scan(**{**tensors, "dt": dt}, order=ScanOrder(np.arange(6), runs=3))
 
 
 def test_a_nan_elsewhere_is_not_blamed_on_the_step():

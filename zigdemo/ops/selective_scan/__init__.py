@@ -10,7 +10,6 @@ from torch.overrides import wrap_torch_function
 
 from .. import backends
 from ..checks import Order, expect, fitting, index, no_nan, permutation, sizes
-from .runs import apart, together
 
 # A backend is imported when it is first used: numba, triton and mamba_ssm may be absent.
 MODULES = {"cpu": "cpu", "triton": "triton_scan", "mamba_ssm": "mamba_cuda", "reference": "reference"}
@@ -61,16 +60,12 @@ def selective_scan(
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if order is not None and order.runs > 1:
-        perm, runs = index(order, x.device), order.runs
-        x, dt, B, C, z = (None if v is None else apart(v, perm, runs) for v in (x, dt, B, C, z))
-        return together(_module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, None), perm, runs)
     if chosen == "cpu":  # its kernel finds NaN on the way
         perm = None if order is None else permutation(order)
     else:
         no_nan("dt", dt)
         perm = None if order is None else index(order, x.device)
-    return _module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm)
+    return _module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm, 1 if order is None else order.runs)
 
 
 @wrap_torch_function(_first)
@@ -94,11 +89,8 @@ def causal_conv(
     expect("bias", bias, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if order is not None and order.runs > 1:
-        perm, runs = index(order, x.device), order.runs
-        return together(_module(chosen).causal_conv(apart(x, perm, runs), weight, bias, None, silu), perm, runs)
     if chosen == "cpu":
         perm = None if order is None else permutation(order)
     else:
         perm = None if order is None else index(order, x.device)
-    return _module(chosen).causal_conv(x, weight, bias, perm, silu)
+    return _module(chosen).causal_conv(x, weight, bias, perm, silu, 1 if order is None else order.runs)
