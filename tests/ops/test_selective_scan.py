@@ -179,15 +179,16 @@ def test_every_size_of_state_along_every_kind_of_path(backend, state, name):
     agree(backend, state, 2, 21, 35, state, order=scan_scheme(name).order(layer=1, grid=(3, 7)))
 
 
+# Runs of one token, shorter and longer than the chunk of a kernel, and of two chunks; few, as interpreting is slow.
+@pytest.mark.parametrize(("length", "runs"), [(5, 5), (15, 3), (34, 2), (64, 2)])
 @pytest.mark.parametrize("backend", FAST)
-@pytest.mark.parametrize(("length", "runs"), [(24, 24), (35, 5), (34, 2), (80, 2), (54, 3)])
 def test_gradients_stay_within_their_run(backend, length, runs):
     order = ScanOrder(np.random.default_rng(length).permutation(length), runs)
-    agree(backend, runs, 1, length, 35, 4, order=order)
+    agree(backend, runs, 1, length, 3, 2, order=order)
 
 
 @pytest.mark.parametrize("backend", FAST)
-@pytest.mark.parametrize(("length", "runs"), [(24, 24), (35, 5), (34, 2), (42, 14)])
+@pytest.mark.parametrize(("length", "runs"), [(5, 5), (34, 2), (42, 14)])
 def test_gradients_of_the_convolution_stay_within_their_run(backend, length, runs):
     order = ScanOrder(np.random.default_rng(length).permutation(length), runs)
     generator = torch.Generator().manual_seed(0)
@@ -227,16 +228,16 @@ def test_an_order_is_gather_then_scan_then_scatter(backend, name):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+@pytest.mark.parametrize("layer", [1, 2, 3])
 def test_every_run_is_scanned_as_if_it_were_alone(backend, layer):
-    order = scan_scheme("factorized-st").order(layer=layer, grid=(3, 5, 7))
-    tensors, _ = draw(1, 2, 105, 20, 4, torch.float32)
+    order = scan_scheme("factorized-st").order(layer=layer, grid=(3, 3, 4))
+    tensors, _ = draw(1, 2, 36, 20, 4, torch.float32)
     tensors = {key: value.detach() for key, value in tensors.items()}
     weight, bias = torch.randn(20, 4), torch.randn(20)
     scanned = selective_scan(**tensors, order=order, backend=backend)
     convolved = causal_conv(tensors["x"], weight, bias, order=order, backend=backend)
-    for piece in order.perm.reshape(order.runs, -1):
-        own = {k: v[:, piece.copy()] if v.ndim == 3 else v for k, v in tensors.items()}
+    for piece in order.perm.copy().reshape(order.runs, -1):
+        own = {k: v[:, piece] if v.ndim == 3 else v for k, v in tensors.items()}
         assert torch.allclose(scanned[:, piece], selective_scan(**own, backend=backend), rtol=1e-5, atol=1e-5)
         assert torch.allclose(convolved[:, piece], causal_conv(own["x"], weight, bias, backend=backend), atol=1e-5)
 
