@@ -4,27 +4,10 @@
    times, nfe, error, states}]; states: base64 of int16 (step, point, x or y) in units of 1 / scale. */
 (() => {
   "use strict";
+  const { CALM_MS, clamp, element, icon, watch } = window.zigdemoParts;
   const SPEEDS = [0.25, 0.5, 1, 2, 4], SECONDS = 6, MOST_PX = 440, GRAIN = 1000;
-  const CALM_MS = 250; // between two frames where the person asked for less motion
   const NEAR_PX = 24; // a pointer this near to a point shows its path
-  const SHAPES = {
-    first: "M5 5h2v14H5zM19 5v14L8.5 12z", play: "M7 4v16l13-8z", pause: "M6 5h4v14H6zM14 5h4v14h-4z",
-    last: "M17 5h2v14h-2zM5 5v14l10.5-7z",
-  };
-  const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-
-  function element(tag, attributes, ...children) {
-    const made = document.createElement(tag);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
-  }
-  function icon(name) {
-    const holder = element("span", { class: "toy-icon", "aria-hidden": "true" });
-    holder.innerHTML = `<svg viewBox="0 0 24 24"><path d="${SHAPES[name]}"/></svg>`;
-    return holder;
-  }
 
   /* One run: where each point is at any time, on straight lines between the solver's steps. */
   class Run {
@@ -53,12 +36,8 @@
       this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
       this.build();
       const repaint = () => { this.theme = null; this.draw(); };
-      const size = new ResizeObserver(() => this.layout()), classes = new MutationObserver(repaint);
-      const dark = window.matchMedia("(prefers-color-scheme: dark)");
-      size.observe(root);
-      for (const node of [document.documentElement, document.body]) classes.observe(node, { attributeFilter: ["class"] });
-      dark.addEventListener("change", repaint);
-      this.forget = () => { this.stop(); size.disconnect(); classes.disconnect(); dark.removeEventListener("change", repaint); };
+      const unwatch = watch(root, () => this.layout(), repaint);
+      this.forget = () => { this.stop(); unwatch(); };
     }
     build() {
       const button = (shape, label, act, kind = "toy-button") => {

@@ -176,3 +176,59 @@ def test_the_player_survives_a_visit_to_another_tab(visit, served):
     page.wait_for_selector(".scan-main")
     assert page.locator(".scan-main").count() == 1 and page.locator(".scan-panel").count() == 8
     assert page.evaluate("document.querySelector('.scan-main').width") > 100
+
+
+def choose(page, scheme):
+    box = page.get_by_role("combobox", name="Scan scheme")
+    box.fill(scheme)
+    box.press("Enter")
+    page.wait_for_selector(f".scan-player[data-scheme='{scheme}']")
+
+
+def test_a_stack_of_frames_plays_all_runs_at_once(visit, served):
+    page = open_tab(visit, served)
+    assert page.get_by_label("number input for Frames").count() == 0, "an image has none"
+    choose(page, "factorized-sst")
+    type_number(page, "Frames", "4")
+    page.wait_for_selector(".scan-player[data-grid='4x8x8']")
+    assert page.inner_text(".scan-layer-text") == "Layer 0 uses path 1 of 12: each frame on its own"
+    assert position(page) == 63 and "8 frames" not in page.inner_text(".scan-status")
+    page.locator(".scan-scrub").fill("8")
+    assert page.inner_text(".scan-status") == "Layer 0, step 9 of 64 reads row 1, column 7 of all 4 frames"
+    page.locator(".scan-panel").nth(2).click()
+    page.get_by_role("button", name="To the end").click()
+    assert position(page) == 3, "a location has as many steps as there are frames"
+    assert page.inner_text(".scan-status") == "Layer 2, step 4 of 4 reads frame 3 at all 64 places"
+    assert "64 of 4 steps" in page.inner_text(".scan-measures")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('.scan-player').dataset.position === '2'")
+
+
+def test_a_cell_of_a_frame_is_found_and_the_way_through_time_has_no_jump(visit, served):
+    page = open_tab(visit, served, width=390)
+    choose(page, "zigzag3d-8")
+    assert page.locator(".scan-panel").count() == 8
+    assert "100.0 %" in page.inner_text(".scan-measures") and "no jump" in page.inner_text(".scan-legend")
+    spot = page.evaluate(
+        """() => {
+          const { canvas, sheet } = document.querySelector(".scan-player").scanPlayer.view;
+          canvas.scrollIntoView({ block: "center" });
+          const box = canvas.getBoundingClientRect(), scale = box.width / canvas.width;
+          const [x, y] = sheet.centre(7 * 64 + 3 * 8 + 5);
+          return [box.left + x * scale, box.top + y * scale];
+        }"""
+    )
+    page.mouse.move(*spot)
+    assert "reads frame 7, row 3, column 5" in page.inner_text(".scan-status")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_a_stack_can_be_saved_as_svg(visit, served, tmp_path):
+    page = open_tab(visit, served)
+    choose(page, "factorized-st")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save SVG").click()
+    assert download.value.suggested_filename == "factorized-st-8x8x8-layer0.svg"
+    download.value.save_as(tmp_path / "picture")
+    text = (tmp_path / "picture").read_text()
+    assert text.count("<rect") == 512 and text.count("<line") == 8 * 63 and "frame 7" in text

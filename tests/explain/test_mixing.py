@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
-from hypothesis.strategies import booleans, integers, sampled_from
+from hypothesis.strategies import booleans, integers, sampled_from, tuples
 
 from zigdemo.explain import mixing
 from zigdemo.explain.mixing import mixing_of
@@ -44,6 +44,25 @@ def test_a_selective_scan_is_its_matrix_along_every_order(scheme, layer, rows, c
     kwargs = {"dt_bias": bias, "order": order}
     found = mixing_of(selective_scan, 0, length, None, args, kwargs)
     assert torch.allclose(product(found)[..., 0], selective_scan(*args, **kwargs)[0], rtol=0, atol=1e-10)
+
+
+@few
+@given(
+    scheme=sampled_from(["factorized-st", "factorized-sst", "zigzag3d-8"]),
+    layer=integers(0, 9),
+    grid=tuples(*[integers(1, 4)] * 3),
+    seed=seeds,
+)
+def test_a_selective_scan_of_a_video_is_its_matrix_in_blocks_of_runs(scheme, layer, grid, seed):
+    order = scan_scheme(scheme).order(layer=layer, grid=grid)
+    length = len(order)
+    wide, narrow = (1, length, 3), (1, length, 2)
+    x, dt, z, A, B, C, D, bias = normals(seed, wide, wide, wide, (3, 2), narrow, narrow, (3,), (3,))
+    args, kwargs = (x, dt, -A.exp(), B, C, D, z), {"dt_bias": bias, "order": order}
+    found = mixing_of(selective_scan, 0, length, None, args, kwargs)
+    assert torch.allclose(product(found)[..., 0], selective_scan(*args, **kwargs)[0], rtol=0, atol=1e-10)
+    run = torch.from_numpy(order.inverse // (length // order.runs))
+    assert (found.rows(list(range(length)))[run[:, None] != run] == 0).all()
 
 
 @few

@@ -3,21 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis.strategies import data, integers, sampled_from
+from hypothesis.strategies import data, integers, sampled_from, tuples
 
 from zigdemo.scans import ScanOrder, measure, order_receptive_field, receptive_mask, scan_scheme
 
+VIDEO = ["sweep3d", "zigzag3d-8", "factorized-st", "factorized-sst", "bidirectional"]
 NAMES = ["sweep", "zigzag-8", "hilbert-8", "random-3", "shuffled-4", "bidirectional", "parallel-2"]
 sides = integers(1, 12)
 
 
-def reach_by_matrices(name: str, layers: int, grid: tuple[int, int]) -> np.ndarray:
+def hears(scan: ScanOrder) -> np.ndarray:
+    """hears[i, j]: token j is in the run of token i and not behind it."""
+    place, run = scan.inverse, scan.inverse // (len(scan) // scan.runs)
+    return (place[None, :] <= place[:, None]) & (run[None, :] == run[:, None])
+
+
+def reach_by_matrices(name: str, layers: int, grid: tuple[int, ...]) -> np.ndarray:
     """reach[i, j]: token j can influence token i; the definition, one boolean matrix product a layer."""
-    reach = np.eye(grid[0] * grid[1], dtype=int)
+    reach = np.eye(np.prod(grid), dtype=int)
     for layer in range(layers):
-        scans = scan_scheme(name).scans(layer, grid)
-        hears = np.any([scan.inverse[None, :] <= scan.inverse[:, None] for scan in scans], axis=0)
-        reach = np.minimum(hears.astype(int) @ reach, 1)
+        once = np.any([hears(scan) for scan in scan_scheme(name).scans(layer, grid)], axis=0)
+        reach = np.minimum(once.astype(int) @ reach, 1)
     return reach.astype(bool)
 
 
@@ -79,6 +85,36 @@ def test_the_receptive_field_is_that_of_the_definition(name, layers, height, wid
     token = draw.draw(integers(0, height * width - 1))
     np.testing.assert_array_equal(order_receptive_field(scan_scheme(name), layers, grid), reach.sum(axis=1))
     np.testing.assert_array_equal(receptive_mask(scan_scheme(name), layers, grid, token), reach[token])
+
+
+@settings(deadline=None, max_examples=40)
+@given(name=sampled_from(VIDEO), layers=integers(0, 5), grid=tuples(*[integers(1, 5)] * 3), draw=data())
+def test_the_receptive_field_of_a_video_is_that_of_the_definition(name, layers, grid, draw):
+    reach = reach_by_matrices(name, layers, grid)
+    token = draw.draw(integers(0, int(np.prod(grid)) - 1))
+    np.testing.assert_array_equal(order_receptive_field(scan_scheme(name), layers, grid), reach.sum(axis=1))
+    np.testing.assert_array_equal(receptive_mask(scan_scheme(name), layers, grid, token), reach[token])
+
+
+@settings(deadline=None, max_examples=40)
+@given(name=sampled_from(["zigzag3d-8", "factorized-st", "factorized-t"]), grid=tuples(*[integers(1, 6)] * 3))
+def test_a_video_scan_has_no_jumps_within_its_runs(name, grid):
+    for layer in range(8):
+        found = measure(scan_scheme(name).order(layer=layer, grid=grid), grid)
+        assert (found.continuity, found.jumps, found.longest_jump) == (1.0, 0, 0)
+
+
+def test_neighbours_are_as_far_apart_as_in_their_run():
+    grid, scheme = (3, 2, 2), scan_scheme("factorized-st")
+    space, time = (measure(scheme.order(layer=layer, grid=grid), grid) for layer in (0, 1))
+    assert space.mean_neighbour_distance == (1 + 1 + 1 + 3) / 4  # a snake of four in each frame
+    assert time.mean_neighbour_distance == 1
+
+
+def test_a_frame_layer_hears_its_frame_and_a_time_layer_its_place():
+    grid, scheme = (3, 4, 5), scan_scheme("factorized-st")
+    after = [receptive_mask(scheme, layers, grid, 40).reshape(grid) for layers in (1, 2)]
+    assert [heard.any(axis=(1, 2)).tolist() for heard in after] == [[False, False, True], [True, True, True]]
 
 
 @settings(deadline=None, max_examples=40)

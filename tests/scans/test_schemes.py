@@ -12,7 +12,7 @@ from hypothesis.strategies import integers, sampled_from
 
 from zigdemo.scans import SCHEMES, ScanOrder, scan_scheme
 
-EXAMPLES = [name for family in SCHEMES.values() if 2 in family.axes for name in family.examples]
+EXAMPLES = [name for family in SCHEMES.values() if 2 in family.dimensions for name in family.examples]
 sides = integers(1, 40)
 
 
@@ -72,6 +72,23 @@ def test_copies_of_a_network_share_its_orders():
     restored = pickle.loads(pickle.dumps(order))
     np.testing.assert_array_equal(restored.perm, order.perm)
     assert not restored.perm.flags.writeable
+
+
+def test_a_copied_order_keeps_its_runs():
+    order = ScanOrder(np.arange(6), runs=3)
+    assert copy.deepcopy(order) is order
+    assert pickle.loads(pickle.dumps(order)).runs == 3
+
+
+def test_a_raster_order_that_starts_afresh_is_no_identity():
+    assert ScanOrder(np.arange(6)).is_identity
+    assert not ScanOrder(np.arange(6), runs=2).is_identity
+
+
+@pytest.mark.parametrize("runs", [0, -1, 4, 7, 2.0, None, "2"])
+def test_an_order_refuses_runs_that_are_not_equal_pieces(runs):
+    with pytest.raises(ValueError, match="runs=.* equal pieces"):
+        ScanOrder(np.arange(6), runs=runs)
 
 
 def test_an_order_keeps_its_own_copy_of_the_permutation():
@@ -148,7 +165,7 @@ def test_a_bad_grid_is_refused(grid):
         scan_scheme("zigzag-8").order(layer=0, grid=grid)
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if scan_scheme(name).axes == (2,)])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "bidirectional"])
 def test_image_schemes_refuse_a_video_grid(name):
     with pytest.raises(ValueError, match="is for images"):
         scan_scheme(name).order(layer=0, grid=(2, 4, 4))

@@ -114,6 +114,7 @@ def _scan(
 ) -> tuple[Tensor, int, Callable[[Tensor, slice], Tensor]]:  # fmt: skip
     """silu(z_i) (sum_n C_in exp(A_n sum of dt after j up to i) B_jn dt_j + D at i = j), one matrix a channel.
 
+    It is 0 between tokens of different runs of the order.
     Source: Gu & Dao 2023 (arXiv 2312.00752), equation 2 unrolled; Ali et al. 2024 (arXiv 2403.01590), equation 5.
     """
     x, dt, B, C = (_wide(value[0]) for value in (x, dt, B, C))
@@ -121,6 +122,7 @@ def _scan(
     length, device = len(x), x.device
     perm = torch.arange(length, device=device) if order is None else torch.from_numpy(order.perm.copy()).to(device)
     inverse = torch.argsort(perm)
+    run = inverse // (length if order is None else length // order.runs)
 
     def part(asked: Tensor, lanes: slice) -> Tensor:
         own = steps[perm][:, lanes]
@@ -129,6 +131,7 @@ def _scan(
         for rate, b, c in zip(A[lanes].to(x).T, B[perm].T, C[asked].T, strict=True):
             weights += (c[:, None] * b)[..., None] * torch.exp(rate * passed)
         weights = (weights * own * before)[:, inverse]
+        weights = weights.masked_fill((run[asked][:, None] != run)[..., None], 0)
         if D is not None:
             weights[torch.arange(len(asked)), asked] += D[lanes].to(x)
         return weights if z is None else weights * F.silu(_wide(z[0]))[asked, lanes][:, None]

@@ -11,12 +11,10 @@ from torch import Tensor
 
 
 class Order(Protocol):
-    """A permutation of the tokens, hashable by identity; `zigdemo.scans.ScanOrder` is one.
-
-    It may have `runs` too: the number of equal pieces that are scanned each on its own.
-    """
+    """A permutation of the tokens in equal runs, hashable by identity; `zigdemo.scans.ScanOrder` is one."""
 
     perm: np.ndarray
+    runs: int
 
 
 def sizes(name: str, value: Tensor, axes: str) -> tuple[int, ...]:
@@ -75,18 +73,12 @@ def index(order: Order, device: torch.device) -> Tensor:
     return torch.from_numpy(permutation(order).copy()).to(device)
 
 
-def pieces(order: Order | None) -> int:
-    """Number of runs of an order; a kernel that is told a wrong one would read foreign memory."""
-    runs = getattr(order, "runs", 1)
-    if not isinstance(runs, int) or runs < 1 or (runs > 1 and permutation(order).size % runs):
-        raise ValueError(f"order.runs must be a divisor of its number of tokens, not {runs!r}")
-    return runs
-
-
 def fitting(order: Order | None, length: int) -> None:
-    """Refuse an order of another number of tokens."""
+    """Refuse an order of another number of tokens, or of runs that do not divide it."""
     if order is not None and permutation(order).size != length:
         raise ValueError(f"order visits {order.perm.size} tokens and x has {length}; make the order for this grid")
+    if order is not None and (not isinstance(order.runs, int) or order.runs < 1 or length % order.runs):
+        raise ValueError(f"order.runs is {order.runs!r}, which does not cut {length} tokens into equal runs")
 
 
 def needs_backward(*given: Tensor | None) -> bool:

@@ -17,12 +17,13 @@ MAX_FIELD_TOKENS = 2**14
 
 @dataclass(frozen=True)
 class Measures:
-    """How a scan moves over its grid; distances are Manhattan distances in cells. From a run to the next is no step.
+    """How a scan moves over its grid; distances are Manhattan distances in cells.
 
+    A step leads to the next token of the same run; from one run to the next there is none.
     continuity: share of steps that go to a 4-neighbour (6-neighbour on a (T, H, W) grid), 1.0 if there is
     no step. jumps: number of the other steps, a diagonal one included. longest_jump, mean_jump: their
-    length, 0 if there are none. mean_neighbour_distance: distance along the scan between grid neighbours
-    of one run, in steps, mean over all pairs of them, 0.0 if there are none.
+    length, 0 if there are none. mean_neighbour_distance: distance along the scan between grid neighbours,
+    in steps, mean over all pairs of neighbours that share a run, 0.0 if there are none.
     """
 
     continuity: float
@@ -40,11 +41,10 @@ def measure(order: ScanOrder, grid: Sequence[int]) -> Measures:
             f"the order has {len(order)} tokens, but grid {grid!r} has {prod(sizes)};"
             " give the grid that the order was made for"
         )
-    cells = np.stack(np.unravel_index(order.perm, sizes))
-    steps = np.abs(np.diff(cells.reshape(len(sizes), order.runs, -1), axis=2)).sum(axis=0).ravel()
+    cells = np.stack(np.unravel_index(order.perm, sizes)).reshape(len(sizes), order.runs, -1)
+    steps = np.abs(np.diff(cells, axis=2)).sum(axis=0).ravel()
     jumps = steps[steps > 1]
-    place = order.inverse.reshape(sizes)
-    run = place // (len(order) // order.runs)
+    run, place = (part.reshape(sizes) for part in np.divmod(order.inverse, len(order) // order.runs))
     distances = np.concatenate(
         [np.abs(np.diff(place, axis=axis))[np.diff(run, axis=axis) == 0] for axis in range(len(sizes))]
     )
@@ -60,8 +60,8 @@ def measure(order: ScanOrder, grid: Sequence[int]) -> Measures:
 def order_receptive_field(scheme: ScanScheme, layers: int, grid: Sequence[int]) -> NDArray[np.int64]:
     """How many tokens can influence each token after the first `layers` causal layers of a scheme.
 
-    In one layer a token hears itself and all tokens before it in its run of the layer's scan (in any of them where the
-    layer uses several). Returns (L,) int64 in raster order, the token itself counted: ones for layers = 0.
+    In one layer a token hears itself and all tokens before it in its run of the layer's scan (in any of them where
+    the layer uses several). Returns (L,) int64 in raster order, the token itself counted: ones for layers = 0.
     Raises ValueError for a bad number of layers or grid, and for more than 2**14 tokens.
     """
     tokens = _check(layers, grid)
@@ -73,7 +73,7 @@ def order_receptive_field(scheme: ScanScheme, layers: int, grid: Sequence[int]) 
     heard = np.packbits(np.eye(tokens, dtype=bool), axis=1)
     for layer in range(layers):
         scans = scheme.scans(layer, grid)
-        heard = np.bitwise_or.reduce([_heard_along(scan, heard) for scan in scans])
+        heard = np.bitwise_or.reduce([_pass_on(heard, scan) for scan in scans])
     few_rows = np.array_split(heard, -(-tokens // 512))
     return np.concatenate([np.unpackbits(rows, axis=1).sum(axis=1, dtype=np.int64) for rows in few_rows])
 
@@ -92,18 +92,18 @@ def receptive_mask(scheme: ScanScheme, layers: int, grid: Sequence[int], token: 
     mask[index] = True
     for layer in reversed(range(layers)):
         scans = scheme.scans(layer, grid)
-        mask = np.logical_or.reduce([_before(scan, mask) for scan in scans])
+        mask = np.logical_or.reduce([_pass_back(mask, scan) for scan in scans])
     return mask
 
 
-def _heard_along(scan: ScanOrder, heard: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Who has reached each token, (tokens, bits), after one scan."""
+def _pass_on(heard: NDArray[np.uint8], scan: ScanOrder) -> NDArray[np.uint8]:
+    """Every token's row (L, bytes) with those of all tokens before it in its run."""
     runs = heard[scan.perm].reshape(scan.runs, -1, heard.shape[1])
     return np.bitwise_or.accumulate(runs, axis=1).reshape(heard.shape)[scan.inverse]
 
 
-def _before(scan: ScanOrder, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The tokens that some token of the mask hears in one scan, itself included."""
+def _pass_back(mask: NDArray[np.bool_], scan: ScanOrder) -> NDArray[np.bool_]:
+    """Whether the token or one behind it in its run is marked."""
     runs = mask[scan.perm].reshape(scan.runs, -1)
     return np.logical_or.accumulate(runs[:, ::-1], axis=1)[:, ::-1].ravel()[scan.inverse]
 

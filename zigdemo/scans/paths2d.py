@@ -6,6 +6,8 @@ k-th cell visited. Sizes are checked by the caller (`schemes.check_grid`).
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +17,9 @@ Walk = NDArray[np.int64]
 _RANDOM, _SHUFFLED = 1, 2
 
 
-def sweep_walk(height: int, width: int) -> Walk:
-    """Row by row from the top, each row from the left: the raster order."""
-    return np.arange(height * width, dtype=np.int64)
+def sweep_walk(*grid: int) -> Walk:
+    """Row by row from the top, each row from the left, of a video frame by frame: the raster order."""
+    return np.arange(prod(grid), dtype=np.int64)
 
 
 def zigzag_walk(path: int, height: int, width: int) -> Walk:

@@ -1,4 +1,4 @@
-"""Walks of a T x H x W grid: snakes through the whole clip, and the pieces of factorised scans.
+"""Walks of a T x H x W grid: snakes through space and time, and layers that scan space and time in turn.
 
 Every `*_walk` returns a (T * H * W,) int64 permutation: walk[k] is the raster index ((frame * height + row) * width +
 column) of the k-th cell visited. Sizes are checked by the caller (`schemes.check_grid`).
@@ -6,64 +6,68 @@ column) of the k-th cell visited. Sizes are checked by the caller (`schemes.chec
 
 from __future__ import annotations
 
-from math import gcd
+from math import gcd, lcm
 
 import numpy as np
 
 from zigdemo.scans.paths2d import Walk, zigzag_walk
 
-ZIGZAGS = 8  # paths of a zigzag over one frame
-NESTINGS = ((0, 1, 2), (1, 2, 0), (2, 0, 1))  # from the outer axis to the inner one, of (T, H, W)
+# The axes (0 time, 1 rows, 2 columns) from the slowest to the fastest, and the start corner: 1 is the far end of an
+# axis. Paths come in pairs from opposite corners, the first six have each order of the axes once, and the last two
+# start at the same end of their slowest axis as their like, so that on no grid a path is the reverse of another.
+_SNAKES = (
+    ((0, 1, 2), (0, 0, 0)),
+    ((0, 2, 1), (1, 1, 1)),
+    ((2, 1, 0), (0, 0, 1)),
+    ((1, 2, 0), (1, 1, 0)),
+    ((1, 0, 2), (0, 1, 0)),
+    ((2, 0, 1), (1, 0, 1)),
+    ((0, 2, 1), (1, 0, 0)),
+    ((0, 1, 2), (0, 1, 1)),
+)
 
 
 def zigzag3d_walk(path: int, frames: int, height: int, width: int) -> Walk:
-    """Snake number `path` (0 to 7) through a clip: every step goes to a 6-neighbour on any grid.
+    """Snake number `path` (0 to 7) through space and time: every step goes to a 6-neighbour on any grid.
 
-    Each starts in another corner: bit 0 of the number starts in the last frame, bit 1 at the bottom, bit 2 on the
-    right. The nesting goes round with the number: frames of rows, rows of columns of frames, columns of frames of rows.
+    The planes along the slowest axis are walked one after the other, each as a snake that starts where the one
+    before ended. Source: Hu et al. 2024 (arXiv 2403.13802), its 3-D zigzag; which eight is our choice.
     """
+    axes, corner = _SNAKES[path]
     cells = np.arange(frames * height * width, dtype=np.int64).reshape(frames, height, width)
-    cells = cells[tuple(slice(None, None, -1 if path >> axis & 1 else 1) for axis in range(3))]
-    cells = cells.transpose(NESTINGS[path % 3])
-    planes = cells.copy()
-    planes[1::2] = cells[1::2, ::-1]
-    lines = planes.reshape(-1, cells.shape[2])
-    snake = lines.copy()
-    snake[1::2] = lines[1::2, ::-1]
-    return snake.ravel()
+    cells = np.flip(cells, [axis for axis in range(3) if corner[axis]]).transpose(axes).copy()
+    cells[1::2] = cells[1::2, ::-1].copy()
+    lines = cells.reshape(-1, cells.shape[2])
+    lines[1::2] = lines[1::2, ::-1].copy()
+    return lines.ravel()
 
 
-def letter(layer: int, word: str) -> tuple[str, int]:
-    """What a layer of a factorised scan is, s or t, and how many layers of that kind come before it."""
-    rounds, place = divmod(layer, len(word))
-    kind = word[place]
-    return kind, rounds * word.count(kind) + word[:place].count(kind)
+def factorized_walk(path: int, word: str, frames: int, height: int, width: int) -> Walk:
+    """The walk of layer `path` of a word of s and t, letter path mod len(word); to be cut into `factorized_runs`.
 
-
-def factorized_period(word: str) -> int:
-    """After how many layers the orders of a factorised scan repeat."""
-    rounds = 1
-    for kind, count in (("s", ZIGZAGS), ("t", 2)):
-        if kind in word:
-            needed = count // gcd(count, word.count(kind))
-            rounds = rounds * needed // gcd(rounds, needed)
-    return rounds * len(word)
-
-
-def factorized_walk(layer: int, word: str, frames: int, height: int, width: int) -> Walk:
-    """The order of one layer: an s layer goes through every frame by the next of the eight zigzags, a t layer through
-    every place over time, forwards and backwards by turns.
-
-    Source: Hu et al. 2024 (arXiv 2403.13802), section 3.4.
+    An s layer walks frame after frame, each by the same zigzag: number 0 to 7 in turn among the s layers. A t layer
+    walks location after location (in raster order) through time, forward and backward in turn among the t layers.
+    Source: Hu et al. 2024 (arXiv 2403.13802), its factorised 3-D zigzag.
     """
-    kind, before = letter(layer, word)
-    places = height * width
-    if kind == "s":
-        return (np.arange(frames)[:, None] * places + zigzag_walk(before % ZIGZAGS, height, width)).ravel()
-    time = np.arange(frames, dtype=np.int64)[:: -1 if before % 2 else 1]
-    return (np.arange(places)[:, None] + time * places).ravel()
+    turn = _letters(path, word, word[path % len(word)])
+    cells = np.arange(frames * height * width, dtype=np.int64).reshape(frames, height * width)
+    if word[path % len(word)] == "s":
+        return cells[:, zigzag_walk(turn % 8, height, width)].ravel()
+    return cells[:: -1 if turn % 2 else 1].T.ravel()
 
 
-def factorized_runs(layer: int, word: str, frames: int, height: int, width: int) -> int:
-    """How many pieces, each scanned on its own, the order of one layer has: the frames, or the places."""
-    return frames if letter(layer, word)[0] == "s" else height * width
+def factorized_runs(path: int, word: str, frames: int, height: int, width: int) -> int:
+    """Pieces that the walk of layer `path` is scanned in: the frames of an s layer, the locations of a t layer."""
+    return frames if word[path % len(word)] == "s" else height * width
+
+
+def factorized_paths(word: str) -> int:
+    """Layers after which the walks of a word repeat: the word ends, zigzag 0 is next, and time runs forward."""
+    repeats = [turns // gcd(turns, word.count(letter)) for letter, turns in (("s", 8), ("t", 2))]
+    return len(word) * lcm(*repeats)
+
+
+def _letters(path: int, word: str, letter: str) -> int:
+    """How many layers before layer `path` have a letter."""
+    whole, rest = divmod(path, len(word))
+    return whole * word.count(letter) + word[:rest].count(letter)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from math import prod
 from threading import Lock
-from typing import Any, Literal
+from typing import Literal
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -20,8 +20,11 @@ from zigdemo.scans import paths2d, paths3d
 Block = Literal["single", "bidirectional", "parallel"]
 Axis = Literal["all", "space", "time"]
 Grid = tuple[int, ...]
+# What a name says behind its stem: a number, a word, 1 where there is nothing.
+Choice = int | str
 
 MAX_TOKENS = 2**24
+MAX_LETTERS = 16
 # Larger orders are not kept once nobody uses them: 256 of this size take 256 MiB.
 _KEPT_TOKENS = 2**16
 
@@ -30,10 +33,10 @@ _KEPT_TOKENS = 2**16
 class ScanOrder:
     """A permutation of the tokens of a grid, hashed by identity so that it can be the key of a cache.
 
-    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. runs: the order is cut into so many pieces
-    of equal length, each scanned on its own: state and convolution start afresh. inverse: (L,) int64, the place of each
-    token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity: the tokens are
-    visited in raster order. Raises ValueError if perm is no permutation or cannot be cut so.
+    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. runs: equal pieces that the order is cut
+    into, each scanned on its own, with a state and a convolution that start afresh. inverse: (L,) int64, the place
+    of each token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity:
+    the scan is the raster order in one run. Raises ValueError if perm is no permutation or runs does not divide L.
     """
 
     perm: NDArray[np.int64]
@@ -48,9 +51,6 @@ class ScanOrder:
                 f"a scan order is a 1-D array of integers, but got shape {given.shape} of {given.dtype};"
                 " give the raster index of each token in the order visited"
             )
-        runs = whole_number(self.runs)
-        if runs is None or runs < 1 or given.size % runs:
-            raise ValueError(f"an order of {given.size} tokens cannot be cut into {self.runs!r} runs of one length")
         perm = given.astype(np.int64, copy=True)
         raster = np.arange(perm.size, dtype=np.int64)
         if perm.min() != 0 or perm.max() != perm.size - 1 or np.bincount(perm).max() != 1:
@@ -58,13 +58,17 @@ class ScanOrder:
                 f"a scan order visits every token once, but this one of {perm.size} tokens does not;"
                 f" give a permutation of 0 to {perm.size - 1}"
             )
+        runs = whole_number(self.runs)
+        if runs is None or runs < 1 or perm.size % runs:
+            raise ValueError(f"runs={self.runs!r} does not cut a scan order of {perm.size} tokens into equal pieces")
         inverse = np.empty_like(perm)
         inverse[perm] = raster
         perm.setflags(write=False)
         inverse.setflags(write=False)
         object.__setattr__(self, "perm", perm)
+        object.__setattr__(self, "runs", runs)
         object.__setattr__(self, "inverse", inverse)
-        object.__setattr__(self, "is_identity", bool(np.array_equal(perm, raster)))
+        object.__setattr__(self, "is_identity", runs == 1 and bool(np.array_equal(perm, raster)))
 
     def __len__(self) -> int:
         return self.perm.size
@@ -82,32 +86,38 @@ class ScanOrder:
 
 @dataclass(frozen=True)
 class SchemeFamily:
-    """One entry of the table of schemes; k is the number in the name, 1 where there is none, or the word.
+    """One entry of the table of schemes; k is the number or word in the name, 1 where there is none.
 
-    label: human readable, with `{k}` for it. walk: (path, k, *grid) -> permutation. paths: k -> number of layer orders.
-    scans: k -> number of orders that one layer uses at once. block: the kind of block that the network needs. numbers:
-    the k allowed, None for a name without a number. words: k is a word of s and t. axes: how many the grids have, 2 for
-    (H, W) and 3 for (T, H, W). runs: (path, k, *grid) -> pieces of the order that are scanned on their own. axis:
-    (path, k) -> what a layer walks through. examples: names for a menu.
+    label: human readable, with `{k}` for it. walk: (path, k, *grid) -> permutation. paths: k -> number of layer
+    orders. scans: k -> number of orders that one layer uses at once. runs: (path, k, *grid) -> pieces of the walk
+    that are scanned each on its own. axis: (path, k) -> what a layer scans. block: the kind of block that the network
+    needs. dimensions: numbers of sides of the grids it is for. numbers: the k allowed, None for a name without a
+    number. letters: what a word may be made of, "" for a name without a word. examples: names for a menu.
     """
 
     label: str
     walk: Callable[..., NDArray[np.int64]]
-    paths: Callable[[Any], int] = lambda k: 1
-    scans: Callable[[Any], int] = lambda k: 1
-    block: Block = "single"
-    numbers: Sequence[int] | None = None
-    words: bool = False
-    axes: tuple[int, ...] = (2,)
+    paths: Callable[[Choice], int] = lambda k: 1
+    scans: Callable[[Choice], int] = lambda k: 1
     runs: Callable[..., int] = lambda path, k, *grid: 1
-    axis: Callable[[int, Any], Axis] = lambda path, k: "all"
+    axis: Callable[[int, Choice], Axis] = lambda path, k: "all"
+    block: Block = "single"
+    dimensions: tuple[int, ...] = (2,)
+    numbers: Sequence[int] | None = None
+    letters: str = ""
     examples: tuple[str, ...] = ()
+
+    def takes(self, k: Choice | None) -> bool:
+        """Whether a name of this family may end in k; None is a name with nothing behind its stem."""
+        if self.letters:
+            return isinstance(k, str) and len(k) <= MAX_LETTERS and set(k) <= set(self.letters)
+        return k is None if self.numbers is None else isinstance(k, int) and k in self.numbers
 
 
 SCHEMES: dict[str, SchemeFamily] = {
     "sweep": SchemeFamily(
         "Sweep",
-        lambda path, k, height, width: paths2d.sweep_walk(height, width),
+        lambda path, k, *grid: paths2d.sweep_walk(*grid),
         examples=("sweep",),
     ),
     "zigzag-K": SchemeFamily(
@@ -140,10 +150,10 @@ SCHEMES: dict[str, SchemeFamily] = {
     ),
     "bidirectional": SchemeFamily(
         "Bidirectional sweep",
-        lambda path, k, *grid: np.arange(prod(grid), dtype=np.int64)[:: -1 if path else 1],
+        lambda path, k, *grid: paths2d.sweep_walk(*grid)[:: -1 if path else 1],
         scans=lambda k: 2,
         block="bidirectional",
-        axes=(2, 3),
+        dimensions=(2, 3),
         examples=("bidirectional",),
     ),
     "parallel-K": SchemeFamily(
@@ -155,28 +165,28 @@ SCHEMES: dict[str, SchemeFamily] = {
         examples=("parallel-2", "parallel-4", "parallel-8"),
     ),
     "sweep3d": SchemeFamily(
-        "Sweep of the clip",
-        lambda path, k, *grid: np.arange(prod(grid), dtype=np.int64),
-        axes=(3,),
+        "3-D sweep",
+        lambda path, k, *grid: paths2d.sweep_walk(*grid),
+        dimensions=(3,),
         examples=("sweep3d",),
     ),
     "zigzag3d-K": SchemeFamily(
-        "Zigzag ×{k} through the clip",
+        "3-D zigzag ×{k}",
         lambda path, k, *grid: paths3d.zigzag3d_walk(path, *grid),
         paths=lambda k: k,
+        dimensions=(3,),
         numbers=(1, 2, 4, 8),
-        axes=(3,),
-        examples=("zigzag3d-1", "zigzag3d-8"),
+        examples=("zigzag3d-1", "zigzag3d-2", "zigzag3d-4", "zigzag3d-8"),
     ),
     "factorized-WORD": SchemeFamily(
-        "Frames and time by turns: {k}",
+        "Space and time in turn: {k}",
         paths3d.factorized_walk,
-        paths=paths3d.factorized_period,
-        words=True,
-        axes=(3,),
+        paths=paths3d.factorized_paths,
         runs=paths3d.factorized_runs,
-        axis=lambda path, word: "space" if paths3d.letter(path, word)[0] == "s" else "time",
-        examples=("factorized-sst", "factorized-st"),
+        axis=lambda path, word: "space" if word[path % len(word)] == "s" else "time",
+        dimensions=(3,),
+        letters="st",
+        examples=("factorized-st", "factorized-sst", "factorized-sstt"),
     ),
 }
 
@@ -186,24 +196,29 @@ class ScanScheme:
     """A named rule that gives every layer its scan order; get one from `scan_scheme`.
 
     name: as asked for. label: human readable. block: the kind of block that the network needs. paths: the
-    number of layer orders, layer i uses number i mod paths. axes: how many axes its grids have, 2, 3 or either.
+    number of layer orders, layer i uses number i mod paths. dimensions: the numbers of sides of the grids that it is
+    for, 2 of (H, W) and 3 of (T, H, W).
     """
 
     name: str
     label: str
     block: Block
     paths: int
-    axes: tuple[int, ...]
+    dimensions: tuple[int, ...]
     _family: SchemeFamily = field(repr=False)
-    _number: int | str = field(repr=False)
+    _choice: Choice = field(repr=False)
 
     @property
     def at_once(self) -> int:
         """Number of scans that a layer makes side by side."""
-        return self._family.scans(self._number)
+        return self._family.scans(self._choice)
+
+    def axis(self, layer: int) -> Axis:
+        """What a layer (0, 1, ...) scans: each frame ("space"), each location over time ("time"), or all at once."""
+        return self._family.axis(_check_layer(layer) % self.paths, self._choice)
 
     def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
-        """The order of a layer (0, 1, ...) on a grid, (H, W) or of a clip (T, H, W); the first where it uses several.
+        """The order of a layer on a grid (H, W) or (T, H, W); the first of them where a layer uses several.
 
         The same scheme, layer mod paths and grid give the same object. ValueError for a bad layer or grid.
         """
@@ -215,19 +230,15 @@ class ScanScheme:
         One for single blocks, forward and reversed sweep for bidirectional ones, k zigzags for parallel ones.
         """
         path = _check_layer(layer) % self.paths
-        sizes = self._checked(grid)
+        sizes = self._check_grid(grid)
         first = path * self.at_once
         return tuple(_order(self, first + scan, sizes) for scan in range(self.at_once))
 
-    def axis(self, layer: int) -> Axis:
-        """What a layer walks through: each frame ("space"), each place over time ("time"), or all tokens ("all")."""
-        return self._family.axis(_check_layer(layer) % self.paths, self._number)
-
-    def _checked(self, grid: Sequence[int]) -> Grid:
+    def _check_grid(self, grid: Sequence[int]) -> Grid:
         sizes = check_grid(grid)
-        if len(sizes) not in self.axes:
-            what, wanted = ("images", "(H, W)") if self.axes == (2,) else ("clips", "(T, H, W)")
-            raise ValueError(f"scan scheme {self.name!r} is for {what}, not for grid {grid!r}; give {wanted}")
+        if len(sizes) not in self.dimensions:
+            use, wanted = ("images", "(H, W)") if 2 in self.dimensions else ("videos", "(T, H, W)")
+            raise ValueError(f"scan scheme {self.name!r} is for {use}, not for grid {grid!r}; give {wanted}")
         return sizes
 
     def __reduce__(self) -> tuple[Callable[[str], ScanScheme], tuple[str]]:
@@ -241,24 +252,23 @@ def scan_scheme(name: str) -> ScanScheme:
 
 @cache
 def _scheme(name: str) -> ScanScheme:
-    match = re.fullmatch(r"([a-z0-9]+)(?:-(?:([1-9][0-9]{0,7})|([st]{1,16})))?", name)
-    stem, digits, word = match.groups() if match else (None, None, None)
-    k = word or int(digits or 1)
+    match = re.fullmatch(r"([a-z0-9]+)(?:-([1-9][0-9]{0,7}|[a-z]+))?", name)
+    stem, tail = match.groups() if match else (None, None)
+    k = int(tail) if tail and tail.isdigit() else tail
     for key, family in SCHEMES.items():
-        fits = key.partition("-")[0] == stem and (digits is None) == (family.numbers is None)
-        if not fits or bool(word) != family.words:
-            continue
-        if family.numbers is None or k in family.numbers:
-            label = family.label.format(k=k)
-            return ScanScheme(name, label, family.block, family.paths(k), family.axes, family, k)
+        if key.partition("-")[0] == stem and family.takes(k):
+            k = 1 if k is None else k
+            return ScanScheme(
+                name, family.label.format(k=k), family.block, family.paths(k), family.dimensions, family, k
+            )
     raise ValueError(f"unknown scan scheme {name!r}; choose one of {', '.join(map(_spell, SCHEMES))}")
 
 
 def _spell(key: str) -> str:
     """A key of SCHEMES for an error message: `sweep`, `zigzag-K (K 1, 2, 4, 8)`, `random-K (K 1 to 64)`."""
-    if SCHEMES[key].words:
-        return f"{key} (a word of s and t, such as sst)"
-    numbers = SCHEMES[key].numbers
+    numbers, letters = SCHEMES[key].numbers, SCHEMES[key].letters
+    if letters:
+        return f"{key} (a word of 1 to {MAX_LETTERS} letters {' and '.join(letters)})"
     if numbers is None:
         return key
     span = f"{numbers[0]} to {numbers[-1]}" if isinstance(numbers, range) else ", ".join(map(str, numbers))
@@ -309,8 +319,8 @@ def _find_order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
     with _alive_lock:
         order = _alive.get(key)
         if order is None:
-            family, k = scheme._family, scheme._number
-            order = ScanOrder(family.walk(path, k, *grid), family.runs(path, k, *grid))
+            family, choice = scheme._family, scheme._choice
+            order = ScanOrder(family.walk(path, choice, *grid), family.runs(path, choice, *grid))
             _alive[key] = order
         return order
 

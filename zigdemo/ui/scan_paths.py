@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import prod
 from typing import Any
 
 import gradio as gr
 
-from ..scans import SCHEMES, measure, scan_scheme
+from ..scans import SCHEMES, ScanScheme, measure, scan_scheme
 from .theme import mount_script
 
 MOST_SIDE = 64
+MOST_TOKENS = 2**13  # of a stack of frames, of which a browser gets up to LAYERS orders
 LAYERS = 16  # that the player can show; the interface answers for any layer up to MOST_LAYER
 MOST_LAYER = 9999
-EXAMPLES = [name for family in SCHEMES.values() if 2 in family.axes for name in family.examples]
+EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:
@@ -27,19 +29,31 @@ def whole_number(name: str, value: object, low: int, high: int) -> int:
     return int(value)
 
 
-def _grid(height: object, width: object) -> tuple[int, int]:
-    rows = whole_number("the number of rows", height, 1, MOST_SIDE)
-    return rows, whole_number("the number of columns", width, 1, MOST_SIDE)
+def _grid(scheme: ScanScheme, height: object, width: object, frames: object) -> tuple[int, ...]:
+    """(rows, columns), with the frames in front if the scheme is for videos; one for both reads 1 frame as an image."""
+    sides = (
+        whole_number("the number of rows", height, 1, MOST_SIDE),
+        whole_number("the number of columns", width, 1, MOST_SIDE),
+    )
+    if 3 not in scheme.dimensions:
+        return sides
+    sides = (whole_number("the number of frames", frames, 1, MOST_SIDE), *sides)
+    if prod(sides) > MOST_TOKENS:
+        raise ValueError(
+            f"the frames have {prod(sides)} tokens together; take fewer or smaller ones, {MOST_TOKENS} at most"
+        )
+    return sides[1:] if sides[0] == 1 and 2 in scheme.dimensions else sides
 
 
-def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
+def scan_data(scheme: str, height: float, width: float, frames: float = 1) -> dict[str, Any]:
     """What the player draws: the orders of the first layers of a scheme on a grid, and their measures.
 
     At most one order for each of 16 layers, distinct ones only; all orders of one layer where a layer uses
-    several. Raises ValueError with one sentence for an unknown scheme or a side outside 1 to 64.
+    several. frames is for schemes for videos. Raises ValueError with one sentence for an unknown scheme, a side
+    outside 1 to 64, or frames of more than 2**13 tokens together.
     """
-    grid = _grid(height, width)
     chosen = scan_scheme(scheme)
+    grid = _grid(chosen, height, width, frames)
     orders = chosen.scans(layer=0, grid=grid)
     scans = len(orders)
     if scans == 1:
@@ -52,6 +66,8 @@ def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
         "paths": chosen.paths,
         "scans": scans,
         "orders": [order.perm.tolist() for order in orders],
+        "runs": [order.runs for order in orders],
+        "axes": [chosen.axis(layer) for layer in range(len(orders))],
         "measures": [
             {
                 "continuity": one.continuity,
@@ -64,21 +80,27 @@ def scan_data(scheme: str, height: float, width: float) -> dict[str, Any]:
     }
 
 
-def _update(scheme: str, height: float, width: float) -> tuple[Any, Any]:
-    """New data for the player, or none (the last picture stays) and a sentence that says why."""
+def _update(scheme: str, height: float, width: float, frames: float) -> tuple[Any, Any, Any]:
+    """New data for the player, or none (the last picture stays) and a sentence that says why; and the slider."""
+    slider = gr.skip()
     try:
-        return json.dumps(scan_data(scheme, height, width)), gr.update(visible=False)
+        slider = gr.update(visible=3 in scan_scheme(scheme).dimensions)
+        return json.dumps(scan_data(scheme, height, width, frames)), gr.update(visible=False), slider
     except ValueError as fault:
         text = str(fault)
-        return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True)
+        return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True), slider
 
 
-def scan_order(scheme: str, height: int, width: int, layer: int = 0) -> dict[str, Any]:
-    """The order of one layer: perm[k] is the raster index of the k-th token visited, with its measures."""
+def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int = 1) -> dict[str, Any]:
+    """The order of one layer: perm[k] is the raster index of the k-th token visited, with its measures.
+
+    runs: equal pieces of it that are scanned each on its own. frames: for schemes for videos.
+    """
     try:
-        grid = _grid(height, width)
+        chosen = scan_scheme(scheme)
+        grid = _grid(chosen, height, width, frames)
         number = whole_number("layer", layer, 0, MOST_LAYER)
-        order = scan_scheme(scheme).order(layer=number, grid=grid)
+        order = chosen.order(layer=number, grid=grid)
     except ValueError as fault:
         raise gr.Error(str(fault), print_exception=False) from None
     found = asdict(measure(order, grid))
@@ -87,13 +109,14 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0) -> dict[str
         "layer": number,
         "grid": list(grid),
         "perm": order.perm.tolist(),
+        "runs": order.runs,
         "jumps": found["jumps"],
         "measures": found,
     }
 
 
-def _side_slider(label: str) -> gr.Slider:
-    slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[])
+def _side_slider(label: str, visible: bool = True) -> gr.Slider:
+    slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[], visible=visible)
     # Gradio's own check ends in a traceback where the box beside the slider is empty; `whole_number` has a sentence.
     slider.preprocess = lambda payload: payload
     return slider
@@ -106,11 +129,12 @@ def build_scan_paths_tab() -> None:
             EXAMPLES,
             value="zigzag-8",
             label="Scan scheme",
-            info="Choose, or type one such as hilbert-3, random-5 or shuffled-9.",
+            info="Choose, or type one such as hilbert-3, random-5, shuffled-9 or factorized-sst.",
             allow_custom_value=True,
             scale=2,
             min_width=240,
         )
+        frames = _side_slider("Frames", visible=False)
         height, width = _side_slider("Rows"), _side_slider("Columns")
     message = gr.Markdown(visible=False, elem_id="scan-message")
     player = gr.HTML(
@@ -121,10 +145,10 @@ def build_scan_paths_tab() -> None:
         elem_id="scan-player",
     )
     gr.on(
-        [scheme.change, height.change, width.change],
+        [scheme.change, height.change, width.change, frames.change],
         _update,
-        [scheme, height, width],
-        [player, message],
+        [scheme, height, width, frames],
+        [player, message, frames],
         trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",

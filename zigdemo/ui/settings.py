@@ -64,8 +64,12 @@ def scheme_choices(model: str) -> list[tuple[str, str]]:
         return []
     own = scan_scheme(folder.schemes[0])
     names = [name for family in SCHEMES.values() for name in family.examples]
-    alike = {n: (scan_scheme(n).block, scan_scheme(n).at_once) for n in names}
-    others = [n for n in names if n not in folder.schemes and alike[n] == (own.block, own.at_once)]
+    alike = [
+        n
+        for n, other in ((n, scan_scheme(n)) for n in names)
+        if (other.block, other.at_once) == (own.block, own.at_once) and set(other.dimensions) & set(own.dimensions)
+    ]
+    others = [n for n in alike if n not in folder.schemes]
     mixed = [("as trained, by layer", "")] if len(folder.schemes) > 1 else []
     return (
         mixed

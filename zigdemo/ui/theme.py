@@ -9,7 +9,7 @@ import gradio as gr
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 STYLES = ("scan_player.css", "samplers.css")
-SCRIPTS = ("scan_player.js", "trajectories.js")
+SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
 
 PAGE_CSS = """
 .gradio-container { --body-text-color-subdued: #5f6875; }

@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-import torch
 from torch import Tensor
 from torch.overrides import wrap_torch_function
 
 from .. import backends
-from ..checks import Order, expect, fitting, index, no_nan, permutation, pieces, sizes
+from ..checks import Order, expect, fitting, index, no_nan, permutation, sizes
 
 # A backend is imported when it is first used: numba, triton and mamba_ssm may be absent.
 MODULES = {"cpu": "cpu", "triton": "triton_scan", "mamba_ssm": "mamba_cuda", "reference": "reference"}
@@ -42,8 +41,8 @@ def selective_scan(
 
     x, dt, z: (batch, length, channels); A: (channels, state), negative; B, C: (batch, length, state); D, dt_bias:
     (channels,). With dt_bias the step is softplus(dt + dt_bias), without it dt itself. z gates by SiLU(z).
-    order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made. Where the order has
-    runs, each is scanned on its own; "cpu" starts afresh on the way, the other backends scan copies of the runs.
+    order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made. With order.runs > 1
+    each of that many equal pieces of it is scanned on its own, from an empty state.
     x, dt, z, B, C have one dtype; A, D, dt_bias may stay in float32 beside half precision.
     backend: "auto", "cpu" (numba, float32), "triton" (state in float32), "mamba_ssm" (their CUDA kernel between two
     gathers) or "reference" (plain torch). Returns (batch, length, channels) like x.
@@ -61,27 +60,12 @@ def selective_scan(
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    module, runs = _module(chosen), pieces(order)
     if chosen == "cpu":  # its kernel finds NaN on the way
-        return module.selective_scan(x, dt, A, B, C, D, z, dt_bias, None if order is None else permutation(order), runs)
-    no_nan("dt", dt)
-    perm = None if order is None else index(order, x.device)
-    if runs == 1:
-        return module.selective_scan(x, dt, A, B, C, D, z, dt_bias, perm)
-    x, dt, B, C = (_cut(value, perm, runs) for value in (x, dt, B, C))
-    y = module.selective_scan(x, dt, A, B, C, D, None if z is None else _cut(z, perm, runs), dt_bias, None)
-    return _joined(y, perm, runs)
-
-
-def _cut(value: Tensor, perm: Tensor, runs: int) -> Tensor:
-    """(batch, length, width) to (batch * runs, length / runs, width), in scan order."""
-    return value[:, perm].reshape(len(value) * runs, -1, value.shape[2])
-
-
-def _joined(runs_of: Tensor, perm: Tensor, runs: int) -> Tensor:
-    """The inverse of `_cut`."""
-    whole = runs_of.reshape(len(runs_of) // runs, -1, runs_of.shape[2])
-    return whole[:, torch.argsort(perm)]
+        perm = None if order is None else permutation(order)
+    else:
+        no_nan("dt", dt)
+        perm = None if order is None else index(order, x.device)
+    return _module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm, 1 if order is None else order.runs)
 
 
 @wrap_torch_function(_first)
@@ -97,17 +81,16 @@ def causal_conv(
     """Depthwise causal convolution in scan order, then SiLU unless told not to; differentiable.
 
     x: (batch, length, channels); weight: (channels, taps), the last tap on the token itself; bias: (channels,).
-    order, backend and errors as in `selective_scan`. Returns a tensor like x.
+    order, backend and errors as in `selective_scan`, each run starting with nothing before it. Returns a tensor
+    like x.
     """
     _, length, channels = sizes("x", x, "batch, length, channels")
     expect("weight", weight, (channels, sizes("weight", weight, "channels, taps")[1]), x, parameter=True)
     expect("bias", bias, (channels,), x, parameter=True)
     fitting(order, length)
     chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    module, runs = _module(chosen), pieces(order)
     if chosen == "cpu":
-        return module.causal_conv(x, weight, bias, None if order is None else permutation(order), silu, runs)
-    perm = None if order is None else index(order, x.device)
-    if runs == 1:
-        return module.causal_conv(x, weight, bias, perm, silu)
-    return _joined(module.causal_conv(_cut(x, perm, runs), weight, bias, None, silu), perm, runs)
+        perm = None if order is None else permutation(order)
+    else:
+        perm = None if order is None else index(order, x.device)
+    return _module(chosen).causal_conv(x, weight, bias, perm, silu, 1 if order is None else order.runs)

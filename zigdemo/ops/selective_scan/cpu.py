@@ -28,6 +28,11 @@ def _tasks(x: np.ndarray) -> int:
     return x.shape[0] * -(-x.shape[2] // kernels.WIDTH)
 
 
+def _parts(runs: int) -> int:
+    """Pieces of a path that are tasks of their own in the forward pass, so that a single video keeps all cores busy."""
+    return min(runs, 4)
+
+
 def _wide_blocks(batch: int, channels: int) -> int:
     """Blocks a batch element for the backward pass: as wide as they may be where there are four tasks at least."""
     return max(-(-channels // kernels.WIDE), min(-(-4 // batch), -(-channels // kernels.WIDTH)))
@@ -48,7 +53,7 @@ class _Scan(torch.autograd.Function):
         z: Tensor | None,
         bias: Tensor | None,
         perm: np.ndarray,
-        run_length: int,
+        runs: int,
         training: bool,
     ) -> Tensor:
         x_, dt_, B_, C_ = map(_array, (x, dt, B, C))
@@ -56,15 +61,16 @@ class _Scan(torch.autograd.Function):
         D_ = np.zeros(x.shape[2], np.float32) if D is None else _array(D)
         y = torch.empty(x.shape)
         batch, length, channels = x_.shape
-        chunks = -(-length // kernels.CHUNK) if training else 0
+        span, tasks = length // runs, _tasks(x_) * _parts(runs)
+        chunks = runs * ((span - 1) // kernels.CHUNK) if training else 0
         states = torch.empty(batch, chunks, A_.shape[0], channels)
-        arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm, run_length)
-        suspect = np.zeros(_tasks(x_), np.bool_)
-        run(kernels.scan_forward, _tasks(x_), *arrays, y.numpy(), states.numpy(), suspect)
+        arrays = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), perm, span, _parts(runs))
+        suspect = np.zeros(tasks, np.bool_)
+        run(kernels.scan_forward, tasks, *arrays, y.numpy(), states.numpy(), suspect)
         if suspect.any():
             no_nan("dt", dt)
         ctx.save_for_backward(x, dt, A, B, C, D, z, bias, states)
-        ctx.perm, ctx.run_length = perm, run_length
+        ctx.perm, ctx.span = perm, span
         return y.to(x.dtype)
 
     @staticmethod
@@ -81,8 +87,8 @@ class _Scan(torch.autograd.Function):
         dA = torch.empty(batch, state, channels)
         dB, dC = (torch.empty(batch, blocks, length, state) for _ in range(2))
         dD, dbias = torch.empty(batch, channels), torch.empty(batch, channels)
-        path = (ctx.perm, ctx.run_length, states.numpy())
-        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), *path, _array(dy))
+        inputs = (x_, dt_, A_, B_, C_, D_, _array(z, _EMPTY3), _array(bias), ctx.perm, ctx.span)
+        inputs += (states.numpy(), _array(dy))
         outputs = (dx, ddt, dA, dB, dC, dD, dz, dbias)
         run(kernels.scan_backward, batch * blocks, *inputs, *(_array(out, _EMPTY3) for out in outputs))
         return (
@@ -103,13 +109,14 @@ class _Scan(torch.autograd.Function):
 class _Conv(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, run_length: int, silu: bool
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray, runs: int, silu: bool
     ) -> Tensor:
         x_, weight_ = _array(x), np.ascontiguousarray(_array(weight).T)
         y = torch.empty(x.shape)
-        run(kernels.conv_forward, _tasks(x_), x_, weight_, _array(bias), perm, run_length, silu, y.numpy())
+        span, parts = x.shape[1] // runs, _parts(runs)
+        run(kernels.conv_forward, _tasks(x_) * parts, x_, weight_, _array(bias), perm, span, parts, silu, y.numpy())
         ctx.save_for_backward(x, weight, bias)
-        ctx.perm, ctx.run_length, ctx.silu = perm, run_length, silu
+        ctx.perm, ctx.span, ctx.silu = perm, span, silu
         return y.to(x.dtype)
 
     @staticmethod
@@ -121,7 +128,7 @@ class _Conv(torch.autograd.Function):
         dx = torch.zeros(x.shape)
         dweight = torch.zeros(batch, taps, x.shape[2])
         dbias = torch.zeros(batch, x.shape[2])
-        inputs = (x_, weight_, _array(bias), ctx.perm, ctx.run_length, ctx.silu, _array(dy))
+        inputs = (x_, weight_, _array(bias), ctx.perm, ctx.span, ctx.silu, _array(dy))
         run(kernels.conv_backward, _tasks(x_), *inputs, dx.numpy(), dweight.numpy(), dbias.numpy())
         return dx.to(x.dtype), dweight.sum(0).T.to(weight.dtype), dbias.sum(0).to(bias.dtype), None, None, None
 
@@ -138,16 +145,14 @@ def selective_scan(
     perm: np.ndarray | None,
     runs: int = 1,
 ) -> Tensor:
-    """The scan of `reference.selective_scan` in float32; perm is a numpy index array, cut into `runs` pieces."""
+    """The scan of `reference.selective_scan` in float32; perm is a numpy index array."""
     given = (x, dt, A, B, C, D, z, dt_bias)
-    length = x.shape[1]
-    return _Scan.apply(*given, _path(perm, length), length // runs, needs_backward(*given))
+    return _Scan.apply(*given, _path(perm, x.shape[1]), runs, needs_backward(*given))
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray | None, silu: bool, runs: int = 1) -> Tensor:
-    """The convolution of `reference.causal_conv` in float32; weight: (channels, taps); perm, runs: as above."""
-    length = x.shape[1]
-    return _Conv.apply(x, weight, bias, _path(perm, length), length // runs, silu)
+    """The convolution of `reference.causal_conv` in float32; weight: (channels, taps)."""
+    return _Conv.apply(x, weight, bias, _path(perm, x.shape[1]), runs, silu)
 
 
 def warm_up() -> None:

@@ -2,8 +2,9 @@
 
 A task is one block of channels of one batch element. In the forward pass a block has `WIDTH` channels: its state is a
 (state, WIDTH) array that stays in the first-level cache. The backward pass holds the states of a whole chunk, in the
-second-level cache anyway, and takes blocks up to twice as wide, as every start of its inner loops is dear.
-Tasks [first, last) run in the calling thread with the interpreter lock released.
+second-level cache anyway, and takes blocks up to twice as wide, as every start of its inner loops is dear. A path is
+made of runs of `span` tokens; state and convolution start afresh in each. A forward task does the runs of one of
+`parts` pieces of the path. Tasks [first, last) run in the calling thread with the interpreter lock released.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ def _fetch(rows, b, p, start, stop):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def scan_forward(x, dt, A, B, C, D, z, bias, perm, run, y, states, suspect, first, last):  # noqa: ANN001, ANN201, D417
+def scan_forward(x, dt, A, B, C, D, z, bias, perm, span, parts, y, states, suspect, first, last):  # noqa: ANN001, ANN201, D417
     """Selective scan of tasks [first, last).
 
     x, dt, y: (batch, length, channels); A: (state, channels); B, C: (batch, length, state); D, bias: (channels,);
-    z: like x, or empty for no gate; bias: empty for dt as given; perm: (length,); run: the state starts afresh after
-    every so many tokens;
-    states: (batch, chunks, state, channels) filled with the state before every chunk, or empty;
+    z: like x, or empty for no gate; bias: empty for dt as given; perm: (length,);
+    states: (batch, chunks, state, channels) filled with the state before every chunk but the first of a run, or empty;
     suspect: (tasks,), true where the last state of a run holds NaN, which any NaN in dt leads to.
     """
     batch, length, channels = x.shape
     state = A.shape[0]
+    runs, kept = length // span, (span - 1) // CHUNK
     blocks = (channels + WIDTH - 1) // WIDTH
     gated, shifted, saved = z.size > 0, bias.size > 0, states.size > 0
     rate = np.zeros((state, WIDTH), np.float32)
@@ -49,7 +50,7 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, run, y, states, suspect, firs
     drive = np.zeros(WIDTH, np.float32)
     total = np.zeros(WIDTH, np.float32)
     for task in range(first, last):
-        b, start = task // blocks, (task % blocks) * WIDTH
+        b, part, start = task // (blocks * parts), task // blocks % parts, (task % blocks) * WIDTH
         stop = min(start + WIDTH, channels)
         width = stop - start
         skip, shift = D[start:stop], bias[start:stop]
@@ -60,12 +61,7 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, run, y, states, suspect, firs
             for c in range(width):
                 rate[n, c] = A[n, start + c] * LOG2E
         final = np.float32(0.0)
-        for k in range(length):
-            if k > 0 and k % run == 0:
-                for n in range(state):
-                    for c in range(WIDTH):
-                        final += h[n, c]
-                        h[n, c] = 0.0
+        for k in range(runs * part // parts * span, runs * (part + 1) // parts * span):
             p, later = perm[k], perm[min(k + AHEAD, length - 1)]
             _fetch(x, b, later, start, stop)
             _fetch(dt, b, later, start, stop)
@@ -73,9 +69,16 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, run, y, states, suspect, firs
             if gated:
                 _fetch(z, b, later, start, stop)
             xs, ts, ys = x[b, p, start:stop], dt[b, p, start:stop], y[b, p, start:stop]
-            if saved and k % CHUNK == 0:
+            since = k % span
+            if since == 0:
                 for n in range(state):
-                    row = states[b, k // CHUNK, n, start:stop]
+                    for c in range(width):
+                        final += h[n, c]
+                    for c in range(WIDTH):
+                        h[n, c] = 0.0
+            elif saved and since % CHUNK == 0:
+                for n in range(state):
+                    row = states[b, k // span * kept + since // CHUNK - 1, n, start:stop]
                     for c in range(width):
                         row[c] = h[n, c]
             if shifted:
@@ -117,7 +120,7 @@ def scan_backward(  # noqa: ANN201, D417
     z,
     bias,
     perm,
-    run,
+    span,
     states,
     dy,
     dx,
@@ -139,50 +142,59 @@ def scan_backward(  # noqa: ANN201, D417
     """
     batch, length, channels = x.shape
     state = A.shape[0]
+    kept = (span - 1) // CHUNK
     blocks = dB.shape[1]
-    span = ((channels + blocks - 1) // blocks + LINE - 1) // LINE * LINE
+    wide = ((channels + blocks - 1) // blocks + LINE - 1) // LINE * LINE
     gated, shifted = z.size > 0, bias.size > 0
-    rate = np.zeros((state, span), np.float32)
-    grad_rate = np.zeros((state, span), np.float32)
-    carry = np.zeros((state, span), np.float32)
-    history = np.zeros((CHUNK + 1, state, span), np.float32)
-    decays = np.zeros((CHUNK, state, span), np.float32)
-    steps = np.zeros((CHUNK, span), np.float32)
-    slope = np.zeros((CHUNK, span), np.float32)
-    totals = np.zeros((CHUNK, span), np.float32)
-    drive = np.zeros(span, np.float32)
-    grad = np.zeros(span, np.float32)
-    grad_drive = np.zeros(span, np.float32)
-    grad_step = np.zeros(span, np.float32)
-    grad_skip = np.zeros(span, np.float32)
-    grad_bias = np.zeros(span, np.float32)
+    rate = np.zeros((state, wide), np.float32)
+    grad_rate = np.zeros((state, wide), np.float32)
+    carry = np.zeros((state, wide), np.float32)
+    history = np.zeros((CHUNK + 1, state, wide), np.float32)
+    decays = np.zeros((CHUNK, state, wide), np.float32)
+    steps = np.zeros((CHUNK, wide), np.float32)
+    slope = np.zeros((CHUNK, wide), np.float32)
+    totals = np.zeros((CHUNK, wide), np.float32)
+    drive = np.zeros(wide, np.float32)
+    grad = np.zeros(wide, np.float32)
+    grad_drive = np.zeros(wide, np.float32)
+    grad_step = np.zeros(wide, np.float32)
+    grad_skip = np.zeros(wide, np.float32)
+    grad_bias = np.zeros(wide, np.float32)
     for task in range(first, last):
         b, block = task // blocks, task % blocks
-        start = min(block * span, channels)
-        stop = min(start + span, channels)
+        start = min(block * wide, channels)
+        stop = min(start + wide, channels)
         width = stop - start
         skip, shift = D[start:stop], bias[start:stop]
         for n in range(state):
-            for c in range(span):
+            for c in range(wide):
                 rate[n, c] = 0.0
-                carry[n, c] = 0.0
                 grad_rate[n, c] = 0.0
-                history[0, n, c] = 0.0
             for c in range(width):
                 rate[n, c] = A[n, start + c] * LOG2E
-        for c in range(span):
+        for c in range(wide):
             grad[c] = 0.0
             drive[c] = 0.0
             grad_skip[c] = 0.0
             grad_bias[c] = 0.0
         steps[:, :] = 0.0
-        for chunk in range((length - 1) // CHUNK, -1, -1):
-            begin = chunk * CHUNK
-            size = min(CHUNK, length - begin)
-            for n in range(state):
-                row = states[b, chunk, n, start:stop]
-                for c in range(width):
-                    history[0, n, c] = row[c]
+        for piece in range(length // span * (kept + 1) - 1, -1, -1):
+            run, chunk = piece // (kept + 1), piece % (kept + 1)
+            begin = run * span + chunk * CHUNK
+            size = min(CHUNK, (run + 1) * span - begin)
+            if chunk == kept:
+                for n in range(state):
+                    for c in range(wide):
+                        carry[n, c] = 0.0
+            if chunk == 0:
+                for n in range(state):
+                    for c in range(wide):
+                        history[0, n, c] = 0.0
+            else:
+                for n in range(state):
+                    row = states[b, run * kept + chunk - 1, n, start:stop]
+                    for c in range(width):
+                        history[0, n, c] = row[c]
             for i in range(size):
                 p, later = perm[begin + i], perm[begin + min(i + AHEAD, size - 1)]
                 _fetch(x, b, later, start, stop)
@@ -201,14 +213,7 @@ def scan_backward(  # noqa: ANN201, D417
                     totals[i, c] = skip[c] * xs[c]
                 for n in range(state):
                     into, out = B[b, p, n], C[b, p, n]
-                    if (begin + i) % run == 0:  # nothing comes from before, and no gradient goes there
-                        for c in range(span):
-                            value = drive[c] * into
-                            decays[i, n, c] = 0.0
-                            history[i + 1, n, c] = value
-                            totals[i, c] += value * out
-                        continue
-                    for c in range(span):
+                    for c in range(wide):
                         decay = exp2(steps[i, c] * rate[n, c])
                         value = decay * history[i, n, c] + drive[c] * into
                         decays[i, n, c] = decay
@@ -236,13 +241,13 @@ def scan_backward(  # noqa: ANN201, D417
                 for c in range(width):
                     drive[c] = steps[i, c] * xs[c]
                     grad_skip[c] += grad[c] * xs[c]
-                for c in range(span):
+                for c in range(wide):
                     grad_drive[c] = 0.0
                     grad_step[c] = 0.0
                 for n in range(state):
                     into, out = B[b, p, n], C[b, p, n]
                     sum_in, sum_out = np.float32(0.0), np.float32(0.0)
-                    for c in range(span):
+                    for c in range(wide):
                         flow = carry[n, c] + out * grad[c]
                         sum_out += history[i + 1, n, c] * grad[c]
                         sum_in += flow * drive[c]
@@ -268,26 +273,27 @@ def scan_backward(  # noqa: ANN201, D417
 
 
 @njit(**_FLAGS)
-def conv_forward(x, weight, bias, perm, run, silu, y, first, last):  # noqa: ANN001, ANN201, D417
-    """Depthwise causal convolution in scan order, of tasks [first, last), afresh after every `run` tokens.
+def conv_forward(x, weight, bias, perm, span, parts, silu, y, first, last):  # noqa: ANN001, ANN201, D417
+    """Depthwise causal convolution in scan order, of tasks [first, last).
 
     x, y: (batch, length, channels); weight: (taps, channels), the last tap on the token itself; bias: (channels,);
     silu: apply SiLU to the result.
     """
     batch, length, channels = x.shape
     taps = weight.shape[0]
+    runs = length // span
     blocks = (channels + WIDTH - 1) // WIDTH
     total = np.zeros(WIDTH, np.float32)
     for task in range(first, last):
-        b, start = task // blocks, (task % blocks) * WIDTH
+        b, part, start = task // (blocks * parts), task // blocks % parts, (task % blocks) * WIDTH
         stop = min(start + WIDTH, channels)
         width = stop - start
         shift = bias[start:stop]
-        for k in range(length):
+        for k in range(runs * part // parts * span, runs * (part + 1) // parts * span):
             ys = y[b, perm[k], start:stop]
             for c in range(width):
                 total[c] = shift[c]
-            for tap in range(max(0, taps - 1 - k % run), taps):
+            for tap in range(max(0, taps - 1 - k % span), taps):
                 xs, w = x[b, perm[k - taps + 1 + tap], start:stop], weight[tap, start:stop]
                 for c in range(width):
                     total[c] += w[c] * xs[c]
@@ -300,7 +306,7 @@ def conv_forward(x, weight, bias, perm, run, silu, y, first, last):  # noqa: ANN
 
 
 @njit(**_FLAGS)
-def conv_backward(x, weight, bias, perm, run, silu, dy, dx, dweight, dbias, first, last):  # noqa: ANN001, ANN201, D417
+def conv_backward(x, weight, bias, perm, span, silu, dy, dx, dweight, dbias, first, last):  # noqa: ANN001, ANN201, D417
     """Gradients of `conv_forward` for tasks [first, last).
 
     dx: like x, zero on entry; dweight: (batch, taps, channels) and dbias: (batch, channels), zero on entry.
@@ -318,7 +324,7 @@ def conv_backward(x, weight, bias, perm, run, silu, dy, dx, dweight, dbias, firs
             gs = dy[b, perm[k], start:stop]
             for c in range(width):
                 grad[c] = shift[c]
-            for tap in range(max(0, taps - 1 - k % run), taps):
+            for tap in range(max(0, taps - 1 - k % span), taps):
                 xs, w = x[b, perm[k - taps + 1 + tap], start:stop], weight[tap, start:stop]
                 for c in range(width):
                     grad[c] += w[c] * xs[c]
@@ -331,7 +337,7 @@ def conv_backward(x, weight, bias, perm, run, silu, dy, dx, dweight, dbias, firs
                     grad[c] = gs[c]
             for c in range(width):
                 dbs[c] += grad[c]
-            for tap in range(max(0, taps - 1 - k % run), taps):
+            for tap in range(max(0, taps - 1 - k % span), taps):
                 q = perm[k - taps + 1 + tap]
                 xs, dxs = x[b, q, start:stop], dx[b, q, start:stop]
                 w, dws = weight[tap, start:stop], dweight[b, tap, start:stop]

@@ -6,6 +6,7 @@ from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 from torch import Tensor
 
 from .reference import causal_conv
+from .runs import apart, together
 
 __all__ = ["causal_conv", "selective_scan"]
 
@@ -20,6 +21,7 @@ def selective_scan(
     z: Tensor | None,
     dt_bias: Tensor | None,
     perm: Tensor | None,
+    runs: int = 1,
 ) -> Tensor:
     """The scan of `reference.selective_scan`; perm: (length,) int64 on the tensors' device.
 
@@ -27,9 +29,7 @@ def selective_scan(
     """
 
     def along(value: Tensor | None) -> Tensor | None:
-        if value is None:
-            return None
-        return (value if perm is None else value[:, perm]).transpose(1, 2).contiguous()
+        return None if value is None else apart(value, perm, runs).transpose(1, 2).contiguous()
 
     y = selective_scan_fn(
         along(x),
@@ -42,4 +42,4 @@ def selective_scan(
         delta_bias=None if dt_bias is None else dt_bias.float(),
         delta_softplus=dt_bias is not None,
     ).transpose(1, 2)
-    return y.contiguous() if perm is None else y.new_empty(y.shape).index_copy(1, perm, y)
+    return together(y.contiguous(), perm, runs)

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from .runs import apart, together
+
 CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only the boundary state is kept
 
 
@@ -53,11 +55,13 @@ def selective_scan(
     z: Tensor | None,
     dt_bias: Tensor | None,
     perm: Tensor | None,
+    runs: int = 1,
 ) -> Tensor:
     """h_k = exp(dt_k A) h_(k-1) + dt_k B_k x_k; y_k = C_k h_k + D x_k, times SiLU(z_k); tokens visited along perm.
 
-    Shapes as in `zigdemo.ops.selective_scan`; perm: (length,) int64 or None. Half precision is computed in float32.
-    In training the states of at most CHUNK tokens exist at a time. Source: Gu & Dao 2023 (arXiv 2312.00752), eq. 2.
+    Shapes as in `zigdemo.ops.selective_scan`; perm: (length,) int64 or None; h is 0 before each of the runs.
+    Half precision is computed in float32. In training the states of at most CHUNK tokens exist at a time.
+    Source: Gu & Dao 2023 (arXiv 2312.00752), eq. 2.
     """
     kind = x.dtype
     wide = torch.float32 if kind in (torch.float16, torch.bfloat16) else kind
@@ -65,15 +69,13 @@ def selective_scan(
     A_ = A.to(wide)
     if dt_bias is not None:
         dt_ = F.softplus(dt_ + dt_bias.to(wide))
-    along = [value if perm is None else value[:, perm] for value in (x_, dt_, B_, C_)]
-    h = x_.new_zeros(x.shape[0], x.shape[2], A.shape[1])
+    along = [apart(value, perm, runs) for value in (x_, dt_, B_, C_)]
+    h = x_.new_zeros(len(along[0]), x.shape[2], A.shape[1])
     parts = []
     for xs, steps, Bs, Cs in zip(*(value.split(CHUNK, 1) for value in along), strict=True):
         h, part = _Chunk.apply(h, xs, steps, A_, Bs, Cs)
         parts.append(part)
-    y = torch.cat(parts, 1)
-    if perm is not None:
-        y = torch.zeros_like(y).index_copy(1, perm, y)
+    y = together(torch.cat(parts, 1), perm, runs)
     if D is not None:
         y = y + D.to(wide) * x_
     if z is not None:
@@ -81,11 +83,9 @@ def selective_scan(
     return y.to(kind)
 
 
-def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool, runs: int = 1) -> Tensor:
     """Depthwise causal convolution along perm: y_k = bias + sum_j weight_j x_(k - taps + 1 + j), then SiLU if asked."""
     taps, channels = weight.shape[-1], x.shape[2]
-    tokens = x if perm is None else x[:, perm]
-    padded = F.pad(tokens.transpose(1, 2), (taps - 1, 0))
+    padded = F.pad(apart(x, perm, runs).transpose(1, 2), (taps - 1, 0))
     y = F.conv1d(padded, weight.reshape(channels, 1, taps), bias, groups=channels).transpose(1, 2)
-    y = F.silu(y) if silu else y
-    return y if perm is None else torch.zeros_like(y).index_copy_(1, perm, y)
+    return together(F.silu(y) if silu else y, perm, runs)

@@ -14,9 +14,9 @@ ROWS, WIDTH = 16, 64  # tokens and channels of a program
 
 
 @triton.jit
-def _rows(pointer, perm, k, base, length, cols, channels, ORDERED: tl.constexpr):
-    """(tokens, channels) values at positions k of the path; 0 before its start and beyond its end."""
-    here = (k >= 0) & (k < length)
+def _rows(pointer, perm, k, run, base, length, span, cols, channels, ORDERED: tl.constexpr):
+    """(tokens, channels) values at positions k of the path; 0 outside of the path and of the given run of each."""
+    here = (k >= 0) & (k < length) & (k // span == run)
     place = tl.where(here, k, 0).to(tl.int64)
     if ORDERED:
         place = tl.load(perm + place)
@@ -25,28 +25,31 @@ def _rows(pointer, perm, k, base, length, cols, channels, ORDERED: tl.constexpr)
 
 
 @triton.jit
-def _linear(x, weight, bias, perm, k, base, length, cols, channels, TAPS: tl.constexpr, ORDERED: tl.constexpr):
+def _linear(
+    x, weight, bias, perm, k, run, base, length, span, cols, channels, TAPS: tl.constexpr, ORDERED: tl.constexpr
+):
     """The convolution at positions k, before the activation."""
     inside = cols < channels
     total = tl.zeros((k.shape[0], cols.shape[0]), tl.float32)
     total += tl.load(bias + cols, mask=inside, other=0.0).to(tl.float32)[None, :]
     for tap in tl.static_range(TAPS):
         tapped = tl.load(weight + cols * TAPS + tap, mask=inside, other=0.0).to(tl.float32)
-        total += tapped[None, :] * _rows(x, perm, k - (TAPS - 1) + tap, base, length, cols, channels, ORDERED)
+        taken = _rows(x, perm, k - (TAPS - 1) + tap, run, base, length, span, cols, channels, ORDERED)
+        total += tapped[None, :] * taken
     return total
 
 
 @triton.jit
 def forward_kernel(
-    x, weight, bias, perm, y, length, channels,
+    x, weight, bias, perm, y, length, channels, span,
     TAPS: tl.constexpr, ORDERED: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """y: (batch, length, channels); weight: (channels, TAPS), the last tap on the token itself."""
+    """y: (batch, length, channels); weight: (channels, TAPS), the last on the token itself; span: tokens of a run."""
     batch, tiles = tl.program_id(1) // tl.cdiv(length, ROWS), tl.cdiv(length, ROWS)
     k = (tl.program_id(1) % tiles) * ROWS + tl.arange(0, ROWS)
     cols = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     base = (batch * length).to(tl.int64)
-    value = _linear(x, weight, bias, perm, k, base, length, cols, channels, TAPS, ORDERED)
+    value = _linear(x, weight, bias, perm, k, k // span, base, length, span, cols, channels, TAPS, ORDERED)
     if SILU:
         value *= _sigmoid(value)
     place = tl.where(k < length, k, 0).to(tl.int64)
@@ -58,13 +61,13 @@ def forward_kernel(
 
 @triton.jit
 def _inner_gradient(
-    x, weight, bias, perm, dy, k, base, length, cols, channels,
+    x, weight, bias, perm, dy, k, run, base, length, span, cols, channels,
     TAPS: tl.constexpr, ORDERED: tl.constexpr, SILU: tl.constexpr,
 ):  # fmt: skip
-    """Gradient before the activation at positions k; 0 beyond the end."""
-    grad = _rows(dy, perm, k, base, length, cols, channels, ORDERED)
+    """Gradient before the activation at positions k; 0 beyond the end of the given run of each."""
+    grad = _rows(dy, perm, k, run, base, length, span, cols, channels, ORDERED)
     if SILU:
-        value = _linear(x, weight, bias, perm, k, base, length, cols, channels, TAPS, ORDERED)
+        value = _linear(x, weight, bias, perm, k, run, base, length, span, cols, channels, TAPS, ORDERED)
         open_ = _sigmoid(value)
         grad *= open_ * (1.0 + value * (1.0 - open_))
     return grad
@@ -72,7 +75,7 @@ def _inner_gradient(
 
 @triton.jit
 def backward_kernel(
-    x, weight, bias, perm, dy, dx, dweight, dbias, length, channels,
+    x, weight, bias, perm, dy, dx, dweight, dbias, length, channels, span,
     TAPS: tl.constexpr, ORDERED: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """dweight: (batch * tiles, TAPS, channels), dbias: (batch * tiles, channels): slices for the caller to add up."""
@@ -83,14 +86,29 @@ def backward_kernel(
     inside = cols < channels
     base = (batch * length).to(tl.int64)
     slot = tl.program_id(1).to(tl.int64)
-    grad = _inner_gradient(x, weight, bias, perm, dy, k, base, length, cols, channels, TAPS, ORDERED, SILU)
+    run = k // span
+    grad = _inner_gradient(x, weight, bias, perm, dy, k, run, base, length, span, cols, channels, TAPS, ORDERED, SILU)
     tl.store(dbias + slot * channels + cols, tl.sum(grad, 0), mask=inside)
     total = tl.zeros((ROWS, WIDTH), tl.float32)
     for tap in tl.static_range(TAPS):
-        taken = _rows(x, perm, k - (TAPS - 1) + tap, base, length, cols, channels, ORDERED)
+        taken = _rows(x, perm, k - (TAPS - 1) + tap, run, base, length, span, cols, channels, ORDERED)
         tl.store(dweight + (slot * TAPS + tap) * channels + cols, tl.sum(grad * taken, 0), mask=inside)
         later = _inner_gradient(
-            x, weight, bias, perm, dy, k + (TAPS - 1) - tap, base, length, cols, channels, TAPS, ORDERED, SILU
+            x,
+            weight,
+            bias,
+            perm,
+            dy,
+            k + (TAPS - 1) - tap,
+            run,
+            base,
+            length,
+            span,
+            cols,
+            channels,
+            TAPS,
+            ORDERED,
+            SILU,
         )
         tapped = tl.load(weight + cols * TAPS + tap, mask=inside, other=0.0).to(tl.float32)
         total += tapped[None, :] * later
@@ -109,13 +127,16 @@ def _launch(x: Tensor, weight: Tensor, perm: Tensor | None, silu: bool) -> tuple
 
 class _Conv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool, runs: int
+    ) -> Tensor:
         x, weight, bias = x.contiguous(), weight.contiguous(), bias.contiguous()
         y, (grid, flags) = torch.empty_like(x), _launch(x, weight, perm, silu)
+        sizes = (x.shape[1], x.shape[2], x.shape[1] // runs)
         with device_of(x):
-            forward_kernel[grid](x, weight, bias, x if perm is None else perm, y, x.shape[1], x.shape[2], **flags)
+            forward_kernel[grid](x, weight, bias, x if perm is None else perm, y, *sizes, **flags)
         ctx.save_for_backward(x, weight, bias, perm)
-        ctx.silu = silu
+        ctx.silu, ctx.sizes = silu, sizes
         return y
 
     @staticmethod
@@ -129,10 +150,10 @@ class _Conv(torch.autograd.Function):
         dbias = x.new_empty((grid[1], channels), dtype=torch.float32)
         order = x if perm is None else perm
         with device_of(x):
-            backward_kernel[grid](x, weight, bias, order, dy, dx, dweight, dbias, x.shape[1], channels, **flags)
-        return dx, dweight.sum(0).T.to(weight.dtype), dbias.sum(0).to(bias.dtype), None, None
+            backward_kernel[grid](x, weight, bias, order, dy, dx, dweight, dbias, *ctx.sizes, **flags)
+        return dx, dweight.sum(0).T.to(weight.dtype), dbias.sum(0).to(bias.dtype), None, None, None
 
 
-def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool, runs: int = 1) -> Tensor:
     """The convolution of `reference.causal_conv`, in float32 whatever the dtype of x; weight: (channels, taps)."""
-    return _Conv.apply(x, weight, bias, perm, silu)
+    return _Conv.apply(x, weight, bias, perm, silu, runs)

@@ -3,7 +3,8 @@
 A program owns WIDTH channels of one batch element and walks one segment of the path token by token. Long sequences
 are cut into segments that run at once: a first pass finds what every segment adds to the state from nothing
 (`walk` without outputs), `join` chains these, a second pass computes from the true states. Where batch and channels
-fill the chip alone there is one segment and no first pass. The backward pass does the same from the end.
+fill the chip alone there is one segment and no first pass. The backward pass does the same from the end. A path of
+runs that start afresh has one segment for each, from nothing, and no first pass.
 Importing this module imports triton.
 """
 
@@ -83,8 +84,8 @@ def walk(
     """One segment of `span` tokens, from the state in `carry`; without OUTPUT from nothing, into `carry` and `sums`.
 
     x, dt, z, y: (batch, length, channels); rate: (state, channels), A times log2(e); B, C: (batch, length, state);
-    states: (batch, tiles, state, channels), the state before each tile; carry: (batch, segments, state, channels);
-    sums: (batch, segments, channels), the sum of the steps. PAD: STATE rounded up to a power of two.
+    states: (batch, segments, tiles, state, channels), the state before each tile of a segment; carry: (batch, segments,
+    state, channels); sums: (batch, segments, channels), the sum of the steps. PAD: STATE rounded up to a power of two.
     """
     batch, segment = tl.program_id(1) // segments, tl.program_id(1) % segments
     cols = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
@@ -95,7 +96,7 @@ def walk(
     decay_rate = tl.load(rate + cell, mask=field, other=0.0)
     base = (batch * length).to(tl.int64)
     home = (batch * segments + segment).to(tl.int64)
-    tiles = tl.cdiv(length, TILE)
+    tiles = tl.cdiv(span, TILE)
     if OUTPUT:
         h = tl.load(carry + home * STATE * channels + cell, mask=field, other=0.0)
         skip = tl.zeros((WIDTH,), tl.float32)
@@ -111,8 +112,8 @@ def walk(
         step, _ = _step(dt, bias, row, cols, channels, inside, SHIFTED)
         into = _vector(B, row, n, STATE, True)
         if SAVE:
-            if k % TILE == 0:
-                tile = (batch * tiles + k // TILE).to(tl.int64)
+            if (k - begin) % TILE == 0:
+                tile = home * tiles + (k - begin) // TILE
                 tl.store(states + tile * STATE * channels + cell, h, mask=field)
         h = tl.exp2(step[None, :] * decay_rate) * h + (step * xs)[None, :] * into[:, None]
         if OUTPUT:
@@ -255,7 +256,7 @@ def differentiate(
 ):  # fmt: skip
     """Gradients over one segment, tile by tile from its end; the states of a tile are replayed from `states`.
 
-    span is a multiple of TILE. dA: (batch, segments, state, channels), dD, dbias: (batch, segments, channels),
+    dA: (batch, segments, state, channels), dD, dbias: (batch, segments, channels),
     dB, dC: (batch, blocks, length, state): slices that the caller adds up in order, so that results repeat exactly.
     """
     batch, segment = tl.program_id(1) // segments, tl.program_id(1) % segments
@@ -275,51 +276,53 @@ def differentiate(
     grad_rate = tl.zeros((PAD, WIDTH), tl.float32)
     grad_skip = tl.zeros((WIDTH,), tl.float32)
     grad_bias = tl.zeros((WIDTH,), tl.float32)
-    tiles = tl.cdiv(length, TILE)
-    first, last = segment * span // TILE, tl.minimum(tl.cdiv((segment + 1) * span, TILE), tiles)
-    for i in range(first, last):
-        tile = first + last - 1 - i
-        k = tile * TILE
-        saved = (batch * tiles + tile).to(tl.int64)
+    tiles = tl.cdiv(span, TILE)
+    begin = segment * span
+    end = tl.minimum(begin + span, length)
+    used = tl.cdiv(end - begin, TILE)
+    for i in range(used):
+        tile = used - 1 - i
+        k = begin + tile * TILE
+        saved = home * tiles + tile
         g0 = tl.load(states + saved * STATE * channels + cell, mask=field, other=0.0)
         g1 = g0
         for j in range(4):
-            g1 = _advance(g1, x, dt, B, bias, perm, k + j, base, length, cols, n, inside, decay_rate, channels,
+            g1 = _advance(g1, x, dt, B, bias, perm, k + j, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
         g2 = g1
         for j in range(4, 8):
-            g2 = _advance(g2, x, dt, B, bias, perm, k + j, base, length, cols, n, inside, decay_rate, channels,
+            g2 = _advance(g2, x, dt, B, bias, perm, k + j, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
         g3 = g2
         for j in range(8, 12):
-            g3 = _advance(g3, x, dt, B, bias, perm, k + j, base, length, cols, n, inside, decay_rate, channels,
+            g3 = _advance(g3, x, dt, B, bias, perm, k + j, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
         for group in range(4):
             q = k + 12 - 4 * group
             h0 = tl.where(group == 0, g3, tl.where(group == 1, g2, tl.where(group == 2, g1, g0)))
-            h1 = _advance(h0, x, dt, B, bias, perm, q, base, length, cols, n, inside, decay_rate, channels,
+            h1 = _advance(h0, x, dt, B, bias, perm, q, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
-            h2 = _advance(h1, x, dt, B, bias, perm, q + 1, base, length, cols, n, inside, decay_rate, channels,
+            h2 = _advance(h1, x, dt, B, bias, perm, q + 1, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
-            h3 = _advance(h2, x, dt, B, bias, perm, q + 2, base, length, cols, n, inside, decay_rate, channels,
+            h3 = _advance(h2, x, dt, B, bias, perm, q + 2, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
-            h4 = _advance(h3, x, dt, B, bias, perm, q + 3, base, length, cols, n, inside, decay_rate, channels,
+            h4 = _advance(h3, x, dt, B, bias, perm, q + 3, base, end, cols, n, inside, decay_rate, channels,
                           STATE, ORDERED, SHIFTED)  # fmt: skip
             flow, grad_rate, grad_skip, grad_bias = _retreat(
                 flow, grad_rate, grad_skip, grad_bias, h3, h4, x, dt, B, C, z, bias, perm, dy, dx, ddt, dz, dB, dC,
-                skip, q + 3, base, slot, length, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
+                skip, q + 3, base, slot, end, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
                 GATED)  # fmt: skip
             flow, grad_rate, grad_skip, grad_bias = _retreat(
                 flow, grad_rate, grad_skip, grad_bias, h2, h3, x, dt, B, C, z, bias, perm, dy, dx, ddt, dz, dB, dC,
-                skip, q + 2, base, slot, length, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
+                skip, q + 2, base, slot, end, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
                 GATED)  # fmt: skip
             flow, grad_rate, grad_skip, grad_bias = _retreat(
                 flow, grad_rate, grad_skip, grad_bias, h1, h2, x, dt, B, C, z, bias, perm, dy, dx, ddt, dz, dB, dC,
-                skip, q + 1, base, slot, length, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
+                skip, q + 1, base, slot, end, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
                 GATED)  # fmt: skip
             flow, grad_rate, grad_skip, grad_bias = _retreat(
                 flow, grad_rate, grad_skip, grad_bias, h0, h1, x, dt, B, C, z, bias, perm, dy, dx, ddt, dz, dB, dC,
-                skip, q, base, slot, length, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
+                skip, q, base, slot, end, cols, n, inside, decay_rate, channels, STATE, ORDERED, SHIFTED,
                 GATED)  # fmt: skip
     tl.store(dA + home * STATE * channels + cell, grad_rate, mask=field)
     tl.store(dD + home * channels + cols, grad_skip, mask=inside)

@@ -42,6 +42,7 @@ class _Scan(torch.autograd.Function):
         z: Tensor | None,
         bias: Tensor | None,
         perm: Tensor | None,
+        runs: int,
         pieces: tuple[int, int] | None,
         saves: bool,
     ) -> Tensor:
@@ -49,12 +50,14 @@ class _Scan(torch.autograd.Function):
         z = None if z is None else z.contiguous()
         batch, length, channels = x.shape
         state = A.shape[1]
-        span, segments = pieces or split(batch, length, channels, x.device)
+        if runs > 1:
+            span, segments = length // runs, runs
+        else:
+            span, segments = pieces or split(batch, length, channels, x.device)
         rate = (A.float().T * LOG2E).contiguous()
         y, empty = torch.empty_like(x), x.new_empty(0, dtype=torch.float32)
-        states = (
-            x.new_empty((batch, triton.cdiv(length, TILE), state, channels), dtype=torch.float32) if saves else empty
-        )
+        tiles = segments * triton.cdiv(span, TILE)
+        states = x.new_empty((batch, tiles, state, channels), dtype=torch.float32) if saves else empty
         carry = x.new_zeros((batch, segments, state, channels), dtype=torch.float32)
         shape = {"STATE": state, "PAD": triton.next_power_of_2(state), "WIDTH": WIDTH}
         shape["num_warps"] = max(1, shape["PAD"] // 32)
@@ -64,7 +67,7 @@ class _Scan(torch.autograd.Function):
         extra = {"SKIP": D is not None, "GATED": z is not None, "TILE": TILE, **flags, **shape}
         with device_of(x):
             sums = empty
-            if segments > 1:
+            if segments > runs:
                 sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
                 sizes = (length, channels, span, segments)
                 triton_kernels.walk[grid](*arrays, y, states, carry, sums, *sizes, SAVE=False, OUTPUT=False, **extra)
@@ -73,14 +76,14 @@ class _Scan(torch.autograd.Function):
                 *arrays, y, states, carry, sums, length, channels, span, segments, SAVE=saves, OUTPUT=True, **extra
             )
         ctx.save_for_backward(x, dt, A, B, C, D, z, bias, perm, states)
-        ctx.pieces = span, segments
+        ctx.pieces = span, segments, segments > runs
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, dt, A, B, C, D, z, bias, perm, states = ctx.saved_tensors
-        span, segments = ctx.pieces
+        span, segments, joined = ctx.pieces
         batch, length, channels = x.shape
         state, blocks, dy = A.shape[1], triton.cdiv(channels, WIDTH), dy.contiguous()
         rate = (A.float().T * LOG2E).contiguous()
@@ -98,7 +101,7 @@ class _Scan(torch.autograd.Function):
         grid = (blocks, batch * segments)
         z_, bias_, perm_ = _given(z, x), _given(bias, empty), _given(perm, empty)
         with device_of(x):
-            if segments > 1:
+            if joined:
                 sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
                 triton_kernels.walk_back[grid](dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape)
                 triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=True, **shape)
@@ -116,6 +119,7 @@ class _Scan(torch.autograd.Function):
             None if D is None else dD.sum((0, 1)).to(D.dtype),
             dz,
             None if bias is None else dbias.sum((0, 1)).to(bias.dtype),
+            None,
             None,
             None,
             None,
@@ -137,17 +141,18 @@ def selective_scan(
     z: Tensor | None,
     dt_bias: Tensor | None,
     perm: Tensor | None,
+    runs: int = 1,
     pieces: tuple[int, int] | None = None,
 ) -> Tensor:
     """The scan of `reference.selective_scan`, state in float32 whatever the dtype of the inputs.
 
-    perm: (length,) int64 on the tensors' device. pieces: (tokens of a segment, a multiple of TILE; segments) instead
-    of what `split` finds.
+    perm: (length,) int64 on the tensors' device. pieces: (tokens of a segment, segments) instead of what `split` finds,
+    for a path of one run.
     """
     given = (x, dt, A, B, C, D, z, dt_bias)
-    return _Scan.apply(*given, perm, pieces, needs_backward(*given))
+    return _Scan.apply(*given, perm, runs, pieces, needs_backward(*given))
 
 
-def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool) -> Tensor:
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool, runs: int = 1) -> Tensor:
     """The convolution of `reference.causal_conv`, in float32 whatever the dtype of x."""
-    return triton_conv.causal_conv(x, weight, bias, perm, silu)
+    return triton_conv.causal_conv(x, weight, bias, perm, silu, runs)

@@ -1,0 +1,38 @@
+/* What the players share; loaded before them. */
+(() => {
+  "use strict";
+  const SHAPES = {
+    first: "M5 5h2v14H5zM19 5v14L8.5 12z", back: "M16 5v14L6 12z", play: "M7 4v16l13-8z",
+    pause: "M6 5h4v14H6zM14 5h4v14h-4z", forward: "M8 5v14l10-7z", last: "M17 5h2v14h-2zM5 5v14l10.5-7z",
+  };
+
+  function element(tag, attributes, ...children) {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  /* A shape of SHAPES as an inline picture in the colour of the text. */
+  function icon(name) {
+    const holder = element("span", { class: "player-icon", "aria-hidden": "true" });
+    holder.innerHTML = `<svg viewBox="0 0 24 24"><path d="${SHAPES[name]}"/></svg>`;
+    return holder;
+  }
+
+  window.zigdemoParts = {
+    CALM_MS: 250, // between two frames where the person asked for less motion
+    clamp: (value, low, high) => Math.max(low, Math.min(high, value)),
+    element, icon,
+
+    /* Call layout() when the root's size changes and repaint() when the colours do; returns a function that ends it. */
+    watch(root, layout, repaint) {
+      const size = new ResizeObserver(layout), classes = new MutationObserver(repaint);
+      const dark = window.matchMedia("(prefers-color-scheme: dark)");
+      size.observe(root);
+      for (const node of [document.documentElement, document.body]) classes.observe(node, { attributeFilter: ["class"] });
+      dark.addEventListener("change", repaint);
+      return () => { size.disconnect(); classes.disconnect(); dark.removeEventListener("change", repaint); };
+    },
+  };
+})();

@@ -1,0 +1,241 @@
+/* Pictures of token orders for the scan player: on a canvas step by step, and as SVG. A video is a sheet of frames. */
+(() => {
+  "use strict";
+  const { clamp } = window.zigdemoParts;
+  // Samples of a perceptually even map from dark violet to yellow; colours between are interpolated.
+  const SAMPLES = [[72, 33, 115], [64, 67, 135], [52, 94, 141], [41, 120, 142], [32, 144, 140], [34, 167, 132],
+    [68, 190, 112], [121, 209, 81], [189, 222, 38], [253, 231, 36]];
+  const CELL_PX = 96;
+  // Beyond this many jumps only the latest are drawn: all of them would hide the picture.
+  const ALL_JUMPS = 300, TRAIL = 40;
+  const ON_DARK = "#ffffff", ON_LIGHT = "#1d2939";
+
+  const inkOn = (share) => (share > 0.55 ? ON_LIGHT : ON_DARK);
+  const mix = (share) => {
+    const place = clamp(share, 0, 0.9999) * (SAMPLES.length - 1), low = Math.floor(place);
+    return SAMPLES[low].map((v, i) => Math.round(v + (place - low) * (SAMPLES[low + 1][i] - v)));
+  };
+
+  /* One order on its grid, cut into runs of `span` tokens that are read side by side: at position p each run has read
+     its tokens 0 to p. Ranks in the run, neighbours and jumps are worked out once. */
+  class Path {
+    constructor(order, grid, runs, axis) {
+      const [rows, columns] = grid.slice(-2), frames = grid.length === 3 ? grid[0] : 1;
+      Object.assign(this, { order, frames, rows, columns, runs, axis, length: order.length, span: order.length / runs });
+      this.rank = new Int32Array(order.length);
+      order.forEach((cell, k) => { this.rank[cell] = this.place(k); });
+      this.kinds = order.map((_, k) => this.kind(k));
+      this.jumps = [...order.keys()].filter((k) => this.kinds[k] === "far").sort((a, b) => this.place(a) - this.place(b));
+      this.trail = this.jumps.length > ALL_JUMPS;
+      this.hasTime = this.kinds.includes("time");
+      this.colours = Array.from({ length: this.span }, (_, place) => mix(this.share(place)));
+    }
+    frame(cell) { return Math.floor(cell / (this.rows * this.columns)); }
+    row(cell) { return Math.floor(cell / this.columns) % this.rows; }
+    column(cell) { return cell % this.columns; }
+    place(k) { return k % this.span; }
+    share(place) { return this.span > 1 ? place / (this.span - 1) : 0; }
+    /* How step k arrives: from nowhere, from a neighbour in the frame, from the same place a frame away, from far. */
+    kind(k) {
+      if (this.place(k) === 0) return "start";
+      const from = this.order[k - 1], to = this.order[k], frames = Math.abs(this.frame(from) - this.frame(to));
+      const cells = Math.abs(this.column(from) - this.column(to)) + Math.abs(this.row(from) - this.row(to));
+      return frames + cells > 1 ? "far" : frames ? "time" : "near";
+    }
+    /* The indices into the order that are read at a position, one for each run. */
+    at(position) { return Array.from({ length: this.runs }, (_, run) => run * this.span + position); }
+    /* The jumps to draw at a position: all up to there, or the latest few. */
+    shown(position) {
+      const upto = this.jumps.filter((k) => this.place(k) <= position);
+      return this.trail ? upto.slice(-TRAIL) : upto;
+    }
+    where(cell) {
+      const place = `row ${this.row(cell)}, column ${this.column(cell)}`;
+      return this.frames > 1 ? `frame ${this.frame(cell)}, ${place}` : place;
+    }
+  }
+
+  /* Where the cells of a path lie: its frames side by side, `across` of them in a row, each under room for its name. */
+  class Sheet {
+    constructor(path, cell, across, gap, above) {
+      const { frames, rows, columns } = path, down = Math.ceil(frames / across);
+      Object.assign(this, { path, cell, across, gap, above });
+      this.width = across * columns * cell + (across - 1) * gap;
+      this.height = down * (rows * cell + above) + (down - 1) * gap;
+    }
+    corner(frame) {
+      const { path: { rows, columns }, cell, across, gap, above } = this;
+      return [(frame % across) * (columns * cell + gap), Math.floor(frame / across) * (rows * cell + above + gap) + above];
+    }
+    x(token) { return this.corner(this.path.frame(token))[0] + this.path.column(token) * this.cell; }
+    y(token) { return this.corner(this.path.frame(token))[1] + this.path.row(token) * this.cell; }
+    centre(token) { return [this.x(token) + this.cell / 2, this.y(token) + this.cell / 2]; }
+    /* The token at a point, null between the frames. */
+    under(x, y) {
+      const { frames, rows, columns } = this.path;
+      for (let frame = 0; frame < frames; frame++) {
+        const [left, top] = this.corner(frame), column = Math.floor((x - left) / this.cell), row = Math.floor((y - top) / this.cell);
+        if (row >= 0 && row < rows && column >= 0 && column < columns) return (frame * rows + row) * columns + column;
+      }
+      return null;
+    }
+  }
+
+  /* The sheet with the largest cells in a square, in whole pixels where they are not tiny. */
+  function fitted(path, side, gap, above, most) {
+    const { frames, rows, columns } = path;
+    let best = 0, across = 1;
+    for (let n = 1; n <= frames; n++) {
+      const down = Math.ceil(frames / n);
+      const wide = (side - (n - 1) * gap) / (n * columns), high = (side - (down - 1) * gap - down * above) / (down * rows);
+      if (Math.min(wide, high) > best) [best, across] = [Math.min(wide, high), n];
+    }
+    best = clamp(best, 0.5, most);
+    return new Sheet(path, best >= 3 ? Math.floor(best) : best, across, gap, above);
+  }
+
+  /* A canvas that shows one path. Cells are one pixel each of a small image that is scaled up, and lines are
+     only added to while the scan goes forward, so that a 64 x 64 grid costs little a frame. */
+  class View {
+    constructor(canvas) {
+      this.canvas = canvas;
+      this.cells = document.createElement("canvas");
+      this.lines = document.createElement("canvas");
+    }
+    show(path) {
+      this.path = path;
+      Object.assign(this.cells, { width: path.columns, height: path.rows * path.frames });
+      this.drawn = Infinity;
+    }
+    /* Fill a square of `side` CSS pixels; `named`: with room for the names of frames. */
+    fit(side, ratio, named) {
+      const stack = this.path.frames > 1;
+      this.named = named && stack;
+      this.ratio = ratio;
+      this.sheet = fitted(this.path, side * ratio, stack ? (named ? 10 : 3) * ratio : 0, this.named ? 18 * ratio : 0, CELL_PX * ratio);
+      for (const canvas of [this.canvas, this.lines]) {
+        canvas.width = Math.max(1, Math.round(this.sheet.width));
+        canvas.height = Math.max(1, Math.round(this.sheet.height));
+      }
+      this.canvas.style.width = this.canvas.width / ratio + "px";
+      this.canvas.style.height = this.canvas.height / ratio + "px";
+      this.drawn = Infinity;
+    }
+    paint(position, theme, { hovered = null, numbers = false, marker = true }) {
+      if (!this.path || !this.sheet) return;
+      const { path, sheet, canvas } = this, { cell } = sheet, context = canvas.getContext("2d");
+      context.imageSmoothingEnabled = false;
+      this.fill(position, theme.faint);
+      context.clearRect(0, 0, canvas.width, canvas.height);
+      for (let frame = 0; frame < path.frames; frame++) this.frame(context, frame, theme);
+      if (cell >= 4) {
+        this.walk(position, theme);
+        context.drawImage(this.lines, 0, 0);
+        if (path.trail && cell >= 7) for (const k of path.shown(position)) this.segment(context, k, theme);
+      }
+      if (numbers) this.number(context, position);
+      if (!marker || (hovered === null && path.runs > path.frames && cell < 7)) return; // too many for so small cells
+      for (const token of hovered === null ? path.at(position).map((k) => path.order[k]) : [hovered]) this.mark(context, token, theme);
+    }
+    fill(position, faint) {
+      const { order, rank, colours } = this.path, context = this.cells.getContext("2d");
+      const image = context.createImageData(this.cells.width, this.cells.height);
+      for (const token of order) {
+        const colour = rank[token] <= position ? colours[rank[token]] : faint, at = 4 * token;
+        for (let i = 0; i < 3; i++) image.data[at + i] = colour[i];
+        image.data[at + 3] = 255;
+      }
+      context.putImageData(image, 0, 0);
+    }
+    frame(context, frame, theme) {
+      const { rows, columns } = this.path, { cell } = this.sheet, [left, top] = this.sheet.corner(frame);
+      context.drawImage(this.cells, 0, frame * rows, columns, rows, left, top, columns * cell, rows * cell);
+      if (this.named) {
+        Object.assign(context, { font: `${12 * this.ratio}px system-ui, sans-serif`, textAlign: "left", textBaseline: "bottom", fillStyle: theme.ink });
+        context.fillText(columns * cell > 56 * this.ratio ? `frame ${frame}` : String(frame), left, top - 2 * this.ratio);
+      }
+      if (cell < 5) return;
+      const width = Math.max(1, Math.round(cell * 0.05)), half = Math.floor(width / 2);
+      context.fillStyle = theme.ground;
+      for (let x = 1; x < columns; x++) context.fillRect(left + x * cell - half, top, width, rows * cell);
+      for (let y = 1; y < rows; y++) context.fillRect(left, top + y * cell - half, columns * cell, width);
+    }
+    walk(position, theme) {
+      const context = this.lines.getContext("2d"), { path } = this;
+      if (position < this.drawn) {
+        context.clearRect(0, 0, this.lines.width, this.lines.height);
+        this.drawn = 0;
+      }
+      for (let place = this.drawn + 1; place <= position; place++) {
+        for (const k of path.at(place)) if (!path.trail || path.kinds[k] !== "far") this.segment(context, k, theme);
+      }
+      this.drawn = position;
+    }
+    segment(context, k, theme) {
+      const { path, sheet } = this, kind = path.kinds[k], width = clamp(sheet.cell * 0.08, 1, 5), ink = inkOn(path.share(path.place(k)));
+      context.beginPath();
+      if (kind === "time") { // a line would cross the frames between
+        if (sheet.cell < 7) return;
+        context.fillStyle = ink;
+        context.arc(...sheet.centre(path.order[k]), width * 1.5, 0, 2 * Math.PI);
+        context.fill();
+        return;
+      }
+      const far = kind === "far";
+      Object.assign(context, { lineCap: "round", lineWidth: width, strokeStyle: far ? theme.jump : ink });
+      context.setLineDash(far ? [width * 2.5, width * 2.2] : []);
+      for (const token of [path.order[k - 1], path.order[k]]) context.lineTo(...sheet.centre(token));
+      context.stroke();
+    }
+    number(context, position) {
+      const { path, sheet } = this, { cell } = sheet, digits = String(path.span).length;
+      const size = Math.floor(Math.min(cell * 0.24, (cell * 0.36) / (digits * 0.6)));
+      if (size < 8 * (window.devicePixelRatio || 1)) return;
+      Object.assign(context, { font: `500 ${size}px system-ui, sans-serif`, textAlign: "left", textBaseline: "top" });
+      for (const token of path.order) {
+        const place = path.rank[token];
+        if (place > position) continue;
+        context.fillStyle = inkOn(path.share(place));
+        context.fillText(String(place + 1), sheet.x(token) + 0.1 * cell, sheet.y(token) + 0.1 * cell);
+      }
+    }
+    mark(context, token, theme) {
+      const { sheet, path } = this, { cell } = sheet, width = path.runs > 1 ? clamp(cell * 0.06, 1, 4) : clamp(cell * 0.06, 1.5, 4);
+      const x = sheet.x(token), y = sheet.y(token);
+      context.lineWidth = width;
+      for (const [inset, colour] of [[width * 1.4, theme.ground], [width / 2, theme.ink]]) {
+        context.strokeStyle = colour;
+        context.strokeRect(x + inset, y + inset, Math.max(cell - 2 * inset, 1), Math.max(cell - 2 * inset, 1));
+      }
+    }
+  }
+
+  /* The picture of a view as SVG text, for slides and papers. */
+  function svgOf(path, across, position, theme, title) {
+    const unit = 20, stack = path.frames > 1, sheet = new Sheet(path, unit, across, stack ? unit / 2 : 0, stack ? unit : 0);
+    const line = (k, extra) => {
+      const [x1, y1] = sheet.centre(path.order[k - 1]), [x2, y2] = sheet.centre(path.order[k]);
+      return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" ${extra}/>`;
+    };
+    const dot = (k, colour) => {
+      const [x, y] = sheet.centre(path.order[k]);
+      return `<circle cx="${x}" cy="${y}" r="2.7" fill="${colour}"/>`;
+    };
+    const parts = path.order.map((token) => `<rect x="${sheet.x(token)}" y="${sheet.y(token)}" width="${unit}" height="${unit}" ` +
+      `fill="rgb(${path.rank[token] <= position ? path.colours[path.rank[token]] : theme.faint})" stroke="${theme.ground}"/>`);
+    if (stack) for (let frame = 0; frame < path.frames; frame++) {
+      const [x, y] = sheet.corner(frame);
+      parts.push(`<text x="${x}" y="${y - 5}" font-family="system-ui, sans-serif" font-size="12" fill="${theme.ink}">frame ${frame}</text>`);
+    }
+    path.kinds.forEach((kind, k) => {
+      const colour = inkOn(path.share(path.place(k)));
+      if (path.place(k) <= position && kind === "near") parts.push(line(k, `stroke="${colour}"`));
+      if (path.place(k) <= position && kind === "time") parts.push(dot(k, colour));
+    });
+    for (const k of path.shown(position)) parts.push(line(k, `stroke="${theme.jump}" stroke-dasharray="5 4"`));
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${sheet.width} ${sheet.height}" ` +
+      `stroke-width="1.8" stroke-linecap="round"><title>${title.replace(/[<&]/g, "")}</title>${parts.join("")}</svg>`;
+  }
+
+  window.zigdemoScanView = { Path, View, svgOf, TRAIL };
+})();
