@@ -114,7 +114,7 @@ class Request:
 
     @classmethod
     def from_metadata(cls, file: str | Path) -> Request:
-        """The request inside a PNG made here; other weights or versions than now are a warning.
+        """The request inside a picture or clip made here; other weights or versions than now are a warning.
 
         Raises ValueError with one sentence where the file carries none, or one that makes no sense.
         """

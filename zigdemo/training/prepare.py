@@ -1,4 +1,4 @@
-"""Make a data set for training: `python -m zigdemo.training.prepare fluent-emoji` or `... fluent-actions`."""
+"""Make a data set for training: `python -m zigdemo.training.prepare DATASET`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from .data import fluent_actions, fluent_emoji
-from .data.clips import CLIPS, motion
+from .data.clips import CLIPS, motion, rank_motion
 from .data.images import IMAGES
 from .data.prepared import check_choice, check_replaceable, write_set
+from .data.videos import Cut, Video, class_folders, ucf101, write_clips
 
 SIZES_PX = range(8, 257)
 
@@ -28,7 +29,7 @@ class Prepared:
 
     folder: Path
     count: int
-    skipped: list[str]
+    skipped: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     moved: dict[str, float] = field(default_factory=dict)
 
@@ -120,7 +121,7 @@ def prepare_fluent_actions(
         {"key": one.key, "label": one.label, "name": one.name, "group": one.group, "source": one.source, "loops": True}
         for one in clips
     ]
-    moved = motion_by_label([one.label for one in clips], [motion(one.frames, loops=True) for one in clips])
+    moved = rank_motion((one.label, motion(one.frames, loops=True)) for one in clips)
     info = {
         "dataset": "fluent-actions",
         "size": size,
@@ -136,13 +137,24 @@ def prepare_fluent_actions(
     return Prepared(out, len(clips), skipped, moved=moved)
 
 
-def motion_by_label(labels: Sequence[str], motions: Sequence[float]) -> dict[str, float]:
-    """Mean motion of the clips of each label, see `data.clips.motion`, the liveliest first."""
-    of: dict[str, list[float]] = {}
-    for label, value in zip(labels, motions, strict=True):
-        of.setdefault(label, []).append(value)
-    ranked = {label: round(float(np.mean(values)), 2) for label, values in of.items()}
-    return dict(sorted(ranked.items(), key=lambda entry: -entry[1]))
+def prepare_videos(
+    out: Path,
+    videos: Sequence[Video],
+    cut: Cut,
+    info: dict[str, Any],
+    labels: Sequence[str] | None = None,
+    workers: int | None = None,
+) -> Prepared:
+    """Write clips cut out of videos, of some labels only where these are given, as a clip set into the folder `out`.
+
+    info: what info.json says besides what is seen. workers: processes that decode; None: one a core.
+    Errors: ValueError for unknown labels and where no video can be used; `out` is then kept.
+    """
+    if labels is not None:
+        check_choice("label", labels, list(dict.fromkeys(video.label for video in videos)), info["dataset"])
+        videos = [video for video in videos if video.label in labels]
+    count, skipped, moved = write_clips(out, videos, cut, info, workers)
+    return Prepared(out, count, skipped, moved=moved)
 
 
 def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
@@ -166,6 +178,30 @@ def _fluent_actions(options: argparse.Namespace) -> Prepared:
     return prepare_fluent_actions(options.out, options.size, options.from_tar, labels)
 
 
+def _ucf101(options: argparse.Namespace) -> Prepared:
+    videos = ucf101(options.root, options.split, options.part)
+    info = {"dataset": "ucf101", "split": options.split, "part": options.part}
+    return prepare_videos(options.out, videos, _cut(options), info, _names(options.labels))
+
+
+def _clips(options: argparse.Namespace) -> Prepared:
+    videos = class_folders(options.root)
+    return prepare_videos(options.out, videos, _cut(options), {"dataset": "clips"}, _names(options.labels))
+
+
+def _latents(options: argparse.Namespace) -> Prepared:
+    # Loads torch, which the other data sets do without.
+    from ..latents import AUTOENCODERS, AutoencoderSpec
+    from .data.latents import prepare_latents
+
+    spec = AUTOENCODERS.get(options.autoencoder) or AutoencoderSpec("kl", options.autoencoder)
+    return Prepared(options.out, prepare_latents(options.out, options.clips, spec))
+
+
+def _cut(options: argparse.Namespace) -> Cut:
+    return Cut(options.frames, options.skip, options.most, options.size)
+
+
 def _parser() -> argparse.ArgumentParser:
     """The command line: one word for the data set, then its own options."""
     parser = argparse.ArgumentParser("python -m zigdemo.training.prepare", description="Make a data set.")
@@ -173,17 +209,44 @@ def _parser() -> argparse.ArgumentParser:
     for name, function, noun, what in (
         ("fluent-emoji", _fluent_emoji, "image", "emoji as images"),
         ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
+        ("ucf101", _ucf101, "clip", "clips out of the videos of UCF101 in its official layout"),
+        ("clips", _clips, "clip", "clips out of any videos, a folder a class"),
+        ("latents", _latents, "latent", "latents of prepared clips, in shards"),
     ):
-        one = datasets.add_parser(name, help=what)
+        one = datasets.add_parser(name, help=what, description=what)
         one.set_defaults(function=function, noun=noun)
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
-        one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
+        if name != "latents":
+            one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
+    emoji, actions, official, folders, latents = datasets.choices.values()
+    for one in (emoji, actions):
         one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
-    datasets.choices["fluent-emoji"].add_argument("--groups", metavar="A,B", help="keep only these (default: all)")
-    datasets.choices["fluent-actions"].add_argument(
-        "--labels", metavar="A,B", help="keep only these classes, or all (default: those that move clearly)"
-    )
+    for one in (official, folders):
+        _add_cut(one)
+    emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
+    said = "keep only these classes, or all (default: those that move clearly)"
+    actions.add_argument("--labels", metavar="A,B", help=said)
+    official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
+    official.add_argument("--part", default="train", help="train, test or all (default: train)")
+    latents.add_argument("--clips", type=Path, metavar="DIR", required=True, help="folder of prepared clips")
+    said = "sd-vae-ft-ema, taesd and so on, or a folder or owner/name of an AutoencoderKL"
+    latents.add_argument("--autoencoder", metavar="NAME", required=True, help=said)
     return parser
+
+
+def _add_cut(parser: argparse.ArgumentParser) -> None:
+    """The options of data sets that are cut out of videos."""
+    add, plain = parser.add_argument, Cut()
+    add("--root", type=Path, metavar="DIR", required=True, help="folder of the data set")
+    add("--labels", metavar="A,B", help="keep only these classes (default: all)")
+    add(
+        "--frames",
+        type=int,
+        default=plain.frames,
+        help="of a clip; windows of fewer may be cut in training (default: %(default)s)",
+    )
+    add("--skip", type=int, default=plain.skip, help="take every so many frames of the video (default: %(default)s)")
+    add("--most", type=int, default=plain.most, help="clips of a video, one after another (default: %(default)s)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -199,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for label, value in made.moved.items():
         print(f"{value:7.2f} {label}")
     repeats = f"; left out {len(made.repeated)} that repeat a name" if made.repeated else ""
-    print(f"{made.folder}: {made.count} {options.noun}s of {options.size} px{repeats}")
+    size = f" of {options.size} px" if "size" in options else ""
+    print(f"{made.folder}: {made.count} {options.noun}s{size}{repeats}")
     return 0
 
 

@@ -120,6 +120,15 @@ def motion(clips: np.ndarray, loops: bool) -> float:
     return float(np.abs(after - frames[: len(after)]).mean()) if len(after) else 0.0
 
 
+def rank_motion(motions: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Mean motion of the clips of each label, the liveliest first. motions: a label and its `motion` for each clip."""
+    of: dict[str, list[float]] = {}
+    for label, value in motions:
+        of.setdefault(label, []).append(value)
+    ranked = {label: round(float(np.mean(values)), 2) for label, values in of.items()}
+    return dict(sorted(ranked.items(), key=lambda entry: -entry[1]))
+
+
 def _frames_per_second(folder: Path) -> float:
     """The speed that info.json says; ValueError where it says none."""
     try:

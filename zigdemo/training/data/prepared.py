@@ -19,13 +19,16 @@ from ...hashing import file_sha256
 
 SAMPLES_FILE = "samples.jsonl"
 INFO_FILE = "info.json"
+# What NumPy and JSON let out for broken files.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Form:
     """What a kind of set is like: `noun` for one of its samples, the array's file and axes, how such a set is made.
 
-    axes: names of the array's axes in order; the last three are the sides and the 3 colours of a square picture.
+    array_file: its name, with * for anything where there are several. axes: names of the array's axes in order; of
+    pixels the last three are the sides of a square and its 3 colours.
     """
 
     noun: str
@@ -33,10 +36,9 @@ class Form:
     axes: tuple[str, ...]
     how_to_make: str
 
-    @property
-    def files(self) -> set[str]:
-        """Names of the files in the folder."""
-        return {self.array_file, SAMPLES_FILE, INFO_FILE}
+    def owns(self, name: str) -> bool:
+        """Whether a file of such a set may have this name."""
+        return name in (SAMPLES_FILE, INFO_FILE) or fnmatchcase(name, self.array_file)
 
     def fits(self, array: np.ndarray) -> bool:
         """Whether an array is uint8 of these axes."""
@@ -62,20 +64,29 @@ def read_set(folder: Path, form: Form) -> tuple[np.ndarray, list[dict[str, Any]]
         raise FileNotFoundError(f"{folder} is no prepared {form.noun} set (no {lacks}); {form.how_to_make}")
     try:
         array = np.lib.format.open_memmap(folder / form.array_file, mode="r")
-        with (folder / SAMPLES_FILE).open(encoding="utf-8") as lines:
-            samples = [json.loads(line) for line in lines]
-    except (OSError, EOFError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    except UNREADABLE as error:
         raise form.broken(folder, f"unreadable: {error}") from error
     if not form.fits(array):
         wanted = ", ".join(form.axes)
         raise form.broken(folder, f"{array.dtype} {array.shape} where uint8 ({wanted}) belongs")
+    samples = read_samples(folder, form)
     if len(samples) != len(array):
         raise form.broken(folder, f"{len(array)} {form.noun}s but {len(samples)} samples")
+    return array, samples
+
+
+def read_samples(folder: Path, form: Form) -> list[dict[str, Any]]:
+    """The samples of a set, each with a label and a group. Errors: ValueError where its file is broken."""
+    try:
+        with (folder / SAMPLES_FILE).open(encoding="utf-8") as lines:
+            samples = [json.loads(line) for line in lines]
+    except UNREADABLE as error:
+        raise form.broken(folder, f"unreadable: {error}") from error
     for number, sample in enumerate(samples, 1):
         values = [sample.get(name) for name in ("label", "group")] if isinstance(sample, dict) else [None]
         if not all(isinstance(value, str) for value in values):
             raise form.broken(folder, f"no label and group in line {number} of {SAMPLES_FILE}")
-    return array, samples
+    return samples
 
 
 def choose_rows(
@@ -160,16 +171,16 @@ def replacing(folder: Path, form: Form) -> Iterator[Path]:
 
 def check_replaceable(folder: Path, form: Form) -> None:
     """Refuse to replace what is not a set of this form: somebody's own folder or file."""
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= form.files):
+    if folder.exists() and not (folder.is_dir() and all(form.owns(path.name) for path in folder.iterdir())):
         raise ValueError(f"{folder} exists and is no prepared {form.noun} set; choose another --out")
 
 
 def describe(fresh: Path, form: Form, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
     """Write the samples, one a line, and the info with the hash of the array that is already there."""
     lines = [json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples]
-    _write_text(fresh / SAMPLES_FILE, "".join(lines))
+    write_text(fresh / SAMPLES_FILE, "".join(lines))
     hashed = {f"{form.noun}s_sha256": file_sha256(fresh / form.array_file)}
-    _write_text(fresh / INFO_FILE, json.dumps({**info, **hashed}, indent=2) + "\n")
+    write_text(fresh / INFO_FILE, json.dumps({**info, **hashed}, indent=2) + "\n")
 
 
 def write_set(
@@ -181,7 +192,7 @@ def write_set(
         describe(fresh, form, samples, info)
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write UTF-8 with plain line ends, the same bytes on every system."""
     path.write_bytes(text.encode("utf-8"))
 

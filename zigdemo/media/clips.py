@@ -1,0 +1,177 @@
+"""Clips as files that carry their settings: MP4, GIF, animated WebP and PNG filmstrip, written and read back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from .decoding import MOST_FRAME_PIXELS, PILLOW_FAULTS, ClipError, frames, import_av
+from .metadata import EXIF_DESCRIPTION, KEY, read_metadata, settings_text
+
+if TYPE_CHECKING:
+    from ..request import Request
+
+CLIP_KINDS = ("mp4", "gif", "webp", "png")
+SHOWN_PX = 256  # the shorter side of a clip to be watched is at least this, by whole repetition of pixels
+MOST_SHOWN_PX, MOST_SIDE_PX = 2048, 4096
+MOST_FRAMES = 1024
+MOST_CLIP_BYTES = 2**29
+REC709 = 1  # number of the colour matrix, primaries and transfer in the files' standards
+LIMITED_RANGE = 1
+
+
+def save_clip(
+    clip: np.ndarray,
+    path: str | Path,
+    request: Request,
+    provenance: dict[str, Any],
+    index: int = 0,
+    frames_per_second: float = 8.0,
+) -> Path:
+    """Write a clip that carries its request, provenance and place in the batch, aside first and then renamed.
+
+    clip: (frames, H, W, 3) uint8. The path's ending says the kind, of CLIP_KINDS. MP4 (H.264, yuv420p), GIF and WebP
+    (without loss) loop in a browser and are enlarged to be watched; a PNG has all frames as they are, side by side.
+    Raises ValueError for another kind, no clip or too large a one, and for an MP4 where PyAV is not installed.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in CLIP_KINDS:
+        raise ValueError(f"{path.name} is no kind of clip; choose a name that ends in {', '.join(CLIP_KINDS)}")
+    _check(clip)
+    if not 0.1 <= frames_per_second <= 100:
+        raise ValueError(f"frames_per_second must be 0.1 to 100, not {frames_per_second}")
+    about: dict[str, float] = {"frames": len(clip), "frames_per_second": frames_per_second}
+    if kind == "png":
+        about["columns"] = _columns(len(clip))
+    text = settings_text(request, provenance, index, about)
+    aside = path.with_name(path.name + ".part")
+    if kind == "mp4":
+        _save_mp4(enlarged(clip), aside, text, frames_per_second)
+    elif kind == "png":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt(KEY, text)
+        filmstrip(clip).save(aside, format="PNG", pnginfo=info)
+    else:
+        _save_animation(enlarged(clip), aside, kind.upper(), text, frames_per_second)
+    os.replace(aside, path)
+    return path
+
+
+def read_clip(path: str | Path) -> np.ndarray:
+    """The frames of an MP4, MOV, AVI, WebM, GIF, animated WebP or filmstrip made here, as (frames, H, W, 3) uint8.
+
+    At the size and with the losses of the file: what `save_clip` enlarged stays so.
+    Raises ValueError with one sentence for any other file, a damaged one, and one of too many or too large frames.
+    """
+    path = Path(path)
+    about = _about(path)
+    if "columns" in about:
+        return _cut(path, about)
+    speed = about.get("frames_per_second")
+    found: list[np.ndarray] = []
+    for frame in frames(path, speed if isinstance(speed, int | float) and 0 < speed <= 100 else None):
+        if len(found) == MOST_FRAMES or (len(found) + 1) * frame.nbytes > MOST_CLIP_BYTES:
+            raise ClipError(f"{path.name} has too many or too large frames; give a shorter clip")
+        found.append(frame)
+    if not found:
+        raise ClipError(f"{path.name} has no frames; give another clip")
+    return np.stack(found)
+
+
+def filmstrip(clip: np.ndarray, columns: int | None = None) -> Image.Image:
+    """All frames of a clip (frames, H, W, 3) uint8, row by row on white in one picture; None: about a square."""
+    _check(clip)
+    count, height, width = clip.shape[:3]
+    columns = min(columns or _columns(count), count)
+    rows = -(-count // columns)
+    sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
+    sheet[:count] = clip
+    grid = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return Image.fromarray(grid.reshape(rows * height, columns * width, 3))
+
+
+def enlarged(clip: np.ndarray) -> np.ndarray:
+    """A clip with every pixel repeated so often that its shorter side has SHOWN_PX or more: small ones stay crisp.
+
+    A long and narrow one less often, so that its longer side has at most MOST_SHOWN_PX.
+    """
+    times = max(1, min(-(-SHOWN_PX // min(clip.shape[1:3])), MOST_SHOWN_PX // max(clip.shape[1:3])))
+    return clip.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def _check(clip: np.ndarray) -> None:
+    if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3 or not 0 < clip.size <= MOST_CLIP_BYTES:
+        raise ValueError(f"clip must be uint8 (frames, H, W, 3), not {clip.dtype} {clip.shape}")
+    height, width = clip.shape[1:3]
+    if max(height, width) > MOST_SIDE_PX or height * width > MOST_FRAME_PIXELS:
+        raise ValueError(f"clip must have sides of at most {MOST_SIDE_PX} pixels, not {height} x {width}")
+
+
+def _columns(count: int) -> int:
+    """Columns of a filmstrip: the least that make it no higher than wide."""
+    return next(columns for columns in range(1, count + 1) if columns * columns >= count)
+
+
+def _save_mp4(clip: np.ndarray, path: Path, text: str, frames_per_second: float) -> None:
+    """H.264 with the colours of Rec. 709, said in the file, and the index before the pictures, as browsers want it."""
+    from fractions import Fraction
+
+    av = import_av()
+    # Colours are kept for blocks of 2 x 2 pixels, so both sides must be even: the last row and column are repeated.
+    clip = np.pad(clip, ((0, 0), (0, clip.shape[1] % 2), (0, clip.shape[2] % 2), (0, 0)), mode="edge")
+    with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as container:
+        container.metadata["comment"] = text
+        stream = container.add_stream("libx264", rate=Fraction(frames_per_second).limit_denominator(1000))
+        stream.height, stream.width, stream.pix_fmt = *clip.shape[1:3], "yuv420p"
+        stream.options = {"crf": "16"}
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = REC709
+        context.color_range = LIMITED_RANGE
+        for frame in clip:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p", dst_colorspace="ITU709")))
+        container.mux(stream.encode(None))
+
+
+def _save_animation(clip: np.ndarray, path: Path, kind: str, text: str, frames_per_second: float) -> None:
+    """GIF with the settings as its comment, WebP with them in its EXIF description."""
+    first, *rest = map(Image.fromarray, clip)
+    # A GIF counts hundredths of a second: rounded sums keep the speed where rounded frames would not.
+    ends = np.round(np.arange(len(clip) + 1) * 100 / frames_per_second).astype(int) * 10
+    options: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": np.diff(ends).tolist(), "loop": 0}
+    if kind == "GIF":
+        first.save(path, format=kind, comment=text.encode(), **options)
+    else:
+        exif = Image.Exif()
+        exif[EXIF_DESCRIPTION] = text
+        first.save(path, format=kind, lossless=True, exif=exif, **options)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a file says of its frames; nothing where it was not made here."""
+    try:
+        return read_metadata(path).get("clip", {})
+    except ValueError:
+        return {}
+
+
+def _cut(path: Path, about: dict[str, Any]) -> np.ndarray:
+    """The frames of a filmstrip that says how many it has and in how many columns."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            sheet = np.asarray(image.convert("RGB"))
+    except PILLOW_FAULTS as fault:
+        raise ClipError(f"{path.name} is not a readable filmstrip; give another clip") from fault
+    count, columns = about.get("frames"), about["columns"]
+    if not all(isinstance(number, int) and 1 <= number <= MOST_FRAMES for number in (count, columns)):
+        raise ClipError(f"{path.name} does not say how many frames it has; give another clip")
+    rows = -(-count // columns)
+    if sheet.shape[0] % rows or sheet.shape[1] % columns:
+        raise ClipError(f"{path.name} was cut or resized; give another clip")
+    height, width = sheet.shape[0] // rows, sheet.shape[1] // columns
+    return sheet.reshape(rows, height, columns, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)[:count]

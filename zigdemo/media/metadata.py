@@ -1,0 +1,81 @@
+"""The settings that files made here carry as text, and where each kind of file keeps it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from . import decoding
+
+if TYPE_CHECKING:
+    from ..request import Request
+
+KEY = "zigdemo"  # the PNG text chunk
+EXIF_DESCRIPTION = 0x010E  # where a WebP keeps it; GIF and MP4 have a comment
+MOST_FILE_BYTES = 2**26
+MOST_METADATA_CHARACTERS = 2**16
+
+
+def settings_text(
+    request: Request, provenance: dict[str, Any], index: int, clip: dict[str, float] | None = None
+) -> str:
+    """The text that a file carries: its request, provenance, place in the batch, and for a clip frames and speed.
+
+    ASCII, as some kinds of file keep nothing else.
+    """
+    content = {"request": asdict(request), "provenance": provenance, "index": index}
+    return json.dumps(content if clip is None else {**content, "clip": clip})
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The {"request", "provenance", "index"} inside a PNG, MP4, GIF or WebP made here; nothing in it is trusted or run.
+
+    A clip has {"clip": {"frames", "frames_per_second"}} too.
+    Raises ValueError with one sentence where the file is none of these, too large, or carries nothing of ours.
+    """
+    path = Path(path)
+    name = path.name
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise ValueError(f"there is no file {name}; choose one made here") from None
+    if size > MOST_FILE_BYTES:
+        raise ValueError(f"{name} is larger than {MOST_FILE_BYTES // 2**20} MB; choose one made here")
+    text = _text_inside(path)
+    if not isinstance(text, str):
+        raise ValueError(f"{name} carries no settings of zigdemo; choose one made here")
+    if len(text) > MOST_METADATA_CHARACTERS:
+        raise ValueError(f"the settings inside {name} are far too long; choose one made here")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("request"), dict):
+        raise ValueError(f"the settings inside {name} are damaged; choose another one")
+    provenance = content.get("provenance")
+    found = {
+        "request": content["request"],
+        "provenance": provenance if isinstance(provenance, dict) else {},
+        "index": content.get("index", 0),
+    }
+    clip = content.get("clip")
+    return {**found, "clip": clip} if isinstance(clip, dict) else found
+
+
+def _text_inside(path: Path) -> object:
+    """What a file has where files made here keep their settings; ValueError where it cannot be read."""
+    if decoding.container_of(path) is not None:
+        return decoding.comment(path)
+    try:
+        with Image.open(path, formats=("PNG", "GIF", "WEBP")) as image:
+            if image.format == "PNG":
+                image.load()  # text chunks may follow the pixels
+                return image.info.get(KEY)
+            found = image.info.get("comment") if image.format == "GIF" else image.getexif().get(EXIF_DESCRIPTION)
+    except decoding.PILLOW_FAULTS as fault:
+        raise ValueError(f"{path.name} is not a readable PNG, MP4, GIF or WebP; choose one made here") from fault
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
