@@ -19,10 +19,14 @@ from zigdemo.ui.influence import build_influence_tab  # noqa: E402
 from zigdemo.ui.maps import CSS as MAPS_CSS  # noqa: E402
 from zigdemo.ui.models import CSS as MODELS_CSS  # noqa: E402
 from zigdemo.ui.models import build_models_tab  # noqa: E402
+from zigdemo.ui.players import CSS as PLAYERS_CSS  # noqa: E402
 from zigdemo.ui.samplers import build_samplers_tab  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
+from zigdemo.ui.stack import CSS as STACK_CSS  # noqa: E402
 from zigdemo.ui.texts import CSS as GENERATE_CSS  # noqa: E402
 from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
+from zigdemo.ui.video import TAB as VIDEO_TAB  # noqa: E402
+from zigdemo.ui.video import build_video_tab  # noqa: E402
 
 INTRO = """# zigdemo
 Draw with state-space diffusion models, and see in which order they read an image."""
@@ -32,18 +36,21 @@ def build_app() -> gr.Blocks:
     """The page, not launched yet."""
     with gr.Blocks(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
-        with gr.Tab("Generate"):
-            build_generate_tab(page)
-        with gr.Tab("Scan paths"):
-            build_scan_paths_tab()
-        with gr.Tab("Samplers") as samplers:
-            build_samplers_tab(samplers)
-        with gr.Tab("Attention"):
-            build_attention_tab()
-        with gr.Tab("Influence"):
-            build_influence_tab()
-        with gr.Tab("Models"):
-            build_models_tab()
+        with gr.Tabs() as tabs:
+            with gr.Tab("Generate"):
+                build_generate_tab(page)
+            with gr.Tab("Video", id=VIDEO_TAB):
+                build_video_tab(page, tabs)
+            with gr.Tab("Scan paths"):
+                build_scan_paths_tab()
+            with gr.Tab("Samplers") as samplers:
+                build_samplers_tab(samplers)
+            with gr.Tab("Attention"):
+                build_attention_tab()
+            with gr.Tab("Influence"):
+                build_influence_tab()
+            with gr.Tab("Models"):
+                build_models_tab()
         build_footer()
     return page
 
@@ -57,7 +64,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
         "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
-        "css": page_css() + GENERATE_CSS + MODELS_CSS + MAPS_CSS,
+        "css": page_css() + GENERATE_CSS + MODELS_CSS + MAPS_CSS + PLAYERS_CSS + STACK_CSS,
         "head": head_html(),
         "footer_links": [],
         "ssr_mode": False,

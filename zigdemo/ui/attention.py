@@ -16,7 +16,6 @@ from ..explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, Toget
 from ..pipeline import Request
 from . import texts
 from .files import pictures_folder
-from .generate import MODELS
 from .influence import QUIET, STATE_SECONDS, TURN
 from .maps import (
     enlarged,
@@ -30,6 +29,7 @@ from .maps import (
     warned,
     whole,
 )
+from .runs import MODELS
 from .settings import MOST_STEPS, model_here
 
 SKIP = gr.skip()

@@ -6,6 +6,7 @@ import atexit
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,13 +24,30 @@ def pictures_folder() -> Path:
     return Path(folder)
 
 
-def save_pictures(result: Result) -> list[str]:
-    """Write the pictures of a run into a folder of their own, and drop the folders of yesterday."""
+def _new_folder() -> Path:
+    """A folder for one run; those of yesterday are dropped."""
     for old in pictures_folder().iterdir():
         if time.time() - old.stat().st_mtime > FILE_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
+    return Path(tempfile.mkdtemp(dir=pictures_folder()))
+
+
+def save_pictures(result: Result) -> list[str]:
+    """Write the pictures of a run into a folder of their own."""
+    folder = _new_folder()
     return [
         str(media.save_png(image, folder / media.file_name(result.request, i), result.request, result.provenance, i))
         for i, image in enumerate(result.images)
+    ]
+
+
+def save_clips(result: Result, kinds: Sequence[str] = media.CLIP_KINDS) -> list[dict[str, str]]:
+    """Write the clips of a run into a folder of their own; the path of each kind of file, for every clip."""
+    folder, request = _new_folder(), result.request
+    return [
+        {
+            kind: str(media.save_clip(clip, folder / media.file_name(request, i, kind), request, result.provenance, i))
+            for kind in kinds
+        }
+        for i, clip in enumerate(result.clips)
     ]

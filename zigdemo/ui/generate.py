@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import random
-import threading
-import time
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +13,46 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from .. import media
-from ..pipeline import MOST_SEED, Current, Request, Step
-from . import texts
+from ..pipeline import Request, Step
+from . import runs, texts
+from .controls import (
+    MOST_NEW_SEED,
+    build_actions,
+    build_condition,
+    build_sampling,
+    changes,
+    condition_of,
+    connect,
+    restore,
+    scan_settings,
+)
 from .files import save_pictures
 from .more import OWN, START, build_more, negative_of, of_solver
+from .runs import MODELS, QUIET, TURN
 from .settings import (
-    MOST_GUIDANCE,
-    MOST_PICTURES,
-    MOST_STEPS,
+    MAIN,
     NAMES,
+    PICTURES,
     SUGGESTIONS,
     check_shown,
-    first_label,
-    first_prompt,
     from_link,
     known_options,
     model_choices,
     model_here,
     models_here,
-    scheme_choices,
     show_strengths,
     shown_values,
-    solver_choices,
     to_request,
 )
 
-log = logging.getLogger(__name__)
-MOST_NEW_SEED = 2**31 - 1
-PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
 PAST_PICTURES = 24
-STOP_SECONDS = 60.0  # most that Stop waits for the step under way
 SKIP = gr.skip()
 NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + len(SUGGESTIONS))  # of what `_shown` updates
-MODELS = Current()
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run under way: someone may ask it to stop, and wait until it has ended."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-
-RUNS: dict[str, Run] = {}  # by page
 
 
 def _examples(names: list[str], text: bool) -> tuple[Any, ...]:
     """Updates of the row of examples and of each example; a model of texts reads all of them."""
     return gr.update(visible=bool(names) or text), *(gr.update(visible=text or name in names) for name in SUGGESTIONS)
-
-
-def _scan_settings(model: str, chosen: str | None = None) -> dict[str, Any]:
-    """Choices, value and visibility of the scan control, which a model without a scan does not have."""
-    schemes = scheme_choices(model)
-    return {"choices": schemes, "value": chosen or (schemes[0][1] if schemes else None), "visible": bool(schemes)}
 
 
 def _shown(request: Request) -> tuple[Any, ...]:
@@ -87,21 +65,10 @@ def _shown(request: Request) -> tuple[Any, ...]:
     updates["strengths"] = gr.update(value=values["strengths"], visible=text)
     updates["label"] = gr.update(choices=names, value=request.label, visible=folder.labels is not None)
     updates["negative"] = negative_of(names, request.negative)
-    updates["scan"] = gr.update(**_scan_settings(folder.id, request.scan))
+    updates["scan"] = gr.update(**scan_settings(folder.id, request.scan))
     said, *live = of_solver(request.solver)
     updates |= {name: {**update, "value": values[name]} for name, update in zip(OWN, live, strict=True)}
     return (*updates.values(), values["start"] or START, False, said, *_examples(names, text))
-
-
-def _sentence(fault: Exception) -> str:
-    if isinstance(fault, ValueError):
-        return str(fault)
-    log.error("generation failed", exc_info=fault)
-    return f"Something went wrong inside ({type(fault).__name__}); the server's log says more. Please try again."
-
-
-def _warn(sentence: str) -> None:
-    gr.Warning(escape(sentence))  # a toast shows HTML, and a sentence may quote a stranger's file or link
 
 
 def generate(
@@ -133,11 +100,13 @@ def generate(
             model, label, scan, solver, steps, guidance, seed, count, negative, guide_from, guide_to,
             start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
         )  # fmt: skip
-        for step in MODELS.get(model_here(model)).stream(request, previews=False, image=picture):
+        folder = model_here(model)
+        PICTURES.refuse(folder)
+        for step in MODELS.get(folder).stream(request, previews=False, image=picture):
             last = step
         files = [gr.FileData(path=path) for path in save_pictures(last.result)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(_sentence(fault), print_exception=False) from None
+        raise gr.Error(runs.sentence(fault), print_exception=False) from None
     return files, texts.summary(last)
 
 
@@ -163,54 +132,37 @@ def labels(model: str) -> list[str]:
 
 
 OUTPUTS = ("seed", "preview", "gallery", "files", "folded", "progress", "go", "stop", "past", "history")
-
-
-def _change(running: bool | None = None, line: str | None = None, **changes: Any) -> tuple[Any, ...]:
-    """Updates of OUTPUTS; running sets the two buttons, line the text over the pictures."""
-    if running is not None:
-        changes.update(go=gr.update(interactive=not running), stop=gr.update(interactive=running))
-    if line is not None:
-        changes["progress"] = texts.line_html(line)
-    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+_change = partial(changes, OUTPUTS)
 
 
 def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
     """The Generate button: yields updates of OUTPUTS, one a shown step."""
     *settings, start, image, randomise, past = values
     chosen = dict(zip(NAMES, settings, strict=True))
-    run = RUNS[page.session_hash or ""] = Run()
     if randomise:
         chosen["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
-    try:
-        picture = None if image is None else media.read_picture(image)
-        request = to_request(**chosen, start=start if picture else 0.0)
-        yield _change(True, texts.STARTING, seed=chosen["seed"])
-        shown = -math.inf
-        pipe = MODELS.get(model_here(request.model))
-        cut = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
-        if cut:
-            _warn(cut)
-        with closing(pipe.stream(request, image=picture)) as steps:
-            for step in steps:
-                if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
-                    yield _change(False, texts.STOPPED)
-                    return
-                if step.result is None and time.monotonic() - shown >= PREVIEW_SECONDS:
-                    yield _change(
-                        preview=gr.update(value=texts.pictures_html(step.preview), visible=True),
-                        gallery=gr.update(visible=False),
-                        progress=texts.progress_html(step),
-                    )
-                    shown = time.monotonic()
-        yield _finished(step, past)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        sentence = _sentence(fault)
-        _warn(sentence)
-        yield _change(False, sentence)
-    finally:
-        run.ended.set()
-        if RUNS.get(page.session_hash or "") is run:
-            del RUNS[page.session_hash or ""]
+    with runs.under_way(page, "generate") as run:
+        try:
+            picture = None if image is None else media.read_picture(image)
+            request = to_request(**chosen, start=start if picture else 0.0)
+            yield _change(True, texts.STARTING, seed=chosen["seed"])
+            with closing(run.steps(request, picture)) as steps:
+                for step in steps:
+                    yield _finished(step, past) if step.result else _under_way(step)
+            if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
+                yield _change(False, texts.STOPPED)
+        except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+            sentence = runs.sentence(fault)
+            runs.warn(sentence)
+            yield _change(False, sentence)
+
+
+def _under_way(step: Step) -> tuple[Any, ...]:
+    return _change(
+        preview=gr.update(value=texts.pictures_html(step.preview), visible=True),
+        gallery=gr.update(visible=False),
+        progress=texts.progress_html(step),
+    )
 
 
 def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
@@ -229,56 +181,37 @@ def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
-    """Stop the run of this page after the step under way; what it showed last stays.
-
-    Answers when the run has ended, so that no late progress can follow the answer.
-    """
-    run = RUNS.get(page.session_hash or "")
-    if run is not None:
-        run.stop.set()
-        run.ended.wait(STOP_SECONDS)
+    """Stop the run of this page; answers when it has ended."""
+    runs.stop(page, "generate")
     return _change(False, texts.STOPPED)
 
 
-_READING = threading.Lock()  # catching warnings swaps state of the whole process
-
-
 def _restore(file: str | None) -> tuple[Any, ...]:
-    """Settings of a PNG made here, into the controls; a file that is none is one sentence and changes nothing."""
-    if file is None:
-        return NO_CHANGE
-    try:
-        with _READING, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            found = Request.from_metadata(file)
-        controls = _shown(found)
-    except ValueError as fault:
-        _warn(str(fault))
-        return NO_CHANGE
-    for warning in caught:
-        if warning.category is UserWarning:
-            _warn(str(warning.message))
-    gr.Info(texts.RESTORED_OVER_PICTURE if found.common_option("start") else texts.RESTORED)
-    return controls
+    return restore(file, _shown, _restored) or NO_CHANGE
+
+
+def _restored(request: Request) -> str:
+    return texts.RESTORED_OVER_PICTURE if request.common_option("start") else texts.RESTORED
 
 
 def _open_link(request: gr.Request) -> tuple[Any, ...]:
     found, left_out = from_link(dict(request.query_params))
     if left_out:
-        _warn(" ".join(left_out))
+        runs.warn(" ".join(left_out))
     return NO_CHANGE if found is None else _shown(found)
 
 
 def _of_model(model: str) -> tuple[Any, ...]:
     """Updates of prompt, strengths, label, negative, scan, the row of examples and each example for another model."""
-    names, prompt = list(model_here(model).labels or ()), first_prompt(model)
+    prompt, label, scan = condition_of(model)
+    names, text = label["choices"], prompt["visible"]
     return (
-        gr.update(value=prompt or "", visible=prompt is not None),
-        gr.update(value="", visible=prompt is not None),
-        gr.update(choices=names, value=first_label(model), visible=bool(names)),
+        gr.update(**prompt),
+        gr.update(value="", visible=text),
+        gr.update(**label),
         negative_of(names),
-        gr.update(**_scan_settings(model)),
-        *_examples(names, prompt is not None),
+        gr.update(**scan),
+        *_examples(names, text),
     )
 
 
@@ -297,7 +230,7 @@ def _example(name: str, model: str) -> tuple[Any, Any]:
 
 def build_generate_tab(page: gr.Blocks) -> None:
     """Lay the tab out; call inside a gr.Tab of `page`."""
-    gr.api(generate, api_name="generate", concurrency_limit=1, concurrency_id="generate")
+    gr.api(generate, api_name="generate", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
     here = model_choices()
@@ -308,36 +241,14 @@ def build_generate_tab(page: gr.Blocks) -> None:
     names, text = list(first.labels or ()), first.text is not None
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown(here, value=first.id, label="Model")
-            prompt = gr.Textbox(
-                first_prompt(first.id) or "", label="Prompt", info="A few words, in English.", max_lines=3, visible=text
-            )
-            label = gr.Dropdown(
-                names,
-                value=first_label(first.id),
-                label="Label",
-                info="Type to search.",
-                visible=bool(names),
-            )
+            condition = build_condition(PICTURES)
             with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
                 chips = [gr.Button(name, size="sm", visible=text or name in names) for name in SUGGESTIONS]
-            scan = gr.Dropdown(label="Scan scheme", **_scan_settings(first.id))
-            with gr.Row():
-                solver = gr.Dropdown(solver_choices(), value="heun", label="Solver", min_width=180, elem_id="solver")
-                count = gr.Slider(1, MOST_PICTURES, value=4, step=1, label="Pictures", min_width=180)
-            with gr.Row():
-                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=180)
-                guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=180)
-            with gr.Row():
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
-                randomise = gr.Checkbox(False, label="New seed each time", min_width=180, elem_id="randomise")
+            sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise")
             said, more = build_more(names, "heun", text)
         with gr.Column(scale=3, min_width=280):
-            with gr.Row(elem_id="actions"):
-                go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
-                stop = gr.Button("Stop", interactive=False, min_width=80, scale=1)
-            progress = gr.HTML(texts.line_html(texts.READY), elem_id="progress", padding=False)
+            go, stop, progress = build_actions(texts.READY, "progress")
             preview = gr.HTML(texts.placeholder_html("No pictures yet"), elem_id="preview", padding=False)
             gallery = gr.Gallery(
                 show_label=False,
@@ -365,35 +276,30 @@ def build_generate_tab(page: gr.Blocks) -> None:
                 )
             with gr.Row(equal_height=False):
                 dropped = gr.File(
-                    label="Restore settings from a PNG", file_types=[".png"], height=112, scale=3, elem_id="restore"
+                    label="Restore settings from a PNG",
+                    file_types=[".png"],
+                    height=112,
+                    scale=3,
+                    elem_id="restore",
+                    elem_classes="restore",
                 )
-                link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_id="link")
+                link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_classes="link")
     past = gr.State([])
 
     start, image = more.pop("start"), more.pop("image")
-    shared = [model, prompt, label, scan, solver, steps, guidance, seed, count, *more.values()]
+    main = {**condition, **sampling}
+    model, prompt, label = condition.values()
+    scan, seed = main["scan"], main["seed"]
+    shared = [*(main[name] for name in MAIN), *more.values()]
     shown = [*shared, start, randomise, said, chip_row, *chips]
     outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    go.click(None, None, None, js=texts.SHOW_PROGRESS, **quiet)
-    waiting = go.click(lambda: _change(True, texts.WAITING), None, outputs, queue=False, **quiet)
-    inputs = [*shared, start, image, randomise, past]
-    running = waiting.then(_run, inputs, outputs, concurrency_limit=1, concurrency_id="generate", **quiet)
-    stop.click(
-        lambda: (texts.line_html(texts.STOPPING), gr.update(interactive=False)),
-        None,
-        [progress, stop],
-        queue=False,
-        **quiet,
-    )
-    stop.click(_stop, None, outputs, concurrency_limit=None, **quiet)
-    stop.click(None, None, None, cancels=running)
+    connect((go, stop, progress), [*shared, start, image, randomise, past], outputs, _run, _stop, _change)
     of_model = [prompt, more["strengths"], label, more["negative"], scan, chip_row, *chips]
-    model.input(_of_model, model, of_model, **quiet)
-    solver.input(of_solver, solver, [said, *(more[name] for name in OWN)], **quiet)
-    dropped.upload(_restore, dropped, shown, **quiet)
-    surprise.click(_surprise, model, [prompt, label], **quiet)
+    model.input(_of_model, model, of_model, **QUIET)
+    main["solver"].input(of_solver, main["solver"], [said, *(more[name] for name in OWN)], **QUIET)
+    dropped.upload(_restore, dropped, shown, **QUIET)
+    surprise.click(_surprise, model, [prompt, label], **QUIET)
     for chip in chips:
-        chip.click(partial(_example, chip.value), model, [prompt, label], **quiet)
-    link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **quiet)
-    page.load(_open_link, None, shown, **quiet)
+        chip.click(partial(_example, chip.value), model, [prompt, label], **QUIET)
+    link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
+    page.load(_open_link, None, shown, **QUIET)

@@ -14,7 +14,6 @@ from ..backbones import FAMILIES
 from ..explain import Influence, Moment, Moments, heat, patch_influence
 from ..pipeline import Request
 from . import texts
-from .generate import MODELS
 from .maps import (
     condition_settings,
     enlarged,
@@ -28,6 +27,7 @@ from .maps import (
     warned,
     whole,
 )
+from .runs import MODELS
 from .settings import MOST_STEPS, model_choices, model_here
 
 SKIP = gr.skip()

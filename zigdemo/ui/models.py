@@ -42,6 +42,8 @@ def _draws(folder: zoo.ModelFolder) -> str:
     model = folder.model
     size = getattr(model, "size", None)
     what = "pictures" if size is None else f"{size[1]} × {size[0]} pixels"
+    if folder.frames:
+        what = f"clips of {folder.frames} frames" + ("" if size is None else f", {what}")
     if folder.labels is not None:
         return f"{what}, by {len(folder.labels):,} labels"
     if getattr(model, "text_width", 0):

@@ -19,7 +19,7 @@ from ..diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ..explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 from . import texts
 from .error_curve import curves_html, measured
-from .generate import MODELS, PREVIEW_SECONDS
+from .runs import MODELS, PREVIEW_SECONDS
 from .scan_paths import whole_number
 from .settings import MOST_GUIDANCE, first_label, model_choices, model_here, to_request
 from .theme import mount_script

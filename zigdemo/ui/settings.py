@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import zoo
@@ -11,7 +11,7 @@ from ..diffusion import SAMPLERS
 from ..request import COMMON_OPTIONS, Request
 from ..scans import SCHEMES, scan_scheme
 
-MOST_PICTURES, MOST_STEPS, MOST_GUIDANCE = 16, 250, 10
+MOST_STEPS, MOST_GUIDANCE = 250, 10
 MAIN = ("model", "prompt", "label", "scan", "solver", "steps", "guidance", "seed", "count")
 # Options of solvers with the value the page starts with, and all of `Request` that has a control under "More".
 OPTIONS = {name: default for solver in SAMPLERS.values() for name, default in solver.options.items()}
@@ -19,13 +19,35 @@ OPTIONS |= {name: default for name, (default, _, _) in COMMON_OPTIONS.items() if
 MORE = {"negative": None, "strengths": "", "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
 NAMES = (*MAIN, *MORE)  # also the query of a share link
 TEXTS = ("model", "prompt", "label", "strengths", "scan", "solver", "negative", "form", "last_step")
-FIRST = "zigma-emoji"  # the model the page starts with
+FIRST = ("zigma-emoji", "zigma-actions")  # the models the tabs start with
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
 
 
-def models_here() -> list[zoo.ModelFolder]:
-    """The models of the page, in the order they are offered in."""
-    return sorted(zoo.available(), key=lambda folder: folder.id != FIRST)
+@dataclass(frozen=True)
+class Kind:
+    """What a tab draws: whether clips, how many at most, and what of a request it has controls for."""
+
+    name: str
+    clips: bool
+    most: int
+    names: tuple[str, ...]
+
+    def refuse(self, folder: zoo.ModelFolder) -> None:
+        """ValueError with one sentence for a model that draws the other kind."""
+        if self.clips and not folder.frames:
+            raise ValueError(f"{folder.id} draws pictures, not clips; use the Generate tab")
+        if folder.frames and not self.clips:
+            raise ValueError(f"{folder.id} draws clips, not pictures; use the Video tab")
+
+
+PICTURES = Kind("Pictures", clips=False, most=16, names=NAMES)
+CLIPS = Kind("Clips", clips=True, most=4, names=MAIN)
+
+
+def models_here(kind: Kind | None = None) -> list[zoo.ModelFolder]:
+    """The models of the page, in the order they are offered in; of one kind or all."""
+    found = sorted(zoo.available(), key=lambda folder: folder.id not in FIRST)
+    return [folder for folder in found if kind is None or bool(folder.frames) == kind.clips]
 
 
 def model_here(name: str) -> zoo.ModelFolder:
@@ -38,9 +60,9 @@ def model_here(name: str) -> zoo.ModelFolder:
     raise ValueError(f"unknown model {str(name)[:60]!r}; choose one of: {known}")
 
 
-def model_choices() -> list[tuple[str, str]]:
-    """(what the page says, id) of every model here."""
-    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in models_here()]
+def model_choices(kind: Kind = PICTURES) -> list[tuple[str, str]]:
+    """(what the page says, id) of every model here of a kind."""
+    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in models_here(kind)]
 
 
 def first_prompt(model: str) -> str | None:
@@ -57,19 +79,15 @@ def first_label(model: str) -> str | None:
 def scheme_choices(model: str) -> list[tuple[str, str]]:
     """(what the page says, name) of the schemes a model can use, those it was trained with first.
 
-    Empty for a model without a scan.
+    Those of pictures for a model of pictures, of clips for one of clips; empty for a model without a scan.
     """
     folder = model_here(model)
     if not folder.schemes:
         return []
-    own = scan_scheme(folder.schemes[0])
-    names = [name for family in SCHEMES.values() for name in family.examples]
-    alike = [
-        n
-        for n, other in ((n, scan_scheme(n)) for n in names)
-        if (other.block, other.at_once) == (own.block, own.at_once) and set(other.dimensions) & set(own.dimensions)
-    ]
-    others = [n for n in alike if n not in folder.schemes]
+    own, sides = scan_scheme(folder.schemes[0]), 3 if folder.frames else 2
+    names = [name for family in SCHEMES.values() if sides in family.dimensions for name in family.examples]
+    alike = {n: (scan_scheme(n).block, scan_scheme(n).at_once) for n in names}
+    others = [n for n in names if n not in folder.schemes and alike[n] == (own.block, own.at_once)]
     mixed = [("as trained, by layer", "")] if len(folder.schemes) > 1 else []
     return (
         mixed
@@ -133,11 +151,12 @@ def show_strengths(strengths: dict[str, float]) -> str:
 def to_request(
     model: str, label: str | None, scan: str | None, solver: str, steps: float, guidance: float, seed: float,
     count: float, negative: str | None = None, guide_from: float = 0.0, guide_to: float = 1.0, start: float = 0.0,
-    prompt: str | None = None, strengths: str | None = None, **options: Any,
+    prompt: str | None = None, strengths: str | None = None, kind: Kind = PICTURES, **options: Any,
 ) -> Request:  # fmt: skip
     """The page's values as a Request; numbers of a page are floats. Raises ValueError with one sentence.
 
-    start: for a picture to start from. options: of OPTIONS; those that the solver does not have are left out.
+    kind: whose most a count is checked against. start: for a picture to start from. options: of OPTIONS; those that
+    the solver does not have are left out.
     """
     if not isinstance(solver, str) or solver not in SAMPLERS:
         raise ValueError(f"unknown solver {str(solver)[:40]!r}; choose one of {', '.join(SAMPLERS)}")
@@ -156,24 +175,29 @@ def to_request(
         steps=_whole("steps", steps, MOST_STEPS),
         guidance=guidance,
         seed=_whole("seed", seed),
-        count=_whole("count", count, MOST_PICTURES),
+        count=_whole("count", count, kind.most),
         negative=negative or None,
         guidance_interval=(_number("guide_from", guide_from), _number("guide_to", guide_to)),
         solver_options=given,
     )
 
 
-def check_shown(request: Request) -> zoo.ModelFolder:
-    """The model of a request that the controls of the page can show; otherwise ValueError with one sentence."""
+def check_shown(request: Request, kind: Kind = PICTURES) -> zoo.ModelFolder:
+    """The model of a request that the controls of a tab can show; otherwise ValueError with one sentence."""
     folder = model_here(request.model)
-    shown = to_request(**shown_values(request))  # the page's own limits
+    kind.refuse(folder)
+    values = shown_values(request)
+    start = {"start": values.pop("start")} if kind is PICTURES else {}
+    shown = to_request(**{name: values[name] for name in kind.names}, **start, kind=kind)  # the page's own limits
     for label in (request.label, request.negative):
         if label is not None and folder.text is None and label not in (folder.labels or ()):
             raise ValueError(f"{folder.id} knows no label {label[:60]!r}; choose one in the list")
     if request.scan is not None and request.scan not in [name for _, name in scheme_choices(folder.id)]:
         raise ValueError(f"scan {request.scan!r} is not in this model's list; choose one there")
-    start = {name: value for name, value in request.solver_options.items() if name == "start"}
-    if replace(request, solver_options={**own_options(request.solver, request.solver_options), **start}) != shown:
+    given = own_options(request.solver, request.solver_options)
+    given |= {name: value for name, value in request.solver_options.items() if name == "start"}
+    frames = None if request.frames == folder.frames else request.frames
+    if replace(request, solver_options=given, frames=frames) != shown:
         raise ValueError("these settings use more than this page has controls for; run them with zigdemo.pipeline")
     return folder
 
@@ -196,14 +220,16 @@ def _parsed(name: str, text: str) -> str | float:
         raise ValueError(f"{name} must be a number, not {text[:40]!r}") from None
 
 
-def from_link(given: dict[str, str]) -> tuple[Request | None, list[str]]:
+def from_link(given: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | None, list[str]]:
     """What the query of a share link asks for, and a sentence about every part that was left out.
 
-    The request is None where the link asks for nothing, or for no model that is here.
+    The request is None where the link asks for nothing, for a model of the other kind, or for none that is here.
+    A link without a model that is here is for pictures.
     """
-    given = {name: value for name, value in given.items() if name in NAMES}
-    here = models_here()
-    if not given or not here:
+    given = {name: value for name, value in given.items() if name in kind.names}
+    here = models_here(kind)
+    clips = given.get("model") in [entry.id for entry in models_here(CLIPS)]
+    if not given or not here or clips != kind.clips:
         return None, []
     names, left_out = [entry.id for entry in here], []
     if given.get("model", names[0]) not in names:
@@ -212,8 +238,8 @@ def from_link(given: dict[str, str]) -> tuple[Request | None, list[str]]:
     request = Request(model, label=first_label(model), prompt=first_prompt(model))
     for name, text in given.items():
         try:
-            changed = to_request(**{**shown_values(request), name: _parsed(name, text)})
-            check_shown(changed)
+            changed = to_request(**{**shown_values(request), name: _parsed(name, text)}, kind=kind)
+            check_shown(changed, kind)
         except ValueError as fault:
             left_out.append(f"The link's {name} was left out: {fault}.")
         else:

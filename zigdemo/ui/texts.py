@@ -12,29 +12,35 @@ from PIL import Image
 
 from ..explain import Strip
 from ..pipeline import Step
-from .settings import MORE, NAMES
+from .settings import MAIN, MORE, NAMES
 
 NO_WEIGHTS = (
     "No model is here: put a model folder into `weights/`, or train one with "
     "`python -m zigdemo.training zigdemo/training/recipes/zigma-emoji.yaml`."
 )
-SHOW_PROGRESS = """() => {
-  const line = document.querySelector("#progress");
+NO_CLIP_WEIGHTS = (
+    "No model of clips is here: put a model folder with `frames` in its config into `weights/`, or train one with "
+    "`python -m zigdemo.training zigdemo/training/recipes/zigma-actions.yaml`."
+)
+_SHOW_PROGRESS = """() => {
+  const line = document.getElementById("%s");
   const { top, bottom } = line.getBoundingClientRect();
   if (top < 0 || bottom > window.innerHeight - 80) line.scrollIntoView({ block: "start", behavior: "smooth" });
 }"""
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "black")
 THINGS = ("cat", "dog", "fish", "heart", "car", "hat", "flower", "bird", "house", "balloon", "book", "apple")
 READY = "Press Generate; the pictures appear step by step."
-WAITING = "Waiting for a turn; one picture run at a time."
+CLIPS_READY = "Press Generate; the clips appear step by step."
+WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
 STOPPING = "Stopping after this step."
 STOPPED = "Stopped; the preview stays."
 LINK_COPIED = "The link to these settings is in the address bar and, where the browser allows it, on the clipboard."
 RESTORED = "Settings restored; press Generate to draw the same pictures again."
+CLIPS_RESTORED = "Settings restored; press Generate to draw the same clips again."
 RESTORED_OVER_PICTURE = "Settings restored; it was drawn over a picture, so give that picture under More again."
 
-LINK_SCRIPT = """(...values) => {
+_LINK_SCRIPT = """(...values) => {
   const url = new URL(window.location.href);
   url.search = "";
   const usual = %s;
@@ -45,17 +51,19 @@ LINK_SCRIPT = """(...values) => {
   window.history.replaceState(null, "", url);
   if (navigator.clipboard) navigator.clipboard.writeText(url.href).catch(() => {});
   return values;
-}""" % (json.dumps(MORE), json.dumps(NAMES))  # noqa: UP031 - the script is full of braces
+}"""  # filled in with %, as the scripts are full of braces
+LINK_SCRIPT = _LINK_SCRIPT % (json.dumps(MORE), json.dumps(NAMES))
+CLIP_LINK_SCRIPT = _LINK_SCRIPT % (json.dumps({}), json.dumps(MAIN))
 
 CSS = """
 #chips { gap: 6px; }
 #chips button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
 #surprise { border: 1px solid var(--button-secondary-border-color-hover); background: none; }
-#solver li[aria-label*="not installed"] { opacity: 0.45; pointer-events: none; }
+.solver li[aria-label*="not installed"] { opacity: 0.45; pointer-events: none; }
 #more input:disabled, #more .disabled { opacity: 0.45; }
-#randomise { display: flex; align-items: center; }
-#link { align-self: center; }
-#progress { padding: 0; }
+.randomise { display: flex; align-items: center; }
+.link { align-self: center; }
+.progress-line { padding: 0; }
 .run progress { display: block; width: 100%; height: 4px; margin: 0 0 6px; border: 0; border-radius: 2px;
   overflow: hidden; appearance: none; background: var(--border-color-primary); accent-color: var(--color-accent); }
 .run progress::-webkit-progress-bar { background: var(--border-color-primary); }
@@ -68,24 +76,29 @@ CSS = """
 .pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; margin: 0;
   border-radius: 6px; }
 .pictures p { grid-column: 1 / -1; place-self: center; margin: 0; color: var(--body-text-color-subdued); }
-#progress .html-container, #preview .html-container { padding: 0; }
+.progress-line .html-container, #preview .html-container { padding: 0; }
 #files .stem { max-width: none; white-space: normal; overflow-wrap: anywhere; }
 #result .grid-wrap, #history .grid-wrap { min-height: 0; height: auto; max-height: none; padding: 8px; }
 #result .grid-container, #history .grid-container { padding-top: 0; }
 #history .grid-container { grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); }
 #result .icon-button-wrapper.top-panel, #history .icon-button-wrapper.top-panel { display: none; }
 #history img { image-rendering: pixelated; }
-#restore .icon-wrap { display: none; }
-#restore button { padding-top: 26px; font-size: 14px; }
+.restore .icon-wrap { display: none; }
+.restore button { padding-top: 26px; font-size: 14px; }
 .toast-wrap { top: auto !important; bottom: 16px; }
 #footer p { color: var(--body-text-color-subdued); }
 @media (max-width: 640px) { .toast-wrap { bottom: 76px; }
-  #actions { position: fixed; left: 0; right: 0; bottom: 0; z-index: 20; padding: 10px 16px; flex-wrap: nowrap;
+  .actions { position: fixed; left: 0; right: 0; bottom: 0; z-index: 20; padding: 10px 16px; flex-wrap: nowrap;
     background: var(--body-background-fill); border-top: 1px solid var(--border-color-primary); }
   footer, #footer { margin-bottom: 64px; } }
 @media (max-width: 480px) { .pictures { grid-template-columns: repeat(2, 1fr); }
   #result .grid-container { grid-template-columns: repeat(2, 1fr); } }
 """
+
+
+def show_progress(line: str) -> str:
+    """The script that scrolls the line of that id into sight."""
+    return _SHOW_PROGRESS % line
 
 
 def line_html(text: str) -> str:
@@ -107,7 +120,7 @@ def progress_html(step: Step) -> str:
 
 def pictures_html(images: list[Image.Image]) -> str:
     """Pictures inside the page itself: nothing is written to disk, nothing flickers while it is fetched."""
-    return '<div class="pictures">' + "".join(_inline(image, i) for i, image in enumerate(images)) + "</div>"
+    return '<div class="pictures">' + "".join(inline(image, i) for i, image in enumerate(images)) + "</div>"
 
 
 def placeholder_html(text: str) -> str:
@@ -115,7 +128,8 @@ def placeholder_html(text: str) -> str:
     return f'<div class="pictures"><p>{escape(text)}</p></div>'
 
 
-def _inline(image: Image.Image, index: int) -> str:
+def inline(image: Image.Image, index: int) -> str:
+    """A picture of a preview as HTML that has the picture inside."""
     kind = "PNG" if max(image.size) <= 128 else "JPEG"  # large previews would be megabytes a step
     buffer = io.BytesIO()
     image.save(buffer, format=kind)
@@ -126,9 +140,10 @@ def _inline(image: Image.Image, index: int) -> str:
 def summary(step: Step) -> str:
     """The line about a finished run: seconds, network calls, seed, model, backend, how honest the weights are."""
     result = step.result
-    made, what = len(result.images), "picture" if len(result.images) == 1 else "pictures"
+    made, what = (len(result.clips), "clip") if result.clips else (len(result.images), "picture")
+    made = f"1 {what}" if made == 1 else f"{made} {what}s"
     return (
-        f"{made} {what} in {result.seconds:.1f} s · {result.nfe} network calls each · seed {result.request.seed} · "
+        f"{made} in {result.seconds:.1f} s · {result.nfe} network calls each · seed {result.request.seed} · "
         f"{result.request.model}, {result.provenance['origin']} · backend "
         f"{result.provenance['backend']}, device {result.provenance['device']}"
     )
@@ -212,7 +227,7 @@ def strips_html(strips: list[tuple[str, Strip]]) -> str:
 def _strip(label: str, strip: Strip) -> str:
     cells = []
     for i, (time, image) in enumerate(zip(strip.times, strip.images, strict=True)):
-        picture = '<span class="gap"></span>' if image is None else _inline(image, i)
+        picture = '<span class="gap"></span>' if image is None else inline(image, i)
         said = "" if time is None else "result" if time == 1 else f"t = {time:.2f}"
         cells.append(f"<li>{picture}{said}</li>")
     steps = "1 step" if strip.total == 1 else f"{strip.total} steps"

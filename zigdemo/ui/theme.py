@@ -21,8 +21,8 @@ PAGE_CSS = """
 #title p { margin: 0; color: var(--body-text-color-subdued); }
 #footer { color: var(--body-text-color-subdued); font-size: 13px; }
 #footer p { margin: 4px 0; }
-#progress { min-height: 26px; font-size: 14px; font-variant-numeric: tabular-nums; }
-#progress p { margin: 2px 0; }
+.progress-line { min-height: 26px; font-size: 14px; font-variant-numeric: tabular-nums; }
+.progress-line p { margin: 2px 0; }
 #result img { image-rendering: pixelated; }
 footer { display: none !important; }
 @media (max-width: 480px) { .gradio-container .main { padding: 12px !important; } }

@@ -59,6 +59,11 @@ class ModelFolder:
     text: TextSpec | None = None
 
     @property
+    def frames(self) -> int | None:
+        """Frames of the clips it draws, None for a model of pictures."""
+        return getattr(self.model, "frames", 0) or None
+
+    @property
     def sha256(self) -> str:
         """Hash of the weights file, to tell weights apart that share a name."""
         return file_sha256(self.path / TENSORS)

@@ -70,6 +70,11 @@ class OfficialConfig:
         """Number of classes, 0 for none."""
         return max(0, self.settings.get("num_classes") or 0)
 
+    @property
+    def frames(self) -> int:
+        """Frames of the clips it draws, 0 for pictures."""
+        return self.settings.get("video_frames") or 0
+
     def build(self) -> nn.Module:
         """The network, freshly initialised."""
         return OFFICIAL[self.family](self.settings, None)

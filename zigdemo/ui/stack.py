@@ -1,0 +1,80 @@
+"""The scan of a clip's frames, layer by layer, as small pictures of a stack of four frames."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from .. import zoo
+from ..scans import ScanOrder, scan_scheme
+
+GRID = (4, 4, 4)  # the grid that is drawn; a model's own would be too dense
+MOST_LAYERS = 8
+CELL, BEHIND, MARGIN = 14, (15, -13), 8  # px of a token, of the next frame behind, and around
+AXES = {"space": "each frame", "time": "over time", "all": "whole clip"}
+NO_SCAN = "This model has no scan: its layers mix all tokens of a frame, or of a place over time, at once."
+COLOURS = ("#2a788e", "#22a784", "#7ad151")  # from the first step to the last, readable on light and dark
+
+CSS = """
+.stack h4 { margin: 0 0 4px; font-size: 14px; font-weight: 600; }
+.stack p { margin: 0 0 8px; font-size: 13px; line-height: 20px; color: var(--body-text-color-subdued); }
+.stack ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px;
+  grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
+.stack li { margin: 0; padding: 6px; border-radius: 8px; background: var(--background-fill-secondary);
+  font-size: 12px; line-height: 16px; text-align: center; color: var(--body-text-color-subdued); }
+.stack li b { display: block; font-weight: 600; color: var(--body-text-color); }
+.stack svg { display: block; width: 100%; height: auto; }
+.stack rect { fill: var(--background-fill-primary); fill-opacity: 0.6; stroke: var(--border-color-primary); }
+.stack path { fill: none; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round; }
+"""
+
+
+def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
+    """What the first layers of a model walk through. scan: a scheme in place of the model's own."""
+    if not folder.schemes:
+        return f'<div class="stack"><h4>Scan of the frame stack</h4><p>{NO_SCAN}</p></div>'
+    depth = min(getattr(folder.model, "depth", MOST_LAYERS), MOST_LAYERS)
+    own = getattr(folder.model, "schemes", folder.schemes[:1] * depth)
+    layers = [scan_scheme(scan or own[layer]) for layer in range(depth)]
+    axes = [scheme.axis(layer) for layer, scheme in enumerate(layers)]
+    panels = "".join(
+        f"<li>{_drawing(scheme.order(layer, GRID))}<b>Layer {layer + 1}</b>{AXES[axis]}</li>"
+        for layer, (scheme, axis) in enumerate(zip(layers, axes, strict=True))
+    )
+    return (
+        f'<div class="stack"><h4>Scan of the frame stack: {escape(layers[0].label)}</h4>'
+        f"<p>{_about(axes)} Drawn on 4 frames of 4 × 4 tokens, the last frame behind.</p><ol>{panels}</ol></div>"
+    )
+
+
+def _about(axes: list[str]) -> str:
+    """Which layers go through frames and which through time, in a sentence."""
+    if set(axes) == {"all"}:
+        return "Every layer walks through the whole clip in one scan."
+    through = {
+        axis: ", ".join(str(layer + 1) for layer, of in enumerate(axes) if of == axis) for axis in dict.fromkeys(axes)
+    }
+    parts = {"space": "scan every frame", "time": "scan every place over time", "all": "scan the whole clip"}
+    said = "; ".join(f"layers {numbers} {parts[axis]}" for axis, numbers in through.items())
+    return said[:1].upper() + said[1:] + "."
+
+
+def _drawing(order: ScanOrder) -> str:
+    """An SVG of the stack, front frame first in time, and the path of every run in it, coloured by its progress."""
+    frames, rows, columns = GRID
+    width = columns * CELL + (frames - 1) * BEHIND[0] + 2 * MARGIN
+    height = rows * CELL - (frames - 1) * BEHIND[1] + 2 * MARGIN
+    corners = [(MARGIN + t * BEHIND[0], MARGIN + (frames - 1 - t) * -BEHIND[1]) for t in range(frames)]
+    t, row, column = np.unravel_index(order.perm, GRID)
+    points = np.asarray(corners)[t] + (np.stack([column, row], 1) + 0.5) * CELL
+    runs = points.reshape(order.runs, -1, 2)
+    lines = [[] for _ in COLOURS]
+    for run in runs:
+        for k, (a, b) in enumerate(zip(run[:-1], run[1:], strict=True)):
+            lines[k * len(COLOURS) // max(1, len(run) - 1)].append(f"M{a[0]:g} {a[1]:g}L{b[0]:g} {b[1]:g}")
+    squares = "".join(
+        f'<rect x="{x}" y="{y}" width="{columns * CELL}" height="{rows * CELL}" rx="2"/>' for x, y in reversed(corners)
+    )
+    paths = "".join(f'<path stroke="{c}" d="{"".join(d)}"/>' for c, d in zip(COLOURS, lines, strict=True))
+    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{squares}{paths}</svg>'

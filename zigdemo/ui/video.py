@@ -1,0 +1,188 @@
+"""The *Video* tab: clips by a model of clips, watched while they appear, kept with their settings inside."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..media import CLIP_KINDS
+from ..pipeline import Request, Step
+from . import runs, texts
+from .controls import (
+    MOST_NEW_SEED,
+    build_actions,
+    build_condition,
+    build_sampling,
+    changes,
+    condition_of,
+    connect,
+    restore,
+    scan_settings,
+)
+from .files import save_clips
+from .players import earlier_html, empty_html, preview_html, result_html
+from .runs import MODELS, QUIET, TURN
+from .settings import CLIPS, MAIN, check_shown, from_link, model_choices, model_here, shown_values, to_request
+from .stack import stack_html
+
+TAB = "video"  # the id of the tab, and the name of its runs
+PAST_CLIPS = 12
+SKIP = gr.skip()
+OUTPUTS = ("seed", "stage", "progress", "go", "stop", "past", "folded", "history")
+_change = partial(changes, OUTPUTS)
+NO_CHANGE = (SKIP,) * (len(MAIN) + 2)  # of what `_shown` updates
+
+
+def generate_clip(
+    model: str,
+    label: str | None = None,
+    scan: str | None = None,
+    solver: str = "heun",
+    steps: int = 25,
+    guidance: float = 2.0,
+    seed: int = 0,
+    count: int = 1,
+    prompt: str | None = None,
+    kind: str = "mp4",
+) -> tuple[list[gr.FileData], str]:
+    """API: draw clips; returns a file of each with its settings inside, and a line about the run.
+
+    count: 1 to 4. prompt: for models of texts. kind: of file, mp4, gif, webp, or png, which is a filmstrip.
+    """
+    try:
+        if kind not in CLIP_KINDS:
+            raise ValueError(f"kind must be one of {', '.join(CLIP_KINDS)}, not {str(kind)[:40]!r}")
+        request = to_request(model, label, scan, solver, steps, guidance, seed, count, prompt=prompt, kind=CLIPS)
+        folder = model_here(model)
+        CLIPS.refuse(folder)
+        for step in MODELS.get(folder).stream(request, previews=False):
+            last = step
+        files = [gr.FileData(path=paths[kind]) for paths in save_clips(last.result, [kind])]
+    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        raise gr.Error(runs.sentence(fault), print_exception=False) from None
+    return files, texts.summary(last)
+
+
+def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """The Generate button: yields updates of OUTPUTS, one a shown step."""
+    *settings, randomise, past = values
+    chosen = dict(zip(MAIN, settings, strict=True))
+    if randomise:
+        chosen["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
+    with runs.under_way(page, TAB) as run:
+        try:
+            request = to_request(**chosen, kind=CLIPS)
+            CLIPS.refuse(model_here(request.model))
+            yield _change(True, texts.STARTING, seed=chosen["seed"])
+            with closing(run.steps(request)) as steps:
+                for step in steps:
+                    yield _finished(step, past) if step.result else _under_way(step)
+            if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
+                yield _change(False, texts.STOPPED)
+        except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+            sentence = runs.sentence(fault)
+            runs.warn(sentence)
+            yield _change(False, sentence)
+
+
+def _under_way(step: Step) -> tuple[Any, ...]:
+    return _change(stage=preview_html(step), progress=texts.progress_html(step))
+
+
+def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
+    files = save_clips(step.result)
+    earlier = [path for path in past if Path(path).is_file()]
+    return _change(
+        False,
+        texts.summary(step),
+        stage=result_html(step.result, files),
+        past=([paths["mp4"] for paths in files] + earlier)[:PAST_CLIPS],
+        folded=gr.update(visible=bool(earlier)),
+        history=earlier_html(earlier),
+    )
+
+
+def _stop(page: gr.Request) -> tuple[Any, ...]:
+    """Stop the run of this page; answers when it has ended."""
+    runs.stop(page, TAB)
+    return _change(False, texts.STOPPED)
+
+
+def _shown(request: Request) -> tuple[Any, ...]:
+    """Updates of the controls of MAIN, of the new-seed box and of the picture of the scan."""
+    folder, values = check_shown(request, CLIPS), shown_values(request)
+    updates: dict[str, Any] = {name: values[name] for name in MAIN}
+    updates["prompt"] = gr.update(value=request.prompt or "", visible=folder.text is not None)
+    updates["label"] = gr.update(
+        choices=list(folder.labels or ()), value=request.label, visible=folder.labels is not None
+    )
+    updates["scan"] = gr.update(**scan_settings(folder.id, request.scan))
+    return *updates.values(), False, stack_html(folder, request.scan)
+
+
+def _restore(file: str | None) -> tuple[Any, ...]:
+    return restore(file, _shown, lambda found: texts.CLIPS_RESTORED) or NO_CHANGE
+
+
+def _open_link(request: gr.Request) -> tuple[Any, ...]:
+    """Updates of what `_shown` updates, and of the tabs, as a link to clips opens this one."""
+    found, left_out = from_link(dict(request.query_params), CLIPS)
+    if left_out:
+        runs.warn(" ".join(left_out))
+    return (*NO_CHANGE, SKIP) if found is None else (*_shown(found), gr.update(selected=TAB))
+
+
+def _of_model(model: str) -> tuple[Any, ...]:
+    """Updates of prompt, label, scan and the picture of the scan for another model."""
+    folder = model_here(model)
+    return *(gr.update(**one) for one in condition_of(model)), stack_html(folder)
+
+
+def build_video_tab(page: gr.Blocks, tabs: gr.Tabs) -> None:
+    """Lay the tab out; call inside the gr.Tab of `tabs` whose id is TAB."""
+    gr.api(generate_clip, api_name="generate_clip", **TURN)
+    if not model_choices(CLIPS):
+        gr.Markdown(texts.NO_CLIP_WEIGHTS)
+        return
+    with gr.Row(equal_height=False, elem_id="video"):
+        with gr.Column(scale=2, min_width=280):
+            condition = build_condition(CLIPS)
+            sampling, randomise = build_sampling(CLIPS, count=1, randomise_id="clip-randomise")
+            scan_picture = gr.HTML(stack_html(model_here(condition["model"].value)), elem_id="clip-scan", padding=False)
+        with gr.Column(scale=3, min_width=280):
+            go, stop, progress = build_actions(texts.CLIPS_READY, "clip-progress")
+            stage = gr.HTML(empty_html("No clips yet"), elem_id="clip-stage", padding=False)
+            with gr.Accordion("Earlier in this visit", open=False, visible=False) as folded:
+                history = gr.HTML("", elem_id="clip-history", padding=False)
+            with gr.Row(equal_height=False):
+                dropped = gr.File(
+                    label="Restore settings from a clip",
+                    file_types=[f".{kind}" for kind in CLIP_KINDS],
+                    height=112,
+                    scale=3,
+                    elem_id="clip-restore",
+                    elem_classes="restore",
+                )
+                link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_classes="link")
+    past = gr.State([])
+
+    main = {**condition, **sampling}
+    shared = [main[name] for name in MAIN]
+    shown = [*shared, randomise, scan_picture]
+    outputs = [main["seed"], stage, progress, go, stop, past, folded, history]
+    connect((go, stop, progress), [*shared, randomise, past], outputs, _run, _stop, _change)
+    of_model = [main["prompt"], main["label"], main["scan"], scan_picture]
+    main["model"].input(_of_model, main["model"], of_model, **QUIET)
+    main["scan"].input(
+        lambda model, scan: stack_html(model_here(model), scan or None), [main["model"], main["scan"]], scan_picture,
+        **QUIET,
+    )  # fmt: skip
+    dropped.upload(_restore, dropped, shown, **QUIET)
+    link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.CLIP_LINK_SCRIPT, **QUIET)
+    page.load(_open_link, None, [*shown, tabs], **QUIET)
