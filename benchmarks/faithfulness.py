@@ -1,12 +1,13 @@
-"""Do attention maps mark what draws a word? `python -m benchmarks.faithfulness`, on the shipped text model.
+"""Do word maps mark what draws a word? `python -m benchmarks.faithfulness`, on the shipped text model.
 
-For each of 100 prompts, "a picture of a <name>", one picture is drawn and its attention recorded. The quarter of the
-patches that the map of the name's last word marks most is painted white, the colour behind every emoji, and the fall
-of the score between picture and word (cosine by the small CLIP) is compared with that of as many patches at random,
-eight times: anywhere; among the patches that are not white already, which a map may not know better than a mask of the
-object does; and, as scattered holes spoil a picture more than one large hole, the map's own patches moved round. The
-maps are the mean of all layers, and each layer's own. A tie or a difference in favour of the random ones counts
-against the map. p: of a sign test.
+For each of 100 prompts, "a picture of a <name>", one picture is drawn and looked into. The patches that a map of the
+name's last word marks most are painted white, the colour behind every emoji, and the fall of the score between picture
+and word (cosine by the small CLIP) is compared with that of as many patches at random: anywhere; among the patches that
+are not white already; and, as scattered holes spoil a picture more than one large hole, the map's own patches moved
+round. The maps are of what the word changes ("effect"), of attention, all layers and each, and, as a control that knows
+no word, of how much ink a patch has. A quarter and a half of the patches are painted, with hard edges and with edges
+that fade over three pixels, as hard ones are marks of their own to the scorer. A tie counts against the map. p: of a
+sign test.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageFilter
 
 from zigdemo import zoo
 from zigdemo.evaluation import ClipScore
-from zigdemo.explain import Recorder
+from zigdemo.explain import EffectRecorder, Recorder, Together
 from zigdemo.pipeline import Pipeline, Request
 
-MODEL, LABELS_OF, PROMPTS, SHARE, TRIES, WHITE = "zigma-emoji-text", "zigma-emoji", 100, 0.25, 8, 250
+MODEL, LABELS_OF, PROMPTS, TRIES, WHITE = "zigma-emoji-text", "zigma-emoji", 100, 8, 250
+CASES = ((0.25, 0.0), (0.25, 3.0), (0.5, 0.0), (0.5, 3.0))  # share of the patches painted, pixels the edges fade over
+CONTROLS = ("anywhere", "on the object")
 
 
 def names(count: int, seed: int = 0) -> list[str]:
@@ -33,14 +38,13 @@ def names(count: int, seed: int = 0) -> list[str]:
     return [known[i] for i in np.random.default_rng(seed).permutation(len(known))[:count]]
 
 
-def painted(picture: np.ndarray, patches: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """A copy of a picture (H, W, 3) with patches, raster indices, white."""
-    rows, columns = picture.shape[0] // grid[0], picture.shape[1] // grid[1]
-    copy = picture.copy()
-    for patch in patches:
-        row, column = patch // grid[1] * rows, patch % grid[1] * columns
-        copy[row : row + rows, column : column + columns] = 255
-    return copy
+def painted(picture: np.ndarray, patches: np.ndarray, grid: tuple[int, int], edge_px: float = 0.0) -> np.ndarray:
+    """A copy of a picture (H, W, 3) with patches, raster indices, white; edge_px: of a blur of their edges."""
+    chosen = np.zeros(grid, np.uint8)
+    chosen.flat[patches] = 255
+    mask = Image.fromarray(chosen).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
+    share = np.asarray(mask.filter(ImageFilter.GaussianBlur(edge_px)) if edge_px else mask)[..., None] / 255
+    return np.round(picture * (1 - share) + 255 * share).astype(np.uint8)
 
 
 def moved_patches(patches: np.ndarray, grid: tuple[int, int], dice: np.random.Generator) -> np.ndarray:
@@ -62,38 +66,85 @@ def sign_test(better: int, count: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def measure(pipe: Pipeline, score: ClipScore, name: str, seed: int, steps: int) -> dict[str, float]:
-    """The fall of the score of the name's last word, by its map and by chance."""
-    record, prompt = Recorder(), f"a picture of a {name}"
-    result = pipe(Request(pipe.folder.id, prompt=prompt, count=1, steps=steps, seed=seed), record=record)
-    picture, maps = np.asarray(result.images[0].convert("RGB")), record.maps
-    word, tokens = [pair for pair in pipe.words(prompt) if pair[0] == name.split()[-1].lower()][-1]
+def look(pipe: Pipeline, name: str, seed: int, steps: int) -> tuple[np.ndarray, str, dict[str, np.ndarray]]:
+    """A picture of a name, the name's last word, and its maps (rows, columns)."""
+    prompt = f"a picture of a {name}"
+    words = pipe.words(prompt)
+    place = [i for i, (word, _) in enumerate(words) if word == name.split()[-1].lower()][-1]
+    attention, effect = Recorder(), EffectRecorder([words[place]])
+    request = Request(pipe.folder.id, prompt=prompt, count=1, steps=steps, seed=seed)
+    picture = np.asarray(pipe(request, record=Together(attention, effect)).images[0].convert("RGB"))
+    maps, tokens = attention.maps, words[place][1]
     layers = range(maps.probabilities.shape[1])
-    marks = [maps.map(tokens), *(maps.map(tokens, layers=[layer]) for layer in layers)]
-    marked = marks[0].flatten().numpy()
-    size = max(1, round(SHARE * marked.size))
-    dice, everywhere, there = np.random.default_rng(seed), np.arange(marked.size), drawn_patches(picture, maps.grid)
-    some = [dice.choice(everywhere, size, replace=False) for _ in range(TRIES)]
-    inside = [dice.choice(there, min(size, len(there)), replace=False) for _ in range(TRIES)]
-    most = [np.argsort(-mark.flatten().numpy())[:size] for mark in marks]
-    moved = [moved_patches(patches, maps.grid, dice) for patches in most for _ in range(TRIES)]
-    choices = [*most, *some, *inside, *moved]
-    pictures = np.stack([picture, *(painted(picture, patches, maps.grid) for patches in choices)])
-    found = score.similarity([word] * len(pictures), pictures)
-    fall = found[0] - found[1:]
-    by_map, chance = fall[: len(marks)], fall[len(marks) : len(marks) + 2 * TRIES]
-    by_moved = fall[len(marks) + 2 * TRIES :].reshape(len(marks), TRIES).mean(1)
-    names = ["map", *(f"map of layer {layer + 1}" for layer in layers)]
-    return {
-        **dict(zip(names, map(float, by_map), strict=True)),
-        "anywhere": float(chance[:TRIES].mean()),
-        "on the object": float(chance[TRIES:].mean()),
-        **{f"{name}, moved": float(one) for name, one in zip(names, by_moved, strict=True)},
-    }
+    grid = maps.grid
+    ink = 255 - picture.min(-1).reshape(grid[0], -1, grid[1], picture.shape[1] // grid[1]).mean((1, 3))
+    found = {"effect": effect.maps.map([0]).numpy(), "attention": maps.map(tokens).numpy()}
+    found |= {f"attention of layer {layer + 1}": maps.map(tokens, layers=[layer]).numpy() for layer in layers}
+    return picture, words[place][0], {**found, "ink": ink}
+
+
+def falls(
+    score: ClipScore,
+    picture: np.ndarray,
+    word: str,
+    maps: dict[str, np.ndarray],
+    share: float,
+    edge_px: float,
+    seed: int,
+) -> dict[str, float]:
+    """The fall of the word's score by each map, by each map's patches moved, and by chance."""
+    grid = next(iter(maps.values())).shape
+    count, there = grid[0] * grid[1], drawn_patches(picture, grid)
+    size, dice = max(1, round(share * count)), np.random.default_rng(seed)
+    most = {name: np.argsort(-one.flatten())[:size] for name, one in maps.items()}
+    inside = min(size, len(there))
+    choices = {name: [patches] for name, patches in most.items()}
+    choices["anywhere"] = [dice.choice(count, size, replace=False) for _ in range(TRIES)]
+    choices["on the object"] = [dice.choice(there, inside, replace=False) for _ in range(TRIES)]
+    for name, patches in most.items():
+        choices[f"{name}, moved"] = [moved_patches(patches, grid, dice) for _ in range(TRIES)]
+    pictures = [painted(picture, patches, grid, edge_px) for several in choices.values() for patches in several]
+    values = score.similarity([word] * (1 + len(pictures)), np.stack([picture, *pictures]))
+    rest: Iterator[float] = iter(values[0] - values[1:])
+    return {name: float(np.mean([next(rest) for _ in several])) for name, several in choices.items()}
+
+
+def summary(found: list[dict[str, float]], maps: list[str]) -> dict[str, dict]:
+    """Means with standard errors, and at how many prompts a map falls more than each control, with p."""
+    means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+    errors = {name: float(np.std([one[name] for one in found], ddof=1) / len(found) ** 0.5) for name in found[0]}
+    wins: dict[str, dict] = {}
+    for name in maps:
+        wins[name] = {}
+        for control in (*CONTROLS, f"{name}, moved"):
+            better = sum(one[name] > one[control] for one in found)
+            wins[name][control] = {"prompts": better, "p": sign_test(better, len(found))}
+    return {"mean fall": means, "standard error": errors, "map falls more": wins}
+
+
+def plot(cases: dict[str, dict], path: Path) -> None:
+    """Bars of the mean falls, a panel each case."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = ["effect", "attention", "ink", "effect, moved", *CONTROLS]
+    shade = {"effect": "#cd4071", "attention": "#721f81", "ink": "#fd9668"}
+    figure, panels = pyplot.subplots(1, len(cases), figsize=(3 * len(cases), 3.4), sharey=True)
+    for panel, (title, case) in zip(panels, cases.items(), strict=True):
+        heights, errors = ([case[kind][name] for name in names] for kind in ("mean fall", "standard error"))
+        panel.bar(names, heights, yerr=errors, color=[shade.get(name, "#9aa0a6") for name in names], capsize=3)
+        panel.set_title(title, fontsize=9)
+        panel.tick_params(axis="x", rotation=55, labelsize=8)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("fall of the word's score")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
-    """Measure, print and write benchmarks/results/faithfulness.json."""
+    """Measure, print and write benchmarks/results/faithfulness.json and .png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--prompts", type=int, default=PROMPTS)
@@ -103,19 +154,24 @@ def main() -> None:
     torch.manual_seed(0)
     pipe = Pipeline.load(chosen.model, device="cpu")
     score = ClipScore(pipe.text)
-    falls = [measure(pipe, score, name, seed, chosen.steps) for seed, name in enumerate(names(chosen.prompts))]
-    result = {"model": chosen.model, "prompts": len(falls), "share": SHARE, "mean fall": {}, "map falls more": {}}
-    for kind in falls[0]:
-        result["mean fall"][kind] = float(np.mean([one[kind] for one in falls]))
-    for name in (name for name in falls[0] if f"{name}, moved" in falls[0]):
-        result["map falls more"][name] = {}
-        for kind in ("anywhere", "on the object", f"{name}, moved"):
-            better = sum(one[name] > one[kind] for one in falls)
-            result["map falls more"][name][kind] = {"prompts": better, "p": sign_test(better, len(falls))}
-    print(json.dumps(result, indent=1))
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed, name in enumerate(names(chosen.prompts)):
+        picture, word, maps = look(pipe, name, seed, chosen.steps)
+        for share, edge_px in CASES:
+            title = f"{share:.0%} painted, {'soft' if edge_px else 'hard'} edges"
+            found.setdefault(title, []).append(falls(score, picture, word, maps, share, edge_px, seed))
+    cases = {title: summary(values, list(maps)) for title, values in found.items()}
+    for title, case in cases.items():
+        print(title)
+        for name, mean in case["mean fall"].items():
+            wins = case["map falls more"].get(name, {})
+            beaten = ", ".join(f"{control} {of['prompts']} (p {of['p']:.2g})" for control, of in wins.items())
+            print(f"  {name}: {mean:.3f} ± {case['standard error'][name]:.3f}  {beaten}")
     path = Path(chosen.out)
     path.parent.mkdir(parents=True, exist_ok=True)
+    result = {"model": chosen.model, "weights": pipe.weights, "prompts": chosen.prompts, "cases": cases}
     path.write_text(json.dumps(result, indent=1) + "\n")
+    plot(cases, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

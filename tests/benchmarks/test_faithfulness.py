@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from benchmarks.faithfulness import drawn_patches, moved_patches, painted, sign_test
+from benchmarks.faithfulness import drawn_patches, moved_patches, painted, sign_test, summary
 
 
 @given(rows=integers(1, 6), columns=integers(1, 6), seed=integers(0, 99))
@@ -24,6 +24,26 @@ def test_only_the_patches_asked_for_are_painted_and_white_ones_are_not_drawn():
     white = painted(picture, np.array([0, 5]), (2, 3))
     assert (white[:2, :2] == 255).all() and (white[2:, 4:] == 255).all() and white.sum() == 2 * 4 * 3 * 255
     assert list(drawn_patches(white, (2, 3))) == [1, 2, 3, 4] and not picture.any()
+
+
+def test_soft_edges_fade_and_take_no_more_than_hard_ones():
+    picture = np.zeros((32, 32, 3), np.uint8)
+    hard, soft = (painted(picture, np.array([5]), (4, 4), edge_px=edge) for edge in (0, 2))
+    assert set(np.unique(hard)) == {0, 255} and len(np.unique(soft)) > 10
+    assert soft.mean() == pytest.approx(hard.mean(), rel=0.02)
+
+
+def test_a_summary_counts_the_prompts_at_which_a_map_falls_more():
+    one = {"effect": 0.3, "anywhere": 0.1, "on the object": 0.3, "effect, moved": 0.2}
+    other = {"effect": 0.1, "anywhere": 0.0, "on the object": 0.2, "effect, moved": 0.2}
+    found = summary([one, other], ["effect"])
+    assert found["mean fall"]["effect"] == pytest.approx(0.2)
+    assert found["standard error"]["effect"] == pytest.approx(0.1)
+    assert {name: each["prompts"] for name, each in found["map falls more"]["effect"].items()} == {
+        "anywhere": 2,
+        "on the object": 0,
+        "effect, moved": 1,
+    }
 
 
 @pytest.mark.parametrize(
