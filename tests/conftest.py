@@ -14,13 +14,14 @@ if not torch.cuda.is_available():  # before anything imports triton: its kernels
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory) -> Iterator[str]:
-    """The whole page with one tiny model; yields its address."""
+    """The whole page with a tiny model of pictures and one of clips; yields its address."""
     from models import tiny_folder
 
     from zigdemo import zoo
 
     root = tmp_path_factory.mktemp("weights")
     tiny_folder(root / "tiny")
+    tiny_folder(root / "tiny-clips", frames=3, scheme="factorized-st", frame_position=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zoo, "WEIGHTS", root)
         import app

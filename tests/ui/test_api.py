@@ -15,6 +15,7 @@ def client(served, tmp_path_factory):
 
 
 GOOD = {"model": "tiny", "label": "hedgehog", "scan": None, "solver": "euler", "steps": 2, "guidance": 2.0, "seed": 3}
+CLIP = {"model": "tiny-clips", "label": "hedgehog", "solver": "euler", "steps": 2, "seed": 3}
 
 
 def test_generate_returns_pictures_that_carry_their_request(client):
@@ -41,8 +42,9 @@ def test_a_file_of_the_server_is_not_read_as_a_picture(client, tmp_path):
 
 
 def test_models_and_labels_are_listed(client):
-    (model,) = client.predict(api_name="/models")
-    assert model["id"] == "tiny" and model["origin"] == "untrained"
+    model, of_clips = client.predict(api_name="/models")
+    assert (model["id"], model["origin"], model["frames"]) == ("tiny", "untrained", None)
+    assert (of_clips["id"], of_clips["frames"]) == ("tiny-clips", 3)
     assert client.predict("tiny", api_name="/labels") == ["red heart", "hedgehog", "grinning face"]
 
 
@@ -56,6 +58,7 @@ def test_an_order_is_given(client):
     [
         {"model": "nothing"},
         {"model": "../tiny"},
+        {"model": "tiny-clips"},
         {"label": "unicorn horn"},
         {"scan": "spiral"},
         {"scan": "bidirectional"},
@@ -91,3 +94,26 @@ def test_a_wrong_order_is_one_sentence(client, arguments):
     with pytest.raises(AppError) as fault:
         client.predict(*arguments, api_name="/scan_order")
     assert "Traceback" not in str(fault.value)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "png"])
+def test_generate_clip_returns_clips_that_carry_their_request(client, kind):
+    if kind == "mp4":
+        pytest.importorskip("av")
+    found, line = client.predict(**CLIP, count=2, kind=kind, api_name="/generate_clip")
+    assert len(found) == 2 and line.startswith("2 clips in") and "2 network calls" in line
+    assert Request.from_metadata(found[1]) == Request(**CLIP, count=2)
+    assert media.read_clip(found[0]).shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "tiny"}, {"model": "../tiny-clips"}, {"label": "unicorn"}, {"scan": "zigzag-8"}, {"count": 5},
+     {"count": 0}, {"steps": 10_000}, {"kind": "exe"}, {"prompt": "a cat"}],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_setting_of_a_clip_is_one_sentence(client, change):
+    with pytest.raises(AppError) as fault:
+        client.predict(**{**CLIP, **change}, api_name="/generate_clip")
+    sentence = str(fault.value)
+    assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence

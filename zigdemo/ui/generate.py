@@ -119,8 +119,11 @@ def _uploaded(file: Any) -> str:
 
 
 def models() -> list[dict[str, Any]]:
-    """API: the models here, what they are and how honest their weights are."""
-    return [{"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes)} for e in models_here()]
+    """API: the models here, what they are and how honest their weights are; frames is null for those of pictures."""
+    return [
+        {"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes), "frames": e.frames}
+        for e in models_here()
+    ]
 
 
 def labels(model: str) -> list[str]:

@@ -22,20 +22,20 @@ CSS = """
 .clips { display: grid; gap: 20px 16px; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); }
 .clip { margin: 0; min-width: 0; }
 .clips.one { grid-template-columns: minmax(0, 1fr); }
-@media (min-width: 641px) { .clips.one .clip { display: grid; align-items: start; gap: 0 16px;
-  grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
-  .clips.one .clip > :is(video, img) { grid-row: span 3; } }
+@media (min-width: 641px) { .clips.one .clip { display: grid; align-content: start; gap: 0 16px;
+  grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); grid-auto-flow: dense; }
+  .clips.one .clip > * { grid-column: 1; }
+  .clips.one .clip > .frames { grid-column: 2; grid-row: 1 / span 4; } }
 .clip > :is(video, img) { display: block; width: 100%; margin: 0; object-fit: contain; image-rendering: pixelated;
-  border-radius: 6px; background: var(--background-fill-secondary); }
+  border: 1px solid var(--border-color-primary); border-radius: 6px; background: var(--background-fill-secondary); }
 .clip p { margin: 8px 0 4px; font-size: 13px; color: var(--body-text-color-subdued);
   font-variant-numeric: tabular-nums; }
-.clips.one .clip p:first-of-type { margin-top: 0; }
 .clips .frames { list-style: none; margin: 0; padding: 0; display: grid; gap: 4px;
   grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); }
 .clips .frames li { margin: 0; font-size: 11px; line-height: 16px; text-align: center;
   color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
 .clips .frames i { display: block; border-radius: 3px; background: var(--strip) no-repeat; }
-.clips .saves { display: flex; flex-wrap: wrap; gap: 8px; margin: 12px 0 0; }
+.clips .saves { display: flex; flex-wrap: wrap; gap: 8px; margin: 8px 0 0; }
 .clips .saves a { padding: 6px 14px; border: 1px solid var(--border-color-primary); border-radius: 8px; font-size: 13px;
   line-height: 20px; color: var(--body-text-color); text-decoration: none; background: var(--background-fill-primary); }
 .clips .saves a:is(:hover, :focus-visible) { border-color: var(--color-accent); }
@@ -61,10 +61,10 @@ def empty_html(text: str) -> str:
 
 
 def preview_html(step: Step) -> str:
-    """The middle frame that every clip is believed to have, and the others below."""
-    first = step.clips[0].shape[0] // 2 + 1
+    """The middle frame that every clip is believed to have so far, and the filmstrip of all."""
+    middle = len(step.clips[0]) // 2 + 1
     cards = [
-        f"{inline(picture, i)}<p>clip {i + 1}, frame {first} at step {step.index + 1}</p>{_strip(clip, 'JPEG')}"
+        f"{inline(picture, i)}<p>clip {i + 1} so far, frame {middle}</p>{_strip(clip, 'JPEG')}"
         for i, (picture, clip) in enumerate(zip(step.preview, step.clips, strict=True))
     ]
     return _grid(cards)

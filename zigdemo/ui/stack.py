@@ -1,4 +1,4 @@
-"""The scan of a clip's frames, layer by layer, as small pictures of a stack of four frames."""
+"""The scan of a clip's frames, layer by layer, as small pictures of a row of four frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from ..scans import ScanOrder, scan_scheme
 
 GRID = (4, 4, 4)  # the grid that is drawn; a model's own would be too dense
 MOST_LAYERS = 8
-CELL, BEHIND, MARGIN = 14, (15, -13), 8  # px of a token, of the next frame behind, and around
+# Frames stand side by side like cards seen from the left: px (right, down) to the next frame, row and column.
+STEPS = np.array([(27, 0), (0, 13), (6, -4)])
+MARGIN = 3
 AXES = {"space": "each frame", "time": "over time", "all": "whole clip"}
 NO_SCAN = "This model has no scan: its layers mix all tokens of a frame, or of a place over time, at once."
 COLOURS = ("#2a788e", "#22a784", "#7ad151")  # from the first step to the last, readable on light and dark
@@ -20,13 +22,13 @@ CSS = """
 .stack h4 { margin: 0 0 4px; font-size: 14px; font-weight: 600; }
 .stack p { margin: 0 0 8px; font-size: 13px; line-height: 20px; color: var(--body-text-color-subdued); }
 .stack ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px;
-  grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
+  grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .stack li { margin: 0; padding: 6px; border-radius: 8px; background: var(--background-fill-secondary);
   font-size: 12px; line-height: 16px; text-align: center; color: var(--body-text-color-subdued); }
 .stack li b { display: block; font-weight: 600; color: var(--body-text-color); }
 .stack svg { display: block; width: 100%; height: auto; }
-.stack rect { fill: var(--background-fill-primary); fill-opacity: 0.6; stroke: var(--border-color-primary); }
-.stack path { fill: none; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round; }
+.stack polygon { fill: var(--background-fill-primary); fill-opacity: 0.6; stroke: var(--border-color-primary); }
+.stack path { fill: none; stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round; }
 """
 
 
@@ -44,7 +46,7 @@ def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
     )
     return (
         f'<div class="stack"><h4>Scan of the frame stack: {escape(layers[0].label)}</h4>'
-        f"<p>{_about(axes)} Drawn on 4 frames of 4 × 4 tokens, the last frame behind.</p><ol>{panels}</ol></div>"
+        f"<p>{_about(axes)} Drawn on 4 frames of 4 × 4 tokens, from blue to green.</p><ol>{panels}</ol></div>"
     )
 
 
@@ -52,29 +54,29 @@ def _about(axes: list[str]) -> str:
     """Which layers go through frames and which through time, in a sentence."""
     if set(axes) == {"all"}:
         return "Every layer walks through the whole clip in one scan."
-    through = {
-        axis: ", ".join(str(layer + 1) for layer, of in enumerate(axes) if of == axis) for axis in dict.fromkeys(axes)
-    }
-    parts = {"space": "scan every frame", "time": "scan every place over time", "all": "scan the whole clip"}
-    said = "; ".join(f"layers {numbers} {parts[axis]}" for axis, numbers in through.items())
+    what = {"space": "every frame", "time": "every place over time", "all": "the whole clip"}
+    parts = []
+    for axis in dict.fromkeys(axes):
+        numbers = [str(layer + 1) for layer, of in enumerate(axes) if of == axis]
+        who = f"layer {numbers[0]} scans" if len(numbers) == 1 else f"layers {', '.join(numbers)} scan"
+        parts.append(f"{who} {what[axis]}")
+    said = "; ".join(parts)
     return said[:1].upper() + said[1:] + "."
 
 
 def _drawing(order: ScanOrder) -> str:
-    """An SVG of the stack, front frame first in time, and the path of every run in it, coloured by its progress."""
+    """An SVG of the frames, the first on the left, and the path of every run through them, coloured by its progress."""
     frames, rows, columns = GRID
-    width = columns * CELL + (frames - 1) * BEHIND[0] + 2 * MARGIN
-    height = rows * CELL - (frames - 1) * BEHIND[1] + 2 * MARGIN
-    corners = [(MARGIN + t * BEHIND[0], MARGIN + (frames - 1 - t) * -BEHIND[1]) for t in range(frames)]
-    t, row, column = np.unravel_index(order.perm, GRID)
-    points = np.asarray(corners)[t] + (np.stack([column, row], 1) + 0.5) * CELL
-    runs = points.reshape(order.runs, -1, 2)
+    corners = np.array([(0, 0, 0), (0, 0, columns), (0, rows, columns), (0, rows, 0)])
+    outlines = [(corners + (frame, 0, 0)) @ STEPS for frame in range(frames)]
+    low, high = np.min(outlines, (0, 1)) - MARGIN, np.max(outlines, (0, 1)) + MARGIN
+    tokens = np.stack(np.unravel_index(order.perm, GRID), 1) + (0, 0.5, 0.5)
+    runs = (tokens @ STEPS).reshape(order.runs, -1, 2)
     lines = [[] for _ in COLOURS]
     for run in runs:
         for k, (a, b) in enumerate(zip(run[:-1], run[1:], strict=True)):
             lines[k * len(COLOURS) // max(1, len(run) - 1)].append(f"M{a[0]:g} {a[1]:g}L{b[0]:g} {b[1]:g}")
-    squares = "".join(
-        f'<rect x="{x}" y="{y}" width="{columns * CELL}" height="{rows * CELL}" rx="2"/>' for x, y in reversed(corners)
-    )
+    cards = "".join(f'<polygon points="{" ".join(f"{x:g},{y:g}" for x, y in outline)}"/>' for outline in outlines)
     paths = "".join(f'<path stroke="{c}" d="{"".join(d)}"/>' for c, d in zip(COLOURS, lines, strict=True))
-    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{squares}{paths}</svg>'
+    width, height = high - low
+    return f'<svg viewBox="{low[0]} {low[1]} {width} {height}" aria-hidden="true">{cards}{paths}</svg>'
