@@ -35,10 +35,13 @@ def losses(run):
 def test_two_processes_have_the_loss_curve_of_one_with_the_whole_batch(recipe, tmp_path):
     recipe = replace(recipe, sample_every=100, time_mean=-0.8, time_spread=1.0, held_out=0)
     recipe.save(tmp_path / "recipe.yaml")
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    # "--multi_gpu" is accelerate's word for several processes, on CPUs too; with "--cpu" it starts one alone.
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command += ["-m", "zigdemo.training", str(tmp_path / "recipe.yaml"), "--set", f"run={tmp_path / 'two'}"]
+    odd = subprocess.run([*command, "--set", "batch=7"], capture_output=True, text=True, env=environment, timeout=300)
+    assert odd.returncode != 0 and "cannot be shared by 2 processes" in odd.stderr + odd.stdout
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     Training(recipe).run()

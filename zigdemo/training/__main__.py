@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {fault}", file=sys.stderr)
         return 2
     if training.finished:
-        print(f"done: {folder}")
+        training.accelerator.print(f"done: {folder}")
     return 0 if training.finished else 130
 
 

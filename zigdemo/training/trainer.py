@@ -45,7 +45,13 @@ class Training:
         wanted = precision(recipe.precision)
         if AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted:
             AcceleratorState._reset_state()  # of an earlier run in this process; it has no public way
-        self.accelerator = Accelerator(mixed_precision=wanted, log_with=recipe.trackers or None, project_dir=recipe.run)
+        alone = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+        self.accelerator = Accelerator(
+            cpu=alone,  # said outright, as processes on CPUs find each other only then
+            mixed_precision=wanted,
+            log_with=recipe.trackers or None,
+            project_dir=recipe.run,
+        )
         self.device = self.accelerator.device
         if not resume:
             refuse_a_second_start(self.folder)
