@@ -25,6 +25,7 @@ from .maps import (
     one_picture,
     plain_html,
     said,
+    side_by_side,
     strip_html,
     text_models,
     warned,
@@ -41,12 +42,17 @@ PROMPT = "a red heart"
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A picture drawn from words, and the recorded attention to each."""
+    """A picture drawn from words, or the frames of a clip, and the recorded attention to each word."""
 
     request: Request
-    picture: Image.Image
+    frames: list[Image.Image]
     maps: AttentionMaps
     words: list[tuple[str, Sequence[int]]]
+
+    @property
+    def picture(self) -> Image.Image:
+        """The picture, or the middle frame."""
+        return self.frames[len(self.frames) // 2]
 
     @property
     def tokens(self) -> list[tuple[str, tuple[int, ...]]]:
@@ -74,7 +80,8 @@ def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
     request = one_picture(model, prompt, None, None, steps, seed)
     pipe, recorder = MODELS.get(model_here(model)), Recorder(most_bytes=MOST_BYTES)
     result = pipe(request, record=recorder)
-    return Drawn(request, result.images[0], recorder.maps, pipe.words(prompt))
+    frames = [Image.fromarray(frame) for frame in result.clips[0]] if result.clips else result.images
+    return Drawn(request, frames, recorder.maps, pipe.words(prompt))
 
 
 def _span(name: str, first: Any, last: Any, most: int) -> range:
@@ -84,35 +91,50 @@ def _span(name: str, first: Any, last: Any, most: int) -> range:
 
 
 def view_html(drawn: Drawn, chosen: Sequence[str], layers: range, steps: range, head: int, strips: bool = True) -> str:
-    """The map of the chosen words over the picture, and below it small ones by layer and by step. head: 0 for all."""
+    """The map of the chosen words over the picture, and below it small ones by layer and by step. head: 0 for all.
+
+    Of a clip over its middle frame, and below it over every frame, all coloured alike.
+    """
     indices, heads = drawn.indices(chosen), None if head == 0 else [head - 1]
-    values = drawn.maps.map(indices, layers, steps, heads).numpy()
+    middle = len(drawn.frames) // 2
+
+    def by_frame(layers: Sequence[int], steps: Sequence[int]) -> Any:
+        return drawn.maps.map(indices, layers, steps, heads).numpy().reshape(-1, *drawn.maps.grid[-2:])
+
+    values = by_frame(layers, steps)
     names = " + ".join(name for place, (name, _) in enumerate(drawn.tokens) if str(place) in chosen)
     about = " · ".join(
         (
             f"layer {layers[0] + 1}" if len(layers) == 1 else f"layers {layers[0] + 1} to {layers[-1] + 1}",
             f"step {steps[0] + 1}" if len(steps) == 1 else f"steps {steps[0] + 1} to {steps[-1] + 1}",
             f"head {head}" if head else "all heads",
+            *([f"frame {middle + 1}"] if len(drawn.frames) > 1 else []),
         )
     )
     low, peak = float(values.min()), float(values.max())
-    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size), low=low)
+    image = heat.overlay(drawn.picture, values[middle], max(enlarged(drawn.picture).size), low=low, peak=peak)
     legend = legend_html(peak, f"mean {values.mean():.2g} of each patch's attention", low)
     html = f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
+
+    def tiles(kind: str, indices_of: range, frames: list[Image.Image], maps: Sequence[Any]) -> str:
+        low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
+        small = [heat.overlay(*pair, 96, low=low, peak=peak) for pair in zip(frames, maps, strict=True)]
+        return strip_html(kind, [(str(i + 1), one) for i, one in zip(indices_of, small, strict=True)])
+
+    def of_middle(kind: str, indices_of: range, maps: list[Any]) -> str:
+        return tiles(kind, indices_of, [drawn.picture] * len(maps), [one[middle] for one in maps])
+
+    if len(drawn.frames) > 1:
+        html += tiles("By frame", range(len(drawn.frames)), drawn.frames, values)
     if not strips:
         return html
-
-    def tiles(kind: str, indices_of: range, maps: list[Any]) -> str:
-        low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
-        small = [heat.overlay(drawn.picture, one, 96, low=low, peak=peak) for one in maps]
-        return strip_html(kind, [(str(i + 1), one) for i, one in zip(indices_of, small, strict=True)])
 
     by_layer = _thin(range(drawn.maps.probabilities.shape[1]))
     by_step = _thin(range(drawn.request.steps))
     return (
         html
-        + tiles("By layer", by_layer, [drawn.maps.map(indices, [i], steps, heads).numpy() for i in by_layer])
-        + tiles("By step", by_step, [drawn.maps.map(indices, layers, [i], heads).numpy() for i in by_step])
+        + of_middle("By layer", by_layer, [by_frame([i], steps) for i in by_layer])
+        + of_middle("By step", by_step, [by_frame(layers, [i]) for i in by_step])
     )
 
 
@@ -125,15 +147,15 @@ def export(drawn: Drawn) -> list[str]:
     """Write the sheet of all words and the arrays into a folder of their own; their paths."""
     folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
     sheet = folder / "attention.png"
-    drawn.maps.word_sheet(drawn.picture, drawn.words).save(sheet)
+    drawn.maps.word_sheet(drawn.frames, drawn.words).save(sheet)
     return [str(sheet), str(drawn.maps.save_npz(folder / "attention.npz", drawn.words))]
 
 
 def attention(model: str, prompt: str, steps: int = 25, seed: int = 0) -> tuple[dict[str, Any], list[gr.FileData]]:
     """API: draw from words and record; returns each word's map, over all layers, heads and steps, and two files.
 
-    The first is {"grid": [rows, columns], "words": [{"word", "tokens", "map": [row][column]}, ...]}; the files are a
-    PNG with the map of every word, and an .npz with all recorded probabilities.
+    The first is {"grid": [rows, columns], "words": [{"word", "tokens", "map": [row][column]}, ...]}, of clips with the
+    frames in front; the files are a PNG with the map of every word, and an .npz with all recorded probabilities.
     """
     try:
         drawn = draw(model, prompt, steps, seed)
@@ -170,7 +192,7 @@ def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[
         yield _change(
             line=texts.ATTENTION_WORDS,
             words=gr.update(choices=choices, value=shown, visible=True),
-            picture=plain_html(drawn.picture, drawn.request.prompt),
+            picture=plain_html(side_by_side(drawn.frames), drawn.request.prompt),
             view=view_html(drawn, shown, range(layers), range(total), 0),
             drawn=drawn,
             layer_from=gr.update(value=1, maximum=layers, interactive=True),
