@@ -65,6 +65,32 @@ def test_recording_changes_nothing_and_keeps_every_layer_and_head(kind):
     assert maps.leading == (() if kind == "zigma" else ("time",))
 
 
+@pytest.mark.parametrize(("family", "changes"), [(family, more) for family, more in TEXT_NETWORKS.values()][:2])
+def test_a_clip_has_a_map_for_each_frame_of_what_its_tokens_attend_to(family, changes):
+    torch.manual_seed(0)
+    more = {"scheme": "factorized-st"} if family == "zigma" else {}
+    config = FAMILIES[family][0](width=32, depth=2, size=(8, 12), patch=4, frames=3, **changes, **more)
+    net, recorder = build(config).eval().requires_grad_(False), Recorder()
+    x, found = torch.randn(1, 3, 3, 8, 12), []
+    recorder.begin(net, Request("tiny", count=1, steps=1))
+    text = torch.randn(1, WORDS, 12)
+    recorder.watch(net, [0])(x, torch.tensor([0.4]), text)
+
+    def look(layer, role, operator, args, kwargs):
+        if role == "words":
+            found.append(attend(*args)[1][0])
+        return operator(*args, **kwargs)
+
+    with Watch(config, look):
+        net(x, torch.tensor([0.4]), text)
+    maps = recorder.maps
+    assert maps.grid == (3, 2, 3) and torch.allclose(maps.probabilities[0], torch.stack(found), atol=1e-6)
+    frame = torch.stack(found).mean((0, 1))[6:12, 2].reshape(2, 3)
+    assert torch.allclose(maps.map([2])[1], frame, atol=1e-6), "frame 1 are the second six tokens"
+    page = maps.word_sheet([Image.new("RGB", (12, 8), "white")] * 3, [("a", [0])], side=48)
+    assert page.width * page.height > 6 * 48 * 32
+
+
 @pytest.mark.parametrize("kind", ["zigma", "dit", "labels"])
 def test_over_the_tokens_of_the_condition_the_maps_sum_to_one(kind):
     maps, _ = recorded(kind)

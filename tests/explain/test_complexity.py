@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, sampled_from
 
 from zigdemo.backbones import DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
+from zigdemo.backbones.checks import item_shape
 from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS
 from zigdemo.backbones.dit import CONDITIONINGS
 from zigdemo.backbones.presets import PRESETS, preset
@@ -119,10 +120,36 @@ def test_formulas_of_zigma_agree_with_the_count(
     assert_agree(config, batch, words=4)
 
 
+CLIPS = {
+    "dit": replace(DIT, size=(8, 12), frames=5, refine=3),
+    "dit attending to the condition": replace(DIT, size=(8, 12), frames=5, conditioning="cross-attention"),
+    "dig": replace(DIG, size=(8, 12), frames=70),
+    "dig with joints": replace(DIG, size=(24, 24), frames=3, skip=True, conv="inside", rms_norm=True),
+    "zigma": replace(ZIGMA, size=(8, 12), frames=5, scheme="factorized-sst", refine=3),
+    "zigma with words": replace(ZIGMA, size=(8, 12), frames=5, scheme="zigzag3d-8", labels=0, text_width=6),
+    "one place for all frames": replace(
+        ZIGMA, size=(8, 12), frames=5, scheme="bidirectional", position="shared", frame_position=True
+    ),
+}
+
+
+@pytest.mark.parametrize("config", CLIPS.values(), ids=CLIPS)
+def test_formulas_of_clips_agree_with_the_count(config):
+    assert_agree(config, batch=2, words=4)
+
+
+def test_attention_by_turns_over_frames_and_time_is_cheaper_than_over_all():
+    clip, picture = replace(DIT, frames=16), replace(DIT, size=(16, 16 * 16))
+    space, time = cost(clip)["blocks.0"].macs, cost(clip)["blocks.1"].macs
+    assert space - time == 2 * 16 * 64 * (64 - 16) * clip.width
+    assert time < space < cost(picture)["blocks.0"].macs
+
+
 @pytest.mark.parametrize(
     "config",
     [*(replace(DIT, conditioning=name) for name in CONDITIONINGS), ZIGMA, replace(ZIGMA, scheme="bidirectional"), DIG]
-    + [replace(DIG, conv="inside", rms_norm=True, skip=True), DIFFUSSM, replace(DIFFUSSM, hourglass=4)],
+    + [replace(DIG, conv="inside", rms_norm=True, skip=True), DIFFUSSM, replace(DIFFUSSM, hourglass=4)]
+    + [replace(DIT, frames=3), replace(DIG, frames=3), replace(ZIGMA, frames=3, scheme="factorized-st")],
     ids=lambda config: getattr(config, "conditioning", config.scheme) or config.mixing,
 )
 def test_a_real_training_step_keeps_what_the_formula_says(config):
@@ -137,7 +164,7 @@ def test_a_real_training_step_keeps_what_the_formula_says(config):
         return value
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        network(torch.randn(2, 3, 16, 16), torch.rand(2), torch.tensor([0, 1]))
+        network(torch.randn(2, *item_shape(config)), torch.rand(2), torch.tensor([0, 1]))
     wanted = Cost.total(cost(config, batch=2).values()).activation_bytes
     assert sum(value.untyped_storage().nbytes() for value in kept.values()) == pytest.approx(wanted, rel=0.02)
 

@@ -83,7 +83,7 @@ def test_the_maps_are_written_as_arrays_and_as_a_sheet(tmp_path):
     with np.load(maps.save_npz(tmp_path / "effect.npz")) as kept:
         assert kept["values"].shape == (2, 2, 4, 4)
         assert list(kept["words"]) == ["red", "heart"]
-    assert maps.word_sheet(Image.new("RGB", (16, 16)), side=80).width > 160
+    assert maps.word_sheet([Image.new("RGB", (16, 16))], side=80).width > 160
 
 
 def test_a_model_of_labels_and_an_empty_record_say_so(tmp_path, monkeypatch):

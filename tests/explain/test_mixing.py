@@ -48,21 +48,43 @@ def test_a_selective_scan_is_its_matrix_along_every_order(scheme, layer, rows, c
 
 @few
 @given(
-    scheme=sampled_from(["factorized-st", "factorized-sst", "zigzag3d-8"]),
+    scheme=sampled_from(["factorized-sst", "factorized-ts", "zigzag3d-8", "bidirectional"]),
     layer=integers(0, 9),
-    grid=tuples(*[integers(1, 4)] * 3),
+    grid=tuples(integers(1, 4), integers(1, 3), integers(1, 4)),
+    gated=booleans(),
     seed=seeds,
 )
-def test_a_selective_scan_of_a_video_is_its_matrix_in_blocks_of_runs(scheme, layer, grid, seed):
+def test_a_scan_of_a_clip_is_a_matrix_with_nothing_between_its_runs(scheme, layer, grid, gated, seed):
     order = scan_scheme(scheme).order(layer=layer, grid=grid)
     length = len(order)
     wide, narrow = (1, length, 3), (1, length, 2)
     x, dt, z, A, B, C, D, bias = normals(seed, wide, wide, wide, (3, 2), narrow, narrow, (3,), (3,))
-    args, kwargs = (x, dt, -A.exp(), B, C, D, z), {"dt_bias": bias, "order": order}
+    args = (x, dt, -A.exp(), B, C, *((D, z) if gated else ()))
+    kwargs = {"dt_bias": bias, "order": order}
     found = mixing_of(selective_scan, 0, length, None, args, kwargs)
     assert torch.allclose(product(found)[..., 0], selective_scan(*args, **kwargs)[0], rtol=0, atol=1e-10)
     run = torch.from_numpy(order.inverse // (length // order.runs))
     assert (found.rows(list(range(length)))[run[:, None] != run] == 0).all()
+    assert found.runs == order.runs and found.terms == length**2 // order.runs * 3 * 2
+
+
+@few
+@given(
+    layer=integers(0, 9),
+    grid=tuples(integers(1, 4), integers(1, 3), integers(1, 4)),
+    operator=sampled_from([gated_linear_attention, F.scaled_dot_product_attention]),
+    seed=seeds,
+)
+def test_sequences_beside_each_other_are_one_matrix_over_the_clip(layer, grid, operator, seed):
+    lying = scan_scheme("factorized-st").order(layer=layer, grid=grid)
+    size = len(lying) // lying.runs
+    scan = operator is gated_linear_attention
+    args = normals(seed, *[(lying.runs, size, 2, 3) if scan else (lying.runs, 2, size, 3)] * 3)
+    args = (*args, -args[0].abs()) if scan else args
+    found = mixing_of(operator, 0, len(lying), lying, args, {})
+    output = operator(*args) if scan else operator(*args).transpose(1, 2)
+    expected = output.flatten(0, 1)[torch.from_numpy(lying.inverse.copy())]
+    assert torch.allclose(product(found), expected, rtol=0, atol=1e-10)
 
 
 @few

@@ -110,6 +110,22 @@ def test_a_wrong_setting_is_one_sentence(wordy, prompt, steps, seed):
     assert last["go"]["interactive"] is True and last["drawn"] == tab.SKIP
 
 
+def test_a_clip_has_its_frames_as_a_strip_and_a_map_each(wordy, tmp_path, monkeypatch):
+    tiny_folder(
+        tmp_path / "tiny-clips", text=small_tower(tmp_path / "tower2"), frames=3, scheme="factorized-st", depth=2
+    )
+    drawn = tab.draw("tiny-clips", PROMPT, 2, 0)
+    assert len(drawn.frames) == 3 and drawn.maps.grid == (3, 4, 4)
+    for kind, images in ((tab.ATTENTION, 1 + 3 + 2 + 2), (tab.EFFECT, 1 + 3 + 2)):
+        _, html = tab._view(drawn, ["2"], kind, 1, 2, 1, 2, 0)
+        assert "By frame" in html and "frame 2" in html and html.count("<img") == images
+    monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
+    assert all("By frame" in html for _, html in tab._play(drawn, ["2"], tab.EFFECT, 1, 2, 1, 2, 0))
+    found, files = tab.attention("tiny-clips", PROMPT, steps=2)
+    assert found["grid"] == [3, 4, 4] and np.shape(found["words"][0]["map"]) == (3, 4, 4)
+    assert np.shape(found["words"][0]["effect"]) == (3, 4, 4) and len(files) == 4
+
+
 def test_playing_shows_every_step_and_ends_as_it_was(wordy, monkeypatch):
     monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
     drawn = tab.draw("tiny-text", PROMPT, 3, 0)

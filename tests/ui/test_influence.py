@@ -113,7 +113,7 @@ class Click:
 def test_a_click_is_the_patch_under_it_to_the_last_pixel(weights):
     tiny_folder(weights / "tiny")
     drawing, _ = drawn()
-    side = tab.enlarged(drawing.pictures[0]).width
+    side = tab.enlarged(drawing.pictures[0][0]).width
     assert tab._clicked(drawing, Click(0, 0)) == (1, 1)
     assert tab._clicked(drawing, Click(side - 1, 0)) == (1, 4)
     assert tab._clicked(drawing, Click(side / 2, side)) == (4, 3)
@@ -131,8 +131,8 @@ def test_another_layer_is_shown_from_what_was_computed(weights):
 def test_another_patch_first_gets_its_frame_then_its_maps(weights):
     tiny_folder(weights / "tiny")
     drawing, shown = drawn()
-    frame, maps = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 3.0, 1.0, 4.0, 2.0))
-    assert frame["picture"].size == (tab.enlarged(drawing.pictures[2]).size) and frame["maps"] == tab.SKIP
+    frame, maps = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 3.0, 1.0, 1.0, 4.0, 2.0))
+    assert frame["picture"].size == tab.enlarged(drawing.pictures[2][0]).size and frame["maps"] == tab.SKIP
     assert "Row 1, column 4" in maps["line"] and maps["seen"].token == 3 and maps["maps"] != shown["maps"]
 
 
@@ -140,8 +140,28 @@ def test_another_patch_first_gets_its_frame_then_its_maps(weights):
 def test_an_empty_or_wrong_box_is_one_sentence(weights, number):
     tiny_folder(weights / "tiny")
     drawing, _ = drawn()
-    (last,) = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 1, number, 1, 1))
+    (last,) = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 1, 1, number, 1, 1))
     assert re.fullmatch(r"row must be a whole number from 1 to 4, not \S+", last["line"])
+
+
+CLIPS = {"zigma": {"scheme": "factorized-st"}, "dit": {}, "dig": {}}
+
+
+@pytest.mark.parametrize("family", CLIPS)
+def test_a_clip_is_looked_into_frame_by_frame(weights, family):
+    tiny_folder(weights / "tiny", family, frames=3, **CLIPS[family])
+    drawing, shown = drawn()
+    assert drawing.grid == (3, 4, 4) and [len(frames) for frames in drawing.pictures] == [3, 3, 3]
+    assert shown["frame"]["maximum"] == 3 and shown["frame"]["visible"] and shown["line"].startswith("Frame 2, row 3")
+    assert shown["maps"].count("<img") == 4 and ("Reach, layer 1" in shown["maps"]) == (family == "dit")
+    assert "place in time" in shown["maps"] or family != "dit"
+    first, last = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 3, 1, 2, 4, 2))
+    assert first["picture"].size == tab.enlarged(drawing.pictures[2][0]).size
+    assert last["seen"].token == 7 and last["line"].startswith("Frame 1, row 2, column 4")
+    found = tab.influence("tiny", "hedgehog", row=1, column=3, step=2, steps=3, frame=2)
+    assert found["grid"] == [3, 4, 4] and np.shape(found["field"]) == (2, 3, 4, 4)
+    with pytest.raises(gr.Error, match="frame must be a whole number from 0 to 2, not 3"):
+        tab.influence("tiny", "hedgehog", steps=3, step=2, frame=3)
 
 
 def test_what_others_hear_is_not_hidden_by_the_patch_itself():

@@ -1,7 +1,8 @@
 """Looking inside: what networks cost, attend to and listen to, and where solvers go."""
 
 from .attention import AttentionMaps, Recorder, attends
-from .complexity import FORMULAS, Cost, cost, counted_cost
+from .complexity import FORMULAS, Cost, cost
+from .counting import counted_cost
 from .effect import EffectMaps, EffectRecorder
 from .influence import (
     Influence,

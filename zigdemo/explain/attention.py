@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..backbones import DiTConfig, ZigMaConfig
 from .heat import overlay, sheet
-from .watch import FirstCalls, Watch
+from .watch import FirstCalls, Watch, token_grid
 
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
@@ -70,7 +70,7 @@ class Recorder(FirstCalls):
             return call(x, t, cond)
         config, layers = self.network.config, []
         in_context = getattr(config, "conditioning", None) == "in-context"
-        patches = math.prod(config.grid)
+        patches = math.prod(token_grid(config))
 
         def look(layer: int, role: str, operator: Any, args: tuple, kwargs: dict) -> Tensor:
             if role != ("self-attention" if in_context else "words"):
@@ -110,7 +110,7 @@ class Recorder(FirstCalls):
             torch.stack(list(self._kept.values())),
             tuple(self._kept),
             tuple(self._times.values()),
-            config.grid,
+            token_grid(config),
             ("time",) if isinstance(config, DiTConfig) else (),
         )
 
@@ -141,13 +141,13 @@ class AttentionMaps:
 
     Over the last axis they sum to 1, except where a DiT attends to its patches beside them ("in-context"). steps: of
     the solver, those that were kept; times: what the network was told as time there; grid: (rows, columns) of the
-    patches; leading: what stands in front of the words.
+    patches, of clips (frames, rows, columns); leading: what stands in front of the words.
     """
 
     probabilities: Tensor
     steps: tuple[int, ...]
     times: tuple[float, ...]
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
     leading: tuple[str, ...] = ()
 
     def tokens(self, words: Words) -> list[tuple[str, tuple[int, ...]]]:
@@ -168,7 +168,7 @@ class AttentionMaps:
         steps: Collection[int] | None = None,
         heads: Collection[int] | None = None,
     ) -> Tensor:
-        """(rows, columns): the sum over `tokens`, the mean over layers, steps and heads, all of them where None.
+        """Shaped as the grid: the sum over `tokens`, the mean over layers, steps and heads, all of them where None.
 
         steps: of the solver; where none of these was kept, the last one before them stands for them. Raises ValueError
         for an index that does not exist.
@@ -194,14 +194,19 @@ class AttentionMaps:
         )
         return path
 
-    def word_sheet(self, picture: Image.Image, words: Words, side: int = 160, **chosen: Any) -> Image.Image:
-        """The map of every word over the picture, side by side under its name; `chosen` as in `map`.
+    def word_sheet(
+        self, picture: Image.Image | Sequence[Image.Image], words: Words, side: int = 160, **chosen: Any
+    ) -> Image.Image:
+        """The map of every word over the picture, or over each frame of a clip, side by side under its name.
 
-        Each is coloured from its own least value to its largest, which are written beside the name.
+        Each is coloured from its own least value to its largest, of all frames, which are written beside the name.
+        chosen: as in `map`.
         """
-        tiles = []
+        frames, tiles = [picture] if isinstance(picture, Image.Image) else picture, []
         for name, indices in self.tokens(words):
-            values = self.map(indices, **chosen).numpy()
-            low, high = float(values.min()), float(values.max())
-            tiles.append((f"{name} {low:.2f} to {high:.2f}", overlay(picture, values, side, low=low)))
+            values = self.map(indices, **chosen).numpy().reshape(len(frames), *self.grid[-2:])
+            low, peak = float(values.min()), float(values.max())
+            for number, (frame, own) in enumerate(zip(frames, values, strict=True), 1):
+                caption = f"{name} {low:.2f} to {peak:.2f}" if number == 1 else f"frame {number}"
+                tiles.append((caption, overlay(frame, own, side, low=low, peak=peak)))
         return sheet(tiles)

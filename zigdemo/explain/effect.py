@@ -94,9 +94,14 @@ class EffectMaps:
         np.savez_compressed(path, values=self.values.numpy(), steps=np.array(self.steps), words=words)
         return path
 
-    def word_sheet(self, picture: Image.Image, side: int = 160, **chosen: Any) -> Image.Image:
-        """The map of every word over the picture, side by side under its name, all on one scale from nothing."""
+    def word_sheet(self, frames: Sequence[Image.Image], side: int = 160, **chosen: Any) -> Image.Image:
+        """The map of every word over the picture, side by side under its name, all on one scale from nothing.
+
+        frames: the picture alone, or those of a clip, of which the middle one is shown.
+        """
+        picture = frames[len(frames) // 2]
         maps = [self.map([place], **chosen).numpy() for place in range(len(self.words))]
+        maps = [one.reshape(-1, *one.shape[-2:])[len(frames) // 2] for one in maps]
         peak = max(float(one.max()) for one in maps)
         tiles = [
             (word, overlay(picture, one, side, peak=peak)) for (word, _), one in zip(self.words, maps, strict=True)

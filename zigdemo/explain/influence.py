@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..backbones import DiG, ZigMa
+from ..backbones.official.zigma import TimeMirrored
 from ..scans import ScanOrder, receptive_mask
 from .mixing import Mixing, mixing_of
-from .watch import FirstCalls, Watch, own_copy
+from .watch import FirstCalls, Watch, own_copy, token_grid
 
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
@@ -25,7 +26,9 @@ AT_ONCE = 16  # backward passes in a batch
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """What a network was asked: x (1, channels, H, W), t (1,), cond (1, ...) or None, and the scan scheme."""
+    """What a network was asked: x (1, channels, H, W) or of a clip (1, frames, channels, H, W), t (1,), cond (1, ...)
+    or None, and the scan scheme.
+    """
 
     x: Tensor
     t: Tensor
@@ -46,12 +49,14 @@ class Moments(FirstCalls):
         return call(x, t, cond)
 
 
-def _cell(network: nn.Module, token: int) -> tuple[int, int]:
-    """Row and column of a patch; ValueError for one that does not exist."""
-    rows, columns = network.config.grid
-    if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < rows * columns:
-        raise ValueError(f"token must be a patch from 0 to {rows * columns - 1} in raster order, not {token!r}")
-    return divmod(token, columns)
+def _cell(network: nn.Module, token: int) -> tuple[int, int, int]:
+    """Frame (0 in a picture), row and column of a patch; ValueError for one that does not exist."""
+    grid = token_grid(network.config)
+    most = math.prod(grid) - 1
+    if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token <= most:
+        raise ValueError(f"token must be a patch from 0 to {most} in raster order, not {token!r}")
+    frame, place = divmod(token, math.prod(grid[-2:]))
+    return frame, *divmod(place, grid[-1])
 
 
 def _repeated(value: Tensor | None, count: int) -> Tensor | None:
@@ -62,7 +67,8 @@ def _repeated(value: Tensor | None, count: int) -> Tensor | None:
 def gradient_influence(
     network: nn.Module, moment: Moment, token: int, probes: int | None = 16, seed: int = 0
 ) -> Tensor:
-    """How strongly the network's output at a patch depends on each patch of its input: (rows, columns).
+    """How strongly the network's output at a patch depends on each patch of its input: (rows, columns), the frames of
+    a clip in front.
 
     The Frobenius norm of the Jacobian of the patch's output numbers with respect to the input patch's. probes: vectors
     of random signs whose products with the Jacobian estimate it, the square without bias and with a relative error of
@@ -70,7 +76,7 @@ def gradient_influence(
     token: raster index. A variance predicted beside is left out. Raises ValueError for a patch that does not exist.
     Source: Hutchinson 1990 for the estimate.
     """
-    row, column = _cell(network, token)
+    frame, row, column = _cell(network, token)
     patch, channels = network.config.patch, network.config.in_channels
     numbers = channels * patch**2
     if probes is None:
@@ -82,9 +88,10 @@ def gradient_influence(
         with torch.inference_mode(False), torch.enable_grad():
             x, t, cond = (_repeated(value, len(few)) for value in (moment.x, moment.t, moment.cond))
             output = network(x.requires_grad_(), t, cond, scheme=moment.scheme)
-            own = output[:, :channels, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
+            own = output if output.ndim == 4 else output[:, frame]
+            own = own[:, :channels, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
             squares += torch.autograd.grad(own.flatten(1), x, few)[0].pow(2).sum(0)
-    by_patch = squares[0].sum(0).unflatten(1, (-1, patch)).unflatten(0, (-1, patch)).sum((1, 3))
+    by_patch = squares[0].sum(-3).unflatten(-1, (-1, patch)).unflatten(-3, (-1, patch)).sum((-3, -1))
     return (by_patch / (1 if probes is None else probes)).sqrt()
 
 
@@ -92,15 +99,17 @@ def gradient_influence(
 def mixings(network: nn.Module, moment: Moment) -> list[Mixing]:
     """The operators that mix the tokens, in the order they are called, each as an exact matrix; see `Mixing`.
 
-    One a block, or one for each scan of it; attention to words is not among them.
+    One a block, or one for each scan of it; attention to words is not among them. Raises ValueError for a published
+    ZigMa of clips, whose layers over time put their outputs back mirrored.
     """
-    paths = _paths(network, moment.scheme) if isinstance(network, DiG) else None
+    _refuse_mirrored(network)
+    lying = _lying(network, moment.scheme)
+    patches = math.prod(token_grid(network.config))
     found: list[Mixing] = []
 
     def look(layer: int, role: str, operator: Any, args: tuple, kwargs: dict) -> Tensor:
         if role != "words":
-            lying = None if paths is None else paths[layer][0]
-            found.append(mixing_of(operator, layer, math.prod(network.config.grid), lying, args, kwargs))
+            found.append(mixing_of(operator, layer, patches, lying[layer], args, kwargs))
         return operator(*args, **kwargs)
 
     with Watch(network.config, look):
@@ -159,19 +168,60 @@ class _Layers:
         return self.paths[layer]
 
 
+def _lying(network: nn.Module, scheme: str | None) -> list[ScanOrder | None]:
+    """How the patches lie in what each block's operator is given, None for raster order, which a ZigMa's always is.
+
+    In runs where frames, or places over time, are given as a batch. Raises ValueError for a scheme it cannot have.
+    """
+    config, none = network.config, [None] * network.config.depth
+    if isinstance(network, ZigMa):
+        return none
+    orders = network.orders(scheme)
+    if not config.frames:
+        return orders or none
+    places = math.prod(config.grid)
+    own = [order.perm for order in orders] or [np.arange(places)] * config.depth
+    return [_of_clip(path, i, config.frames, isinstance(network, DiG)) for i, path in enumerate(own)]
+
+
+def _of_clip(path: NDArray[np.int64], block: int, frames: int, turning: bool) -> ScanOrder:
+    """Every frame along a path of its places in even blocks, each of these places over time in odd ones.
+
+    turning: every second of the odd ones goes backwards in time.
+    """
+    first = np.arange(frames)[:: -1 if turning and block % 4 == 3 else 1] * len(path)
+    if block % 2:
+        return ScanOrder((path[:, None] + first).ravel(), len(path))
+    return ScanOrder((first[:, None] + path).ravel(), frames)
+
+
 def _paths(network: nn.Module, scheme: str | None) -> list[tuple[ScanOrder, ...]]:
+    """The orders by which a patch hears another in each layer; none at all where it hears all others in every layer."""
     if isinstance(network, ZigMa):
         return network.scans(scheme)
-    return [(order,) for order in network.orders(scheme)]
+    paths = [(order,) for order in _lying(network, scheme) if order is not None]
+    if isinstance(network, DiG):
+        return paths
+    return [(order, ScanOrder(order.perm[::-1], order.runs)) for (order,) in paths]  # attention hears both ways
+
+
+def _refuse_mirrored(network: nn.Module) -> None:
+    if any(isinstance(getattr(block, "mixer", None), TimeMirrored) for block in network.blocks):
+        raise ValueError(
+            "the layers over time of this published model put their outputs back mirrored, and what a patch listens to "
+            "through them is not shown; choose a model of our own"
+        )
 
 
 def order_field(network: nn.Module, token: int, scheme: str | None = None) -> NDArray[np.bool_]:
     """Which patches can have reached a patch by the scan order alone, (layers, rows, columns), after each layer.
 
-    All of them at once where a layer mixes both ways, as attention does. token: raster index.
+    Of clips (layers, frames, rows, columns). All of them at once where a layer mixes both ways, as attention does, in
+    clips within its frame or its place. token: raster index. Raises ValueError as `mixings` does.
     """
     _cell(network, token)
-    grid, depth = network.config.grid, network.config.depth
+    _refuse_mirrored(network)
+    grid, depth = token_grid(network.config), network.config.depth
     paths = _paths(network, scheme)
     if not paths:
         return np.ones((depth, *grid), dtype=bool)
@@ -181,7 +231,8 @@ def order_field(network: nn.Module, token: int, scheme: str | None = None) -> ND
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """What a patch listens to: all maps (rows, columns), those by layer with the layers in front; float32.
+    """What a patch listens to: all maps (rows, columns), of clips (frames, rows, columns), those by layer with the
+    layers in front; float32.
 
     composed is None where it would take too long, see `composed`.
     """
@@ -196,7 +247,7 @@ class Influence:
 def patch_influence(network: nn.Module, moment: Moment, token: int, probes: int | None = 16) -> Influence:
     """Everything about one patch at one moment. token: raster index; errors as in `gradient_influence`."""
     gradient = gradient_influence(network, moment, token, probes)
-    found, grid = mixings(network, moment), network.config.grid
+    found, grid = mixings(network, moment), token_grid(network.config)
     patches = math.prod(grid)
 
     def maps(rows: Tensor) -> NDArray[np.float32]:

@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..ops import gated_linear_attention, s4d_convolution, selective_scan
 from ..scans import ScanOrder
 
 MOST_NUMBERS = 2**22  # in a working tensor, 16 MiB in float32; one row of one lane is taken whatever its size
+
+Part = Callable[[Tensor, slice], Tensor]
+Made = tuple[Tensor, int, Part]  # values, inner and part, as in `Mixing`, for tokens as an operator is given them
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +29,15 @@ class Mixing:
     that are read beside them. lanes: matrices side by side, one a channel of a scan or convolution, one a head of an
     attention. values: (length, lanes, width), what the matrices multiply. inner: terms that make up one weight.
     part: (rows asked, lanes from, to) -> (rows, length, lanes), exact; use `rows` and `strength`, which stay within
-    MOST_NUMBERS for a working tensor.
+    MOST_NUMBERS for a working tensor. runs: so many sequences of one length are mixed, each on its own; weights between
+    them are 0.
     """
 
     layer: int
     values: Tensor
     inner: int
-    part: Callable[[Tensor, slice], Tensor]
+    part: Part
+    runs: int = 1
 
     @property
     def length(self) -> int:
@@ -45,7 +52,7 @@ class Mixing:
     @property
     def terms(self) -> int:
         """Terms of all weights of all lanes, the work of making them."""
-        return self.length**2 * self.lanes * self.inner
+        return self.length**2 // self.runs * self.lanes * self.inner
 
     def rows(self, tokens: list[int]) -> Tensor:
         """Rows of the matrices, (rows asked, length, lanes), in the operator's own precision."""
@@ -77,20 +84,48 @@ def mixing_of(
 ) -> Mixing:
     """The matrix of operator(*args, **kwargs). lying: how the patches lie in what it was given, None for raster order.
 
-    Where it was given more tokens than patches, those of the condition are in front.
+    An order in runs means that it was given each run as an item of the batch, and nothing else. Where it was given more
+    tokens than patches, those of the condition are in front.
     """
     make = _MATRICES[operator]
     kwargs = {name: value for name, value in kwargs.items() if name != "backend"}
-    values, inner, part = make(*args, **kwargs)
-    length = len(values)
-    places = torch.arange(length, device=values.device).roll(patches - length)  # of each token in what was given
-    if lying is not None:
-        places = torch.from_numpy(lying.inverse.copy()).to(values.device)
+    order = kwargs.get("order")
+    runs = (1 if lying is None else lying.runs) * (1 if order is None else order.runs)
+    if lying is None:
+        values, inner, part = make(*args, **kwargs)
+        length = len(values)
+        places = torch.arange(length, device=values.device).roll(patches - length)  # of each token in what was given
+        made = _named(places, (values, inner, part))
+    else:
+        batch = [make(*(value[i : i + 1] for value in args), **kwargs) for i in range(lying.runs)]
+        made = _named(_indices(lying.inverse, batch[0][0]), _each_alone(batch))
+    return Mixing(layer, *made, runs)
 
-    def in_raster_order(asked: Tensor, lanes: slice) -> Tensor:
-        return part(places[asked], lanes)[:, places]
 
-    return Mixing(layer, values[places], inner, in_raster_order)
+def _indices(order: NDArray[np.int64], like: Tensor) -> Tensor:
+    return torch.from_numpy(order.copy()).to(like.device)
+
+
+def _named(places: Tensor, made: Made) -> Made:
+    """The same for tokens under other names. places: where each of them was."""
+    values, inner, part = made
+    return values[places], inner, lambda asked, lanes: part(places[asked], lanes)[:, places]
+
+
+def _each_alone(sequences: list[Made]) -> Made:
+    """Sequences of one length behind each other, none of which hears another: a block-diagonal matrix."""
+    if len(sequences) == 1:
+        return sequences[0]
+    values, size = torch.cat([one[0] for one in sequences]), len(sequences[0][0])
+
+    def part(asked: Tensor, lanes: slice) -> Tensor:
+        rows = values.new_zeros(len(asked), len(values), len(range(values.shape[1])[lanes]))
+        for number in (asked // size).unique().tolist():
+            own, first = asked // size == number, number * size
+            rows[own, first : first + size] = sequences[number][2](asked[own] - first, lanes)
+        return rows
+
+    return values, sequences[0][1], part
 
 
 def _wide(value: Tensor) -> Tensor:
@@ -111,27 +146,34 @@ def _passed(steps: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
 def _scan(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None = None, z: Tensor | None = None, *,
     dt_bias: Tensor | None = None, order: ScanOrder | None = None,
-) -> tuple[Tensor, int, Callable[[Tensor, slice], Tensor]]:  # fmt: skip
+) -> Made:  # fmt: skip
+    """The matrix of each run of the order, and nothing between two of them."""
+    if order is None:
+        return _run(x, dt, A, B, C, D, z, dt_bias)
+    runs = []
+    for own in _indices(order.perm, x).chunk(order.runs):
+        gate = None if z is None else z[:, own]
+        runs.append(_run(x[:, own], dt[:, own], A, B[:, own], C[:, own], D, gate, dt_bias))
+    return _named(_indices(order.inverse, x), _each_alone(runs))
+
+
+def _run(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, z: Tensor | None, dt_bias: Tensor | None
+) -> Made:
     """silu(z_i) (sum_n C_in exp(A_n sum of dt after j up to i) B_jn dt_j + D at i = j), one matrix a channel.
 
-    It is 0 between tokens of different runs of the order.
     Source: Gu & Dao 2023 (arXiv 2312.00752), equation 2 unrolled; Ali et al. 2024 (arXiv 2403.01590), equation 5.
     """
     x, dt, B, C = (_wide(value[0]) for value in (x, dt, B, C))
     steps = dt if dt_bias is None else F.softplus(dt + dt_bias.to(dt))
-    length, device = len(x), x.device
-    perm = torch.arange(length, device=device) if order is None else torch.from_numpy(order.perm.copy()).to(device)
-    inverse = torch.argsort(perm)
-    run = inverse // (length if order is None else length // order.runs)
 
     def part(asked: Tensor, lanes: slice) -> Tensor:
-        own = steps[perm][:, lanes]
-        passed, before = _passed(own, inverse[asked])
+        own = steps[:, lanes]
+        passed, before = _passed(own, asked)
         weights = torch.zeros_like(passed)
-        for rate, b, c in zip(A[lanes].to(x).T, B[perm].T, C[asked].T, strict=True):
+        for rate, b, c in zip(A[lanes].to(x).T, B.T, C[asked].T, strict=True):
             weights += (c[:, None] * b)[..., None] * torch.exp(rate * passed)
-        weights = (weights * own * before)[:, inverse]
-        weights = weights.masked_fill((run[asked][:, None] != run)[..., None], 0)
+        weights = weights * own * before
         if D is not None:
             weights[torch.arange(len(asked)), asked] += D[lanes].to(x)
         return weights if z is None else weights * F.silu(_wide(z[0]))[asked, lanes][:, None]
@@ -139,9 +181,7 @@ def _scan(
     return x[..., None], A.shape[1], part
 
 
-def _linear_attention(
-    q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor
-) -> tuple[Tensor, int, Callable[[Tensor, slice], Tensor]]:
+def _linear_attention(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> Made:
     """dim_k^(-1/2) q_i . exp(sum of log_gate after j up to i) k_j, one matrix a head.
 
     Source: Yang et al. 2023 (arXiv 2312.06635), section 4.1, parallel form.
@@ -157,9 +197,7 @@ def _linear_attention(
     return v, width, part
 
 
-def _attention(
-    q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None
-) -> tuple[Tensor, int, Callable[[Tensor, slice], Tensor]]:
+def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None) -> Made:
     """The softmax of attention, one matrix a head; no mask."""
     if attn_mask is not None:
         raise ValueError("attention with a mask is not shown as a matrix; leave attn_mask out")
@@ -174,7 +212,7 @@ def _attention(
 
 def _convolution(
     u: Tensor, log_dt: Tensor, A: Tensor, C: Tensor, D: Tensor | None = None, *, bidirectional: bool = False
-) -> tuple[Tensor, int, Callable[[Tensor, slice], Tensor]]:
+) -> Made:
     """K_(i-j) at j <= i, K'_(j-i) at j >= i, and D at i = j, one matrix a channel, as `ops.s4d_convolution` says.
 
     Source: Gu et al. 2022 (arXiv 2206.11893), section 3.

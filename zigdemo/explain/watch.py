@@ -36,6 +36,11 @@ def roles(config: Any) -> tuple[str, ...]:
     raise ValueError(f"how a {type(config).__name__} mixes its tokens is not known here; give a backbone's config")
 
 
+def token_grid(config: Any) -> tuple[int, ...]:
+    """Rows and columns of a network's patches, for clips with the frames in front."""
+    return (config.frames, *config.grid) if config.frames else config.grid
+
+
 class Watch(TorchFunctionMode):
     """Within it, `look(layer, role, operator, args, kwargs)` answers for every operator that a block calls.
 

@@ -24,6 +24,7 @@ from .maps import (
     one_picture,
     plain_html,
     said,
+    side_by_side,
     strip_html,
     text_models,
     warned,
@@ -43,13 +44,18 @@ KINDS = [("What the word changes", EFFECT), ("Attention to the word", ATTENTION)
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A picture drawn from words, the recorded attention to each, and what each changes."""
+    """A picture drawn from words, or the frames of a clip, the recorded attention to each, and what each changes."""
 
     request: Request
-    picture: Image.Image
+    frames: list[Image.Image]
     maps: AttentionMaps
     effects: EffectMaps
     words: list[tuple[str, Sequence[int]]]
+
+    @property
+    def picture(self) -> Image.Image:
+        """The picture, or the middle frame."""
+        return self.frames[len(self.frames) // 2]
 
     @property
     def tokens(self) -> list[tuple[str, tuple[int, ...]]]:
@@ -87,7 +93,8 @@ def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
     words = pipe.words(prompt)
     recorder, effects = Recorder(most_bytes=MOST_BYTES), EffectRecorder(words)
     result = pipe(request, record=Together(recorder, effects))
-    return Drawn(request, result.images[0], recorder.maps, effects.maps, words)
+    frames = [Image.fromarray(frame) for frame in result.clips[0]] if result.clips else result.images
+    return Drawn(request, frames, recorder.maps, effects.maps, words)
 
 
 def _span(name: str, first: Any, last: Any, most: int) -> range:
@@ -101,7 +108,8 @@ def view_html(
 ) -> str:
     """A map of the chosen words over the picture, and below it small ones by layer and by step. head: 0 for all.
 
-    kind: EFFECT, which has neither layers nor heads, or ATTENTION.
+    kind: EFFECT, which has neither layers nor heads, or ATTENTION. Of a clip over its middle frame, and below it over
+    every frame, all coloured alike.
     """
     names = " + ".join(name for place, (name, _) in enumerate(drawn.tokens) if str(place) in chosen)
     when = f"step {steps[0] + 1}" if len(steps) == 1 else f"steps {steps[0] + 1} to {steps[-1] + 1}"
@@ -125,13 +133,21 @@ def view_html(
 
 
 def _figure_html(drawn: Drawn, names: str, about: str, values: Any, unit: str) -> str:
-    low, peak = float(values.min()), float(values.max())
-    image = heat.overlay(drawn.picture, values, max(enlarged(drawn.picture).size), low=low)
+    low, peak, count = float(values.min()), float(values.max()), len(drawn.frames)
+    by_frame = values.reshape(-1, *values.shape[-2:])
+    side = max(enlarged(drawn.picture).size)
+    image = heat.overlay(drawn.picture, by_frame[count // 2], side, low=low, peak=peak)
     legend = legend_html(peak, f"mean {values.mean():.2g}, {unit}", low)
-    return f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
+    about = about if count == 1 else f"{about} · frame {count // 2 + 1}"
+    html = f'<div class="maps one">{figure_html(names, about, image, legend)}</div>'
+    if count == 1:
+        return html
+    small = [heat.overlay(*pair, 96, low=low, peak=peak) for pair in zip(drawn.frames, by_frame, strict=True)]
+    return html + strip_html("By frame", [(str(i), one) for i, one in enumerate(small, 1)])
 
 
 def _tiles_html(drawn: Drawn, title: str, numbers: range, maps: list[Any]) -> str:
+    maps = [one.reshape(-1, *one.shape[-2:])[len(drawn.frames) // 2] for one in maps]
     low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
     small = [heat.overlay(drawn.picture, one, 96, low=low, peak=peak) for one in maps]
     return strip_html(title, [(str(i + 1), one) for i, one in zip(numbers, small, strict=True)])
@@ -146,8 +162,8 @@ def export(drawn: Drawn) -> list[str]:
     """Write, of both kinds of map, the sheet of all words and the arrays into a folder of their own; their paths."""
     folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
     sheets = folder / "effect.png", folder / "attention.png"
-    drawn.effects.word_sheet(drawn.picture).save(sheets[0])
-    drawn.maps.word_sheet(drawn.picture, drawn.words).save(sheets[1])
+    drawn.effects.word_sheet(drawn.frames).save(sheets[0])
+    drawn.maps.word_sheet(drawn.frames, drawn.words).save(sheets[1])
     arrays = drawn.effects.save_npz(folder / "effect.npz"), drawn.maps.save_npz(folder / "attention.npz", drawn.words)
     return [str(path) for path in (*sheets, *arrays)]
 
@@ -201,7 +217,7 @@ def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[
             line=texts.ATTENTION_WORDS,
             words=gr.update(choices=choices, value=shown, visible=True),
             kind=gr.update(value=EFFECT, visible=True),
-            picture=plain_html(drawn.picture, drawn.request.prompt),
+            picture=plain_html(side_by_side(drawn.frames), drawn.request.prompt),
             view=view_html(drawn, shown, EFFECT, range(layers), range(total), 0),
             drawn=drawn,
             layer_from=gr.update(value=1, maximum=layers, interactive=False),

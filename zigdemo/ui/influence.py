@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +18,14 @@ from .maps import (
     condition_settings,
     enlarged,
     figure_html,
+    frames_of,
     legend_html,
     note_html,
     number,
     one_picture,
     peak_of_others,
     said,
+    side_by_side,
     warned,
     whole,
 )
@@ -39,46 +41,54 @@ TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one network at 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A picture with what the network was asked and had predicted at each step."""
+    """A picture or clip with what the network was asked and had predicted at each step.
+
+    pictures: the frames predicted at each step, one of a picture; grid: frames (1 of a picture), rows and columns.
+    """
 
     request: Request
     moments: list[Moment]
-    pictures: list[Image.Image]
+    pictures: list[list[Image.Image]]
     family: str
-    grid: tuple[int, int]
+    grid: tuple[int, int, int]
 
 
-def _drawing(record: Moments, pictures: list[Image.Image]) -> Drawing:
+def _drawing(record: Moments, pictures: list[list[Image.Image]]) -> Drawing:
     """What was recorded, with the name of the backbone, whether it is an official one or ours."""
     config = record.network.config
     family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(config, kind))
-    return Drawing(record.request, record.moments, pictures, family, config.grid)
+    return Drawing(record.request, record.moments, pictures, family, (config.frames or 1, *config.grid))
 
 
-def _look(drawing: Drawing, step: int, row: int, column: int) -> Influence:
-    """What a patch listens to; step, row and column count from 0."""
-    rows, columns = drawing.grid
+def _look(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Influence:
+    """What a patch listens to; step, frame, row and column count from 0."""
+    frames, rows, columns = drawing.grid
     pipe = MODELS.get(model_here(drawing.request.model))
-    token = whole("row", row, 0, rows - 1) * columns + whole("column", column, 0, columns - 1)
+    token = whole("frame", frame, 0, frames - 1) * rows + whole("row", row, 0, rows - 1)
+    token = token * columns + whole("column", column, 0, columns - 1)
     return patch_influence(pipe.network, drawing.moments[whole("step", step, 0, len(drawing.moments) - 1)], token)
 
 
 def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
-    """The four maps of a patch; step and layer count from 0."""
-    picture, grid = drawing.pictures[step], drawing.grid
-    cell = divmod(seen.token, grid[1])
+    """The four maps of a patch, of a clip frame by frame; step and layer count from 0."""
+    pictures, (frames, *grid) = drawing.pictures[step], drawing.grid
+    own, *cell = _cell(drawing, seen.token)
+    side = 384 if frames == 1 else 144
     title, about = texts.IMPLICIT[drawing.family]
 
-    def shown(values: Any, peak: float) -> Image.Image:
-        return heat.mark(heat.overlay(picture, values, 384, peak=peak, smooth=False), cell, grid)
+    def shown(draw: Callable[..., Image.Image], values: Any, **more: Any) -> Image.Image:
+        images = [draw(one, map, side, **more) for one, map in zip(pictures, values.reshape(-1, *grid), strict=True)]
+        images[own] = heat.mark(images[own], cell, grid)
+        return side_by_side(images)
 
     def panel(title: str, about: str, values: Any) -> str:
         peak = peak_of_others(values, seen.token)
-        legend = legend_html(peak, f"itself {number(float(values[cell]))}")
-        return figure_html(title, about, shown(values, peak), legend)
+        legend = legend_html(peak, f"itself {number(float(values.flat[seen.token]))}")
+        return figure_html(title, about, shown(heat.overlay, values, peak=peak, smooth=False), legend)
 
     field = seen.field[layer]
-    reach = texts.SCAN_FIELD.format(count=field.sum(), all=field.size)
+    attending = drawing.family in ("dit", "diffussm")
+    reach = (texts.FRAME_FIELD if attending else texts.SCAN_FIELD).format(count=field.sum(), all=field.size)
     last = f"layers 1 to {layer + 1}" if layer else "layer 1"
     panels = [
         panel("Gradient, whole network", texts.GRADIENT, seen.gradient),
@@ -87,15 +97,21 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
         if seen.composed is None
         else panel(f"Composed, {last}", texts.COMPOSED, seen.composed[layer]),
         figure_html(f"Scan order, {last}", texts.NO_SCAN_FIELD, None, "")
-        if drawing.family in ("dit", "diffussm")
+        if attending and frames == 1
         else figure_html(
-            f"Scan order, {last}",
+            f"{'Reach' if attending else 'Scan order'}, {last}",
             reach,
-            heat.mark(heat.veiled(picture, field, 384), cell, grid),
+            shown(heat.veiled, field),
             note_html(texts.SCAN_FIELD_NOTE),
         ),
     ]
     return f'<div class="maps">{"".join(panels)}</div>'
+
+
+def _cell(drawing: Drawing, token: int) -> tuple[int, int, int]:
+    """Frame, row and column of a patch."""
+    frame, place = divmod(token, drawing.grid[1] * drawing.grid[2])
+    return frame, *divmod(place, drawing.grid[2])
 
 
 def influence(
@@ -108,11 +124,12 @@ def influence(
     steps: int = 25,
     seed: int = 0,
     prompt: str | None = None,
+    frame: int = 0,
 ) -> dict[str, Any]:
-    """API: which patches a patch listens to at one step of a drawing; row, column, step and layers count from 0.
+    """API: which patches a patch listens to at one step of a drawing; frame, row, column, step and layers count from 0.
 
     Returns the grid and the maps as nested lists: gradient [row][column], implicit and field [layer][row][column], and
-    composed like implicit, or null where it would take too long.
+    composed like implicit, or null where it would take too long. Of clips with [frame] in front of [row].
     """
     try:
         request = one_picture(model, prompt, label, scan, steps, seed)
@@ -120,11 +137,11 @@ def influence(
         record = Moments()
         MODELS.get(model_here(model))(request, record=record)
         drawing = _drawing(record, [])
-        seen = _look(drawing, step, row, column)
+        seen = _look(drawing, step, frame, row, column)
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         raise gr.Error(said(fault), print_exception=False) from None
     return {
-        "grid": list(drawing.grid),
+        "grid": list(seen.gradient.shape),
         "gradient": seen.gradient.tolist(),
         "implicit": seen.implicit.tolist(),
         "composed": None if seen.composed is None else seen.composed.tolist(),
@@ -132,7 +149,7 @@ def influence(
     }
 
 
-OUTPUTS = ("picture", "line", "maps", "drawing", "seen", "step", "row", "column", "layer", "go")
+OUTPUTS = ("picture", "line", "maps", "drawing", "seen", "step", "frame", "row", "column", "layer", "go")
 
 
 def _change(**changes: Any) -> tuple[Any, ...]:
@@ -150,10 +167,10 @@ def _draw(
         yield _change(line=texts.STARTING, go=gr.update(interactive=False))
         with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
             for step in run:
-                pictures.append(step.preview[0])
+                pictures.append(frames_of(step))
         drawing, depth = _drawing(record, pictures), record.network.config.depth
-        rows, columns = drawing.grid
-        at, cell = min(PICTURE_STEP, request.steps - 1), (rows // 2, columns // 2)
+        frames, rows, columns = drawing.grid
+        at, cell = min(PICTURE_STEP, request.steps - 1), (frames // 2, rows // 2, columns // 2)
         yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
         seen = _look(drawing, at, *cell)
         yield _change(
@@ -161,8 +178,9 @@ def _draw(
             maps=maps_html(drawing, at, seen, 0),
             seen=seen,
             step=gr.update(value=at + 1, maximum=request.steps, interactive=True),
-            row=gr.update(value=cell[0] + 1, maximum=rows, interactive=True),
-            column=gr.update(value=cell[1] + 1, maximum=columns, interactive=True),
+            frame=gr.update(value=cell[0] + 1, maximum=frames, interactive=True, visible=frames > 1),
+            row=gr.update(value=cell[1] + 1, maximum=rows, interactive=True),
+            column=gr.update(value=cell[2] + 1, maximum=columns, interactive=True),
             layer=gr.update(value=1, maximum=depth, interactive=True),
             go=gr.update(interactive=True),
         )
@@ -170,27 +188,30 @@ def _draw(
         yield _change(line=warned(fault), go=gr.update(interactive=True))
 
 
-def _marked(drawing: Drawing, step: int, row: int, column: int) -> Image.Image:
-    return heat.mark(enlarged(drawing.pictures[step]), (row, column), drawing.grid)
+def _marked(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Image.Image:
+    return heat.mark(enlarged(drawing.pictures[step][frame]), (row, column), drawing.grid[1:])
 
 
 def _line(drawing: Drawing, step: int, seen: Influence) -> str:
-    row, column = divmod(seen.token, drawing.grid[1])
+    frame, row, column = _cell(drawing, seen.token)
+    which = f"Frame {frame + 1}, row" if drawing.grid[0] > 1 else "Row"
     t = float(drawing.moments[step].t)
-    return f"Row {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {number(t)}. " + (
+    return f"{which} {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {number(t)}. " + (
         texts.INFLUENCE_CLICK
     )
 
 
-def _again(drawing: Drawing | None, step: float, row: float, column: float, layer: float) -> Iterator[tuple[Any, ...]]:
+def _again(
+    drawing: Drawing | None, step: float, frame: float, row: float, column: float, layer: float
+) -> Iterator[tuple[Any, ...]]:
     """Another patch or step: its frame at once, then its maps. Page numbers count from 1."""
     if drawing is None:
         yield _change(line=texts.INFLUENCE_START)
         return
     try:
-        rows, columns = drawing.grid
+        given = zip(("frame", "row", "column"), (frame, row, column), drawing.grid, strict=True)
         at = whole("step", step, 1, drawing.request.steps) - 1
-        cell = whole("row", row, 1, rows) - 1, whole("column", column, 1, columns) - 1
+        cell = [whole(name, value, 1, most) - 1 for name, value, most in given]
         yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING)
         seen = _look(drawing, at, *cell)
         chosen = whole("layer", layer, 1, len(seen.field)) - 1
@@ -203,8 +224,8 @@ def _clicked(drawing: Drawing | None, event: gr.SelectData) -> tuple[Any, Any]:
     """Row and column, from 1, of the patch under a click at (x, y) pixels of the picture shown."""
     if drawing is None:
         return SKIP, SKIP
-    (x, y), (rows, columns) = event.index, drawing.grid
-    width, height = heat.sized(drawing.pictures[0], enlarged(drawing.pictures[0]).width)
+    (x, y), (_, rows, columns) = event.index, drawing.grid
+    width, height = enlarged(drawing.pictures[0][0]).size
     row, column = int(y * rows / height), int(x * columns / width)
     return min(max(row, 0), rows - 1) + 1, min(max(column, 0), columns - 1) + 1
 
@@ -260,19 +281,20 @@ def build_influence_tab() -> None:
             line = gr.Markdown(texts.INFLUENCE_START, elem_id="influence-line")
             with gr.Row():
                 step, layer = _slider("Step", 25), _slider("Layer", 8)
+            frame = _slider("Frame", 8, visible=False)
             with gr.Row():
                 row, column = _slider("Row", 8), _slider("Column", 8)
             maps = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
     drawing = gr.State(None, time_to_live=STATE_SECONDS)
     seen = gr.State(None, time_to_live=STATE_SECONDS)
 
-    outputs = [picture, line, maps, drawing, seen, step, row, column, layer, go]
-    chosen = [drawing, step, row, column, layer]
+    outputs = [picture, line, maps, drawing, seen, step, frame, row, column, layer, go]
+    chosen = [drawing, step, frame, row, column, layer]
     go.click(_draw, [model, prompt, label, scan, steps, seed], outputs, **TURN, **QUIET)
     picture.select(_clicked, drawing, [row, column], queue=False, **QUIET).then(
         _again, chosen, outputs, trigger_mode="always_last", **TURN, **QUIET
     )
-    for slider in (step, row, column):
+    for slider in (step, frame, row, column):
         slider.release(_again, chosen, outputs, trigger_mode="always_last", **TURN, **QUIET)
     layer.change(_layer, [drawing, seen, step, layer], maps, trigger_mode="always_last", **QUIET)
     model.input(

@@ -14,12 +14,13 @@ from PIL import Image
 
 from .. import zoo
 from ..explain import attends, heat
-from ..pipeline import Request
+from ..pipeline import Request, Step
 from . import texts
 from .settings import MOST_STEPS, first_label, model_here, scheme_choices
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
+GAP_PX = 6  # between the frames of a clip
 
 CSS = """
 .maps { display: grid; gap: 20px 16px; grid-template-columns: repeat(2, minmax(0, 1fr)); }
@@ -102,6 +103,24 @@ def strip_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
         for name, image in tiles
     )
     return f'<div class="strip"><h4>{escape(title)}</h4>{figures}</div>'
+
+
+def frames_of(step: Step) -> list[Image.Image]:
+    """The one item of a step of the pipeline: the frames of its clip, or its picture alone."""
+    return [Image.fromarray(frame) for frame in step.clips[0]] if step.clips else step.preview[:1]
+
+
+def side_by_side(frames: list[Image.Image], columns: int = 4) -> Image.Image:
+    """Frames of one size in rows, clear between them; a picture alone is itself."""
+    if len(frames) == 1:
+        return frames[0]
+    columns = min(columns, len(frames))
+    (width, height), rows = frames[0].size, -(-len(frames) // columns)
+    page = Image.new("RGBA", (columns * (width + GAP_PX) - GAP_PX, rows * (height + GAP_PX) - GAP_PX))
+    for place, frame in enumerate(frames):
+        row, column = divmod(place, columns)
+        page.paste(frame, (column * (width + GAP_PX), row * (height + GAP_PX)))
+    return page
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
