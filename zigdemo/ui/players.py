@@ -31,10 +31,12 @@ CSS = """
 .clip p { margin: 8px 0 4px; font-size: 13px; color: var(--body-text-color-subdued);
   font-variant-numeric: tabular-nums; }
 .clips .frames { list-style: none; margin: 0; padding: 0; display: grid; gap: 4px;
-  grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); }
+  grid-template-columns: repeat(8, minmax(0, 1fr)); }
+.clips.one .frames { grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .clips .frames li { margin: 0; font-size: 11px; line-height: 16px; text-align: center;
   color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
-.clips .frames i { display: block; border-radius: 3px; background: var(--strip) no-repeat; }
+.clips .frames i { display: block; border-radius: 3px; background: var(--strip) no-repeat;
+  box-shadow: 0 0 0 1px var(--border-color-primary); }
 .clips .saves { display: flex; flex-wrap: wrap; gap: 8px; margin: 8px 0 0; }
 .clips .saves a { padding: 6px 14px; border: 1px solid var(--border-color-primary); border-radius: 8px; font-size: 13px;
   line-height: 20px; color: var(--body-text-color); text-decoration: none; background: var(--background-fill-primary); }

@@ -46,7 +46,7 @@ CLIPS = Kind("Clips", clips=True, most=4, names=MAIN)
 
 def models_here(kind: Kind | None = None) -> list[zoo.ModelFolder]:
     """The models of the page, in the order they are offered in; of one kind or all."""
-    found = sorted(zoo.available(), key=lambda folder: folder.id not in FIRST)
+    found = sorted(zoo.available(), key=lambda folder: (*FIRST, folder.id).index(folder.id))
     return [folder for folder in found if kind is None or bool(folder.frames) == kind.clips]
 
 

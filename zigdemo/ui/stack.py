@@ -14,7 +14,7 @@ MOST_LAYERS = 8
 # Frames stand side by side like cards seen from the left: px (right, down) to the next frame, row and column.
 STEPS = np.array([(27, 0), (0, 13), (6, -4)])
 MARGIN = 3
-AXES = {"space": "each frame", "time": "over time", "all": "whole clip"}
+AXES = {"space": "in frames", "time": "over time", "all": "whole clip"}
 NO_SCAN = "This model has no scan: its layers mix all tokens of a frame, or of a place over time, at once."
 COLOURS = ("#2a788e", "#22a784", "#7ad151")  # from the first step to the last, readable on light and dark
 

@@ -54,7 +54,8 @@ def import_checkpoint(
     with torch.device("meta"):
         network = config.build()
     notes, scheme = [*checkpoint.notes], network.config.scheme
-    if any((own.perm != ours.perm).any() for own, ours in zip(network.orders(), network.orders(scheme), strict=True)):
+    pairs = zip(network.orders(), network.orders(scheme), strict=True)
+    if any(own.runs != ours.runs or (own.perm != ours.perm).any() for own, ours in pairs):
         notes.append(f"its scan paths are its own; {scheme} only stands for them; leave scan empty")
     latents = None
     if network.config.in_channels == 4:
