@@ -64,9 +64,9 @@ tags: [zigdemo, diffusion, video, {family}]
 A toy: {family} with {weights / 1e6:.2f} M weights that draws clips of {config.frames} frames, {config.size[0]} x
 {config.size[1]} pixels, of {config.labels} actions:
 {", ".join(about["classes"])}.
-It learned {about["clips"]} clips, of which those of one action share their motion and differ in skin tone and gender,
-so it shows what the architecture does and how its scan works; it invents neither people nor motions. What such clips share
-it draws best: skin, hair and clothes may change on the way through a clip.
+It learned {about["clips"]} clips. Those of one action share their motion and differ in skin tone and gender: it shows
+what the architecture does and how its scan works, and invents neither people nor motions. What such clips share it
+draws best; skin, hair and clothes may change on the way through a clip.
 
 ![Every action, eight of {config.frames} frames: a real clip, below it a generated one](grid.png)
 
