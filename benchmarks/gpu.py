@@ -214,11 +214,11 @@ def train(recipe: Recipe, minutes: float, out: Path, dry: bool) -> dict:
     quiet = {"log_every": 100_000, "save_every": 100_000, "sample_every": 100_000}
     probe = Training(replace(recipe, run=recipe.run + "-trial", steps=trial, cooldown=0, warmup=0, **quiet))
     for _ in range(trial // 2):
-        probe._update()
+        probe.update()
         probe.step += 1
     started = time.perf_counter()
     for _ in range(trial // 2):
-        loss = probe._update()
+        loss = probe.update()
         probe.step += 1
     loss.item()
     step_seconds = (time.perf_counter() - started) / (trial // 2)

@@ -12,21 +12,14 @@ if not torch.cuda.is_available():  # before anything imports triton: its kernels
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[str]:
     """The whole page with a tiny model of pictures and one of clips; yields its address."""
     from models import tiny_folder
-
-    from zigdemo import zoo
+    from pages import serving
 
     root = tmp_path_factory.mktemp("weights")
     tiny_folder(root / "tiny")
     tiny_folder(root / "tiny-clips", frames=3, scheme="factorized-st", frame_position=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zoo, "WEIGHTS", root)
-        import app
-
-        page = app.build_app()
-        _, url, _ = app.launch(page, server_port=None, prevent_thread_lock=True, quiet=True)
+    with serving(root) as url:
         yield url
-        page.close()

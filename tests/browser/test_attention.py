@@ -2,9 +2,8 @@
 
 import pytest
 from models import tiny_folder
+from pages import serving, show_tab
 from towers import small_tower
-
-from zigdemo import zoo
 
 pytestmark = pytest.mark.browser
 
@@ -13,19 +12,13 @@ pytestmark = pytest.mark.browser
 def wordy_page(tmp_path_factory):
     root = tmp_path_factory.mktemp("weights")
     tiny_folder(root / "tiny-text", text=small_tower(root / "tower"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zoo, "WEIGHTS", root)
-        import app
-
-        page = app.build_app()
-        _, url, _ = app.launch(page, server_port=None, prevent_thread_lock=True, quiet=True)
+    with serving(root) as url:
         yield url
-        page.close()
 
 
 def test_words_layers_and_steps_are_clicked_through(visit, wordy_page):
     page = visit(wordy_page)
-    page.get_by_role("tab", name="Attention").click()
+    show_tab(page, "Attention")
     page.locator("#attention-draw").click()
     page.wait_for_selector("#attention-map figure >> text=heart", timeout=60_000)
     page.locator("#attention-words").get_by_text("red", exact=True).click()

@@ -1,22 +1,15 @@
 """The Influence tab in a real browser: draw, click a patch, see its maps."""
 
 import pytest
+from pages import show_tab
 
 pytestmark = pytest.mark.browser
-
-
-def open_tab(page, name):
-    tab = page.get_by_role("tab", name=name)
-    if not tab.is_visible():  # on a phone behind the three dots
-        page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
     page = visit(served, width=width)
-    open_tab(page, "Influence")
+    show_tab(page, "Influence")
     page.locator("#influence-draw").click()
     page.wait_for_selector("#influence-maps img", timeout=60_000)
     before = page.locator("#influence-maps img").first.get_attribute("src")
@@ -36,5 +29,5 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
 
 def test_without_a_text_model_the_attention_tab_says_so(visit, served):
     page = visit(served)
-    open_tab(page, "Attention")
+    show_tab(page, "Attention")
     page.wait_for_selector("text=No text model is here yet")

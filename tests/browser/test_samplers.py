@@ -3,6 +3,7 @@
 from time import sleep
 
 import pytest
+from pages import show_tab
 
 from zigdemo.ui import samplers
 
@@ -11,13 +12,7 @@ pytestmark = pytest.mark.browser
 
 def open_tab(visit, url, width=1280):
     page = visit(url, width)
-    page.wait_for_timeout(500)  # the tabs that do not fit move into a menu
-    tab = page.get_by_role("tab", name="Samplers")
-    if tab.count() and tab.is_visible():
-        tab.click()
-    else:
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown button", has_text="Samplers").click()
+    show_tab(page, "Samplers")
     page.wait_for_selector(".toy-player[data-time]", timeout=60_000)
     return page
 

@@ -1,13 +1,14 @@
 """The scan player in a real browser."""
 
 import pytest
+from pages import show_tab
 
 pytestmark = pytest.mark.browser
 
 
 def open_tab(visit, url, width=1280):
     page = visit(url, width)
-    page.get_by_role("tab", name="Scan paths").click()
+    show_tab(page, "Scan paths")
     page.wait_for_selector(".scan-player[data-position]")
     return page
 
@@ -171,8 +172,8 @@ def test_the_picture_can_be_saved(visit, served, kind, start, tmp_path):
 def test_the_player_survives_a_visit_to_another_tab(visit, served):
     page = open_tab(visit, served)
     page.get_by_role("button", name="To the start").click()
-    page.get_by_role("tab", name="Generate").click()
-    page.get_by_role("tab", name="Scan paths").click()
+    show_tab(page, "Generate")
+    show_tab(page, "Scan paths")
     page.wait_for_selector(".scan-main")
     assert page.locator(".scan-main").count() == 1 and page.locator(".scan-panel").count() == 8
     assert page.evaluate("document.querySelector('.scan-main').width") > 100

@@ -1,6 +1,7 @@
 """The Video tab in a real browser, with a tiny model of clips."""
 
 import pytest
+from pages import show_tab
 
 from zigdemo.media import read_clip
 from zigdemo.request import Request
@@ -22,7 +23,7 @@ def tab(visit, served):
 
     def open_tab(width: int = 1280):
         page = visit(served, width=width)
-        page.get_by_role("tab", name="Video").click()
+        show_tab(page, "Video")
         page.wait_for_selector("#video")
         return page, page.locator("#video")
 

@@ -177,3 +177,13 @@ def test_the_tab_is_there_with_no_model_at_all(weights):
         "No model is here" in str(block.value) for block in page.blocks.values() if isinstance(block, gr.Markdown)
     )
     assert list(page.get_api_info()["named_endpoints"]) == ["/influence"]
+
+
+def test_a_slider_over_one_place_stands_still():
+    import gradio as gr
+
+    from zigdemo.ui.maps import places
+
+    one, four = places(1, 1), places(4, 2)
+    assert not one["interactive"] and four["interactive"] and (four["value"], four["maximum"]) == (2, 4)
+    gr.Slider(1, **{key: value for key, value in one.items() if key != "__type__"})  # Gradio refuses 1 to 1

@@ -136,6 +136,14 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
+def places(count: int, value: int, interactive: bool = True, **more: Any) -> dict[str, Any]:
+    """The update of a slider that chooses one of `count` places, from 1; still where there is one alone.
+
+    Gradio refuses a slider whose ends meet.
+    """
+    return gr.update(value=value, maximum=max(count, 2), interactive=interactive and count > 1, **more)
+
+
 def one_picture(model: str, prompt: str | None, label: str | None, scan: str | None, steps: Any, seed: Any) -> Request:
     """The request for one picture to look into, of a model of the page. Raises ValueError with one sentence."""
     folder = model_here(model)
