@@ -59,6 +59,23 @@ def test_the_benchmark_of_scores_damages_the_real_set_and_scores_a_model(tmp_pat
     assert len(found["sanity"]["emoji-clip"]) == 4 and len(found["models"][tiny]) == 7
 
 
+def test_the_benchmark_of_claims_trains_scores_and_goes_on_from_what_it_has(tmp_path):
+    pytest.importorskip("numba", reason="the CPU kernels need numba")
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
+    samples = [{"key": str(n), "label": str(n), "group": "ab"[n % 2], "keywords": []} for n in range(30)]
+    write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
+    command = [sys.executable, "-m", "benchmarks.claims", "--quick", "--data", str(tmp_path / "data")]
+    command += ["--features", "emoji-clip", "--out", str(tmp_path / "claims.json")]
+    written = []
+    for more in ([], ["--cases", "DiT"], ["--cases", "zigzag-8"]):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        written.append(json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))["runs"])
+    assert [run["case"] for run in written[1]] == ["zigzag-8", "DiT"] and written[2] == written[1]
+    assert "| DiT |" in done.stdout and "Scan schemes of ZigMa" in done.stdout and "Floor" in done.stdout
+    assert (tmp_path / "claims.png").is_file()
+
+
 def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
     pytest.importorskip("triton", reason="its first part tests the Triton kernels")
     pytest.importorskip("numba", reason="the CPU kernels need numba")
