@@ -8,10 +8,11 @@ from PIL import Image
 from towers import small_tower
 
 from zigdemo import zoo
-from zigdemo.explain import EffectMaps, EffectRecorder, Recorder, Together
+from zigdemo.explain import EffectMaps, EffectRecorder, Recorder, Together, effect
 from zigdemo.pipeline import Pipeline, Request
 
 PROMPT = "a watermelon heart"
+WORDS = [("heart", (3,))]
 REQUEST = Request("tiny", prompt=PROMPT, count=2, steps=4, seed=3)
 
 
@@ -90,6 +91,17 @@ def test_a_model_of_labels_and_an_empty_record_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     tiny_folder(tmp_path / "labels")
     with pytest.raises(ValueError, match="not drawn by words"):
-        Pipeline.load("labels")(Request("labels", label="hedgehog", count=1, steps=1), record=EffectRecorder([]))
+        Pipeline.load("labels")(Request("labels", label="hedgehog", count=1, steps=1), record=EffectRecorder(WORDS))
     with pytest.raises(ValueError, match="nothing was recorded"):
-        _ = EffectRecorder([]).maps
+        _ = EffectRecorder(WORDS).maps
+
+
+def test_many_words_are_asked_in_parts_and_none_is_refused(pipe, monkeypatch):
+    words = pipe.words(PROMPT)
+    whole, parts = EffectRecorder(words), EffectRecorder(words)
+    drawn(pipe, whole)
+    monkeypatch.setattr(effect, "MOST_TOGETHER", 2)
+    drawn(pipe, parts)
+    torch.testing.assert_close(parts.maps.values, whole.maps.values, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="at least one word"):
+        EffectRecorder([])

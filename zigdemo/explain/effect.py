@@ -19,6 +19,7 @@ from .watch import FirstCalls
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
 
+MOST_TOGETHER = 8  # words a network call, which bounds its memory
 Words = Sequence[tuple[str, Sequence[int]]]  # each word with the indices of its tokens
 
 
@@ -26,12 +27,15 @@ class EffectRecorder(FirstCalls):
     """Asks the network again without each word, at the states of one picture as it is drawn, which does not change it.
 
     A word is taken out by features of zero, as a strength of 0 in a request does it. Give it to `Pipeline.stream` as
-    `record`; afterwards `maps` has what was seen. One more network call for each word, at `most_steps` steps evenly
-    spread. Raises ValueError for a network that is not conditioned on text.
+    `record`; afterwards `maps` has what was seen. One more item of a network call for each word, at `most_steps` steps
+    evenly spread. Each word is left out alone, so that effects do not add up to a whole. Raises ValueError for no
+    words, and for a network that is not conditioned on text.
     """
 
     def __init__(self, words: Words, item: int = 0, most_steps: int = 8) -> None:
         super().__init__(item)
+        if not words:
+            raise ValueError("words must name at least one word of the prompt")
         self.words = tuple((word, tuple(indices)) for word, indices in words)
         self.most_steps = most_steps
 
@@ -46,13 +50,16 @@ class EffectRecorder(FirstCalls):
         output = call(x, t, cond)
         if self.index % self._every:
             return output
-        count, own = len(self.words), slice(place, place + 1)
-        without = cond[own].repeat(count, 1, 1)
-        for row, (_, tokens) in enumerate(self.words):
-            without[row, list(tokens)] = 0
-        repeated = x[own].expand(count, *x.shape[1:])
-        changed = (output[own] - call(repeated, t[own].expand(count), without)).abs().mean(-3)
-        patch = self.network.config.patch
+        config, own, changes = self.network.config, slice(place, place + 1), []
+        for first in range(0, len(self.words), MOST_TOGETHER):
+            some = self.words[first : first + MOST_TOGETHER]
+            without = cond[own].repeat(len(some), 1, 1)
+            for row, (_, tokens) in enumerate(some):
+                without[row, list(tokens)] = 0
+            repeated = x[own].expand(len(some), *x.shape[1:])
+            changes.append(output[own] - call(repeated, t[own].expand(len(some)), without))
+        # Channels beyond those of the input are a learned variance.
+        patch, changed = config.patch, torch.cat(changes).narrow(-3, 0, config.in_channels).abs().mean(-3)
         patches = changed.unflatten(-2, (-1, patch)).unflatten(-1, (-1, patch)).mean((-3, -1))
         self._kept[self.index] = patches.float().cpu()
         return output
