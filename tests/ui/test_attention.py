@@ -63,8 +63,8 @@ def test_drawing_offers_every_word_and_starts_with_the_last(wordy):
     assert first["go"]["interactive"] is False and last["go"]["interactive"] is True
     assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in last["drawn"].tokens]
     assert last["words"]["value"] == ["3"] and "heart" in last["view"] and "steps 1 to 2" in last["view"]
-    assert last["kind"]["value"] == tab.EFFECT and last["layer_to"]["interactive"] is False
-    assert [one["interactive"] for one in tab._kind(tab.ATTENTION)] == [True] * 3
+    assert [one["visible"] for one in tab._kind(tab.ATTENTION)] == [True] * 2
+    assert [one["visible"] for one in tab._kind(tab.EFFECT)] == [False] * 2
     assert last["head"]["maximum"] == 8 and last["step_to"]["value"] == 2
 
 

@@ -205,7 +205,7 @@ def _change(**changes: Any) -> tuple[Any, ...]:
     return tuple(changes.get(name, SKIP) for name in OUTPUTS)
 
 
-def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[Any, ...]]:
+def _draw(model: str, prompt: str, steps: float, seed: float, kind: str = EFFECT) -> Iterator[tuple[Any, ...]]:
     """The Draw button."""
     yield _change(line=texts.STARTING, go=gr.update(interactive=False), files=gr.update(visible=False))
     try:
@@ -217,15 +217,15 @@ def _draw(model: str, prompt: str, steps: float, seed: float) -> Iterator[tuple[
         yield _change(
             line=texts.ATTENTION_WORDS,
             words=gr.update(choices=choices, value=shown, visible=True),
-            kind=gr.update(value=EFFECT, visible=True),
+            kind=gr.update(visible=True),
             picture=plain_html(side_by_side(drawn.frames), drawn.request.prompt),
-            view=view_html(drawn, shown, EFFECT, range(layers), range(total), 0),
+            view=view_html(drawn, shown, kind, range(layers), range(total), 0),
             drawn=drawn,
-            layer_from=places(layers, 1, interactive=False),
-            layer_to=places(layers, layers, interactive=False),
+            layer_from=places(layers, 1),
+            layer_to=places(layers, layers),
             step_from=places(total, 1),
             step_to=places(total, total),
-            head=gr.update(value=0, maximum=heads, interactive=False),
+            head=gr.update(value=0, maximum=heads, interactive=True),
             **{name: gr.update(interactive=True) for name in ("go", "play", "save")},
         )
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -267,8 +267,8 @@ def _play(drawn: Drawn | None, chosen: list[str], kind: str, *choice: float) -> 
 
 
 def _kind(kind: str) -> tuple[dict[str, Any], ...]:
-    """Layers and heads can be chosen for attention alone."""
-    return (gr.update(interactive=kind == ATTENTION),) * 3
+    """Layers and heads are of attention alone."""
+    return (gr.update(visible=kind == ATTENTION),) * 2
 
 
 def _export(drawn: Drawn | None) -> tuple[Any, Any]:
@@ -300,10 +300,11 @@ def build_attention_tab() -> None:
                 KINDS, value=EFFECT, label="Map", info=texts.ATTENTION_KINDS, visible=False, elem_id="attention-kind"
             )
             with gr.Row():
-                layer_from, layer_to = _slider("From layer"), _slider("To layer")
-            with gr.Row():
                 step_from, step_to = _slider("From step"), _slider("To step")
-            head = _slider("Head, 0 for all", 0)
+            with gr.Row(visible=False) as of_layers:
+                layer_from, layer_to = _slider("From layer"), _slider("To layer")
+            with gr.Row(visible=False) as of_heads:
+                head = _slider("Head, 0 for all", 0)
             view = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
             with gr.Row():
                 play = gr.Button("Play the steps", size="sm", interactive=False, min_width=120)
@@ -314,7 +315,7 @@ def build_attention_tab() -> None:
     spans = [layer_from, layer_to, step_from, step_to, head]
     outputs = [line, words, kind, picture, view, drawn, *spans, go, play, save, files]
     chosen = [drawn, words, kind, *spans]
-    gr.on([go.click, prompt.submit], _draw, [model, prompt, steps, seed], outputs, **TURN, **QUIET)
+    gr.on([go.click, prompt.submit], _draw, [model, prompt, steps, seed, kind], outputs, **TURN, **QUIET)
     gr.on(
         [words.input, kind.input, *(one.release for one in spans)],
         _view,
@@ -323,7 +324,7 @@ def build_attention_tab() -> None:
         trigger_mode="always_last",
         **QUIET,
     )
-    kind.input(_kind, kind, [layer_from, layer_to, head], **QUIET)
+    kind.input(_kind, kind, [of_layers, of_heads], **QUIET)
     play.click(_play, chosen, [line, view], **QUIET)
     save.click(_export, drawn, [line, files], **QUIET)
 

@@ -25,6 +25,10 @@ PAGE_CSS = """
 .progress-line p { margin: 2px 0; }
 #result img { image-rendering: pixelated; }
 footer { display: none !important; }
+.tabs > .tab-wrapper { overflow-x: auto; scrollbar-width: none; }
+.tabs > .tab-wrapper > .tab-container:not(.visually-hidden) { flex: none; width: max-content; min-width: 100%;
+  padding-right: 28px; overflow: visible; }
+@media (max-width: 800px) { .tabs > .tab-wrapper { mask-image: linear-gradient(to left, transparent, #000 36px); } }
 @media (max-width: 480px) { .gradio-container .main { padding: 12px !important; } }
 """
 
