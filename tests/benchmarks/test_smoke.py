@@ -15,7 +15,8 @@ from zigdemo.training.prepare import write_image_set
 
 
 @pytest.mark.parametrize(
-    "name", ["selective_scan", "gla", "s4d", "memory", "growth", "backbones", "solvers", "overhead", "video"]
+    "name",
+    ["selective_scan", "gla", "s4d", "memory", "growth", "backbones", "solvers", "overhead", "video", "training"],
 )
 def test_a_benchmark_runs_and_writes_its_result(name, tmp_path):
     pytest.importorskip("numba", reason="the CPU kernels need numba")
