@@ -26,8 +26,8 @@ from .maps import (
     plain_html,
     said,
     side_by_side,
-    strip_html,
     text_models,
+    tiles_html,
     warned,
     whole,
 )
@@ -119,7 +119,7 @@ def view_html(
         by_step = _thin(range(drawn.request.steps))
         maps = [drawn.effects.map(places, [i]).numpy() for i in by_step]
         html = _figure_html(drawn, names, when, drawn.effects.map(places, steps).numpy(), "change of the prediction")
-        return html + (_tiles_html(drawn, "By step", by_step, maps) if strips else "")
+        return html + (_small_html(drawn, "By step", by_step, maps) if strips else "")
     indices, heads = drawn.indices(chosen), None if head == 0 else [head - 1]
     where = f"layer {layers[0] + 1}" if len(layers) == 1 else f"layers {layers[0] + 1} to {layers[-1] + 1}"
     about = f"{where} · {when} · {f'head {head}' if head else 'all heads'}"
@@ -130,7 +130,7 @@ def view_html(
     by_step = _thin(range(drawn.request.steps))
     of_layers = [drawn.maps.map(indices, [i], steps, heads).numpy() for i in by_layer]
     of_steps = [drawn.maps.map(indices, layers, [i], heads).numpy() for i in by_step]
-    return html + _tiles_html(drawn, "By layer", by_layer, of_layers) + _tiles_html(drawn, "By step", by_step, of_steps)
+    return html + _small_html(drawn, "By layer", by_layer, of_layers) + _small_html(drawn, "By step", by_step, of_steps)
 
 
 def _figure_html(drawn: Drawn, names: str, about: str, values: Any, unit: str) -> str:
@@ -144,14 +144,14 @@ def _figure_html(drawn: Drawn, names: str, about: str, values: Any, unit: str) -
     if count == 1:
         return html
     small = [heat.overlay(*pair, 96, low=low, peak=peak) for pair in zip(drawn.frames, by_frame, strict=True)]
-    return html + strip_html("By frame", [(str(i), one) for i, one in enumerate(small, 1)])
+    return html + tiles_html("By frame", [(str(i), one) for i, one in enumerate(small, 1)])
 
 
-def _tiles_html(drawn: Drawn, title: str, numbers: range, maps: list[Any]) -> str:
+def _small_html(drawn: Drawn, title: str, numbers: range, maps: list[Any]) -> str:
     maps = [one.reshape(-1, *one.shape[-2:])[len(drawn.frames) // 2] for one in maps]
     low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
     small = [heat.overlay(drawn.picture, one, 96, low=low, peak=peak) for one in maps]
-    return strip_html(title, [(str(i + 1), one) for i, one in zip(numbers, small, strict=True)])
+    return tiles_html(title, [(str(i + 1), one) for i, one in zip(numbers, small, strict=True)])
 
 
 def _thin(indices: range) -> range:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import logging
 from html import escape
 from typing import Any
@@ -42,10 +40,10 @@ CSS = """
 @media (max-width: 480px) { .maps { gap: 16px 12px; } .maps .about { min-height: 80px; }
   .maps .legend { gap: 4px; } .maps .legend i { flex-basis: 40px; } .maps .none { padding: 8px; font-size: 13px; } }
 .maps.one .about { min-height: 0; }
-.strip { display: grid; gap: 8px; margin-top: 16px; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
-.strip figure { margin: 0; font-size: 12px; text-align: center; color: var(--body-text-color-subdued); }
-.strip img { display: block; width: 100%; margin: 0; border-radius: 4px; }
-.strip h4 { grid-column: 1 / -1; margin: 0; font-size: 13px; font-weight: 600; color: var(--body-text-color); }
+.tiles { display: grid; gap: 8px; margin-top: 16px; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
+.tiles figure { margin: 0; font-size: 12px; text-align: center; color: var(--body-text-color-subdued); }
+.tiles img { display: block; width: 100%; margin: 0; border-radius: 4px; }
+.tiles h4 { grid-column: 1 / -1; margin: 0; font-size: 13px; font-weight: 600; color: var(--body-text-color); }
 :is(#influence-maps, #attention-map, #attention-picture) .html-container { padding: 0; }
 #influence-picture img { image-rendering: pixelated; cursor: crosshair; }
 #influence-line, #attention-line { padding: 0; font-size: 14px; min-height: 26px; }
@@ -56,13 +54,6 @@ CSS = """
 #attention-words label:has(input:checked) { border-color: var(--color-accent); background: var(--color-accent-soft); }
 #attention-words label:has(input:focus-visible) { outline: 2px solid var(--color-accent); outline-offset: 2px; }
 """.replace("RAMP", ", ".join(heat.RAMP))
-
-
-def source(image: Image.Image) -> str:
-    """An image as the address of itself, so that nothing is written or fetched."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def number(value: float) -> str:
@@ -76,13 +67,15 @@ def figure_html(title: str, about: str, image: Image.Image | None, legend: str) 
         return f'<figure><b>{escape(title)}</b><p class="none">{escape(about)}</p></figure>'
     return (
         f'<figure><b>{escape(title)}</b><span class="about">{escape(about)}</span>'
-        f'<img alt="{escape(title)}" src="{source(image)}">{legend}</figure>'
+        f'<img alt="{escape(title)}" src="{texts.data_url(image)}">{legend}</figure>'
     )
 
 
 def plain_html(image: Image.Image, name: str) -> str:
     """A picture alone, as drawn."""
-    return f'<div class="maps one"><img class="plain" alt="{escape(name)}" src="{source(enlarged(image))}"></div>'
+    return (
+        f'<div class="maps one"><img class="plain" alt="{escape(name)}" src="{texts.data_url(enlarged(image))}"></div>'
+    )
 
 
 def legend_html(peak: float, beside: str = "", low: float = 0.0) -> str:
@@ -96,13 +89,13 @@ def note_html(text: str) -> str:
     return f'<div class="legend"><span>{escape(text)}</span></div>'
 
 
-def strip_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
+def tiles_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
     """Small maps side by side, each under its name."""
     figures = "".join(
-        f'<figure><img alt="{escape(title)}, {escape(name)}" src="{source(image)}">{escape(name)}</figure>'
+        f'<figure><img alt="{escape(title)}, {escape(name)}" src="{texts.data_url(image)}">{escape(name)}</figure>'
         for name, image in tiles
     )
-    return f'<div class="strip"><h4>{escape(title)}</h4>{figures}</div>'
+    return f'<div class="tiles"><h4>{escape(title)}</h4>{figures}</div>'
 
 
 def frames_of(step: Step) -> list[Image.Image]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 
 import gradio as gr
@@ -12,6 +10,7 @@ from PIL import Image
 from .. import zoo
 from ..zoo.hub import SOURCES
 from .settings import models_here
+from .texts import data_url
 
 ORIGINS = {
     "shipped (toy)": "Made here on little data and little compute, to show the architecture at work",
@@ -81,13 +80,11 @@ def _grid(folder: zoo.ModelFolder) -> str:
     file = folder.path / "grid.png"
     if not file.is_file() or file.stat().st_size > MOST_GRID_BYTES:
         return ""
-    buffer = io.BytesIO()
     with Image.open(file) as image:
-        image.convert("RGB").save(buffer, "WEBP", quality=70)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        source = data_url(image.convert("RGB"), "WEBP")
     return (
         "<details><summary>Samples: real above, generated below</summary>"
-        f'<img loading="lazy" alt="samples of {escape(folder.id)}" src="data:image/webp;base64,{data}"></details>'
+        f'<img loading="lazy" alt="samples of {escape(folder.id)}" src="{source}"></details>'
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +11,7 @@ from PIL import Image
 
 from ..media import filmstrip
 from ..pipeline import Result, Step
-from .texts import inline
+from .texts import data_url, inline
 
 TILE_PX = 96  # the shorter side of a frame of a strip is at most this
 SAID = {"mp4": "MP4", "gif": "GIF", "webp": "WebP", "png": "PNG filmstrip"}
@@ -118,14 +116,11 @@ def _strip(clip: np.ndarray, kind: str) -> str:
     scale = TILE_PX / side if side > TILE_PX else TILE_PX // side
     size = (round(width * scale) * count, round(height * scale))
     sheet = sheet.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
-    buffer = io.BytesIO()
-    sheet.save(buffer, kind, quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
     tile = f"aspect-ratio:{width}/{height};background-size:{count * 100}% 100%;background-position:"
     frames = "".join(
         f'<li><i style="{tile}{100 * i / max(1, count - 1):.4g}% 0"></i>{i + 1}</li>' for i in range(count)
     )
     return (
         f'<ol class="frames" aria-label="filmstrip of {count} frames" '
-        f'style="--strip:url(data:image/{kind.lower()};base64,{data})">{frames}</ol>'
+        f'style="--strip:url({data_url(sheet, kind)})">{frames}</ol>'
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from ..diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ..explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 from . import texts
 from .error_curve import curves_html, measured
+from .more import FORM_NAMES
 from .runs import MODELS, PREVIEW_SECONDS
 from .scan_paths import whole_number
 from .settings import MOST_GUIDANCE, first_label, model_choices, model_here, to_request
@@ -139,17 +139,6 @@ def _strips(model: str, label: str | None, first: str, second: str, *numbers: fl
         done.append(strip)
 
 
-def _data_url(strip: Strip) -> list[str | None]:
-    found: list[str | None] = []
-    for image in strip.images:
-        buffer = io.BytesIO()
-        if image is not None:
-            image.save(buffer, format="PNG")
-        data = base64.b64encode(buffer.getvalue()).decode("ascii")
-        found.append(f"data:image/png;base64,{data}" if data else None)
-    return found
-
-
 def solver_strips(
     model: str,
     label: str | None = None,
@@ -166,7 +155,14 @@ def solver_strips(
     except ValueError as fault:
         raise _refused(fault) from None
     return [
-        {"solver": s.solver, "times": s.times, "images": _data_url(s), "nfe": s.nfe, "seconds": s.seconds} for s in last
+        {
+            "solver": s.solver,
+            "times": s.times,
+            "images": [i and texts.data_url(i) for i in s.images],
+            "nfe": s.nfe,
+            "seconds": s.seconds,
+        }
+        for s in last
     ]
 
 
@@ -229,7 +225,7 @@ def _build_toy(tab: gr.Tab) -> None:
         controls += [
             gr.Slider(1, MOST_TOY_STEPS, value=steps, step=1, label="Number of steps", min_width=200, buttons=[]),
             gr.Dropdown(
-                [(texts.FORM_NAMES.get(n, n.capitalize()), n) for n in FORMS],
+                [(FORM_NAMES[n], n) for n in FORMS],
                 value=form,
                 label="SDE noise over time",
                 min_width=160,

@@ -131,10 +131,14 @@ def placeholder_html(text: str) -> str:
 def inline(image: Image.Image, index: int) -> str:
     """A picture of a preview as HTML that has the picture inside."""
     kind = "PNG" if max(image.size) <= 128 else "JPEG"  # large previews would be megabytes a step
+    return f'<img alt="preview {index + 1}" src="{data_url(image, kind)}">'
+
+
+def data_url(image: Image.Image, kind: str = "PNG") -> str:
+    """An image as the address of itself, so that nothing is written or fetched. kind: PNG, JPEG or WEBP."""
     buffer = io.BytesIO()
-    image.save(buffer, format=kind)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="preview {index + 1}" src="data:image/{kind.lower()};base64,{data}">'
+    image.save(buffer, kind, quality=75)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def summary(step: Step) -> str:
@@ -185,7 +189,6 @@ EXPORTED = "A sheet of all words as PNG, and every number as .npz."
 TOY_INTRO = """### The same noise under an ODE and an SDE
 Every point starts as noise and is carried to the data by a field that is known exactly here. The ODE follows it, the
 SDE adds noise on the way and takes as much out again: the paths differ, the density they fill does not."""
-FORM_NAMES = {"sbdm": "SBDM", "increasing-decreasing": "Rising, then falling"}  # where not capitalised
 TOY_WAIT = "Computing the paths."
 STRIP_INTRO = """### The same noise on a model
 What the model believes the finished picture to be, at eight times on the way, under two solvers."""
