@@ -16,7 +16,6 @@ from ..explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, Toget
 from ..pipeline import Request
 from . import texts
 from .files import pictures_folder
-from .influence import QUIET, STATE_SECONDS, TURN
 from .maps import (
     enlarged,
     figure_html,
@@ -24,14 +23,12 @@ from .maps import (
     one_picture,
     places,
     plain_html,
-    said,
     side_by_side,
     text_models,
     tiles_html,
-    warned,
     whole,
 )
-from .runs import MODELS
+from .runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence, warned
 from .settings import MOST_STEPS, model_here
 
 SKIP = gr.skip()
@@ -180,7 +177,7 @@ def attention(model: str, prompt: str, steps: int = 25, seed: int = 0) -> tuple[
         drawn = draw(model, prompt, steps, seed)
         files = [gr.FileData(path=path) for path in export(drawn)]
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(said(fault), print_exception=False) from None
+        raise gr.Error(sentence(fault), print_exception=False) from None
     effects = {word: drawn.effects.map([place]).tolist() for place, word in enumerate(drawn.effects.words)}
     words = [
         {
@@ -251,7 +248,7 @@ def _view(
         spans = _span("layer", layer_from, layer_to, layers), _span("step", step_from, step_to, drawn.request.steps)
         return texts.ATTENTION_WORDS, view_html(drawn, chosen, kind, *spans, whole("head", head, 0, heads))
     except ValueError as fault:
-        return said(fault), SKIP
+        return sentence(fault), SKIP
 
 
 def _play(drawn: Drawn | None, chosen: list[str], kind: str, *choice: float) -> Iterator[tuple[Any, Any]]:

@@ -25,19 +25,14 @@ from .maps import (
     one_picture,
     peak_of_others,
     places,
-    said,
     side_by_side,
-    warned,
     whole,
 )
-from .runs import MODELS
+from .runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence, warned
 from .settings import MOST_STEPS, model_choices, model_here
 
 SKIP = gr.skip()
-STATE_SECONDS = 3600  # how long a page's drawing is kept after the page was closed
 PICTURE_STEP = 12  # first shown: half way, where shapes are decided
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one network at work at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +135,7 @@ def influence(
         drawing = _drawing(record, [])
         seen = _look(drawing, step, frame, row, column)
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(said(fault), print_exception=False) from None
+        raise gr.Error(sentence(fault), print_exception=False) from None
     return {
         "grid": list(seen.gradient.shape),
         "gradient": seen.gradient.tolist(),

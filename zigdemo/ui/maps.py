@@ -169,21 +169,6 @@ def text_models() -> list[zoo.ModelFolder]:
     return [entry for entry in by_text if entry.family == "ZigMa official" or attends(entry.model)]
 
 
-def said(fault: Exception) -> str:
-    """One sentence about a fault; what is no one's mistake but ours goes to the log."""
-    if isinstance(fault, ValueError):
-        return str(fault)
-    log.error("looking inside failed", exc_info=fault)
-    return texts.INSIDE_FAULT.format(kind=type(fault).__name__)
-
-
-def warned(fault: Exception) -> str:
-    """The same sentence, shown as a toast too."""
-    sentence = said(fault)
-    gr.Warning(escape(sentence))
-    return sentence
-
-
 def peak_of_others(values: np.ndarray, token: int) -> float:
     """The largest value beside a patch's own, which alone would hide all others; its own where they are nothing."""
     others = np.delete(values.ravel(), token)

@@ -22,6 +22,7 @@ from .settings import model_here
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
 STOP_SECONDS = 60.0  # most that Stop waits for the step under way
+STATE_SECONDS = 3600  # how long what a page looks into is kept after it was closed
 MODELS = Current()
 TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one run at a time, whatever tab it is of
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -81,13 +82,20 @@ def sentence(fault: Exception) -> str:
     """One sentence about a fault; what is no one's mistake but ours goes to the log."""
     if isinstance(fault, ValueError):
         return str(fault)
-    log.error("generation failed", exc_info=fault)
+    log.error("a request of the page failed", exc_info=fault)
     return f"Something went wrong inside ({type(fault).__name__}); the server's log says more. Please try again."
 
 
 def warn(text: str) -> None:
     """A sentence as a toast, which shows HTML: the sentence may quote a stranger's file or link."""
     gr.Warning(escape(text))
+
+
+def warned(fault: Exception) -> str:
+    """The sentence about a fault, shown as a toast too."""
+    said = sentence(fault)
+    warn(said)
+    return said
 
 
 _READING = threading.Lock()  # catching warnings swaps state of the whole process

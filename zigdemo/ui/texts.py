@@ -154,7 +154,6 @@ def summary(step: Step) -> str:
 
 
 # The tabs that look inside.
-INSIDE_FAULT = "Something went wrong inside ({kind}); the server's log says more. Please try again."
 INFLUENCE_START = "Draw a picture, then click a patch to see which patches it listens to."
 INFLUENCE_CLICK = "Click a patch of the picture."
 LOOKING = "Looking inside."

@@ -86,9 +86,7 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
             if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                 yield _change(False, texts.STOPPED)
         except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-            sentence = runs.sentence(fault)
-            runs.warn(sentence)
-            yield _change(False, sentence)
+            yield _change(False, runs.warned(fault))
 
 
 def _under_way(step: Step) -> tuple[Any, ...]:
