@@ -1,5 +1,6 @@
 """The benchmarks run, on sizes too small to mean anything."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -11,69 +12,69 @@ import pytest
 from models import LABELS, tiny_folder
 from towers import small_tower
 
+from zigdemo import zoo
 from zigdemo.training.prepare import write_image_set
 
+QUICK = ("selective_scan", "gla", "s4d", "memory", "growth", "backbones", "solvers", "overhead", "video", "training")
 
-@pytest.mark.parametrize(
-    "name",
-    ["selective_scan", "gla", "s4d", "memory", "growth", "backbones", "solvers", "overhead", "video", "training"],
-)
-def test_a_benchmark_runs_and_writes_its_result(name, tmp_path):
+
+def run(monkeypatch, name, *arguments):
+    """What `python -m benchmarks.NAME` does, in this process, which has torch already."""
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    importlib.import_module(f"benchmarks.{name}").main()
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_benchmark_runs_and_writes_its_result(name, tmp_path, monkeypatch):
     pytest.importorskip("numba", reason="the CPU kernels need numba")
     if name == "selective_scan":
         pytest.importorskip("mambapy", reason="mambapy is a peer of this benchmark")
     out = tmp_path / "result.json"
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run(monkeypatch, name, "--quick", "--out", out)
     assert json.loads(out.read_text())
 
 
-def test_the_benchmark_of_texts_names_what_a_model_draws(tmp_path):
+def test_the_benchmark_of_texts_names_what_a_model_draws(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "weights/words", text=small_tower(tmp_path / "weights/emoji-clip"))
     pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     keys = [f"key {i}" for i in "abcdefgh"]
     samples = [{"key": n, "label": n, "group": "noise", "keywords": [f"{n} {k}" for k in keys]} for n in "stuv"]
     write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
-    command = [sys.executable, "-m", "benchmarks.text", "words", "--data", str(tmp_path / "data"), "--count", "4"]
-    command += ["--steps", "1", "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "ZIGDEMO_WEIGHTS": str(tmp_path / "weights")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    sizes = "--count", 4, "--steps", 1
+    run(monkeypatch, "text", "words", "--data", tmp_path / "data", *sizes, "--out", tmp_path / "out")
     found = json.loads((tmp_path / "out/text.json").read_text())
     assert found["n"] == len(found["texts"]) == 4 and found["floor"] == 0.25 and 0 <= found["ceiling_top1"] <= 1
     assert found["templates"]["n"] == found["synonyms"]["n"] == 2 and (tmp_path / "out/compositions.png").is_file()
 
 
-def test_the_benchmark_of_scores_damages_the_real_set_and_scores_a_model(tmp_path):
+def test_the_benchmark_of_scores_damages_the_real_set_and_scores_a_model(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
     labels = [*LABELS, *"abcdefghijklmnopq"]
     samples = [{"key": n, "label": n, "group": "noise", "keywords": []} for n in labels]
     write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
-    command = [sys.executable, "-m", "benchmarks.scores", "--data", str(tmp_path / "data"), "--part", "8"]
-    command += ["--count", "4", "--steps", "1", "--features", "emoji-clip", "--out", str(tmp_path / "scores.json")]
+    sizes = "--part", 8, "--count", 4, "--steps", 1
     tiny = str(tiny_folder(tmp_path / "tiny").path)
     for models in ([], [tiny]):
-        done = subprocess.run([*command, *models], capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
+        files = "--data", tmp_path / "data", "--out", tmp_path / "scores.json"
+        run(monkeypatch, "scores", *models, *files, *sizes, "--features", "emoji-clip")
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert len(found["sanity"]["emoji-clip"]) == 4 and len(found["models"][tiny]) == 7
 
 
-def test_the_benchmark_of_claims_trains_scores_and_goes_on_from_what_it_has(tmp_path):
+def test_the_benchmark_of_claims_trains_scores_and_goes_on_from_what_it_has(tmp_path, monkeypatch, capsys):
     pytest.importorskip("numba", reason="the CPU kernels need numba")
     pixels = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
     samples = [{"key": str(n), "label": str(n), "group": "ab"[n % 2], "keywords": []} for n in range(30)]
     write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
-    command = [sys.executable, "-m", "benchmarks.claims", "--quick", "--data", str(tmp_path / "data")]
-    command += ["--features", "emoji-clip", "--out", str(tmp_path / "claims.json")]
+    files = "--data", tmp_path / "data", "--out", tmp_path / "claims.json"
     written = []
     for more in ([], ["--cases", "DiT"], ["--cases", "zigzag-8"]):
-        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
+        run(monkeypatch, "claims", "--quick", *files, "--features", "emoji-clip", *more)
         written.append(json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))["runs"])
     assert [run["case"] for run in written[1]] == ["zigzag-8", "DiT"] and written[2] == written[1]
-    assert "| DiT |" in done.stdout and "Scan schemes of ZigMa" in done.stdout and "Floor" in done.stdout
+    said = capsys.readouterr().out
+    assert "| DiT |" in said and "Scan schemes of ZigMa" in said and "Floor" in said
     assert (tmp_path / "claims.png").is_file()
 
 
