@@ -228,7 +228,7 @@ def _build_toy(tab: gr.Tab) -> None:
                 [(FORM_NAMES[n], n) for n in FORMS],
                 value=form,
                 label="SDE noise over time",
-                min_width=160,
+                min_width=240,
             ),
             gr.Number(seed, label="Noise seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
         ]

@@ -25,6 +25,7 @@ PAGE_CSS = """
 .progress-line p { margin: 2px 0; }
 #result img { image-rendering: pixelated; }
 footer { display: none !important; }
+input[role="combobox"] { text-overflow: ellipsis; padding-right: 22px !important; }
 .tabs > .tab-wrapper { overflow-x: auto; scrollbar-width: none; }
 .tabs > .tab-wrapper > .tab-container:not(.visually-hidden) { flex: none; width: max-content; min-width: 100%;
   padding-right: 28px; overflow: visible; }
