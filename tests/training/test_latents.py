@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from autoencoders import small_autoencoder
 
+from zigdemo.pipeline import Pipeline, Request
 from zigdemo.training.data import latents
 from zigdemo.training.data.clips import CLIPS
 from zigdemo.training.data.latents import LatentSet, prepare_latents
 from zigdemo.training.data.prepared import write_set
-from zigdemo.training.prepare import main
+from zigdemo.training.export import export
+from zigdemo.training.finetune import Tuning, finetune, pictures_for, tunable
+from zigdemo.training.prepare import main, write_image_set
+from zigdemo.training.recipe import Recipe
+from zigdemo.training.trainer import Training
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
@@ -58,7 +66,7 @@ def test_broken_and_missing_folders_say_how_to_make_them(clips, tmp_path, capsys
 
 
 def test_the_command_line_names_what_is_wrong(clips, tmp_path, capsys):
-    arguments = ["--clips", str(clips[0]), "--out", str(tmp_path / "out")]
+    arguments = ["--data", str(clips[0]), "--out", str(tmp_path / "out")]
     assert main(["latents", *arguments, "--autoencoder", str(tmp_path / "gone")]) == 1
     assert "there is no autoencoder folder" in capsys.readouterr().err
     small_autoencoder(tmp_path / "vae", block_out_channels=(8,) * 4, down_block_types=("DownEncoderBlock2D",) * 4,
@@ -66,3 +74,81 @@ def test_the_command_line_names_what_is_wrong(clips, tmp_path, capsys):
     assert main(["latents", *arguments, "--autoencoder", str(tmp_path / "vae")]) == 0
     assert capsys.readouterr().out.endswith("out: 5 latents\n")
     assert LatentSet.load(tmp_path / "out")[0].shape == (3, 4, 2, 2)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    samples = [{"key": str(row), "label": "ab"[row % 2], "group": "noise", "keywords": ["k"]} for row in range(6)]
+    write_image_set(tmp_path / "pictures", pixels, samples, {"dataset": "noise", "size": 16})
+    return tmp_path / "pictures", pixels
+
+
+def recipe(data, run, **changes):
+    model = {"family": "dit", "size": [8, 8], "patch": 2, "width": 16, "depth": 1, "heads": 2}
+    plain = Recipe(name="latents", data=str(data), run=str(run), model=model, prediction="velocity", steps=2, batch=4)
+    return replace(plain, **{"sample_every": 2, "save_every": 2, "log_every": 1, **changes})
+
+
+def losses(run):
+    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_latents_on_disk_and_encoded_on_the_way_train_alike(pictures, tmp_path):
+    spec = small_autoencoder(tmp_path / "vae")
+    prepare_latents(tmp_path / "latents", pictures[0], spec)
+    data = LatentSet.load(tmp_path / "latents", labels=["b"])
+    assert len(data) == 3 and data.frames == 0 and data.size == 8 and data.keywords == [["k"]] * 3
+    Training(recipe(tmp_path / "latents", tmp_path / "disk")).run()
+    Training(recipe(pictures[0], tmp_path / "way", latents=spec.content())).run()
+    assert losses(tmp_path / "way") == pytest.approx(losses(tmp_path / "disk"), rel=1e-2)  # float16 on disk
+    assert list((tmp_path / "disk/samples").glob("*.png"))
+    for run in ("disk", "way"):
+        made = export(tmp_path / run, tmp_path / f"model-{run}", origin="yours")
+        assert made.latents == spec and made.model.in_channels == spec.channels
+        assert Pipeline(made)(Request(str(made.path), label="a", steps=1)).images[0].size == (16, 16)
+    assert "trained on `pictures`, behind the autoencoder" in (tmp_path / "model-way/README.md").read_text()
+
+
+def test_clips_of_latents_are_cut_into_windows(clips, tmp_path):
+    spec = small_autoencoder(tmp_path / "vae")
+    prepare_latents(tmp_path / "latents", clips[0], spec)
+    data = LatentSet.load(tmp_path / "latents", frames=2)
+    windows = data.draw(np.array([0, 3]), 2, [1, 2])
+    assert windows.shape == (2, 2, 4, 8, 8) and windows.dtype == np.float32
+    turned = [np.stack([data[3][i % 3] for i in (start, start + 1)]) for start in range(3)]
+    assert any(np.array_equal(windows[1], one) for one in turned)  # the clip loops
+    model = {"family": "zigma", "size": [8, 8], "frames": 2, "patch": 4, "width": 16, "depth": 2, "state_size": 2,
+             "scheme": "factorized-st"}  # fmt: skip
+    run = Training(recipe(tmp_path / "latents", tmp_path / "run", model=model)).run()
+    assert len(losses(run)) == 2 and list((run / "samples").glob("*.png"))
+
+
+def test_what_does_not_go_together_is_said(pictures, clips, tmp_path):
+    spec = small_autoencoder(tmp_path / "vae")
+    prepare_latents(tmp_path / "latents", pictures[0], spec)
+    for changes, said in (
+        ({"flip": True}, "holds latents already: leave out latents, flip and shift_px"),
+        ({"latents": spec.content()}, "holds latents already"),
+        ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has 8 px"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Training(recipe(tmp_path / "latents", tmp_path / "run", **changes))
+    with pytest.raises(ValueError, match="holds latents of pictures; set model.frames to 0"):
+        LatentSet.load(tmp_path / "latents", frames=2)
+    with pytest.raises(ValueError, match="model.in_channels must be 4"):
+        model = {**recipe("", "").model, "in_channels": 3}
+        Training(recipe(pictures[0], tmp_path / "run", latents=spec.content(), model=model))
+    small_autoencoder(tmp_path / "vae", layers_per_block=2)
+    with pytest.raises(ValueError, match="are of another"):
+        Training(recipe(tmp_path / "latents", tmp_path / "run"))
+
+
+def test_a_model_of_latents_is_fine_tuned(pictures, tmp_path):
+    spec = small_autoencoder(tmp_path / "vae")
+    Training(recipe(pictures[0], tmp_path / "run", latents=spec.content())).run()
+    export(tmp_path / "run", tmp_path / "model", origin="yours")
+    folder = tunable(tmp_path / "model")
+    new = pictures_for(folder, pictures[0])
+    tuned = finetune(folder.path, new, tmp_path / "tuned", Tuning(steps=1, batch=2, rehearse=2), run=tmp_path / "again")
+    assert tuned.latents == spec and tuned.labels == ("a", "b")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,12 @@ def test_it_learns_four_colours_and_the_export_draws_them_by_name(data, tmp_path
     assert torch.equal(started, table[[folder.labels.index("red"), folder.labels.index("blue"), 4]])
 
 
+def as_shipped(data, dataset):
+    """Let a data set be taken for one that the shipped models learned, whose cards say more."""
+    info = json.loads((Path(data) / "info.json").read_text())
+    (Path(data) / "info.json").write_text(json.dumps({**info, "dataset": dataset}))
+
+
 def test_clips_train_and_their_export_has_scores_beside_floors(tmp_path):
     clips = np.zeros((4, 6, 16, 16, 3), np.uint8)
     for turn in range(6):
@@ -111,11 +118,14 @@ def test_clips_train_and_their_export_has_scores_beside_floors(tmp_path):
     assert found["nearest real clip is of its class"]["floor"] == 0.5
     assert found["mean frame difference"]["floor"] > 0
     card = (tmp_path / "bars/README.md").read_text()
-    assert "clips of 4 frames" in card
-    assert "neither FID nor FVD" in card
+    assert "mean frame difference" in card and "neither FID nor FVD" in card and "emoji" not in card
     assert (tmp_path / "bars/grid.png").is_file()
     with pytest.raises(ValueError, match="the better one stays"):
         export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4)
+    as_shipped(tmp_path / "data", "fluent-actions")
+    export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4, force=True)
+    card = (tmp_path / "bars/README.md").read_text()
+    assert "clips of 4 frames" in card and "neither FID nor FVD" in card
 
 
 def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):
@@ -123,7 +133,11 @@ def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):
     Training(replace(recipe(data, tmp_path / "run", steps=2, checkpointing=True), model=model)).run()
     folder = export(tmp_path / "run", tmp_path / "out", origin="yours")
     card = (folder.path / "README.md").read_text()
-    assert folder.schemes == () and "2 heads, adaln-zero" in card and "scan" not in card
+    assert folder.schemes == () and "2 heads, adaln-zero" in card and "scan" not in card and "emoji" not in card
+    as_shipped(data, "fluent-emoji")
+    folder = export(tmp_path / "run", tmp_path / "shipped", origin="yours")
+    card = (folder.path / "README.md").read_text()
+    assert "Fluent Emoji" in card and "2 heads, adaln-zero" in card and "scan" not in card
 
 
 @pytest.fixture
@@ -144,7 +158,11 @@ def test_a_model_of_texts_learns_four_colours_and_draws_them_by_prompt(data, tmp
     assert folder.text.tower == "emoji-clip" and folder.labels is None
     assert {"top1", "top5", "ceiling_top1", "floor", "n", "templates", "synonyms"} <= set(found)
     card = (folder.path / "README.md").read_text()
-    assert "New combinations" in card and (folder.path / "compositions.png").is_file()
+    assert "held-out phrasings" in card and "guessing gives 0.25" in card
+    as_shipped(data, "fluent-emoji")
+    export(tmp_path / "run", tmp_path / "weights/shipped", origin="yours", count=4)
+    card = (tmp_path / "weights/shipped/README.md").read_text()
+    assert "New combinations" in card and (tmp_path / "weights/shipped/compositions.png").is_file()
     pipe = Pipeline.load(folder.path)
     image = pipe(Request("colours", prompt="blue", count=1, steps=10)).images[0]
     red, green, blue = np.asarray(image).reshape(-1, 3).mean(0)

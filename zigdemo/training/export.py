@@ -17,13 +17,16 @@ from .. import __version__
 from ..backbones import build
 from ..conditioning import SHIPPED_TOWER, TextSpec, TextTower
 from ..evaluation import ClipScore, Retrieval, label_retrieval
+from ..evaluation.scores import Score, score_table
+from ..latents import PIXELS, Latents
 from ..zoo import WEIGHTS, ModelFolder, read_folder, write_folder
 from .checkpoints import read_checkpoint
 from .clip_export import clip_card, clip_score, strips
 from .data import ImageSet
+from .data.prepared import INFO_FILE
 from .lora import adapt, merged
-from .recipe import Recipe, load_data, load_recipe, model_config
-from .samples import conditions, draw, pair_grid
+from .recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config
+from .samples import conditions, draw, filmstrips, pair_grid, real_pictures
 from .text_export import composition_grid, text_card, text_score
 
 GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of a label set
@@ -39,7 +42,8 @@ def score(network: torch.nn.Module, recipe: Recipe, data: ImageSet, count: int, 
 def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, force: bool = False) -> ModelFolder:
     """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
 
-    run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws.
+    run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. A model behind
+    an autoencoder is not scored here; `zigdemo.evaluation` does that.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
@@ -54,8 +58,12 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
     network.load_state_dict(content["emas"][0])
     merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
     tower = recipe.text_spec.load(places=(WEIGHTS,)) if recipe.text_spec else None
-    clips, scores = [], {}
-    if network.config.frames:
+    spec, clips, scores = autoencoder_spec(recipe), [], {}
+    space = spec.load() if spec else PIXELS
+    if spec:
+        if (out / "config.json").is_file() and not force:
+            raise ValueError(f"{out} is there already, and a model of latents is not scored; --force replaces it")
+    elif network.config.frames:
         clips = clip_score(network, recipe, data, count)
         scores = {"clips": len(data), "classes": data.label_names, "scores": [asdict(each) for each in clips]}
     elif tower is None:
@@ -63,7 +71,7 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
     else:
         scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(places=(WEIGHTS,)))
         scores = {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
-    if (out / "config.json").is_file() and not force:
+    if scores and (out / "config.json").is_file() and not force:
         old = read_folder(out)
         same = old.text is not None if tower else old.labels is not None and set(old.labels) >= set(data.label_names)
         if same and _rank(old.about) >= _rank(scores):
@@ -84,7 +92,10 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
         "torch": torch.__version__,
     }
     out.mkdir(parents=True, exist_ok=True)
-    if network.config.frames:
+    if spec or not _is_emoji(recipe):
+        Image.fromarray(_plain_grid(network, recipe, data, tower, space)).save(out / "grid.png", optimize=True)
+        card = plain_card(out.name, recipe, about, network, clips)
+    elif network.config.frames:
         Image.fromarray(strips(network, recipe, data)).save(out / "grid.png", optimize=True)
         card = clip_card(out.name, recipe, about, network, clips)
     else:
@@ -98,7 +109,28 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
         about=about,
         card=card,
         text=recipe.text_spec,
+        latents=spec,
     )
+
+
+def _is_emoji(recipe: Recipe) -> bool:
+    """Whether the data are the Fluent Emoji, still or moving, which the cards of the shipped models speak of."""
+    try:
+        info = json.loads((Path(recipe.data) / INFO_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(info, dict) and info.get("dataset") in ("fluent-emoji", "fluent-actions")
+
+
+def _plain_grid(
+    network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, space: Latents
+) -> np.ndarray:
+    """Up to 20 pictures drawn at random, or strips of 4 clips, real above generated."""
+    frames = network.config.frames
+    rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[: 4 if frames else 20])
+    made = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, space=space)
+    real = real_pictures(data, rows, frames, space)
+    return pair_grid(filmstrips(real), filmstrips(made), 1) if frames else pair_grid(real, made, min(10, len(rows)))
 
 
 def _pictures_and_card(
@@ -184,6 +216,52 @@ pixels is its own label's.
 
 Weights: fp16, Apache-2.0. The pictures learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c)
 Microsoft Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
+"""
+
+
+def _scores_said(about: dict, clips: list[Score]) -> str:
+    """What was measured, for the card of a model of any data."""
+    if clips:
+        return f"{score_table(clips)}\n\nThe distances are on offline features, neither FID nor FVD."
+    if texts := about.get("text_retrieval"):
+        return (
+            f"Of {texts['n']} held-out phrasings the scorer {texts['scorer']} names {texts['top1']:.3f} right from the "
+            f"picture drawn, {texts['ceiling_top1']:.3f} from the real one; guessing gives {texts['floor']:.5f}."
+        )
+    if "retrieval_top1" in about:
+        return (
+            f"Of {about['retrieval_count']} labels drawn, the nearest real picture is the label's own for "
+            f"{about['retrieval_top1']:.3f}; guessing gives {about['retrieval_floor']:.5f}."
+        )
+    return "None was measured; see `zigdemo.evaluation`."
+
+
+def plain_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module, clips: list[Score]) -> str:
+    """The README.md of a model of data that this project does not know."""
+    config, weights = network.config, sum(p.numel() for p in network.parameters())
+    behind = f", behind the autoencoder {recipe.latents['source']}" if recipe.latents else ""
+    return f"""---
+tags: [zigdemo, diffusion, {recipe.model["family"]}]
+---
+# {name}
+
+A {recipe.model["family"]} with {weights / 1e6:.2f} M weights, trained on `{about["data"]}`{behind}.
+
+![Real above, generated below](grid.png)
+
+| | |
+|---|---|
+| network | width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing} |
+| objective | linear interpolant, predicts the {recipe.prediction}, loss on the velocity |
+| recipe | batch {recipe.batch}, AdamW {recipe.lr:g}, {about["steps"]:,} steps |
+| compute | {about["images_seen"]:,} seen |
+| commit | {about["commit"]} |
+
+## Scores
+
+{_scores_said(about, clips)}
+
+The licence of these weights is for whoever trained them to say, and so is that of the data.
 """
 
 

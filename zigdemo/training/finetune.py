@@ -20,6 +20,7 @@ import torch
 
 from .. import __version__
 from ..backbones import FAMILIES
+from ..latents import AutoencoderSpec
 from ..zoo import ModelFolder, find, write_folder
 from .checkpoints import refuse_a_second_start
 from .data import ImageSet
@@ -116,22 +117,34 @@ def default_steps(pictures: int) -> int:
 def tunable(name: str | Path) -> ModelFolder:
     """The model to start from. Raises ValueError with one sentence for one that cannot be fine-tuned here."""
     folder = find(name)
-    if folder.family not in FAMILIES or folder.interpolant != "linear" or folder.latents is not None:
+    if folder.family not in FAMILIES or folder.interpolant != "linear":
         raise ValueError(
-            f"{folder.id} was trained behind an autoencoder or on another path; fine-tune a model of pixels on the "
-            "linear path, such as zigma-emoji"
+            f"{folder.id} was trained on another path; fine-tune a model on the linear path, such as zigma-emoji"
         )
     return folder
 
 
 def pictures_for(folder: ModelFolder, source: str | Path, label: str | None = None) -> ImageSet:
     """The pictures of a prepared image set, or of anything that `read_pictures` reads, at the size of a model."""
-    height, width = folder.model.size
+    height, width = pixel_size(folder)
     if height != width:
         raise ValueError(f"{folder.id} draws {width} x {height} pixels; fine-tuning needs a square model")
     if (Path(source) / IMAGES.array_file).is_file():
         return ImageSet.load(source)
     return read_pictures(source, height, label).image_set()
+
+
+def pixel_size(folder: ModelFolder) -> tuple[int, int]:
+    """Height and width of the pictures that a model draws, whether itself or through its autoencoder."""
+    factor = folder.latents.factor if folder.latents else 1
+    return folder.model.size[0] * factor, folder.model.size[1] * factor
+
+
+def own_latents(folder: ModelFolder) -> AutoencoderSpec | None:
+    """A model's autoencoder, found from wherever the result will be."""
+    spec = folder.latents
+    beside = folder.path / spec.source if spec else None
+    return replace(spec, source=str(beside.resolve())) if beside is not None and beside.is_dir() else spec
 
 
 def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tuning: Tuning) -> Recipe:
@@ -143,6 +156,7 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
         run=str(run),
         model={"family": folder.family, **asdict(folder.model)},
         text=folder.text.content() if folder.text else None,
+        latents=spec.content() if (spec := own_latents(folder)) else None,
         init=str(folder.path),
         keep_labels=folder.labels is not None,
         method=tuning.method,
@@ -174,13 +188,14 @@ def rehearse(folder: ModelFolder, names: list[str], seed: int) -> np.ndarray:
     else:
         cond = torch.tensor([folder.labels.index(name) for name in names])
         null = torch.full_like(cond, len(folder.labels))
-    return draw(folder.load(device), folder.prediction, cond, null, steps=REHEARSE_STEPS, seed=seed)
+    space = folder.load_latents(device)
+    return draw(folder.load(device), folder.prediction, cond, null, steps=REHEARSE_STEPS, seed=seed, space=space)
 
 
 def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: Tuning) -> None:
     """The new pictures, and after them the rehearsed ones, as the image set of the run."""
-    size = folder.model.size
-    if (pictures.size, pictures.size) != tuple(size):
+    size = pixel_size(folder)
+    if (pictures.size, pictures.size) != size:
         raise ValueError(f"the pictures are {pictures.size} px and {folder.id} takes {size}; prepare them with that")
     images = [np.asarray(pictures.images)]
     samples = [
@@ -242,6 +257,7 @@ def finetune(
         about=about,
         card=card,
         text=folder.text,
+        latents=own_latents(folder),
     )
 
 

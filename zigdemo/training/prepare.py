@@ -213,7 +213,7 @@ def _latents(options: argparse.Namespace) -> Prepared:
     from .data.latents import prepare_latents
 
     spec = AUTOENCODERS.get(options.autoencoder) or AutoencoderSpec("kl", options.autoencoder)
-    return Prepared(options.out, prepare_latents(options.out, options.clips, spec))
+    return Prepared(options.out, prepare_latents(options.out, options.data, spec))
 
 
 def _cut(options: argparse.Namespace) -> Cut:
@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         ("folder", _folder, "image", "your own pictures: a folder, zip, tar shard or hf:OWNER/NAME"),
         ("ucf101", _ucf101, "clip", "clips out of the videos of UCF101 in its official layout"),
         ("clips", _clips, "clip", "clips out of any videos, a folder a class"),
-        ("latents", _latents, "latent", "latents of prepared clips, in shards"),
+        ("latents", _latents, "latent", "latents of prepared images or clips, in shards"),
     ):
         one = datasets.add_parser(name, help=what, description=what)
         one.set_defaults(function=function, noun=noun)
@@ -249,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--label", help="the label of all pictures (default: by captions and names)")
     official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
     official.add_argument("--part", default="train", help="train, test or all (default: train)")
-    latents.add_argument("--clips", type=Path, metavar="DIR", required=True, help="folder of prepared clips")
+    latents.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of prepared images or clips")
     said = "sd-vae-ft-ema, taesd and so on, or a folder or owner/name of an AutoencoderKL"
     latents.add_argument("--autoencoder", metavar="NAME", required=True, help=said)
     return parser

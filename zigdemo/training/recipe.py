@@ -14,9 +14,11 @@ import yaml
 from ..backbones import FAMILIES
 from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
+from ..latents import AutoencoderSpec
 from ..zoo import read_folder
 from .checkpoints import write_aside
 from .data import ClipSet, ImageSet
+from .data.latents import LATENTS, LatentSet
 from .lora import METHODS
 from .progress import TRACKERS
 
@@ -28,7 +30,9 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 class Recipe:
     """Everything that decides the trained weights, with the data and the seed.
 
-    data: a prepared image folder. run: the folder written. groups, labels: what to keep of the data, all where null.
+    data: a prepared folder of images, clips, or latents of these. run: the folder written. groups, labels: what to keep
+    of the data, all where null. latents: the autoencoder to train behind, as in AutoencoderSpec, which encodes images
+    or clips in every step; latents on disk name their own.
     exclude: patterns of label names to leave out, with * for anything.
     model: family and its config fields; the number of labels is taken from the data. text: the tower of a model with
     text_width, as in TextSpec; captions are made of names and keywords, another one each time, and a share
@@ -57,6 +61,7 @@ class Recipe:
     labels: list[str] | None = None
     exclude: list[str] = field(default_factory=list)
     text: dict | None = None
+    latents: dict | None = None
     init: str | None = None
     keep_labels: bool = False
     method: str = "full"
@@ -119,6 +124,8 @@ class Recipe:
                 raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
         if self.text is not None:
             TextSpec.read(self.text)
+        if self.latents is not None:
+            AutoencoderSpec.read(self.latents)
         if bool(self.text) != bool(self.model.get("text_width")):
             raise ValueError("text names the tower of a model with model.text_width; give both or neither")
         if self.model.get("frames") and (self.text or self.groups):
@@ -209,10 +216,16 @@ def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]
     return kind(**content)
 
 
-def load_data(recipe: Recipe) -> ImageSet | ClipSet:
+def load_data(recipe: Recipe) -> ImageSet | ClipSet | LatentSet:
     """The images, or the clips for a model with frames, that a recipe trains on, after its choices of them."""
-    frames = recipe.model.get("frames")
-    if frames:
+    frames = recipe.model.get("frames") or 0
+    if any(Path(recipe.data).glob(LATENTS.array_file)):
+        if recipe.flip or recipe.shift_px or recipe.latents:
+            raise ValueError(
+                f"{recipe.data} holds latents already: leave out latents, flip and shift_px, or train on its pictures"
+            )
+        data = LatentSet.load(recipe.data, recipe.groups, recipe.labels, recipe.exclude, frames)
+    elif frames:
         data = ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude, frames=frames)
     else:
         data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
@@ -222,6 +235,13 @@ def load_data(recipe: Recipe) -> ImageSet | ClipSet:
     names = list(dict.fromkeys([*known, *data.label_names]))
     places = np.array([names.index(name) for name in data.label_names])
     return replace(data, label_names=names, labels=places[data.labels])
+
+
+def autoencoder_spec(recipe: Recipe) -> AutoencoderSpec | None:
+    """The autoencoder that a recipe trains behind: its own, or that of the latents on disk; None for pixels."""
+    if recipe.latents is not None:
+        return AutoencoderSpec.read(recipe.latents)
+    return LatentSet.load(recipe.data).spec if any(Path(recipe.data).glob(LATENTS.array_file)) else None
 
 
 def known_labels(recipe: Recipe) -> int:
@@ -236,5 +256,7 @@ def model_config(recipe: Recipe, labels: int) -> object:
     unknown = sorted(set(settings) - {entry.name for entry in fields(kind)})
     if unknown:
         raise ValueError(f"model.{unknown[0]} is no setting of {recipe.model['family']}")
+    if (spec := autoencoder_spec(recipe)) is not None:
+        settings.setdefault("in_channels", spec.channels)
     config = kind(**settings)
     return config if config.text_width else replace(config, labels=labels)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ..backbones.checks import item_shape
 from ..conditioning import TextTower
 from ..diffusion import SOLVERS, guided_velocity, uniform_times
-from .data import ImageSet
+from ..latents import PIXELS, Latents
+from .data import ClipSet, ImageSet
+from .data.latents import LatentSet
 
 
 @torch.no_grad()
@@ -25,10 +27,11 @@ def draw(
     guidance: float = 2.0,
     seed: int = 0,
     batch: int = 16,
+    space: Latents = PIXELS,
 ) -> np.ndarray:
     """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3) or (n, T, H, W, 3).
 
-    Heun, one noise image per place in the list.
+    Heun, one noise image per place in the list. space: of the latents that the network draws.
     """
     config = network.config
     device = next(network.parameters()).device
@@ -40,8 +43,20 @@ def draw(
         velocity = guided_velocity(network, prediction, cond[rows].to(device), null[rows].to(device), guidance)
         for step in SOLVERS["heun"].function(velocity, torch.stack(noise).to(device), uniform_times(steps)):
             last = step.x
-        images.append(((last.clamp(-1, 1) + 1) * 127.5).round().byte().movedim(-3, -1).cpu().numpy())
+        images.append(_decoded(last, space))
     return np.concatenate(images)
+
+
+def _decoded(latents: Tensor, space: Latents) -> np.ndarray:
+    """Latents (..., C, h, w) as pictures (..., H, W, 3) uint8."""
+    pictures = space.to_bytes(space.decode(latents.flatten(0, -4)))
+    return pictures.unflatten(0, latents.shape[:-3]).numpy()
+
+
+def real_pictures(data: ImageSet | ClipSet | LatentSet, rows: np.ndarray, frames: int, space: Latents) -> np.ndarray:
+    """The pictures, or a window of each clip, that rows of a set show, uint8; latents are decoded."""
+    items = data.draw(rows, frames, [int(row) for row in range(len(rows))])
+    return _decoded(torch.from_numpy(items), space) if isinstance(data, LatentSet) else items
 
 
 def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tuple[Tensor, Tensor]:
@@ -72,7 +87,13 @@ def pair_grid(real: np.ndarray, made: np.ndarray, columns: int) -> np.ndarray:
 
 
 def sample_grid(
-    network: nn.Module, prediction: str, data: ImageSet, tower: TextTower | None, path: Path, count: int = 16
+    network: nn.Module,
+    prediction: str,
+    data: ImageSet | ClipSet | LatentSet,
+    tower: TextTower | None,
+    path: Path,
+    count: int = 16,
+    space: Latents = PIXELS,
 ) -> None:
     """Write a PNG of `count` evenly spaced labels, real above generated; of clips the strips, fewer of them."""
     from PIL import Image
@@ -80,7 +101,7 @@ def sample_grid(
     frames = network.config.frames
     count = min(count // 4 if frames else count, len(data))
     rows = np.linspace(0, len(data) - 1, count).astype(int)
-    made = draw(network, prediction, *conditions(data, rows, tower))
-    real = data.draw(rows, frames, range(count))
+    made = draw(network, prediction, *conditions(data, rows, tower), space=space)
+    real = real_pictures(data, rows, frames, space)
     strips = (filmstrips(real), filmstrips(made)) if frames else (real, made)
     Image.fromarray(pair_grid(*strips, columns=1 if frames else 8)).save(path)

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from ..backbones import build
 from ..diffusion import draw_times, interpolate, velocity_loss
+from ..latents import PIXELS
 from ..ops.heap import keep_freed_memory
 from ..zoo import WEIGHTS
 from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
 from .data.captions import training_caption
+from .data.latents import LatentSet, pixels_of
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
-from .recipe import Recipe, known_labels, load_data, model_config
+from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config
 from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
 from .samples import conditions, sample_grid
 from .sharding import load_model, load_optimizer, whole, whole_state
@@ -58,11 +60,9 @@ class Training:
         content = self._checkpoint() if resume else None
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
-        if self.config.size != (self.data.size, self.data.size):
-            raise ValueError(
-                f"{recipe.data} has {self.data.size} px and the model takes {self.config.size}; "
-                f"prepare it with --size {self.config.size[0]} or change model.size"
-            )
+        spec = autoencoder_spec(recipe)
+        self.space = spec.load(self.device) if spec else PIXELS
+        self._check_sizes()
         parts = self.accelerator.num_processes * recipe.accumulate
         if recipe.batch % parts:
             raise ValueError(
@@ -104,6 +104,20 @@ class Training:
             self._restore(content)
         with self._writing():
             self._begin()
+
+    def _check_sizes(self) -> None:
+        data, config, space = self.data, self.config, self.space
+        factor = 1 if isinstance(data, LatentSet) else space.factor
+        if config.size != (data.size // factor,) * 2 or data.size % factor:
+            taken = tuple(side * factor for side in config.size)
+            raise ValueError(
+                f"{self.recipe.data} has {data.size} px and the model takes {taken}; prepare it with --size {taken[0]} "
+                "or change model.size"
+            )
+        if config.in_channels != space.channels:
+            raise ValueError(f"model.in_channels must be {space.channels}, as {space.name} has; or leave it out")
+        if isinstance(data, LatentSet) and data.sha256 != space.sha256:
+            raise ValueError(f"the latents in {self.recipe.data} are of another {space.name}; prepare them again")
 
     def _begin(self) -> None:
         if self.accelerator.is_main_process:
@@ -185,7 +199,7 @@ class Training:
         if self.finished or self.step % recipe.sample_every == 0:
             (self.folder / "samples").mkdir(exist_ok=True)
             path = self.folder / f"samples/{self.step:07d}.png"
-            sample_grid(self.ema, recipe.prediction, self.data, self.tower, path)
+            sample_grid(self.ema, recipe.prediction, self.data, self.tower, path, space=self.space)
 
     def _recent_losses(self) -> Tensor:
         """Of every step since the last line of the metrics, each the mean over all processes."""
@@ -261,9 +275,14 @@ class Training:
         return clean, cond, t, noise
 
     def _clean(self, rows: np.ndarray, seeds: Sequence[int], flip: bool = False, shift_px: int = 0) -> Tensor:
-        """Pictures (n, 3, H, W) or windows of clips (n, T, 3, H, W), in [-1, 1]."""
-        pixels = self.data.draw(rows, self.config.frames, seeds, flip, shift_px)
-        return torch.from_numpy(np.moveaxis(pixels, -1, -3).astype(np.float32) / 127.5 - 1)
+        """Pictures (n, C, H, W) or windows of clips (n, T, C, H, W), in [-1, 1], or their latents."""
+        items = self.data.draw(rows, self.config.frames, seeds, flip, shift_px)
+        if isinstance(self.data, LatentSet):
+            return torch.from_numpy(items)
+        pixels = pixels_of(items)
+        if self.space is PIXELS:
+            return pixels
+        return self.space.encode(pixels.flatten(0, -4)).cpu().unflatten(0, pixels.shape[:-3])
 
     def _labels(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
         """Label numbers, a share of them the null one, so that guidance has what to push away from."""

@@ -88,7 +88,7 @@ CSS = """
 .toast-wrap { top: auto !important; bottom: 16px; }
 #footer p { color: var(--body-text-color-subdued); }
 @media (max-width: 640px) { .toast-wrap { bottom: 76px; }
-  .actions { position: fixed; left: 0; right: 0; bottom: 0; z-index: 20; padding: 10px 16px; flex-wrap: nowrap;
+  .actions { position: fixed; left: 0; right: 0; bottom: 0; z-index: 60; padding: 10px 16px; flex-wrap: nowrap;
     background: var(--body-background-fill); border-top: 1px solid var(--border-color-primary); }
   footer, #footer { margin-bottom: 64px; } }
 @media (max-width: 480px) { .pictures { grid-template-columns: repeat(2, 1fr); }

@@ -73,11 +73,11 @@ class ImageSet:
         images, samples = read_set(folder, IMAGES)
         rows = choose_rows(folder, IMAGES, samples, groups, labels, exclude)
         chosen = [samples[row] for row in rows]
-        described = [sample["group"] for sample in chosen], [_keywords(sample) for sample in chosen]
+        described = [sample["group"] for sample in chosen], [keywords_of(sample) for sample in chosen]
         return cls(rows_of(images, rows), *number_labels(chosen), *described)
 
 
-def _keywords(sample: dict[str, Any]) -> list[str]:
+def keywords_of(sample: dict[str, Any]) -> list[str]:
     """The keywords of a sample; none where it has no list of them."""
     found = sample.get("keywords")
     return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
