@@ -94,10 +94,14 @@ def test_it_learns_four_colours_and_the_export_draws_them_by_name(data, tmp_path
     assert torch.equal(started, table[[folder.labels.index("red"), folder.labels.index("blue"), 4]])
 
 
+@contextmanager
 def as_shipped(data, dataset):
     """Let a data set be taken for one that the shipped models learned, whose cards say more."""
-    info = json.loads((Path(data) / "info.json").read_text())
-    (Path(data) / "info.json").write_text(json.dumps({**info, "dataset": dataset}))
+    file = Path(data) / "info.json"
+    before = file.read_text()
+    file.write_text(json.dumps({**json.loads(before), "dataset": dataset}))
+    yield
+    file.write_text(before)
 
 
 def test_clips_train_and_their_export_has_scores_beside_floors(tmp_path):
@@ -122,8 +126,8 @@ def test_clips_train_and_their_export_has_scores_beside_floors(tmp_path):
     assert (tmp_path / "bars/grid.png").is_file()
     with pytest.raises(ValueError, match="the better one stays"):
         export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4)
-    as_shipped(tmp_path / "data", "fluent-actions")
-    export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4, force=True)
+    with as_shipped(tmp_path / "data", "fluent-actions"):
+        export(tmp_path / "run", tmp_path / "bars", origin="yours", count=4, force=True)
     card = (tmp_path / "bars/README.md").read_text()
     assert "clips of 4 frames" in card and "neither FID nor FVD" in card
 
@@ -134,8 +138,8 @@ def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):
     folder = export(tmp_path / "run", tmp_path / "out", origin="yours")
     card = (folder.path / "README.md").read_text()
     assert folder.schemes == () and "2 heads, adaln-zero" in card and "scan" not in card and "emoji" not in card
-    as_shipped(data, "fluent-emoji")
-    folder = export(tmp_path / "run", tmp_path / "shipped", origin="yours")
+    with as_shipped(data, "fluent-emoji"):
+        folder = export(tmp_path / "run", tmp_path / "shipped", origin="yours")
     card = (folder.path / "README.md").read_text()
     assert "Fluent Emoji" in card and "2 heads, adaln-zero" in card and "scan" not in card
 
@@ -159,8 +163,8 @@ def test_a_model_of_texts_learns_four_colours_and_draws_them_by_prompt(data, tmp
     assert {"top1", "top5", "ceiling_top1", "floor", "n", "templates", "synonyms"} <= set(found)
     card = (folder.path / "README.md").read_text()
     assert "held-out phrasings" in card and "guessing gives 0.25" in card
-    as_shipped(data, "fluent-emoji")
-    export(tmp_path / "run", tmp_path / "weights/shipped", origin="yours", count=4)
+    with as_shipped(data, "fluent-emoji"):
+        export(tmp_path / "run", tmp_path / "weights/shipped", origin="yours", count=4)
     card = (tmp_path / "weights/shipped/README.md").read_text()
     assert "New combinations" in card and (tmp_path / "weights/shipped/compositions.png").is_file()
     pipe = Pipeline.load(folder.path)
