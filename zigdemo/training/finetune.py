@@ -28,6 +28,7 @@ from .data.folders import read_pictures
 from .data.images import IMAGES
 from .lora import METHODS, merged
 from .prepare import write_image_set
+from .progress import stopping_on_signals
 from .recipe import Recipe
 from .samples import draw
 from .trainer import Training
@@ -319,6 +320,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rank", type=int, default=16, help="of the additions, for lora")
     parser.add_argument("--rehearse", type=int, default=256, help="old labels drawn once and trained on beside")
     parser.add_argument("--prompts", type=Path, help="the same for a model of texts: a file of prompts, one a line")
+    parser.add_argument("--run", type=Path, help="the run folder (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on with the run of this name")
     chosen = parser.parse_args(arguments)
     try:
@@ -336,7 +338,11 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.estimate:
             print(estimate(chosen.model, pictures, tuning))
             return 0
-        folder = finetune(chosen.model, pictures, chosen.out, tuning, resume=chosen.resume)
+        control = Control()
+        with stopping_on_signals(control.stop):  # also before the first step
+            folder = finetune(
+                chosen.model, pictures, chosen.out, tuning, run=chosen.run, resume=chosen.resume, watch=control
+            )
     except (ValueError, FloatingPointError, MemoryError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
