@@ -13,6 +13,8 @@ from zigdemo.ops import backends  # noqa: E402
 from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
 from zigdemo.ui.attention import build_attention_tab  # noqa: E402
 from zigdemo.ui.files import pictures_folder  # noqa: E402
+from zigdemo.ui.finetune import CSS as FINETUNE_CSS  # noqa: E402
+from zigdemo.ui.finetune import build_finetune_tab, build_followed  # noqa: E402
 from zigdemo.ui.footer import build_footer  # noqa: E402
 from zigdemo.ui.generate import build_generate_tab  # noqa: E402
 from zigdemo.ui.influence import build_influence_tab  # noqa: E402
@@ -24,6 +26,7 @@ from zigdemo.ui.samplers import build_samplers_tab  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
 from zigdemo.ui.stack import CSS as STACK_CSS  # noqa: E402
 from zigdemo.ui.texts import CSS as GENERATE_CSS  # noqa: E402
+from zigdemo.ui.texts import GENERATE_TAB  # noqa: E402
 from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
 from zigdemo.ui.video import TAB as VIDEO_TAB  # noqa: E402
 from zigdemo.ui.video import build_video_tab  # noqa: E402
@@ -36,9 +39,10 @@ def build_app() -> gr.Blocks:
     """The page, not launched yet."""
     with gr.Blocks(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
+        followed = build_followed()
         with gr.Tabs() as tabs:
-            with gr.Tab("Generate"):
-                build_generate_tab(page)
+            with gr.Tab("Generate", id=GENERATE_TAB):
+                generate = build_generate_tab(page)
             with gr.Tab("Video", id=VIDEO_TAB):
                 build_video_tab(page, tabs)
             with gr.Tab("Scan paths"):
@@ -49,6 +53,9 @@ def build_app() -> gr.Blocks:
                 build_attention_tab()
             with gr.Tab("Influence"):
                 build_influence_tab()
+            if generate:
+                with gr.Tab("Fine-tune"):
+                    build_finetune_tab(page, tabs, followed, *generate)
             with gr.Tab("Models"):
                 build_models_tab()
         build_footer()
@@ -64,7 +71,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
         "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
-        "css": page_css() + GENERATE_CSS + MODELS_CSS + MAPS_CSS + PLAYERS_CSS + STACK_CSS,
+        "css": page_css() + GENERATE_CSS + MODELS_CSS + MAPS_CSS + PLAYERS_CSS + STACK_CSS + FINETUNE_CSS,
         "head": head_html(),
         "footer_links": [],
         "ssr_mode": False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -229,15 +229,19 @@ def _example(name: str, model: str) -> tuple[Any, Any]:
     return (name, SKIP) if model_here(model).text is not None else (SKIP, name)
 
 
-def build_generate_tab(page: gr.Blocks) -> None:
-    """Lay the tab out; call inside a gr.Tab of `page`."""
+def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], None]] | None:
+    """Lay the tab out; call inside a gr.Tab of `page`.
+
+    Returns the dropdown of models and a function that lets the other controls follow it after an event that changes it;
+    None where there is no model.
+    """
     gr.api(generate, api_name="generate", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
     here = model_choices()
     if not here:
         gr.Markdown(texts.NO_WEIGHTS)
-        return
+        return None
     first = model_here(here[0][1])
     names, text = list(first.labels or ()), first.text is not None
     with gr.Row(equal_height=False):
@@ -303,4 +307,6 @@ def build_generate_tab(page: gr.Blocks) -> None:
     for chip in chips:
         chip.click(partial(_example, chip.value), model, [prompt, label], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
+    page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models that came since the start
     page.load(_open_link, None, shown, **QUIET)
+    return model, lambda event: event.then(_of_model, model, of_model, **QUIET)

@@ -184,6 +184,13 @@ ATTENTION_KINDS = (
 ATTENTION_WORDS = "Choose one word or more; their maps are added."
 EXPORTED = "A sheet of all words as PNG, and every number as .npz."
 
+# The Fine-tune tab.
+GENERATE_TAB = "generate"  # its id
+FINETUNE_INTRO = """### Teach a model pictures of yours
+Some 20 pictures of one thing, drawn alike, are enough. The new label stands beside the old ones, which are trained on a
+little too, so that they stay. Nothing leaves this machine, and the run goes on when the page is closed."""
+FINETUNE_LABEL = "What all of them show. Empty: by captions (.txt, .jsonl) and file names."
+
 # The Samplers tab.
 TOY_INTRO = """### The same noise under an ODE and an SDE
 Every point starts as noise and is carried to the data by a field that is known exactly here. The ODE follows it, the
