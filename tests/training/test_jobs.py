@@ -66,6 +66,10 @@ def test_a_run_ends_with_a_model_and_is_known_by_its_folder_alone(root):
     assert list(jobs.jobs(root)) == [] and zoo.find("mine")
     with pytest.raises(ValueError, match="no fine-tuning one here any more"):
         job.look()
+    jobs.start(root / "three", plan("other", steps=1), pictures())
+    until(Job(root / "three"), lambda seen: seen.state == "done")
+    jobs.clean(root, -1, models=True)
+    assert not (zoo.WEIGHTS / "other").exists() and zoo.find("mine")
 
 
 def test_a_run_pauses_is_lost_goes_on_and_stops(root):

@@ -75,6 +75,8 @@ def test_strangers_give_no_paths_and_little(here, monkeypatch):
     assert tuning.plan_of("tiny", "mine", "lora", None, None, many)[0].steps == 600
     with pytest.raises(ValueError, match="steps must be 600 at most here"):
         tuning.plan_of("tiny", "mine", "lora", 601.0, None, many)
+    with pytest.raises(ValueError, match="batch must be 64 at most here"):
+        tuning.plan_of("tiny", "mine", "lora", None, 65, many)
     assert tab.earlier() == []
 
 

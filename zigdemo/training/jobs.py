@@ -208,10 +208,12 @@ def refuse_a_second(root: Path) -> None:
             raise ValueError("a fine-tuning is running here already; wait until it is done, or stop it")
 
 
-def clean(root: Path, seconds: float) -> None:
-    """Delete runs that ended and began longer ago than that; their models stay."""
+def clean(root: Path, seconds: float, models: bool = False) -> None:
+    """Delete runs that ended and began longer ago than that. models: and what they made, which stays otherwise."""
     for job in jobs(root):
         if job.look().state in ENDED and time.time() - (job.folder / PLAN).stat().st_mtime > seconds:
+            if models:
+                shutil.rmtree(job.out, ignore_errors=True)
             shutil.rmtree(job.folder, ignore_errors=True)
 
 

@@ -101,7 +101,7 @@ def _start(
         plan, _ = plan_of(model, name, method, steps, batch, pictures)
         if on_space():  # names are shared there
             plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}")
-        clean(runs_folder(), bounds().keep_seconds)
+        clean(runs_folder(), bounds().keep_seconds, models=on_space())
         job = start(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}", plan, pictures)
         return _watch(job.folder.name)
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user

@@ -25,16 +25,17 @@ CHART = (640, 200, 44)  # width, height and margin of the curve of the loss
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one visitor may ask for. pictures, steps: at most. keep_seconds: how long ended runs stay."""
+    """What one visitor may ask for. pictures, steps, batch: at most. keep_seconds: how long ended runs stay."""
 
     pictures: int
     steps: int
+    batch: int
     limits: Limits
     keep_seconds: float
 
 
-OWN = Bounds(100_000, 100_000, Limits(), 30 * 24 * 3600.0)
-SPACE = Bounds(200, 600, Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000), 6 * 3600.0)
+OWN = Bounds(100_000, 100_000, 1024, Limits(), 30 * 24 * 3600.0)
+SPACE = Bounds(200, 600, 64, Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000), 6 * 3600.0)
 
 
 def on_space() -> bool:
@@ -100,8 +101,9 @@ def plan_of(model: str, name: str, method: str, steps: Any, batch: Any, pictures
     free = steps in (None, "")
     steps = min(default_steps(len(pictures.images)), bounds().steps) if free else _whole(steps)
     plan = Plan(model, (name or "").strip(), method, steps, 32 if batch in (None, "") else _whole(batch))
-    if plan.steps > bounds().steps:
-        raise ValueError(f"steps must be {bounds().steps} at most here, not {plan.steps:,}")
+    for name in ("steps", "batch"):
+        if getattr(plan, name) > (most := getattr(bounds(), name)):
+            raise ValueError(f"{name} must be {most:,} at most here, not {getattr(plan, name):,}")
     return plan, Tuning(plan.method, steps=plan.steps, batch=plan.batch, rehearse=plan.rehearse)
 
 
