@@ -33,7 +33,7 @@ from zigdemo.training.rules import split
 from zigdemo.training.samples import draw
 from zigdemo.training.trainer import Training
 
-SIDE, STEPS, BATCH, HELD_OUT, DRAWN = 32, 400, 32, 128, 512
+SIDE, STEPS, BATCH, HELD_OUT, DRAWN = 32, 300, 32, 128, 256
 ZIGMA = {"family": "zigma", "depth": 8, "state_size": 8, "patch": 2}
 SCHEMES = ("zigzag-8", "sweep", "random-8", "hilbert-8", "bidirectional", "zigzag-1", "zigzag-2", "zigzag-4",
            "shuffled-1", "shuffled-4", "shuffled-16", "shuffled-64")  # fmt: skip
