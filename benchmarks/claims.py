@@ -33,7 +33,7 @@ from zigdemo.training.rules import split
 from zigdemo.training.samples import draw
 from zigdemo.training.trainer import Training
 
-SIDE, STEPS, BATCH, HELD_OUT, DRAWN = 32, 300, 32, 128, 256
+SIDE, STEPS, BATCH, HELD_OUT, DRAWN = 32, 250, 32, 128, 256
 ZIGMA = {"family": "zigma", "depth": 8, "state_size": 8, "patch": 2}
 SCHEMES = ("zigzag-8", "sweep", "random-8", "hilbert-8", "bidirectional", "zigzag-1", "zigzag-2", "zigzag-4",
            "shuffled-1", "shuffled-4", "shuffled-16", "shuffled-64")  # fmt: skip
@@ -93,7 +93,7 @@ def measure(case: str, seed: int, data: str, features_name: str, quick: bool) ->
     labels = torch.from_numpy(images.labels[rows])
     null = torch.full_like(labels, len(images.label_names))
     pictures = draw(
-        training.ema, made.prediction, labels, null, steps=2 if quick else 20, guidance=1.0, seed=1, batch=64
+        training.ema, made.prediction, labels, null, steps=2 if quick else 8, guidance=1.0, seed=1, batch=64
     )
     features = load_features(features_name)
     real = np.asarray(images.images)[np.setdiff1d(seen, rows)]
