@@ -84,6 +84,8 @@ def measure(case: str, seed: int, data: str, features_name: str, quick: bool) ->
             last = now
 
         training.run(watch)
+        if not training.finished:
+            raise SystemExit("stopped; start it again to go on")
         lines = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
     held_out = next(line for line in reversed(lines) if "held_out_loss" in line)
     images = load_data(made)

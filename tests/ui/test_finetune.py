@@ -98,12 +98,10 @@ def named(values):
 
 
 def test_start_says_what_is_wrong_and_changes_nothing_else(here):
-    for given, said in (
-        ((None, "tiny", "mine"), "look at the pictures first"),
-        ((pictures(), "tiny", "tiny"), "named"),
-    ):
-        found = named(tab._start(*given, "lora", 2, 2))
-        assert said in found["line"] and all(found[key] == tab.SKIP for key in tab.SHOWN if key != "line")
+    found = named(tab._start(pictures(), "tiny", "tiny", "lora", 2, 2))
+    assert "a model named tiny already" in found["line"]
+    assert all(found[key] == tab.SKIP for key in tab.SHOWN if key != "line")
+    assert list(tab._start(None, "tiny", "mine", "lora", 2, 2)) == [tab.SKIP] * len(tab.SHOWN)  # the look said why
 
 
 @pytest.mark.parametrize("name", [None, "", "../../etc", "nothing-here", 7])
@@ -122,6 +120,7 @@ def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):
         ("starting", None, "reads the pictures"),
         ("running", 130.0, "step 4 of 9, loss 0.500, about 2 minutes left"),
         ("paused", None, "paused at step 4 of 9"),
+        ("stopping", None, "stops after the step"),
         ("failed", None, "a \\*sentence"),
         ("lost", None, "a \\*sentence"),
         ("done", None, "in the list of models"),
@@ -130,9 +129,9 @@ def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):
         seen = Seen(state, 4, 9, left, [(1, 1.0), (4, 0.5)], None, "a *sentence", model)
         monkeypatch.setattr(Job, "look", lambda self, seen=seen: seen)
         found = named(tab._watch("one"))
-        going = state in ("starting", "running", "paused")
+        going = state in ("starting", "running", "paused", "stopping")
         assert said in found["line"] and found["timer"].active == going
-        assert [found[key]["visible"] for key in ("pause", "stop")] == [going] * 2
+        assert [found[key]["visible"] for key in ("pause", "stop")] == [going and state != "stopping", going]
         assert found["go_on"]["visible"] == (state in ("failed", "lost"))
         assert found["use"]["visible"] == found["pack"]["visible"] == (state == "done")
         assert found["pause"]["value"] == ("Resume" if state == "paused" else "Pause")

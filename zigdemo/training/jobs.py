@@ -31,6 +31,7 @@ from .prepare import write_image_set
 PLAN, PROCESS, SAID, STOP = "plan.json", "process.json", "said.txt", "stop"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 PROGRAM = Path(__file__).resolve().parents[2]  # where `python -m zigdemo...` finds the package
+_STARTING = threading.Lock()  # two presses of a button start one run
 ENDED = ("done", "stopped", "failed", "lost")
 
 
@@ -62,9 +63,10 @@ class Plan:
 class Seen:
     """How far a run is.
 
-    state: "starting", "running", "paused", or of ENDED: "done"; "stopped", with a model of what there was by then, if
-    anything; "failed", with a sentence; "lost", where its process is gone. `go_on` mends what has no model. losses:
-    (step, mean loss). sample: the newest picture of samples. model: the folder of the result, once it is there.
+    state: "starting", "running", "paused", "stopping", or of ENDED: "done"; "stopped", with a model of what there was
+    by then, if anything; "failed", with a sentence; "lost", where its process is gone. `go_on` mends what has no
+    model. losses: (step, mean loss). sample: the newest picture of samples. model: the folder of the result, once it
+    is there.
     """
 
     state: str
@@ -120,6 +122,8 @@ class Job:
         done = (self.out / zoo.CONFIG).is_file()
         if process is not None and not done:
             state = "paused" if _paused(process) else "running" if losses else "starting"
+            if (self.folder / STOP).is_file():
+                state = "stopping"
             return Seen(state, step, steps, left, losses, sample, "", None)
         if done:
             made = zoo.read_folder(self.out).about.get("steps", steps)
@@ -184,21 +188,27 @@ def start(folder: Path, plan: Plan, pictures: Pictures) -> Job:
 
     Raises ValueError with one sentence where another one runs beside it, or a model of that name is there.
     """
-    refuse_a_second(folder.parent)
-    if (zoo.WEIGHTS / plan.name).exists():
-        raise ValueError(f"there is a model named {plan.name} already; choose another name")
-    job = Job(folder)
-    folder.mkdir(parents=True)
-    write_image_set(folder / "data", pictures.images, pictures.samples(), {"dataset": "fine-tuning"})
-    (folder / PLAN).write_text(json.dumps(asdict(plan)), encoding="utf-8")
-    job._start(resume=False)
+    with _STARTING:
+        refuse_a_second(folder.parent)
+        if (zoo.WEIGHTS / plan.name).exists():
+            raise ValueError(f"there is a model named {plan.name} already; choose another name")
+        job = Job(folder)
+        folder.mkdir(parents=True)
+        write_image_set(folder / "data", pictures.images, pictures.samples(), {"dataset": "fine-tuning"})
+        (folder / PLAN).write_text(json.dumps(asdict(plan)), encoding="utf-8")
+        job._start(resume=False)
     return job
 
 
 def jobs(root: Path) -> Iterator[Job]:
     """The runs in a folder, the newest first."""
     found = [folder for folder in root.glob("*/") if (folder / PLAN).is_file()]
-    yield from map(Job, sorted(found, key=lambda folder: -(folder / PLAN).stat().st_mtime))
+    for folder in sorted(found, key=lambda folder: -(folder / PLAN).stat().st_mtime):
+        try:
+            Job(folder).look()
+        except ValueError:  # damaged, or of another version
+            continue
+        yield Job(folder)
 
 
 def refuse_a_second(root: Path) -> None:

@@ -75,14 +75,14 @@ def _watch(name: str | None) -> tuple[Any, ...]:
         plan, seen = job.plan, job.look()
     except ValueError:
         return _change(timer=gr.Timer(active=False), job=None)
-    going = seen.state not in ENDED
+    going, stopping = seen.state not in ENDED, seen.state == "stopping"
     return _change(
         line=run_line(plan.name, seen),
         curve=curve_html(seen),
         sample=sample_html(seen),
         timer=gr.Timer(active=going),
-        pause=gr.update(visible=going, value="Resume" if seen.state == "paused" else "Pause"),
-        stop=gr.update(visible=going),
+        pause=gr.update(visible=going and not stopping, value="Resume" if seen.state == "paused" else "Pause"),
+        stop=gr.update(visible=going, interactive=not stopping),
         go_on=gr.update(visible=not going and seen.model is None),
         use=gr.update(visible=seen.model is not None),
         pack=gr.update(visible=seen.model is not None),
@@ -96,8 +96,8 @@ def _start(
 ) -> tuple[Any, ...]:  # fmt: skip
     """The Start button."""
     try:
-        if pictures is None:
-            raise ValueError("look at the pictures first: drop some into the box")
+        if pictures is None:  # which was said when they were looked at
+            return _change()
         plan, _ = plan_of(model, name, method, steps, batch, pictures)
         if on_space():  # names are shared there
             plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}")

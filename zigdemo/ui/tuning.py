@@ -184,6 +184,7 @@ def run_line(name: str, seen: Seen) -> str:
         "starting": "reads the pictures and draws what the model knows, so that it is not forgotten.",
         "running": f"step {seen.step:,} of {seen.steps:,}{loss}{left}.",
         "paused": f"paused at step {seen.step:,} of {seen.steps:,}.",
+        "stopping": "stops after the step it is in, and keeps what there is by then.",
         "done": f"done{loss}. It is in the list of models now.",
         "stopped": f"stopped at step {seen.step:,} of {seen.steps:,}. " + (
             "The model as it was by then is in the list of models." if seen.model else plain(seen.sentence)),
