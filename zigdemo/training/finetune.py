@@ -79,7 +79,8 @@ class Estimate:
     steps: int
 
     def __str__(self) -> str:
-        return f"{self.steps} steps: about {self.seconds / 60:.0f} minutes and {self.memory_bytes / 2**30:.1f} GB here"
+        time = f"{self.seconds:.0f} seconds" if self.seconds < 100 else f"{self.seconds / 60:.0f} minutes"
+        return f"{self.steps} steps: about {time} and {self.memory_bytes / 2**30:.1f} GB here"
 
 
 class Control:

@@ -50,6 +50,8 @@ CSS = """
 #finetune-curve line { stroke: var(--border-color-primary); }
 #finetune-curve text { fill: var(--body-text-color-subdued); }
 #finetune-line p { margin: 2px 0; }
+:is(#finetune-look, #finetune-curve, #finetune-sample) .html-container { padding: 0; }
+@media (max-width: 480px) { #finetune-curve svg { font-size: 24px; } }
 """
 
 

@@ -20,7 +20,7 @@ from . import texts
 from .settings import PICTURES, model_choices, model_here
 
 MOST_SHOWN = 24  # pictures of the preview
-CHART = (640, 200, 44)  # width, height and margin of the curve of the loss
+CHART = (640, 200, 84)  # width, height and margin of the curve of the loss
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def look_line(pictures: Pictures) -> str:
     labels, count = list(dict.fromkeys(pictures.labels)), len(pictures.images)
     named = ", ".join(labels[:8]) + (", …" if len(labels) > 8 else "")
     said = [f"**{count:,} picture{'s' * (count != 1)}**, label{'s' * (len(labels) != 1)}: {plain(named)}."]
-    said += [plain(note) for note in pictures.notes]
+    counted = (f"{count} picture", f"{len(pictures.skipped)} left out")  # said here with more
+    said += [f"{plain(note)}." for note in pictures.notes if not note.startswith(counted)]
     if pictures.skipped:
         more = f" and {len(pictures.skipped) - 5} more" if len(pictures.skipped) > 5 else ""
         said.append(f"Left out: {plain('; '.join(pictures.skipped[:5]))}{more}.")
