@@ -79,8 +79,8 @@ class Estimate:
     steps: int
 
     def __str__(self) -> str:
-        time = f"{self.seconds:.0f} seconds" if self.seconds < 100 else f"{self.seconds / 60:.0f} minutes"
-        return f"{self.steps} steps: about {time} and {self.memory_bytes / 2**30:.1f} GB here"
+        took = f"{self.seconds:.0f} seconds" if self.seconds < 100 else f"{self.seconds / 60:.0f} minutes"
+        return f"{self.steps} steps: about {took} and {self.memory_bytes / 2**30:.1f} GB here"
 
 
 class Control:
