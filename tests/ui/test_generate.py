@@ -104,6 +104,17 @@ def test_schemes_say_whether_the_model_was_trained_with_them(tmp_path, monkeypat
     assert "bidirectional" not in choices and "parallel-4" not in choices
 
 
+def test_a_scheme_that_another_model_of_its_kind_was_trained_with_names_that_model(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    tiny_folder(tmp_path / "swept", scheme="sweep")
+    tiny_folder(tmp_path / "other", scheme="hilbert-8", labels=0)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    choices = dict((name, text) for text, name in settings.scheme_choices("tiny"))
+    assert list(choices)[:2] == ["zigzag-8", "sweep"] and "; swept is" in choices["sweep"]
+    assert choices["hilbert-8"].endswith("not trained with this scan")
+    assert "; tiny is" in dict((name, text) for text, name in settings.scheme_choices("swept"))["zigzag-8"]
+
+
 @pytest.mark.parametrize(("scheme", "panels"), [("sweep", 1), ("zigzag-8", 8), ("random-20", 16), ("parallel-4", 4)])
 def test_the_player_gets_every_distinct_path_up_to_sixteen(scheme, panels):
     data = scan_data(scheme, 5, 7)

@@ -176,7 +176,8 @@ def model_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module,
     before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
     seen = f"{here:,} images seen ({here / config.labels:.0f} a label)"
     if before:
-        seen += f", starting from weights that had seen {before:,}"
+        start = f"`{Path(recipe.init).name}`, which" if recipe.init else "weights that"
+        seen += f", starting from {start} had seen {before:,}"
     left_out = f" without {', '.join(f'`{pattern}`' for pattern in recipe.exclude)}" if recipe.exclude else ""
     lesson = "what the architecture does" + (" and how its scan works" if config.scheme else "")
     groups = "all groups" if recipe.groups is None else ", ".join(recipe.groups)

@@ -77,7 +77,7 @@ def first_label(model: str) -> str | None:
 
 
 def scheme_choices(model: str) -> list[tuple[str, str]]:
-    """(what the page says, name) of the schemes a model can use, those it was trained with first.
+    """(what the page says, name) of the schemes a model can use: its own, those of twins, others.
 
     Those of pictures for a model of pictures, of clips for one of clips; empty for a model without a scan.
     """
@@ -88,12 +88,23 @@ def scheme_choices(model: str) -> list[tuple[str, str]]:
     names = [name for family in SCHEMES.values() if sides in family.dimensions for name in family.examples]
     alike = {n: (scan_scheme(n).block, scan_scheme(n).at_once) for n in names}
     others = [n for n in names if n not in folder.schemes and alike[n] == (own.block, own.at_once)]
+    twins = _twins(folder)
     mixed = [("as trained, by layer", "")] if len(folder.schemes) > 1 else []
     return (
         mixed
         + [(f"{name} · trained with it", name) for name in folder.schemes]
-        + [(f"{name} · not trained with this scan", name) for name in others]
+        + [(f"{name} · not trained with it; {twins[name]} is", name) for name in others if name in twins]
+        + [(f"{name} · not trained with this scan", name) for name in others if name not in twins]
     )
+
+
+def _twins(folder: zoo.ModelFolder) -> dict[str, str]:
+    """The model here that a scheme was trained into, by scheme: one like `folder` in all else."""
+
+    def all_else(model: zoo.ModelFolder) -> tuple[Any, ...]:
+        return model.family, model.frames, model.text, set(model.labels or ())
+
+    return {m.schemes[0]: m.id for m in models_here() if len(m.schemes) == 1 and all_else(m) == all_else(folder)}
 
 
 def _number(name: str, value: Any) -> float:
