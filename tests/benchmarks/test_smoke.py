@@ -62,6 +62,20 @@ def test_the_benchmark_of_scores_damages_the_real_set_and_scores_a_model(tmp_pat
     assert len(found["sanity"]["emoji-clip"]) == 4 and len(found["models"][tiny]) == 7
 
 
+def test_the_benchmark_of_twins_draws_every_model_under_every_scheme(tmp_path, monkeypatch, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    samples = [{"key": n, "label": n, "group": "noise", "keywords": []} for n in LABELS]
+    write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
+    models = [tiny_folder(tmp_path / scheme, scheme=scheme).path for scheme in ("sweep", "random-2")]
+    sizes = "--data", tmp_path / "data", "--count", 3, "--steps", 1
+    run(monkeypatch, "twins", *models, *sizes, "--out", tmp_path / "twins.json")
+    found = json.loads((tmp_path / "twins.json").read_text())["found"]
+    trained = [[each["trained"] for each in scores.values()] for scores in found.values()]
+    assert trained == [[True, False], [False, True]] and (tmp_path / "twins.png").is_file()
+    distances = [[each["distance"] for each in scores.values()] for scores in found.values()]
+    assert distances[0][0] != distances[0][1] and "| drawn under | sweep | random-2 |" in capsys.readouterr().out
+
+
 def test_the_benchmark_of_claims_trains_scores_and_goes_on_from_what_it_has(tmp_path, monkeypatch, capsys):
     pytest.importorskip("numba", reason="the CPU kernels need numba")
     pixels = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
