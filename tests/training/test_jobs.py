@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 from models import LABELS, tiny_folder
+from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.training import jobs
@@ -73,7 +74,7 @@ def test_a_run_ends_with_a_model_and_is_known_by_its_folder_alone(root):
 
 
 def test_a_run_pauses_is_lost_goes_on_and_stops(root):
-    job = jobs.start(root / "one", plan(steps=4000), pictures())
+    job = jobs.start(root / "one", plan(steps=2000), pictures())
     first = until(job, lambda seen: seen.step > 4)
     assert first.state == "running" and first.seconds_left > 0
     job.pause()
@@ -91,7 +92,7 @@ def test_a_run_pauses_is_lost_goes_on_and_stops(root):
     until(job, lambda seen: seen.step > lost.step)
     job.stop()
     seen = until(job, lambda seen: seen.state in jobs.ENDED)
-    assert seen.state == "stopped" and zoo.read_folder(seen.model).about["steps"] < 4000
+    assert seen.state == "stopped" and zoo.read_folder(seen.model).about["steps"] < 2000
 
 
 def test_what_goes_wrong_is_a_sentence_and_can_be_tried_again(root):
@@ -133,3 +134,12 @@ def test_another_process_with_the_same_number_is_not_taken_for_it(root):
 def test_a_plan_that_cannot_be_is_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         Plan(**{"model": "tiny", "name": "mine", **changes})
+
+
+def test_a_model_of_texts_rehearses_the_prompts_of_its_plan(root, tmp_path):
+    tiny_folder(tmp_path / "weights/words", text=small_tower(tmp_path / "weights/emoji-clip"))
+    asked = Plan("words", "told", steps=1, batch=4, rehearse=2, prompts=["a red ball", "a café", "a dog"])
+    job = jobs.start(root / "one", asked, pictures())
+    assert job.plan == asked and until(job, lambda seen: seen.state in jobs.ENDED).state == "done"
+    said = (root / "one/run/data/samples.jsonl").read_text(encoding="utf-8")
+    assert sum(f'"{prompt}"' in said for prompt in asked.prompts) == 2 and zoo.find("told").text is not None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from models import LABELS, tiny_folder
 from PIL import Image
+from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.training.data.folders import Pictures
@@ -72,11 +73,11 @@ def test_strangers_give_no_paths_and_little(here, monkeypatch):
     monkeypatch.setattr(tuning, "_read_files", lambda *given: many)
     with pytest.raises(ValueError, match="these are 201 pictures; give 200 at most here"):
         tuning.read("tiny", ["x.png"], None, None)
-    assert tuning.plan_of("tiny", "mine", "lora", None, None, many)[0].steps == 600
+    assert tuning.plan_of("tiny", "mine", "lora", None, None, None, many)[0].steps == 600
     with pytest.raises(ValueError, match="steps must be 600 at most here"):
-        tuning.plan_of("tiny", "mine", "lora", 601.0, None, many)
+        tuning.plan_of("tiny", "mine", "lora", 601.0, None, None, many)
     with pytest.raises(ValueError, match="batch must be 64 at most here"):
-        tuning.plan_of("tiny", "mine", "lora", None, 65, many)
+        tuning.plan_of("tiny", "mine", "lora", None, 65, None, many)
     assert tab.earlier() == []
 
 
@@ -85,12 +86,12 @@ def pictures(count=20):
 
 
 def test_a_plan_has_the_trainers_own_steps_where_none_are_given(here):
-    plan, asked = tuning.plan_of("tiny", " mine ", "lora", None, 8.0, pictures())
+    plan, asked = tuning.plan_of("tiny", " mine ", "lora", None, 8.0, None, pictures())
     assert (plan.name, plan.steps, plan.batch) == ("mine", 300, 8) and asked.steps == 300
     for changes in ({"steps": 1.5}, {"steps": 0}, {"batch": -1}, {"name": "a/b"}, {"method": "x"}):
         given = {"name": "mine", "method": "lora", "steps": 5, "batch": 4, **changes}
         with pytest.raises(ValueError, match=r"must be|unknown"):
-            tuning.plan_of("tiny", given["name"], given["method"], given["steps"], given["batch"], pictures())
+            tuning.plan_of("tiny", given["name"], given["method"], given["steps"], given["batch"], None, pictures())
 
 
 def named(values):
@@ -98,10 +99,12 @@ def named(values):
 
 
 def test_start_says_what_is_wrong_and_changes_nothing_else(here):
-    found = named(tab._start(pictures(), "tiny", "tiny", "lora", 2, 2))
+    found = named(tab._start(pictures(), "tiny", "tiny", "lora", 2, 2, None))
     assert "a model named tiny already" in found["line"]
     assert all(found[key] == tab.SKIP for key in tab.SHOWN if key != "line")
-    assert list(tab._start(None, "tiny", "mine", "lora", 2, 2)) == [tab.SKIP] * len(tab.SHOWN)  # the look said why
+    assert list(tab._start(None, "tiny", "mine", "lora", 2, 2, None)) == [tab.SKIP] * len(
+        tab.SHOWN
+    )  # the look said why
 
 
 @pytest.mark.parametrize("name", [None, "", "../../etc", "nothing-here", 7])
@@ -145,7 +148,22 @@ def test_the_text_of_a_stranger_is_text(here):
 
 
 def test_the_estimate_is_measured_here(here):
-    lines = list(tab._estimate(pictures(4), "tiny", "", "lora", 3, 2))
+    lines = list(tab._estimate(pictures(4), "tiny", "", "lora", 3, 2, None))
     assert lines[0].startswith("Trying") and "3 steps: about" in lines[1] and "GB here" in lines[1]
-    assert "look at the pictures" in next(iter(tab._estimate(None, "tiny", "", "lora", 3, 2)))
+    assert "look at the pictures" in next(iter(tab._estimate(None, "tiny", "", "lora", 3, 2, None)))
     assert zoo.find("tiny").labels == tuple(LABELS)
+
+
+def test_a_model_of_texts_keeps_what_it_is_told_and_is_offered_the_names_of_its_data(here, tmp_path):
+    tiny_folder(tmp_path / "weights/words", text=small_tower(tmp_path / "weights/emoji-clip"))
+    assert "words" in [name for _, name in tuning.starts()]
+    assert tab._prompts_box("tiny")["visible"] is False and tuning.kept_prompts("words") == []
+    for name, about in (("tiny", {"data": "emoji"}), ("words", {"data": "emoji"})):
+        config = tmp_path / "weights" / name / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "about": about}))
+    assert tab._prompts_box("words") == {"value": "\n".join(LABELS), "visible": True}
+    plan, asked = tuning.plan_of("words", "mine", "lora", 5, 4, "a\n\n  b c \n", pictures())
+    assert plan.prompts == asked.prompts == ("a", "b c")
+    assert tuning.plan_of("tiny", "mine", "lora", 5, 4, "a", pictures())[0].prompts == ()
+    with pytest.raises(ValueError, match="one a line of 300 characters at most"):
+        tuning.plan_of("words", "mine", "lora", 5, 4, "x" * 301, pictures())

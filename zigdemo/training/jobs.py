@@ -28,7 +28,8 @@ from .data.folders import Pictures
 from .lora import METHODS
 from .prepare import write_image_set
 
-PLAN, PROCESS, SAID, STOP = "plan.json", "process.json", "said.txt", "stop"
+PLAN, PROCESS, SAID, STOP, PROMPTS = "plan.json", "process.json", "said.txt", "stop", "prompts.txt"
+MOST_PROMPTS, PROMPT_LENGTH = 5000, 300
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 PROGRAM = Path(__file__).resolve().parents[2]  # where `python -m zigdemo...` finds the package
 _STARTING = threading.Lock()  # two presses of a button start one run
@@ -37,7 +38,11 @@ ENDED = ("done", "stopped", "failed", "lost")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a person asked for. model: an id to start from. name: of the new model. steps: None by the data."""
+    """What a person asked for.
+
+    model: an id to start from. name: of the new model. steps: None by the data. prompts: what a model of texts is to
+    go on drawing, of which `rehearse` are drawn once.
+    """
 
     model: str
     name: str
@@ -45,8 +50,12 @@ class Plan:
     steps: int | None = None
     batch: int = 32
     rehearse: int = 256
+    prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prompts", tuple(self.prompts))  # a list in a file
+        if len(self.prompts) > MOST_PROMPTS or not all(_is_line(prompt) for prompt in self.prompts):
+            raise ValueError(f"give {MOST_PROMPTS:,} prompts at most, one a line of {PROMPT_LENGTH} characters at most")
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise ValueError("the name of the new model must be of letters, digits and - _ ., 60 at most")
         if self.method not in METHODS:
@@ -171,6 +180,9 @@ class Job:
         command = [sys.executable, "-m", "zigdemo.training.finetune", plan.model, self.folder / "data", self.out]
         command += ["--run", self.run, "--method", plan.method, "--batch", plan.batch, "--rehearse", plan.rehearse]
         command += [*(("--steps", plan.steps) if plan.steps else ()), *(("--resume",) if resume else ())]
+        if plan.prompts:
+            (self.folder / PROMPTS).write_text("\n".join(plan.prompts), encoding="utf-8")
+            command += ["--prompts", self.folder / PROMPTS]
         environment = {**os.environ, "ZIGDEMO_WEIGHTS": str(zoo.WEIGHTS), "PYTHONUNBUFFERED": "1"}
         settings = {"cwd": PROGRAM, "env": environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
         with (self.folder / SAID).open("wb") as said:
@@ -225,6 +237,10 @@ def clean(root: Path, seconds: float, models: bool = False) -> None:
             if models:
                 shutil.rmtree(job.out, ignore_errors=True)
             shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _is_line(prompt: object) -> bool:
+    return isinstance(prompt, str) and len(prompt) <= PROMPT_LENGTH and len(prompt.splitlines()) == 1
 
 
 def _paused(process: psutil.Process) -> bool:

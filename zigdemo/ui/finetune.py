@@ -25,6 +25,7 @@ from .settings import PICTURES, model_choices, model_here
 from .tuning import (
     bounds,
     curve_html,
+    kept_prompts,
     look_html,
     look_line,
     on_space,
@@ -94,13 +95,13 @@ def _watch(name: str | None) -> tuple[Any, ...]:
 
 
 def _start(
-    pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any
-) -> tuple[Any, ...]:  # fmt: skip
+    pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None
+) -> tuple[Any, ...]:
     """The Start button."""
     try:
         if pictures is None:  # which was said when they were looked at
             return _change()
-        plan, _ = plan_of(model, name, method, steps, batch, pictures)
+        plan, _ = plan_of(model, name, method, steps, batch, prompts, pictures)
         if on_space():  # names are shared there
             plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}")
         clean(runs_folder(), bounds().keep_seconds, models=on_space())
@@ -130,17 +131,23 @@ def _look(model: str, files: list[str] | None, folder: str | None, label: str | 
 
 
 def _estimate(
-    pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any
-) -> Iterator[str]:  # fmt: skip
+    pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None
+) -> Iterator[str]:
     """How long it will take here, measured on a few steps."""
     try:
         if pictures is None:
             raise ValueError("look at the pictures first: drop some into the box")
-        _, tuning = plan_of(model, name or "estimate", method, steps, batch, pictures)
+        _, tuning = plan_of(model, name or "estimate", method, steps, batch, prompts, pictures)
         yield "Trying a few steps here."
         yield f"{estimate(model_here(model).path, pictures.image_set(), tuning)}."
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         yield plain(runs.warned(fault))
+
+
+def _prompts_box(model: str) -> dict[str, Any]:
+    """The prompts to keep, as they are offered for the model that is started from."""
+    prompts = kept_prompts(model)
+    return {"value": "\n".join(prompts or ()), "visible": prompts is not None}
 
 
 def _pack(name: str | None) -> Any:
@@ -210,6 +217,14 @@ def build_finetune_tab(
             )
             label = gr.Textbox(label="Label", info=texts.FINETUNE_LABEL, elem_id="finetune-label")
             look = gr.Button("Look at the pictures", size="sm")
+            prompts = gr.Textbox(
+                label="Prompts it should not forget",
+                info=texts.FINETUNE_PROMPTS,
+                lines=3,
+                max_lines=6,
+                elem_id="finetune-prompts",
+                **_prompts_box(choices[0][1]),
+            )
             name = gr.Textbox("my-emoji", label="Name of the new model", elem_id="finetune-name")
             with gr.Accordion("More: what learns, how long", open=False):
                 method = gr.Radio(
@@ -242,7 +257,8 @@ def build_finetune_tab(
 
     given, seen = [model, files, folder, label], [pictures, preview, said]
     gr.on([files.upload, look.click, label.submit, folder.submit], _look, given, seen, **QUIET)
-    asked = [pictures, model, name, method, steps, batch]
+    asked = [pictures, model, name, method, steps, batch, prompts]
+    model.change(lambda chosen: gr.update(**_prompts_box(chosen)), model, prompts, **QUIET)
     ask.click(_estimate, asked, took, **TURN, **QUIET)
     go.click(_look, given, seen, **QUIET).then(_start, asked, shown, **QUIET)
     for button in (pause, stop, go_on):

@@ -187,9 +187,10 @@ EXPORTED = "A sheet of all words as PNG, and every number as .npz."
 # The Fine-tune tab.
 GENERATE_TAB = "generate"  # its id
 FINETUNE_INTRO = """### Teach a model pictures of yours
-Some 20 pictures of one thing, drawn alike, are enough. The new label stands beside the old ones, which are trained on a
-little too, so that they stay. Nothing leaves this machine, and the run goes on when the page is closed."""
+Some 20 pictures of one thing, drawn alike, are enough. What is new stands beside what the model knows, which is trained
+on a little too, so that it stays. Nothing leaves this machine, and the run goes on when the page is closed."""
 FINETUNE_LABEL = "What all of them show. Empty: by captions (.txt, .jsonl) and file names."
+FINETUNE_PROMPTS = "One a line; the model draws up to 256 of them once and trains on these beside the new pictures."
 
 # The Samplers tab.
 TOY_INTRO = """### The same noise under an ODE and an SDE

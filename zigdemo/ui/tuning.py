@@ -17,7 +17,7 @@ from ..training.data.folders import Limits, Pictures, read_pictures
 from ..training.finetune import Tuning, default_steps, pixel_size, tunable
 from ..training.jobs import Plan, Seen
 from . import texts
-from .settings import PICTURES, model_choices, model_here
+from .settings import PICTURES, model_choices, model_here, models_here
 
 MOST_SHOWN = 24  # pictures of the preview
 CHART = (640, 200, 84)  # width, height and margin of the curve of the loss
@@ -54,16 +54,30 @@ def runs_folder() -> Path:
 
 
 def starts() -> list[tuple[str, str]]:
-    """The models that can be fine-tuned here: of pictures, by labels."""
+    """The models of pictures that can be fine-tuned here, by labels or by prompts."""
     found = []
     for shown, name in model_choices(PICTURES):
         try:
             folder = tunable(model_here(name).path)
         except ValueError:
             continue
-        if folder.labels is not None and folder.model.size[0] == folder.model.size[1]:
+        told = folder.labels is not None or folder.text is not None
+        if told and folder.model.size[0] == folder.model.size[1]:
             found.append((shown, name))
     return found
+
+
+def kept_prompts(model: str) -> list[str] | None:
+    """What a model of texts is to go on drawing; None for a model of labels, whose labels are known.
+
+    Its file names no prompts: those are offered that a model of labels learned from the same data, if one is here.
+    """
+    folder = model_here(model)
+    if folder.text is None:
+        return None
+    data = folder.about.get("data")
+    alike = (each for each in models_here(PICTURES) if each.labels and each.about.get("data") == data is not None)
+    return list(next((each.labels for each in alike), ()))
 
 
 def read(model: str, files: list[str] | None, folder: str | None, label: str | None) -> Pictures:
@@ -96,15 +110,22 @@ def _read_files(files: list[Path], size: int, label: str | None, limits: Limits)
         return read_pictures(together, size, label, limits)
 
 
-def plan_of(model: str, name: str, method: str, steps: Any, batch: Any, pictures: Pictures) -> tuple[Plan, Tuning]:
-    """What was asked for, with steps as the trainer would choose them. Raises ValueError with one sentence."""
+def plan_of(
+    model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None, pictures: Pictures
+) -> tuple[Plan, Tuning]:
+    """What was asked for, with steps as the trainer would choose them. Raises ValueError with one sentence.
+
+    prompts: what a model of texts goes on drawing, one a line; without meaning for a model of labels.
+    """
     free = steps in (None, "")
     steps = min(default_steps(len(pictures.images)), bounds().steps) if free else _whole(steps)
-    plan = Plan(model, (name or "").strip(), method, steps, 32 if batch in (None, "") else _whole(batch))
+    lines = [] if kept_prompts(model) is None else [line.strip() for line in (prompts or "").splitlines()]
+    kept = tuple(line for line in lines if line)
+    plan = Plan(model, (name or "").strip(), method, steps, 32 if batch in (None, "") else _whole(batch), prompts=kept)
     for name in ("steps", "batch"):
         if getattr(plan, name) > (most := getattr(bounds(), name)):
             raise ValueError(f"{name} must be {most:,} at most here, not {getattr(plan, name):,}")
-    return plan, Tuning(plan.method, steps=plan.steps, batch=plan.batch, rehearse=plan.rehearse)
+    return plan, Tuning(plan.method, steps=plan.steps, batch=plan.batch, rehearse=plan.rehearse, prompts=kept)
 
 
 def _whole(value: Any) -> Any:
