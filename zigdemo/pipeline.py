@@ -25,7 +25,7 @@ from .conditioning import TextTower
 from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
 from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample, stepped
 from .ops import backends
-from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request
+from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, request_for
 
 __all__ = [
     "Current",
@@ -170,6 +170,10 @@ class Pipeline:
         """Height and width of the pictures in pixels."""
         rows, columns = self.network.config.size
         return rows * self.latents.factor, columns * self.latents.factor
+
+    def request(self, **settings: Any) -> Request:
+        """A request for this model, by its own solver, steps and guidance where none are given; see `request_for`."""
+        return request_for(self.folder, **settings)
 
     def __call__(self, request: Request, image: Image.Image | None = None, record: Record | None = None) -> Result:
         """Generate and wait for the result."""

@@ -131,6 +131,14 @@ class Request:
         return request
 
 
+def request_for(folder: zoo.ModelFolder, **settings: Any) -> Request:
+    """A request for a model, by the defaults of its own where no setting is given, or one is None.
+
+    Raises ValueError with one sentence that names the setting.
+    """
+    return Request(folder.id, **{**folder.defaults, **{name: v for name, v in settings.items() if v is not None}})
+
+
 def _warn_of_changes(request: Request, provenance: dict[str, Any], name: str) -> None:
     try:
         weights = zoo.find(request.model).sha256

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..files import find_part
 from ..hashing import file_sha256
 from ..huggingface import hub_file
 from .tokens import Prompt, Tokenizer
@@ -33,8 +34,8 @@ NO_PICTURES = {"layers": 1, "width": 64, "patch_size": 32, "image_size": 32}
 class TextSpec:
     """Which text tower a model reads prompts by; said without loading it.
 
-    tower: id of a tower beside the weights, a folder as `write_tower` makes, or with `pretrained` an architecture of
-    open_clip. pretrained: open_clip's tag of its weights. Raises ValueError naming the field.
+    tower: id of a tower beside the weights (or an absolute path), a folder as `write_tower` makes; with `pretrained` an
+    architecture of open_clip. pretrained: open_clip's tag of its weights. Raises ValueError naming the field.
     """
 
     tower: str
@@ -66,9 +67,8 @@ class TextSpec:
         """
         if self.pretrained:
             return _pretrained(self).to(device)
-        for folder in (*(place / self.tower for place in places), Path(self.tower)):
-            if (folder / CONFIG).is_file():
-                return read_tower(folder).to(device)
+        if folder := find_part(self.tower, places, CONFIG):
+            return read_tower(folder).to(device)
         raise ValueError(
             f"the text tower {self.tower!r} is not here; copy its folder beside the model's, or use a model on the "
             f"shipped tower {SHIPPED_TOWER}"
@@ -199,14 +199,21 @@ def read_tower(path: str | Path) -> TextTower:
     """Read a folder of `write_tower`, both towers. Raises ValueError with one sentence for anything that is off."""
     path = Path(path)
     try:
-        if (path / CONFIG).stat().st_size > MOST_CONFIG_BYTES:
-            raise ValueError("its config is far too long")
-        content = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or not isinstance(content.get("model_cfg"), dict):
-            raise ValueError(f"its {CONFIG} has no model_cfg")
-        return _filled(build_clip(content["model_cfg"]), path / TENSORS, path.name, "")
+        return _filled(build_clip(read_settings(path)[0]), path / TENSORS, path.name, "")
     except (ValueError, OSError, RecursionError) as fault:
         raise ValueError(f"the text tower in {path} cannot be used: {str(fault).splitlines()[0]}") from None
+
+
+def read_settings(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model_cfg and the free facts that a folder of `write_tower` says of itself. Raises ValueError, OSError."""
+    file = Path(path) / CONFIG
+    if file.stat().st_size > MOST_CONFIG_BYTES:
+        raise ValueError("its config is far too long")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("model_cfg"), dict):
+        raise ValueError(f"its {CONFIG} has no model_cfg")
+    about = content.get("about")
+    return content["model_cfg"], about if isinstance(about, dict) else {}
 
 
 def _pretrained(spec: TextSpec) -> TextTower:

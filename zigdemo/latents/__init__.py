@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .autoencoders import AUTOENCODERS, Autoencoder, AutoencoderSpec
+from .autoencoders import AUTOENCODERS, Autoencoder, AutoencoderSpec, folder_spec
 from .spaces import PIXELS, Latents, PixelSpace
 
-__all__ = ["AUTOENCODERS", "Autoencoder", "AutoencoderSpec", "Latents", "PIXELS", "PixelSpace"]
+__all__ = ["AUTOENCODERS", "Autoencoder", "AutoencoderSpec", "Latents", "PIXELS", "PixelSpace", "folder_spec"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import product
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..files import find_part
 from ..hashing import file_sha256
 from ..huggingface import hub_file, is_repository
 from .spaces import Latents
@@ -28,8 +30,9 @@ MOST_CONFIG_BYTES = 2**20
 class AutoencoderSpec:
     """Which autoencoder a model's latents belong to; said without loading it.
 
-    kind: of KINDS. source: owner/name on huggingface.co, or a local folder in diffusers' format. subfolder: inside
-    the source. channels, factor: of its latents. Raises ValueError naming the field.
+    kind: of KINDS. source: id of an autoencoder beside the weights (or an absolute path), a folder in diffusers'
+    format; else owner/name on huggingface.co. subfolder: inside the source. channels, factor: of its latents. Raises
+    ValueError naming the field.
     """
 
     kind: str
@@ -63,12 +66,12 @@ class AutoencoderSpec:
         """What `read` reads, for JSON."""
         return asdict(self)
 
-    def load(self, device: str | torch.device = "cpu", beside: Path | None = None) -> Autoencoder:
-        """The autoencoder in float32, fetched where it is not here. beside: folder that a relative source starts from.
+    def load(self, device: str | torch.device = "cpu", places: Sequence[Path] = ()) -> Autoencoder:
+        """The autoencoder in float32, fetched where it is not here. places: folders that an id is looked up in.
 
         Raises ValueError with one sentence: not here and no network, no safetensors, damaged, not what is said here.
         """
-        folder = self._folder(beside)
+        folder = self.find(places) or self._fetched()
         try:
             network = _read(folder, KINDS[self.kind])
         except (ValueError, OSError, RuntimeError, KeyError, TypeError) as fault:
@@ -82,18 +85,40 @@ class AutoencoderSpec:
             )
         return found
 
-    def _folder(self, beside: Path | None) -> Path:
-        """Where its two files are, after a download if need be."""
-        here = [Path(self.source)] + ([beside / self.source] if beside else [])
-        for folder in here:
-            if folder.is_dir():
-                return folder / self.subfolder
+    def find(self, places: Sequence[Path]) -> Path | None:
+        """The folder with its two files, on this machine, or None."""
+        source = find_part(self.source, places, f"{self.subfolder}/{CONFIG}" if self.subfolder else CONFIG)
+        return None if source is None else source / self.subfolder
+
+    def _fetched(self) -> Path:
+        """The folder with its two files after a download."""
         if not is_repository(self.source):
-            raise ValueError(f"there is no autoencoder folder {self.source}; give a folder or owner/name")
+            raise ValueError(
+                f"the autoencoder {self.source!r} is not here; copy its folder beside the model's, or give owner/name"
+            )
         prefix = f"{self.subfolder}/" if self.subfolder else ""
         otherwise = "fetch it once with a network, or choose a model that draws pixels, such as zigma-emoji"
         paths = [hub_file(self.source, prefix + file, self.source, otherwise) for file in (CONFIG, TENSORS)]
         return paths[0].parent
+
+
+def folder_spec(name: str, places: Sequence[Path] = ()) -> AutoencoderSpec:
+    """The spec of an autoencoder by its folder (a path, or an id in the places), read from its config.
+
+    A name that is no folder here is an AutoencoderKL of huggingface.co. Raises ValueError for a config that is none.
+    """
+    folder = Path(name).resolve() if (Path(name) / CONFIG).is_file() else find_part(name, places, CONFIG)
+    if folder is None:
+        return AutoencoderSpec("kl", name)
+    content = _config(folder)
+    kind = next((kind for kind, title in KINDS.items() if title == content.get("_class_name")), None)
+    if kind is None:
+        raise ValueError(f"{folder} is no autoencoder: its {CONFIG} must be that of one of {', '.join(KINDS.values())}")
+    widths = content.get("block_out_channels" if kind == "kl" else "decoder_block_out_channels")
+    if not isinstance(widths, list) or not widths:
+        raise ValueError(f"{folder} is no autoencoder: its {CONFIG} names no channels of blocks")
+    source = str(folder) if Path(name).resolve() == folder else name
+    return AutoencoderSpec(kind, source, channels=content.get("latent_channels"), factor=2 ** (len(widths) - 1))
 
 
 AUTOENCODERS = {
@@ -105,15 +130,23 @@ AUTOENCODERS = {
 }
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    """The parsed config of a folder. Raises ValueError where it is too long or no object."""
+    config = folder / CONFIG
+    if config.stat().st_size > MOST_CONFIG_BYTES:
+        raise ValueError(f"its {CONFIG} is far larger than a config")
+    content = json.loads(config.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"its {CONFIG} is no object")
+    return content
+
+
 def _read(folder: Path, kind: str) -> nn.Module:
     """The network of a folder in diffusers' format: safetensors alone, every weight there, finite, float32."""
     config, weights = folder / CONFIG, folder / TENSORS
     if not config.is_file() or not weights.is_file():
         raise ValueError(f"it needs {CONFIG} and {TENSORS}, files of other names are not read")
-    if config.stat().st_size > MOST_CONFIG_BYTES:
-        raise ValueError(f"its {CONFIG} is far larger than a config")
-    content = json.loads(config.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or content.get("_class_name") != kind:
+    if _config(folder).get("_class_name") != kind:
         raise ValueError(f"its {CONFIG} is not that of an {kind}")
     import diffusers
 
@@ -136,7 +169,7 @@ class Autoencoder(Latents):
     """
 
     def __init__(self, network: nn.Module, spec: AutoencoderSpec, sha256: str) -> None:
-        self.network, self.sha256 = network, sha256
+        self.network, self.sha256 = network.to(memory_format=torch.channels_last), sha256  # which CPUs read faster
         self.name = "/".join(filter(None, (spec.source, spec.subfolder)))
         self.channels = network.config.latent_channels
         widths = network.config.block_out_channels if spec.kind == "kl" else network.config.decoder_block_out_channels

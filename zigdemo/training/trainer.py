@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import build
+from ..conditioning import TextTower
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..latents import PIXELS
 from ..ops.heap import keep_freed_memory
 from ..zoo import WEIGHTS
 from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
-from .data.captions import training_caption
+from .data.captions import image_caption
 from .data.latents import LatentSet, pixels_of
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
@@ -27,6 +28,7 @@ from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_con
 from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
 from .samples import conditions, sample_grid
 from .sharding import load_model, load_optimizer, whole, whole_state
+from .tower import LearningTower, lengthen
 from .validation import bucket_losses
 
 
@@ -61,7 +63,8 @@ class Training:
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         spec = autoencoder_spec(recipe)
-        self.space = spec.load(self.device) if spec else PIXELS
+        beside = (Path(recipe.init).parent,) if recipe.init else ()
+        self.space = spec.load(self.device, (*beside, WEIGHTS)) if spec else PIXELS
         self._check_sizes()
         parts = self.accelerator.num_processes * recipe.accumulate
         if recipe.batch % parts:
@@ -82,7 +85,6 @@ class Training:
         adapt(model, recipe.method, recipe.rank, known_labels(recipe))
         self.tower = None
         if recipe.text_spec:
-            beside = (Path(recipe.init).parent,) if recipe.init else ()
             self.tower = recipe.text_spec.load(self.device, (*beside, WEIGHTS))
             if self.tower.width != self.config.text_width:
                 raise ValueError(
@@ -90,12 +92,16 @@ class Training:
                 )
         elif self.config.labels:
             model.y_embedder.dropout = 0.0  # drawn with the batch instead, the same for any number of processes
+        if recipe.tower_context:
+            self.tower = lengthen(self.tower, recipe.tower_context)
+        self.learning_tower = LearningTower(self.tower, self.accelerator) if recipe.tower_lr else None
         self.emas = [deepcopy(model).to(self.device).eval().requires_grad_(False) for _ in recipe.halflives]
         if recipe.compile:
             model.compile()
-        optimizer = torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": recipe.lr}]
+        if self.learning_tower:
+            groups.append({"params": self.learning_tower.weights, "lr": recipe.tower_lr})
+        optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.loss = float("nan")  # of the last step, in this process
         self._losses: list[Tensor] = []  # since the last line of the metrics
@@ -190,7 +196,7 @@ class Training:
         if not self.accelerator.is_main_process:
             return
         if len(self.held_out) and (self.finished or self.step % recipe.validate_every == 0):
-            cond, _ = conditions(self.data, self.held_out, self.tower)
+            cond, _ = conditions(self.data, self.held_out, self.sampled_tower)
             losses = bucket_losses(
                 self.ema, recipe.prediction, self._clean(self.held_out, range(len(self.held_out))), cond
             )
@@ -199,7 +205,7 @@ class Training:
         if self.finished or self.step % recipe.sample_every == 0:
             (self.folder / "samples").mkdir(exist_ok=True)
             path = self.folder / f"samples/{self.step:07d}.png"
-            sample_grid(self.ema, recipe.prediction, self.data, self.tower, path, space=self.space)
+            sample_grid(self.ema, recipe.prediction, self.data, self.sampled_tower, path, space=self.space)
 
     def _recent_losses(self) -> Tensor:
         """Of every step since the last line of the metrics, each the mean over all processes."""
@@ -210,8 +216,9 @@ class Training:
     def update(self) -> Tensor:
         """One step of the optimiser on the batch of `self.step`; returns the loss of this process's share."""
         recipe = self.recipe
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
+        rates = (recipe.lr, recipe.tower_lr)[: len(self.optimizer.param_groups)]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
         self.model.train()
         batch = [value.to(self.device) for value in self._batch(self.step)]
         parts = list(zip(*(value.chunk(recipe.accumulate) for value in batch), strict=True))
@@ -221,7 +228,8 @@ class Training:
                 last = i + 1 == len(parts)
                 with nullcontext() if last else self.accelerator.no_sync(self.model):
                     loss += self._backward(*part) / len(parts)
-            self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip)
+            learned = [*self.model.parameters(), *(self.learning_tower.weights if self.learning_tower else ())]
+            self.accelerator.clip_grad_norm_(learned if self.learning_tower else self.model.parameters(), recipe.clip)
             self.optimizer.step()
         except (MemoryError, RuntimeError) as fault:
             if not out_of_memory(fault):
@@ -240,6 +248,8 @@ class Training:
         recipe = self.recipe
         x = interpolate(clean, noise, t)
         with self.accelerator.autocast():
+            if self.learning_tower:
+                cond = self.learning_tower(cond).float()
             output = self.model(x, t, cond)
         losses = velocity_loss(recipe.prediction, output.float(), clean, noise, x, t)
         if recipe.min_snr:
@@ -253,7 +263,10 @@ class Training:
         return loss.detach()
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images in [-1, 1], labels or features of captions, times and noise of this process's share of a step."""
+        """Images in [-1, 1], labels or captions, times and noise of this process's share of a step.
+
+        Captions are features (n, words, width), or their tokens (n, words) where the tower learns along.
+        """
         recipe, count = self.recipe, len(self.rows)
         share = recipe.batch // self.accelerator.num_processes
         first = self.accelerator.process_index * share
@@ -291,16 +304,22 @@ class Training:
         return torch.from_numpy(np.where(dropped, self.config.labels, self.data.labels[rows]))
 
     def _captions(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
-        """Features of one caption an image, a share of them empty."""
-        data, said = self.data, []
+        """One caption an image, a share of them empty: features, or tokens where the tower learns along."""
+        captions = []
         for row, seed in zip(rows, seeds, strict=True):
             rng = np.random.default_rng(seed)
             kept = rng.random() >= self.config.label_dropout
-            name = data.label_names[data.labels[row]]
-            said.append(training_caption(name, data.groups[row], data.keywords[row], rng) if kept else "")
+            captions.append(image_caption(self.data, row, rng) if kept else "")
+        if self.learning_tower:
+            return torch.tensor([self.tower.prompt(caption).ids for caption in captions])
         with self.accelerator.autocast():
-            found = self.tower.encode(said)
-        return found.float()
+            features = self.tower.encode(captions)
+        return features.float()
+
+    @property
+    def sampled_tower(self) -> TextTower | None:
+        """The tower that samples and the export read captions by: the average of one that learns along."""
+        return self.learning_tower.averaged if self.learning_tower else self.tower
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -312,6 +331,9 @@ class Training:
             keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
             averages = list(ema.parameters())
             torch._foreach_lerp_([averages[i] for i in learns], now, 1 - keep)
+        if self.learning_tower:
+            keep = min(0.5 ** (1 / self.recipe.halflives[0]), (1 + self.step) / (10 + self.step))
+            self.learning_tower.average(keep)
 
     def save(self) -> None:
         """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
@@ -331,6 +353,8 @@ class Training:
             "scaler": scaler.state_dict() if scaler else None,
             "losses": losses,
         }
+        if self.learning_tower:
+            content["tower"] = self.learning_tower.states()
         write_checkpoint(self.folder, self.step, content, self.recipe.keep_last, self.recipe.keep_every)
 
     def _checkpoint(self) -> dict | None:
@@ -348,6 +372,13 @@ class Training:
         load_model(self.accelerator.unwrap_model(self.model), content["model"])
         for ema, state in zip(self.emas, content["emas"], strict=True):
             ema.load_state_dict(state)
+        if bool(self.learning_tower) != ("tower" in content):
+            learned = "" if "tower" in content else "no "
+            raise ValueError(
+                f"{self.folder} was trained with {learned}tower_lr; give it as it was, or use init instead"
+            )
+        if self.learning_tower:
+            self.learning_tower.load(content["tower"])
         load_optimizer(self.optimizer, content["optimizer"])
         if content["scaler"] and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(content["scaler"])

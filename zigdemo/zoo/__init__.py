@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +17,15 @@ from torch import Tensor, nn
 from ..backbones import FAMILIES, build
 from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
 from ..conditioning import TextSpec, TextTower
-from ..diffusion import PATHS, PREDICTIONS
+from ..diffusion import PATHS, PREDICTIONS, SAMPLERS
 from ..hashing import file_sha256
 from ..huggingface import hub_file, is_repository, push_folder
 from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
+
+DEFAULTS = ("solver", "steps", "guidance")
+MOST_DEFAULT_STEPS, MOST_DEFAULT_GUIDANCE = 250, 10
 
 Spec = TypeVar("Spec", AutoencoderSpec, TextSpec)
 WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parents[2] / "weights"))
@@ -41,7 +44,8 @@ class ModelFolder:
     "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card. interpolant: the path it was
     trained on, of PATHS; on "ddpm" the network is asked at the step, not at t. guided_channels: guidance acts on the
     first so many alone, None for all. latents: the autoencoder whose latents it draws, None for pixels. text: the tower
-    that reads its prompts, None for a model without text.
+    that reads its prompts, None for a model without text. defaults: solver, steps and guidance that it draws best by,
+    for whoever names none; empty for those of `Request`.
     """
 
     path: Path
@@ -57,11 +61,17 @@ class ModelFolder:
     guided_channels: int | None = None
     latents: AutoencoderSpec | None = None
     text: TextSpec | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     @property
     def frames(self) -> int | None:
         """Frames of the clips it draws, None for a model of pictures."""
         return getattr(self.model, "frames", 0) or None
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where its tower and its autoencoder are looked up: in its folder, beside it, among the weights."""
+        return self.path, self.path.parent, WEIGHTS
 
     @property
     def sha256(self) -> str:
@@ -121,12 +131,12 @@ class ModelFolder:
         return network.requires_grad_(False).eval().to(device)
 
     def load_latents(self, device: str | torch.device = "cpu") -> Latents:
-        """The space the model draws in, its autoencoder fetched if need be."""
-        return PIXELS if self.latents is None else self.latents.load(device, beside=self.path)
+        """The space the model draws in, its autoencoder looked up as the tower is, or fetched."""
+        return PIXELS if self.latents is None else self.latents.load(device, self.places)
 
     def load_text(self, device: str | torch.device = "cpu") -> TextTower | None:
-        """The tower that reads its prompts, looked up beside the model and among the weights, or fetched."""
-        return None if self.text is None else self.text.load(device, (self.path.parent, WEIGHTS))
+        """The tower that reads its prompts, looked up in `places`, or fetched."""
+        return None if self.text is None else self.text.load(device, self.places)
 
     def push(self, repo: str, private: bool = False) -> str:
         """Upload config, weights, card and pictures to owner/name on huggingface.co; the address of the repository.
@@ -193,7 +203,22 @@ def read_folder(path: str | Path) -> ModelFolder:
         guided_channels=guided,
         latents=_spec(file, content.get("latents"), AutoencoderSpec),
         text=_spec(file, content.get("text"), TextSpec),
+        defaults=_defaults(file, content.get("defaults", {})),
     )
+
+
+def _defaults(file: Path, content: Any) -> dict[str, Any]:
+    """The settings under 'defaults'; ValueError naming the file where they make no sense."""
+    if not isinstance(content, dict) or set(content) - set(DEFAULTS):
+        raise ValueError(f"defaults in {file} must have some of {', '.join(DEFAULTS)}")
+    if not isinstance(content.get("solver", ""), str) or content.get("solver", "heun") not in SAMPLERS:
+        raise ValueError(f"defaults.solver in {file} must be one of {', '.join(SAMPLERS)}")
+    for name, least, most in (("steps", 1, MOST_DEFAULT_STEPS), ("guidance", 0, MOST_DEFAULT_GUIDANCE)):
+        value = content.get(name, least)
+        whole = name != "steps" or isinstance(value, int)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not whole or not least <= value <= most:
+            raise ValueError(f"defaults.{name} in {file} must be a number from {least} to {most}, not {value!r}")
+    return dict(content)
 
 
 def _spec(file: Path, content: Any, kind: type[Spec]) -> Spec | None:
@@ -226,10 +251,12 @@ def write_folder(
     card: str,
     latents: AutoencoderSpec | None = None,
     text: TextSpec | None = None,
+    defaults: dict[str, Any] | None = None,
 ) -> ModelFolder:
     """Write a model folder in fp16, every file aside first and then renamed. network: built from its `.config`.
 
-    latents: the autoencoder it was trained behind, None for pixels. text: the tower its prompts were read by.
+    latents: the autoencoder it was trained behind, None for pixels. text: the tower its prompts were read by. defaults:
+    as in ModelFolder.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -244,6 +271,7 @@ def write_folder(
         "origin": origin,
         "latents": None if latents is None else latents.content(),
         "text": None if text is None else text.content(),
+        "defaults": defaults or {},
         "about": about,
     }
     state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}

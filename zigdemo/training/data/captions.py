@@ -1,12 +1,19 @@
-"""Captions of the emoji: names, keywords and groups in templates, some of which are kept away for evaluation."""
+"""Captions of images. Of emoji: names, keywords and groups in templates, some of which are kept away for evaluation."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ...data import portrait_caption
+
+if TYPE_CHECKING:
+    from .images import ImageSet
+    from .latents import LatentSet
 
 # {name}: the emoji's name; {article}: the name after "a" or "an"; {key}, {other}: two of its keywords; {group}: a word
 # for its group. A template that needs more keywords than there are is left out for that emoji.
@@ -101,6 +108,13 @@ def training_caption(name: str, group: str, keywords: Sequence[str], rng: np.ran
     if rng.random() >= SENTENCES or any(around & set(key.split()) for key in held):
         return caption
     return " ".join(part for part in (opening, kind, caption, ending) if part)
+
+
+def image_caption(data: ImageSet | LatentSet, row: int, rng: np.random.Generator) -> str:
+    """A caption for training of one image of a set: of a portrait by its attributes, else by its name and keywords."""
+    if data.attributes and data.attributes[row]:
+        return portrait_caption(data.attributes[row], rng)
+    return training_caption(data.label_names[data.labels[row]], data.groups[row], data.keywords[row], rng)
 
 
 def held_out_caption(name: str, group: str, keywords: Sequence[str], rng: np.random.Generator) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.portraits import Attributes, check_attributes
 from .prepared import Form, augmented, choose_rows, number_labels, read_set, rows_of
 
 IMAGES = Form(
@@ -25,7 +26,7 @@ class ImageSet:
 
     images: (count, size, size, 3) uint8, memory-mapped where nothing was left out.
     label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
-    groups, keywords: one entry an image, for captions.
+    groups, keywords: one entry an image, for captions; attributes: what portraits show, empty for all others.
     """
 
     images: np.ndarray
@@ -33,6 +34,7 @@ class ImageSet:
     labels: np.ndarray
     groups: list[str] = field(default_factory=list)
     keywords: list[list[str]] = field(default_factory=list)
+    attributes: list[Attributes] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -73,8 +75,21 @@ class ImageSet:
         images, samples = read_set(folder, IMAGES)
         rows = choose_rows(folder, IMAGES, samples, groups, labels, exclude)
         chosen = [samples[row] for row in rows]
-        described = [sample["group"] for sample in chosen], [keywords_of(sample) for sample in chosen]
-        return cls(rows_of(images, rows), *number_labels(chosen), *described)
+        return cls(rows_of(images, rows), *number_labels(chosen), *descriptions(chosen))
+
+
+def descriptions(samples: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]], list[Attributes]]:
+    """Groups, keywords and attributes of samples, as an ImageSet has them."""
+    groups, keywords = [sample["group"] for sample in samples], [keywords_of(sample) for sample in samples]
+    return groups, keywords, [attributes_of(sample) for sample in samples]
+
+
+def attributes_of(sample: dict[str, Any]) -> Attributes:
+    """What a portrait shows; nothing where a sample is none, or has what no portrait has."""
+    try:
+        return check_attributes(sample.get("attributes"))
+    except ValueError:
+        return {}
 
 
 def keywords_of(sample: dict[str, Any]) -> list[str]:

@@ -27,18 +27,21 @@ UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, Recursion
 class Form:
     """What a kind of set is like: `noun` for one of its samples, the array's file and axes, how such a set is made.
 
-    array_file: its name, with * for anything where there are several. axes: names of the array's axes in order; of
-    pixels the last three are the sides of a square and its 3 colours.
+    array_file: its name, with * for anything where there are several. more_files: patterns of other files it may have.
+    axes: names of the array's axes in order; of pixels the last three are the sides of a square and its 3 colours.
     """
 
     noun: str
     array_file: str
     axes: tuple[str, ...]
     how_to_make: str
+    more_files: tuple[str, ...] = ()
 
     def owns(self, name: str) -> bool:
         """Whether a file of such a set may have this name."""
-        return name in (SAMPLES_FILE, INFO_FILE) or fnmatchcase(name, self.array_file)
+        return name in (SAMPLES_FILE, INFO_FILE) or any(
+            fnmatchcase(name, pattern) for pattern in (self.array_file, *self.more_files)
+        )
 
     def fits(self, array: np.ndarray) -> bool:
         """Whether an array is uint8 of these axes."""

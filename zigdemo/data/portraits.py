@@ -1,0 +1,153 @@
+"""Portraits put together of known parts: which parts there are, and how they are drawn at random.
+
+A portrait is described by its attributes, a dict of the kinds in KINDS and what the picture shows of each; a kind that
+it has not (no beard, no hat) is left out. Every part is drawn independently of the others, so that any combination of
+what a style has is as likely as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Attributes = dict[str, str]
+
+HAIR_COLOURS = ("black", "brown", "blond", "red", "silver", "blue", "green", "pink", "purple")
+CLOTHES_COLOURS = ("black", "white", "red", "blue", "green", "yellow", "orange", "purple", "pink")
+SKINS = ("light", "tan", "brown", "dark")
+BACKGROUNDS = ("white", "blue", "green", "yellow", "pink", "purple", "orange", "grey")
+BEARD_SHARE, GLASSES_SHARE, REAR_HAIR_SHARE = 0.28, 0.4, 0.4
+WHITE_SHARE = 2 / 9  # of the backgrounds; the others share the rest
+
+
+@dataclass(frozen=True)
+class Style:
+    """What one style of drawing has. hat_share: how often a hat is in place of the hair. rear_hair: hair that falls
+    behind the head, in REAR_HAIR_SHARE of the portraits in place of `hair`. hat_colours: whether hats have a colour,
+    which is that of the clothes.
+    """
+
+    hair: tuple[str, ...]
+    moods: tuple[str, ...]
+    clothes: tuple[str, ...]
+    beards: tuple[str, ...]
+    wears: tuple[str, ...] = ()
+    hats: tuple[str, ...] = ()
+    hat_share: float = 0.0
+    hat_colours: bool = False
+    rear_hair: tuple[str, ...] = ()
+
+
+STYLES = {
+    "flat": Style(
+        hair=(
+            "bald", "short", "short curly", "long", "bob", "bun", "curly", "afro", "dreadlocks", "shaved sides",
+            "wavy", "spiky",
+        ),
+        moods=(
+            "smiling", "laughing", "sad", "surprised", "serious", "in love", "winking", "with the tongue out",
+        ),
+        clothes=("hoodie", "t-shirt", "jacket", "sweater", "overall"),
+        beards=("a beard", "a light beard", "a moustache"),
+        wears=("glasses", "round glasses", "sunglasses", "an eyepatch"),
+        hats=("hat", "hijab", "turban", "winter hat"),
+        hat_share=0.2,
+        hat_colours=True,
+    ),
+    "toon": Style(
+        hair=("combed", "undercut", "spiky", "bun"),
+        moods=("smiling", "laughing", "sad", "surprised", "angry", "winking"),
+        clothes=("t-shirt", "jacket", "shirt", "dress", "turtleneck"),
+        beards=("a beard", "a long beard", "a moustache"),
+        rear_hair=("long", "wavy"),
+    ),
+    "simple": Style(
+        hair=(
+            "bald", "long", "short", "curly", "bob", "buzz cut", "mohawk", "bun", "pigtails", "extra long",
+        ),
+        moods=("smiling", "laughing", "sad", "surprised", "winking", "sleepy"),
+        clothes=("sweater", "shirt", "t-shirt", "checkered shirt"),
+        beards=("a beard", "a goatee", "a moustache"),
+        wears=("glasses", "sunglasses"),
+        hats=("cap", "beanie"),
+        hat_share=0.18,
+    ),
+}  # fmt: skip
+
+
+def _all(part: str) -> tuple[str, ...]:
+    """Every value that some style has of a part, each once."""
+    return tuple(dict.fromkeys(value for style in STYLES.values() for value in getattr(style, part)))
+
+
+# The eleven kinds of attributes that can be asked for and judged, and their values.
+KINDS: dict[str, tuple[str, ...]] = {
+    "style": tuple(STYLES),
+    "skin": SKINS,
+    "background": BACKGROUNDS,
+    "mood": _all("moods"),
+    "hair": tuple(dict.fromkeys((*_all("hair"), *_all("rear_hair")))),
+    "hairColor": HAIR_COLOURS,
+    "hat": _all("hats"),
+    "wears": _all("wears"),
+    "beard": _all("beards"),
+    "clothes": _all("clothes"),
+    "clothesColor": CLOTHES_COLOURS,
+}
+# What a person reads for a kind, on cards and on the page.
+KIND_NAMES = {
+    "style": "style",
+    "skin": "skin",
+    "background": "background",
+    "mood": "mood",
+    "hair": "hair",
+    "hairColor": "hair colour",
+    "hat": "hat",
+    "wears": "glasses",
+    "beard": "beard",
+    "clothes": "clothes",
+    "clothesColor": "clothes colour",
+}
+
+
+def draw_attributes(rng: np.random.Generator) -> Attributes:
+    """The attributes of one portrait, of KINDS and "hatColor"."""
+
+    def one(values: Sequence[str]) -> str:
+        return values[rng.integers(len(values))]
+
+    name = one(tuple(STYLES))
+    style = STYLES[name]
+    colour = one(CLOTHES_COLOURS)
+    background = "white" if rng.random() < WHITE_SHARE else one(BACKGROUNDS[1:])
+    drawn = {"style": name, "skin": one(SKINS), "background": background, "mood": one(style.moods)}
+    if rng.random() < style.hat_share:
+        drawn["hat"] = one(style.hats)
+        if style.hat_colours:
+            drawn["hatColor"] = colour
+    else:
+        rear = style.rear_hair and rng.random() < REAR_HAIR_SHARE
+        drawn["hair"] = one(style.rear_hair if rear else style.hair)
+        if drawn["hair"] != "bald":
+            drawn["hairColor"] = one(HAIR_COLOURS)
+    drawn |= {"clothes": one(style.clothes), "clothesColor": colour}
+    if style.wears and rng.random() < GLASSES_SHARE:
+        drawn["wears"] = one(style.wears)
+    if rng.random() < BEARD_SHARE:
+        drawn["beard"] = one(style.beards)
+    return drawn
+
+
+def check_attributes(content: object) -> Attributes:
+    """The attributes read from a file, of kinds and values that are known. Raises ValueError naming what is off."""
+    if not isinstance(content, dict):
+        raise ValueError("the attributes are no object")
+    known = {**KINDS, "hatColor": CLOTHES_COLOURS}
+    for kind, value in content.items():
+        if kind not in known or value not in known[kind]:
+            raise ValueError(f"{str(kind)[:40]!r} is {str(value)[:40]!r}, which no portrait has")
+    if missing := {"style", "skin", "background", "mood"} - set(content):
+        raise ValueError(f"no {sorted(missing)[0]}")
+    return dict(content)

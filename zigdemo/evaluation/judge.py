@@ -1,0 +1,138 @@
+"""A judge of portraits: a small network that reads their attributes, and how much of what was asked a picture shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..data import KINDS, Attributes
+from ..zoo import WEIGHTS
+
+JUDGE = "portraits-judge"  # its folder among the weights
+CONFIG, TENSORS = "config.json", "model.safetensors"
+SIDE_PX = 128
+ABSENT = ("hair", "hairColor", "hat", "wears", "beard", "clothes", "clothesColor")  # kinds a portrait may lack
+WIDTHS = (24, 48, 96, 128)  # channels at 64, 32, 16 and 8 px
+
+
+def classes(kind: str) -> tuple[str | None, ...]:
+    """What a kind can be judged to be; None, the first, where it may be absent."""
+    return (None, *KINDS[kind]) if kind in ABSENT else KINDS[kind]
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2))
+        self.norm1, self.norm2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+
+
+class JudgeNetwork(nn.Module):
+    """Pictures (batch, 3, 128, 128) in [-1, 1] to logits of every class of every kind, side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers, before = [], 3
+        for width in WIDTHS:
+            layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [_Residual(width)] if width != WIDTHS[0] else []
+            before = width
+        self.trunk = nn.Sequential(*layers)
+        self.drop = nn.Dropout(0.2)
+        self.heads = nn.Linear(before * 16, sum(len(classes(kind)) for kind in KINDS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.heads(self.drop(F.avg_pool2d(self.trunk(x), 2).flatten(1)))
+
+
+def by_kind(logits: Tensor) -> dict[str, Tensor]:
+    """The logits of each kind, (batch, classes)."""
+    return dict(zip(KINDS, logits.split([len(classes(kind)) for kind in KINDS], 1), strict=True))
+
+
+def targets(attributes: Sequence[Attributes]) -> dict[str, Tensor]:
+    """The class number of every kind for some portraits, (batch,) int64 each."""
+    return {kind: torch.tensor([classes(kind).index(one.get(kind)) for one in attributes]) for kind in KINDS}
+
+
+@dataclass(frozen=True)
+class Obedience:
+    """How many of the asked attributes pictures show, of each kind and of all; every attribute weighs the same."""
+
+    shown: dict[str, int]
+    asked: dict[str, int]
+
+    @property
+    def share(self) -> float:
+        """Of all that was asked, from 0 to 1."""
+        return sum(self.shown.values()) / max(1, sum(self.asked.values()))
+
+    def by_kind(self) -> dict[str, float]:
+        """The same of each kind that was asked for."""
+        return {kind: round(self.shown[kind] / count, 4) for kind, count in self.asked.items() if count}
+
+
+class Judge:
+    """The loaded judge; safe to use from several threads."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def read(self, pictures: np.ndarray) -> list[Attributes]:
+        """The likeliest attributes of pictures (n, H, W, 3) uint8, of any size; a kind judged absent is left out."""
+        logits = torch.cat([self.network(_brought(part)) for part in np.array_split(pictures, -(-len(pictures) // 64))])
+        best = {kind: values.argmax(1).tolist() for kind, values in by_kind(logits).items()}
+        return [
+            {kind: value for kind in KINDS if (value := classes(kind)[best[kind][row]]) is not None}
+            for row in range(len(pictures))
+        ]
+
+    def obedience(self, pictures: np.ndarray, asked: Sequence[Attributes]) -> Obedience:
+        """How many of the attributes asked of each picture it shows."""
+        shown, counts = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+        for read, wanted in zip(self.read(pictures), asked, strict=True):
+            for kind, value in wanted.items():
+                counts[kind] += 1
+                shown[kind] += read.get(kind) == value
+        return Obedience(shown, counts)
+
+
+def _brought(pictures: np.ndarray) -> Tensor:
+    """Pictures (n, H, W, 3) uint8 as the network takes them."""
+    pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    if pixels.shape[-2:] != (SIDE_PX, SIDE_PX):
+        pixels = F.interpolate(pixels, (SIDE_PX, SIDE_PX), mode="bilinear", antialias=True)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def load_judge(folder: str | Path = WEIGHTS / JUDGE) -> Judge:
+    """The judge of a folder, the shipped one where none is given. Raises ValueError with one sentence."""
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.get("kinds") != {kind: list(KINDS[kind]) for kind in KINDS}:
+            raise ValueError("it was trained on other attributes")
+        network = JudgeNetwork()
+        network.load_state_dict(
+            {key: value.float() for key, value in load_file(folder / TENSORS).items()}, strict=False
+        )
+    except FileNotFoundError:
+        raise ValueError(
+            f"there is no judge in {folder}; make one with `python -m zigdemo.training.judge DATA {folder}`"
+        ) from None
+    except (ValueError, OSError, RuntimeError, SafetensorError) as fault:
+        raise ValueError(f"the judge in {folder} cannot be used: {str(fault).splitlines()[0]}") from None
+    return Judge(network.to(memory_format=torch.channels_last))

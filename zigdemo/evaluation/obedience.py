@@ -1,0 +1,96 @@
+"""How much of what prompts ask for a model draws: the judge's score, beside real pictures and guessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data import KINDS, Attributes, draw_attributes, held_out_prompts
+from ..pipeline import Pipeline
+from .judge import Judge, Obedience
+
+PROMPTS = 512
+VARIED_PROMPTS, SEEDS = 32, 8  # of the difference between seeds
+
+
+@dataclass(frozen=True)
+class PromptScore:
+    """What a model made of prompts in phrasings kept away from training.
+
+    obedience: of all prompts. guessing: share that portraits drawn at random would show. between_seeds: mean difference
+    of two seeds of one prompt, between_prompts: of two prompts, both as root mean square over 4 x 4 blocks, in levels.
+    """
+
+    obedience: Obedience
+    guessing: float
+    between_seeds: float
+    between_prompts: float
+    seconds: float
+
+    def content(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "prompts": PROMPTS,
+            "asked": sum(self.obedience.asked.values()),
+            "shown": round(self.obedience.share, 4),
+            "by_kind": self.obedience.by_kind(),
+            "guessing": round(self.guessing, 4),
+            "between_seeds": round(self.between_seeds, 2),
+            "between_prompts": round(self.between_prompts, 2),
+        }
+
+
+def prompt_score(
+    pipe: Pipeline,
+    judge: Judge,
+    count: int = PROMPTS,
+    watch: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> tuple[PromptScore, np.ndarray]:
+    """Score a model on `count` held-out prompts, one seed each, by its own default settings, and what it drew.
+
+    watch: called with how many are drawn. settings: of a Request, in place of the model's own. Returns the score and
+    the pictures (count, H, W, 3) uint8.
+    """
+    prompts = held_out_prompts(count)
+    pictures, seconds = [], 0.0
+    for number, (prompt, _) in enumerate(prompts):
+        result = pipe(pipe.request(prompt=prompt, count=1, seed=number, **settings))
+        pictures.append(np.asarray(result.images[0]))
+        seconds += result.seconds
+        if watch:
+            watch(number + 1)
+    asked = [wanted for _, wanted in prompts]
+    seeds = [
+        [np.asarray(one) for one in pipe(pipe.request(prompt=prompt, count=SEEDS, **settings)).images]
+        for prompt, _ in prompts[: min(VARIED_PROMPTS, count)]
+    ]
+    score = PromptScore(
+        judge.obedience(np.stack(pictures), asked),
+        guessing(asked),
+        float(np.mean([_spread(np.stack(row)) for row in seeds])),
+        _spread(np.stack([row[0] for row in seeds])),
+        seconds / count,
+    )
+    return score, np.stack(pictures)
+
+
+def guessing(asked: Sequence[Attributes], draws: int = 2000) -> float:
+    """Share of the asked attributes that portraits drawn at random show."""
+    rng = np.random.default_rng(0)
+    drawn = [draw_attributes(rng) for _ in range(draws)]
+    often = {kind: {v: np.mean([one.get(kind) == v for one in drawn]) for v in KINDS[kind]} for kind in KINDS}
+    shares = [often[kind][value] for one in asked for kind, value in one.items()]
+    return float(np.mean(shares))
+
+
+def _spread(pictures: np.ndarray) -> float:
+    """Mean difference of every two pictures (n, H, W, 3), root mean square over 4 x 4 blocks, in levels of 255."""
+    count, height, width = pictures.shape[:3]
+    tiles = pictures[:, : height // 4 * 4, : width // 4 * 4].reshape(count, height // 4, 4, width // 4, 4, 3)
+    blocks = tiles.mean((2, 4), dtype=np.float64).reshape(count, -1)
+    distances = [np.sqrt(np.mean((a - b) ** 2)) for i, a in enumerate(blocks) for b in blocks[i + 1 :]]
+    return float(np.mean(distances)) if distances else 0.0
