@@ -5,14 +5,17 @@ from __future__ import annotations
 from .asked import asked_attributes
 from .captions import held_out_caption, held_out_prompts, portrait_caption
 from .portraits import KIND_NAMES, KINDS, Attributes, draw_attributes
+from .swaps import Swap, swaps
 
 __all__ = [
     "Attributes",
     "KINDS",
     "KIND_NAMES",
+    "Swap",
     "asked_attributes",
     "draw_attributes",
     "held_out_caption",
     "held_out_prompts",
     "portrait_caption",
+    "swaps",
 ]

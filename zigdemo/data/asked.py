@@ -13,7 +13,7 @@ ALIASES = {
     "overalls": "overall", "jumper": "sweater", "pullover": "sweater", "specs": "glasses", "spectacles": "glasses",
     "eyeglasses": "glasses", "shades": "sunglasses", "dreads": "dreadlocks", "checked": "checkered",
     "plaid": "checkered", "backdrop": "background", "cartoon": "toon", "bearded": "beard", "colour": "color",
-    "coloured": "colored", "clad": "dressed", "clothed": "dressed",
+    "coloured": "colored", "jumpers": "sweater", "clad": "dressed", "clothed": "dressed",
 }  # fmt: skip
 MOOD_STEMS = {
     "smiling": ("smil", "grin", "happy", "cheerful", "friendly"),

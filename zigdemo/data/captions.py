@@ -6,6 +6,7 @@ speak of the same things in other words and other order; no phrase is in both (a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -81,6 +82,23 @@ ABSENT: dict[str, tuple[str, ...]] = {
 }
 ABSENT_SHARE = 0.06  # how often a caption says of such a kind that it is not there
 OPENING_SHARE = 0.15
+# Other words for the same thing, which a caption of training has in place of the usual one every now and then.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "blond": ("blonde",),
+    "silver": ("grey", "gray"),
+    "red hair": ("ginger hair",),
+    "moustache": ("mustache",),
+    "glasses": ("spectacles", "eyeglasses"),
+    "sunglasses": ("shades",),
+    "t-shirt": ("tshirt", "tee"),
+    "overall": ("overalls",),
+    "sweater": ("jumper", "pullover"),
+    "checkered": ("checked", "plaid"),
+    "dreadlocks": ("dreads",),
+    "toon": ("cartoon",),
+    "grey background": ("gray background",),
+}
+SYNONYM_SHARE = 0.15
 ADJECTIVES = ("smiling", "laughing", "sad", "surprised", "serious", "winking", "angry", "sleepy")  # of MOODS
 ADJECTIVE_SHARE = 0.3  # captions in which such a mood stands before the person: "a sad woman"
 GARMENTS = ("{k}", "{k}", "{k}", "top", "outfit")  # what the clothes are called; the last two leave the kind unsaid
@@ -153,7 +171,18 @@ def portrait_caption(attributes: Attributes, rng: np.random.Generator) -> str:
         body = separator.join(parts)
     together = one(TOGETHER).format(head=head, body=body, verb=one(("has", "wears", "is")))
     caption = together if head and body else head or body or "a portrait"
+    for word, others in SYNONYMS.items():
+        if word in caption and rng.random() < SYNONYM_SHARE:
+            caption = re.sub(rf"\b{word}\b", one(others), caption)
     return f"{one(OPENINGS)} {caption}" if rng.random() < OPENING_SHARE else caption
+
+
+def training_words() -> list[str]:
+    """Every word that a caption of training may have, in alphabetical order."""
+    tables = (PHRASES, MOODS, ABSENT, SYNONYMS, KINDS)
+    phrases = [phrase for table in tables for options in table.values() for phrase in options]
+    phrases += [*WHO, *HEADS, *PLAIN_HEADS, *OPENINGS, *TOGETHER, *SEPARATORS, *GARMENTS, "wears", "hair"]
+    return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.*?\}", " ", " ".join(phrases)))))
 
 
 def held_out_caption(asked: Attributes, rng: np.random.Generator) -> str:
