@@ -25,12 +25,15 @@ from zigdemo.ui.players import CSS as PLAYERS_CSS  # noqa: E402
 from zigdemo.ui.samplers import build_samplers_tab  # noqa: E402
 from zigdemo.ui.scan_paths import build_scan_paths_tab  # noqa: E402
 from zigdemo.ui.stack import CSS as STACK_CSS  # noqa: E402
+from zigdemo.ui.swaps import CSS as SWAPS_CSS  # noqa: E402
 from zigdemo.ui.texts import CSS as GENERATE_CSS  # noqa: E402
 from zigdemo.ui.texts import GENERATE_TAB  # noqa: E402
 from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
 from zigdemo.ui.video import TAB as VIDEO_TAB  # noqa: E402
 from zigdemo.ui.video import build_video_tab  # noqa: E402
+from zigdemo.ui.words import CSS as WORDS_CSS  # noqa: E402
 
+TAB_CSS = (GENERATE_CSS, MODELS_CSS, MAPS_CSS, PLAYERS_CSS, STACK_CSS, FINETUNE_CSS, SWAPS_CSS, WORDS_CSS)
 INTRO = """# zigdemo
 Draw with state-space diffusion models, and see in which order they read an image."""
 
@@ -71,7 +74,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
         "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
-        "css": page_css() + GENERATE_CSS + MODELS_CSS + MAPS_CSS + PLAYERS_CSS + STACK_CSS + FINETUNE_CSS,
+        "css": page_css() + "".join(TAB_CSS),
         "head": head_html(),
         "footer_links": [],
         "ssr_mode": False,

@@ -38,6 +38,7 @@ __all__ = [
     "Request",
     "Result",
     "Step",
+    "request_for",
 ]
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x, t, condition) -> prediction

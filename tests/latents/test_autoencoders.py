@@ -9,7 +9,7 @@ from autoencoders import small_autoencoder
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
-from zigdemo.latents import AUTOENCODERS, PIXELS, AutoencoderSpec, autoencoders
+from zigdemo.latents import AUTOENCODERS, PIXELS, AutoencoderSpec, autoencoders, folder_spec
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +152,24 @@ def test_an_autoencoder_of_other_channels_or_factor_is_refused(spec):
         refused(AutoencoderSpec("kl", spec.source, **{"channels": 4, "factor": 2, **changes}), "where the model needs")
 
 
-def test_a_source_may_lie_beside_the_model(spec, tmp_path):
-    assert AutoencoderSpec("kl", "vae", factor=2).load(beside=tmp_path).channels == 4
-    refused(AutoencoderSpec("kl", "vae-that-is-not-here", factor=2), "there is no autoencoder folder")
+def test_an_id_is_looked_up_in_the_places_in_their_order_and_never_where_the_program_runs(spec, tmp_path, monkeypatch):
+    named = AutoencoderSpec("kl", "vae", factor=2)
+    small_autoencoder(tmp_path / "second/vae", channels=6)
+    assert named.load(places=(tmp_path / "none", tmp_path, tmp_path / "second")).channels == 4
+    with pytest.raises(ValueError, match="has 6 channels"):
+        named.load(places=(tmp_path / "second", tmp_path))
+    monkeypatch.chdir(tmp_path)
+    refused(named, "'vae' is not here; copy its folder beside the model's")
+
+
+def test_the_spec_of_a_folder_is_read_from_its_config(spec, tmp_path):
+    small_autoencoder(tmp_path / "tiny", "tiny", 5)
+    assert folder_spec("tiny", (tmp_path,)) == AutoencoderSpec("tiny", "tiny", channels=5, factor=8)
+    assert folder_spec(str(tmp_path / "vae")) == spec
+    assert folder_spec("someone/model") == AutoencoderSpec("kl", "someone/model")
+    (tmp_path / "tiny/config.json").write_text('{"_class_name": "UNet"}')
+    with pytest.raises(ValueError, match="is no autoencoder"):
+        folder_spec("tiny", (tmp_path,))
 
 
 def test_an_id_is_fetched_from_the_hub_or_says_what_to_do(spec, tmp_path, monkeypatch):

@@ -128,7 +128,8 @@ def test_what_does_not_go_together_is_said(pictures, clips, tmp_path):
     spec = small_autoencoder(tmp_path / "vae")
     prepare_latents(tmp_path / "latents", pictures[0], spec)
     for changes, said in (
-        ({"flip": True}, "holds latents already: leave out latents, flip and shift_px"),
+        ({"flip": True}, "has no mirrored latents; prepare them with --mirror"),
+        ({"shift_px": 1}, "holds latents already: leave out latents and shift_px"),
         ({"latents": spec.content()}, "holds latents already"),
         ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has 8 px"),
     ):

@@ -12,6 +12,7 @@ import torch
 from autoencoders import small_autoencoder
 from towers import small_tower
 
+from zigdemo import zoo
 from zigdemo.conditioning import hidden_states
 from zigdemo.data import draw_attributes
 from zigdemo.data.portraits import KINDS
@@ -59,12 +60,7 @@ def recipe(place: Path, run: Path, **changes) -> Recipe:
 
 @pytest.fixture
 def weights(place, monkeypatch) -> Path:
-    from zigdemo import zoo
-    from zigdemo.training import export as exporting
-    from zigdemo.training import trainer
-
-    for module in (zoo, trainer, exporting, portrait_export):
-        monkeypatch.setattr(module, "WEIGHTS", place / "weights")
+    monkeypatch.setattr(zoo, "WEIGHTS", place / "weights")
     monkeypatch.setattr(portrait_export, "GRID_SEEDS", 2)
     monkeypatch.setattr(obedience, "SEEDS", 2)
     return place / "weights"
@@ -157,6 +153,7 @@ def test_an_export_has_score_card_grid_and_its_own_tower(place, tmp_path, weight
     defaults = {"solver": "euler", "steps": 2}
     folder = export(run, out, origin="yours", count=4, defaults=defaults)
     assert folder.defaults == defaults and folder.about["obedience"]["prompts"] and folder.about["pictures"] == 6
+    assert folder.about["data"] == "portraits" and folder.about["examples"]
     assert (out / "grid.webp").is_file() and folder.about["history"][-1].startswith("24 portraits on")
     card = (out / "README.md").read_text()
     assert "CC BY 4.0" in card and "euler, 2 steps" in card and "portraits-judge" in card and "{{" not in card
@@ -201,7 +198,7 @@ def test_the_judge_reads_what_it_was_taught_and_says_what_it_is_sure_of(tmp_path
     samples = [{"key": str(i), "label": "x", "group": "portrait", "attributes": a} for i, a in enumerate(attributes)]
     write_image_set(tmp_path / "set", images, samples, {"dataset": "portraits"})
     monkeypatch.setattr(judging, "roughened", lambda pictures, rng: pictures)
-    assert judging.main([str(tmp_path / "set"), str(tmp_path / JUDGE), "--steps", "40", "--batch", "16"]) == 0
+    assert judging.main([str(tmp_path / "set"), str(tmp_path / JUDGE), "--steps", "90", "--batch", "16"]) == 0
     judge = load_judge(tmp_path / JUDGE)
     assert [one["skin"] for one in judge.read(images[:8])] == [one["skin"] for one in attributes[:8]]
     found = judge.obedience(images[:2], [{"skin": attributes[0]["skin"]}, {"skin": "none of these"}])

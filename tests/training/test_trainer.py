@@ -15,8 +15,6 @@ from towers import small_tower
 from zigdemo import zoo
 from zigdemo.backbones import build
 from zigdemo.pipeline import Pipeline, Request
-from zigdemo.training import export as exporter
-from zigdemo.training import trainer
 from zigdemo.training.__main__ import main
 from zigdemo.training.checkpoints import read_checkpoint
 from zigdemo.training.data.clips import CLIPS
@@ -149,8 +147,6 @@ def test_a_dit_trains_and_its_export_has_a_card_without_a_scan(data, tmp_path):
 def words(tmp_path, monkeypatch):
     """Settings of a model of texts, on a small tower that stands among the weights."""
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
-    for module in (trainer, exporter):
-        monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights")
     small_tower(tmp_path / "weights/emoji-clip")
     return {"text": {"tower": "emoji-clip"}, "model": {**MODEL, "text_width": 24, "text_heads": 2}}
 

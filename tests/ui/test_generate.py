@@ -1,11 +1,13 @@
 """What the page's values become."""
 
+import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, sampled_from, tuples
 from models import tiny_folder
+from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.diffusion import SAMPLERS
@@ -43,7 +45,7 @@ def test_a_model_without_a_scan_hides_the_control(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny", family="dit")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     assert settings.scheme_choices("tiny") == []
-    _, _, _, _, scan, *_ = generate._of_model("tiny")
+    _, _, _, _, scan, *_ = generate._of_model("tiny", "heun", 25, 2.0)
     assert scan["visible"] is False and scan["value"] is None
 
 
@@ -139,3 +141,64 @@ def test_the_table_says_of_every_backend_whether_it_runs_and_why():
     assert table.count("**runs**") == len(backends.OPERATORS)
     for line in lines:
         assert f"| {line.backend} |" in table and line.reason in table
+
+
+def with_defaults(path, monkeypatch, **more):
+    """Two models, of which one has defaults and examples of its own."""
+    tiny_folder(path / "tiny")
+    tiny_folder(path / "own")
+    content = json.loads((path / "own/config.json").read_text())
+    content |= {"defaults": {"solver": "euler", "steps": 4}, **more}
+    (path / "own/config.json").write_text(json.dumps(content))
+    monkeypatch.setattr(zoo, "WEIGHTS", path)
+
+
+def test_a_model_is_drawn_by_its_own_defaults_where_none_are_named(tmp_path, monkeypatch):
+    with_defaults(tmp_path, monkeypatch)
+    assert settings.defaults("tiny") == {"solver": "heun", "steps": 25, "guidance": 2.0}
+    assert settings.with_defaults("own", None, None, None) == ("euler", 4, 2.0)
+    assert settings.with_defaults("own", "heun", None, 0.0) == ("heun", 4, 0.0)
+    _, line = generate.generate("own", label="red heart", count=1)
+    assert "4 network calls" in line
+
+
+def test_choosing_a_model_brings_its_defaults_unless_others_were_chosen(tmp_path, monkeypatch):
+    with_defaults(tmp_path, monkeypatch)
+    assert settings.defaults_for("own", "heun", 25, 2.0) == {"solver": "euler", "steps": 4, "guidance": 2.0}
+    assert settings.defaults_for("tiny", "euler", 4, 2.0)["steps"] == 25
+    assert settings.defaults_for("own", "heun", 50, 2.0) == {"solver": "heun", "steps": 50, "guidance": 2.0}
+
+
+def test_a_link_means_what_it_meant_whatever_model_comes_first_now(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "zigma-emoji")
+    with_defaults(tmp_path, monkeypatch)
+    monkeypatch.setattr(settings, "FIRST", ("own",))
+    request, _ = settings.from_link({"seed": "3"})
+    assert (request.model, request.solver, request.steps, request.seed) == ("zigma-emoji", "heun", 25, 3)
+    request, _ = settings.from_link({"model": "own"})
+    assert (request.model, request.solver, request.steps) == ("own", "heun", 25)
+
+
+def test_examples_are_the_models_own_where_it_has_some(tmp_path, monkeypatch):
+    with_defaults(tmp_path, monkeypatch)
+    assert settings.examples("own") == ["red heart", "hedgehog"]
+    tower = small_tower(tmp_path / "tower")
+    tiny_folder(tmp_path / "words", text=tower)
+    assert settings.examples("words") == list(settings.SUGGESTIONS)
+    content = json.loads((tmp_path / "words/config.json").read_text())
+    for own, shown in ((["red hair", 3, ""], ["red hair"]), ("red", list(settings.SUGGESTIONS))):
+        (tmp_path / "words/config.json").write_text(json.dumps({**content, "about": {"examples": own}}))
+        assert settings.examples("words") == shown
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [[], {"solver": "magic"}, {"solver": ["heun"]}, {"steps": 0}, {"steps": 2.5}, {"steps": True}, {"guidance": -1},
+     {"guidance": "2"}, {"seed": 1}],
+    ids=str,
+)  # fmt: skip
+def test_defaults_that_make_no_sense_are_one_sentence(tmp_path, monkeypatch, defaults):
+    with_defaults(tmp_path, monkeypatch, defaults=defaults)
+    with pytest.raises(ValueError, match="defaults") as fault:
+        zoo.read_folder(tmp_path / "own")
+    assert "\n" not in str(fault.value)

@@ -21,9 +21,9 @@ def shelf(tmp_path_factory):
 
 
 def test_a_model_of_texts_shows_a_prompt_and_no_label():
-    prompt, strengths, label, *_ = generate._of_model("words")
+    prompt, strengths, label, *_ = generate._of_model("words", "heun", 25, 2.0)
     assert prompt["visible"] and strengths["visible"] and not label["visible"] and label["value"] is None
-    prompt, strengths, label, *_ = generate._of_model("labels")
+    prompt, strengths, label, *_ = generate._of_model("labels", "heun", 25, 2.0)
     assert not prompt["visible"] and not strengths["visible"] and label["visible"] and prompt["value"] == ""
 
 

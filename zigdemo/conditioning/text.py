@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ CONFIG, TENSORS = "open_clip_config.json", "open_clip_model.safetensors"  # as o
 SHIPPED_TOWER = "emoji-clip"
 MOST_CACHED = 64  # prompts whose features a tower keeps; 15 MB for CLIP ViT-L/14
 MOST_CONFIG_BYTES = 2**20
+# Words that say nothing of what is to be drawn, so that not having learned them is no loss.
+LITTLE_WORDS = frozenset(
+    "the and with who has have that for are was her his their its this but very one some from over into please has can "
+    "you see shown like really just nice kind sort".split()
+)
 # open_clip builds both towers of a CLIP; where only texts are read, this stands in for the image tower.
 NO_PICTURES = {"layers": 1, "width": 64, "patch_size": 32, "image_size": 32}
 
@@ -94,11 +99,12 @@ class TextTower:
     """A loaded tower; safe to use from several threads.
 
     clip: a CLIP of open_clip, in eval mode. width: of the features. context: tokens of a prompt. sha256: of its
-    weights.
+    weights. learned: the words of the captions it learned from, where its folder lists them; empty where any word may
+    mean something to it.
     """
 
-    def __init__(self, clip: nn.Module, name: str, sha256: str) -> None:
-        self.clip, self.name, self.sha256 = clip, name, sha256
+    def __init__(self, clip: nn.Module, name: str, sha256: str, learned: Collection[str] = ()) -> None:
+        self.clip, self.name, self.sha256, self.learned = clip, name, sha256, frozenset(learned)
         self.context, self.width = clip.positional_embedding.shape
         self.tokenizer = Tokenizer(self.context, clip.token_embedding.num_embeddings)
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
@@ -112,6 +118,17 @@ class TextTower:
     def prompt(self, text: str) -> Prompt:
         """The tokens and words of a text."""
         return self.tokenizer(text)
+
+    def caution(self, text: str) -> str | None:
+        """One sentence where a text has words that the tower never learned, else None."""
+        if not self.learned:
+            return None
+        words = [word for word in self.prompt(text).words if word.isalpha() and len(word) > 2]
+        strange = [word for word in dict.fromkeys(words) if word not in self.learned and word not in LITTLE_WORDS]
+        if not strange:
+            return None
+        named = ", ".join(word[:30] for word in strange[:5]) + (" and others" if len(strange) > 5 else "")
+        return f"{self.name} has never learned the word{'s' * (len(strange) > 1)} {named}: the model draws the rest"
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Features of every token of texts, (batch, context, width), not cached."""
@@ -199,7 +216,10 @@ def read_tower(path: str | Path) -> TextTower:
     """Read a folder of `write_tower`, both towers. Raises ValueError with one sentence for anything that is off."""
     path = Path(path)
     try:
-        return _filled(build_clip(read_settings(path)[0]), path / TENSORS, path.name, "")
+        settings, about = read_settings(path)
+        learned = about.get("words")
+        words = [word for word in learned if isinstance(word, str)] if isinstance(learned, list) else []
+        return _filled(build_clip(settings), path / TENSORS, path.name, "", words)
     except (ValueError, OSError, RecursionError) as fault:
         raise ValueError(f"the text tower in {path} cannot be used: {str(fault).splitlines()[0]}") from None
 
@@ -241,7 +261,7 @@ def _pretrained(spec: TextSpec) -> TextTower:
     return _filled(clip, file, name, "text." if settings.get("custom_text") else "")
 
 
-def _filled(clip: nn.Module, file: Path, name: str, prefix: str) -> TextTower:
+def _filled(clip: nn.Module, file: Path, name: str, prefix: str, learned: Collection[str] = ()) -> TextTower:
     """A tower with the weights of a safetensors file, whose keys of the text tower start with `prefix`."""
     wanted, state = clip.state_dict(), {}
     try:
@@ -262,4 +282,4 @@ def _filled(clip: nn.Module, file: Path, name: str, prefix: str) -> TextTower:
     except (SafetensorError, OSError) as fault:
         raise ValueError(f"{file} is damaged or not a safetensors file ({fault})") from None
     clip.load_state_dict(state)
-    return TextTower(clip.requires_grad_(False).eval(), name, file_sha256(file))
+    return TextTower(clip.requires_grad_(False).eval(), name, file_sha256(file), learned)

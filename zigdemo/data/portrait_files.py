@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from .portraits import Attributes, check_attributes
 
@@ -92,6 +91,8 @@ class PortraitZip:
         return self._opened(name, "PNG", "L") > 127 if name in self._sizes else None
 
     def _opened(self, name: str, form: str, mode: str) -> np.ndarray:
+        from PIL import Image
+
         try:
             picture = Image.open(io.BytesIO(self._read(name, MAX_MEMBER_BYTES)), formats=[form])
             if picture.size != (SIDE_PX, SIDE_PX):

@@ -92,6 +92,8 @@ class AutoencoderSpec:
 
     def _fetched(self) -> Path:
         """The folder with its two files after a download."""
+        if Path(self.source).is_absolute():
+            raise ValueError(f"there is no autoencoder folder {self.source}; give a folder or owner/name")
         if not is_repository(self.source):
             raise ValueError(
                 f"the autoencoder {self.source!r} is not here; copy its folder beside the model's, or give owner/name"

@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .. import __version__
+from .. import __version__, zoo
 from ..backbones import build
 from ..conditioning import SHIPPED_TOWER, TextSpec, TextTower
 from ..evaluation import ClipScore, Retrieval, label_retrieval
 from ..evaluation.scores import Score, score_table
 from ..latents import PIXELS, Latents
-from ..zoo import DEFAULTS, WEIGHTS, ModelFolder, read_folder, write_folder
+from ..zoo import DEFAULTS, ModelFolder, read_folder, write_folder
 from .checkpoints import read_checkpoint
 from .clip_export import clip_card, clip_score, strips
 from .data import ImageSet
 from .data.prepared import INFO_FILE
 from .lora import adapt, merged
 from .portrait_export import export_portraits
-from .recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config
+from .recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config, part_places
 from .samples import conditions, draw, filmstrips, pair_grid, real_pictures
 from .text_export import composition_grid, text_card, text_score
 from .tower import lengthen
@@ -71,14 +71,18 @@ def export(
     adapt(network, recipe.method, recipe.rank)
     network.load_state_dict(content["emas"][0])
     merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
-    places = (*((Path(recipe.init).parent,) if recipe.init else ()), WEIGHTS)
+    places = part_places(recipe)
     tower = recipe.text_spec.load(places=places) if recipe.text_spec else None
     if "tower" in content:
         tower = lengthen(tower, recipe.tower_context) if recipe.tower_context else tower
         tower.clip.load_state_dict(content["tower"]["average"])
     spec, clips, scores = autoencoder_spec(recipe), [], {}
     if _dataset(recipe) == "portraits" and spec and tower:
-        about = _about(recipe, content, {"pictures": len(data), "history": _history(recipe, content), "note": note})
+        about = _about(
+            recipe,
+            content,
+            {"data": "portraits", "pictures": len(data), "history": _history(recipe, content), "note": note},
+        )
         learned = tower if "tower" in content else None
         return export_portraits(
             out, network, recipe, learned, spec, about, origin=origin, defaults=defaults or {}, count=count, force=force
@@ -95,7 +99,7 @@ def export(
     elif tower is None:
         scores = _label_scores(score(network, recipe, data, min(count, len(data))))
     else:
-        scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(places=(WEIGHTS,)))
+        scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(places=(zoo.WEIGHTS,)))
         scores = {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
     if scores and (out / "config.json").is_file() and not force:
         old = read_folder(out)

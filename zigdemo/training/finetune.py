@@ -20,8 +20,9 @@ import torch
 
 from .. import __version__
 from ..backbones import FAMILIES
-from ..latents import AutoencoderSpec
+from ..data import draw_attributes, portrait_caption
 from ..zoo import ModelFolder, find, write_folder
+from ..zoo.parts import take_along
 from .checkpoints import refuse_a_second_start
 from .data import ImageSet
 from .data.folders import read_pictures
@@ -33,6 +34,7 @@ from .recipe import Recipe
 from .samples import draw
 from .trainer import Training
 
+KEPT_FACTS = ("data", "examples", "word_map")  # of the starting model, true of the fine-tuned one too
 REHEARSED = "rehearsed"  # group of the pictures that the starting model drew itself
 REHEARSE_STEPS = 12
 LEARNING_RATES = {"full": 2e-4, "lora": 2e-3, "conditioning": 2e-3}
@@ -44,7 +46,8 @@ class Tuning:
 
     method, rank: what learns, see `lora.adapt`. steps: optimiser updates of `batch` pictures. lr: learning rate.
     rehearse: old labels that the starting model draws once, to be trained on beside the new pictures so that they
-    stay; rehearse_share: their part of every batch. prompts: the same for a model of texts, which names no labels.
+    stay; rehearse_share: their part of every batch. prompts: the same for a model of texts, which names no labels; a
+    model of portraits has captions of portraits where none are given.
     """
 
     method: str = "lora"
@@ -65,7 +68,10 @@ class Tuning:
 
     def rehearsed(self, folder: ModelFolder) -> list[str]:
         """The labels or prompts that the starting model draws, as many as `rehearse` of all, drawn at random."""
-        known = self.prompts if folder.labels is None else folder.labels
+        known = folder.labels or self.prompts
+        if not known and folder.about.get("data") == "portraits":
+            rng = np.random.default_rng(self.seed)
+            known = [portrait_caption(draw_attributes(rng), rng) for _ in range(self.rehearse)]
         count = min(self.rehearse, len(known)) if self.rehearse_share else 0
         return [known[row] for row in np.sort(np.random.default_rng(self.seed).permutation(len(known))[:count])]
 
@@ -142,13 +148,6 @@ def pixel_size(folder: ModelFolder) -> tuple[int, int]:
     return folder.model.size[0] * factor, folder.model.size[1] * factor
 
 
-def own_latents(folder: ModelFolder) -> AutoencoderSpec | None:
-    """A model's autoencoder, found from wherever the result will be."""
-    spec = folder.latents
-    beside = folder.path / spec.source if spec else None
-    return replace(spec, source=str(beside.resolve())) if beside is not None and beside.is_dir() else spec
-
-
 def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tuning: Tuning) -> Recipe:
     """The recipe of a fine-tuning. pictures: the new ones."""
     steps = tuning.steps or default_steps(len(pictures))
@@ -158,7 +157,7 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
         run=str(run),
         model={"family": folder.family, **asdict(folder.model)},
         text=folder.text.content() if folder.text else None,
-        latents=spec.content() if (spec := own_latents(folder)) else None,
+        latents=folder.latents.content() if folder.latents else None,
         init=str(folder.path),
         keep_labels=folder.labels is not None,
         method=tuning.method,
@@ -245,12 +244,13 @@ def finetune(
         "new_pictures": len(pictures),
         "steps": training.step,
         "images_seen": training.images_before + training.step * recipe.batch,
+        **{name: folder.about[name] for name in KEPT_FACTS if name in folder.about},
         "zigdemo": __version__,
         "torch": torch.__version__,
     }
     labels = training.data.label_names if folder.labels is not None else None
     card = model_card(out.name, folder, recipe, about)
-    return write_folder(
+    written = write_folder(
         out,
         network,
         prediction=folder.prediction,
@@ -259,8 +259,11 @@ def finetune(
         about=about,
         card=card,
         text=folder.text,
-        latents=own_latents(folder),
+        latents=folder.latents,
+        defaults=folder.defaults,
     )
+    take_along(written.parts, folder.places, out)
+    return written
 
 
 def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), steps: int = 3) -> Estimate:  # noqa: B008

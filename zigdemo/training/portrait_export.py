@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,15 @@ from ..conditioning.text import CONFIG as TOWER_CONFIG
 from ..conditioning.text import TENSORS as TOWER_TENSORS
 from ..conditioning.text import read_settings
 from ..data import KIND_NAMES
+from ..data.captions import training_words
 from ..evaluation.judge import load_judge
 from ..evaluation.obedience import prompt_score
 from ..files import find_part
 from ..latents import AutoencoderSpec
 from ..pipeline import Pipeline
-from ..zoo import CONFIG, TENSORS, WEIGHTS, ModelFolder, read_folder, write_folder
-from .recipe import Recipe
+from ..zoo import CONFIG, TENSORS, ModelFolder, read_folder, write_folder
+from ..zoo.parts import named_parts, take_along
+from .recipe import Recipe, part_places
 
 TEMPLATE = Path(__file__).parent / "cards/portraits.md"
 GRID = "grid.webp"
@@ -33,6 +34,16 @@ GRID_PROMPTS = (
     "a simple portrait of a person with pink pigtails and sunglasses, laughing, in a checkered shirt",
     "dark skin, a purple afro, winking, an orange sweater, white background",
     "a person in a turban with a moustache, sad",
+)
+# What the page offers to try, the first is what it starts with.
+EXAMPLES = (
+    "a smiling person with long red hair and glasses, wearing a blue hoodie",
+    "toon portrait, a black beard, angry, green jacket, yellow background",
+    "simple portrait, pink pigtails and sunglasses, laughing",
+    "dark skin, a purple afro, winking, an orange sweater",
+    "a sad face in a turban, with a moustache",
+    "green mohawk, an overall, surprised, pink background",
+    "bald, round glasses, in love, grey background",
 )
 GRID_SEEDS = 8
 CEILING = 0.99  # share of attributes that the judge finds in real portraits
@@ -60,13 +71,13 @@ def export_portraits(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside:
         fresh = Path(aside, out.name)
         if tower is not None:
-            _write_tower(Path(aside, recipe.text["tower"]), tower, recipe, out.parent)
+            _write_tower(Path(aside, recipe.text["tower"]), tower, recipe)
         arguments = {"prediction": recipe.prediction, "labels": None, "origin": origin, "latents": autoencoder}
         arguments |= {"text": recipe.text_spec, "defaults": defaults}
         write_folder(fresh, network, about=about, card="", **arguments)
         pipe = Pipeline.load(fresh)
         score, _ = prompt_score(pipe, load_judge(), count)
-        about = {**about, "obedience": score.content()}
+        about = {**about, "obedience": score.content(), "examples": list(EXAMPLES)}
         if (out / CONFIG).is_file() and not force:
             there = (read_folder(out).about.get("obedience") or {}).get("shown", 0.0)
             if there >= about["obedience"]["shown"]:
@@ -85,26 +96,18 @@ def export_portraits(
             beside.mkdir(exist_ok=True)
             for name in (TOWER_TENSORS, TOWER_CONFIG, "README.md"):
                 Path(aside, recipe.text["tower"], name).replace(beside / name)
-        _take_autoencoder(out, autoencoder)
+        take_along(named_parts(autoencoder, recipe.text_spec), part_places(recipe), out)
     return read_folder(out)
 
 
-def _write_tower(folder: Path, tower: TextTower, recipe: Recipe, beside: Path) -> None:
+def _write_tower(folder: Path, tower: TextTower, recipe: Recipe) -> None:
     """The tower that learned along, with the settings and the card of the one it started from."""
-    places = (*((Path(recipe.init).parent,) if recipe.init else ()), beside, WEIGHTS)
-    start = find_part(recipe.text["tower"], places, TOWER_CONFIG)
+    start = find_part(recipe.text["tower"], part_places(recipe), TOWER_CONFIG)
     settings, about = read_settings(start)
     settings["text_cfg"]["context_length"] = tower.context
     card = (start / "README.md").read_text(encoding="utf-8") if (start / "README.md").is_file() else ""
-    write_tower(folder, tower.clip, settings, {**about, "learned_with": recipe.name}, card)
-
-
-def _take_autoencoder(out: Path, spec: AutoencoderSpec) -> None:
-    """Copy the autoencoder beside a model that is written elsewhere than among the weights."""
-    if Path(spec.source).is_absolute() or spec.find((out, out.parent)) or out.parent.resolve() == WEIGHTS.resolve():
-        return
-    if folder := spec.find((WEIGHTS,)):
-        shutil.copytree(folder, out.parent / spec.source)
+    about |= {"learned_with": recipe.name, "words": training_words()}
+    write_tower(folder, tower.clip, settings, about, card)
 
 
 def _grid(pipe: Pipeline) -> Image.Image:

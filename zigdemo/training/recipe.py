@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import yaml
 
+from .. import zoo
 from ..backbones import FAMILIES
 from ..conditioning import TextSpec
 from ..diffusion import PREDICTIONS
@@ -234,6 +235,8 @@ def load_data(recipe: Recipe) -> ImageSet | ClipSet | LatentSet:
                 f"{recipe.data} holds latents already: leave out latents and shift_px, or train on its pictures"
             )
         data = LatentSet.load(recipe.data, recipe.groups, recipe.labels, recipe.exclude, frames)
+        if recipe.flip and not data.mirrored:
+            raise ValueError(f"{recipe.data} has no mirrored latents; prepare them with --mirror, or leave flip out")
     elif frames:
         data = ClipSet.load(recipe.data, labels=recipe.labels, exclude=recipe.exclude, frames=frames)
     else:
@@ -251,6 +254,11 @@ def autoencoder_spec(recipe: Recipe) -> AutoencoderSpec | None:
     if recipe.latents is not None:
         return AutoencoderSpec.read(recipe.latents)
     return LatentSet.load(recipe.data).spec if any(Path(recipe.data).glob(LATENTS.array_file)) else None
+
+
+def part_places(recipe: Recipe) -> tuple[Path, ...]:
+    """Where the tower and the autoencoder of a recipe are looked up: as those of the model it starts from."""
+    return read_folder(recipe.init).places if recipe.init else (zoo.WEIGHTS,)
 
 
 def known_labels(recipe: Recipe) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,14 +19,23 @@ from ..conditioning import TextTower
 from ..diffusion import draw_times, interpolate, velocity_loss
 from ..latents import PIXELS
 from ..ops.heap import keep_freed_memory
-from ..zoo import WEIGHTS
 from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
 from .data.captions import image_caption
 from .data.latents import LatentSet, pixels_of
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
-from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config
-from .rules import min_snr_weight, out_of_memory, precision, ramp, rows_by_share, split, start_from, take_what_fits
+from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
+from .rules import (
+    min_snr_weight,
+    out_of_memory,
+    precision,
+    ramp,
+    rows_by_share,
+    short_attention,
+    split,
+    start_from,
+    take_what_fits,
+)
 from .samples import conditions, sample_grid
 from .sharding import load_model, load_optimizer, whole, whole_state
 from .tower import LearningTower, lengthen
@@ -63,8 +73,8 @@ class Training:
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         spec = autoencoder_spec(recipe)
-        beside = (Path(recipe.init).parent,) if recipe.init else ()
-        self.space = spec.load(self.device, (*beside, WEIGHTS)) if spec else PIXELS
+        places = part_places(recipe)
+        self.space = spec.load(self.device, places) if spec else PIXELS
         self._check_sizes()
         parts = self.accelerator.num_processes * recipe.accumulate
         if recipe.batch % parts:
@@ -85,7 +95,7 @@ class Training:
         adapt(model, recipe.method, recipe.rank, known_labels(recipe))
         self.tower = None
         if recipe.text_spec:
-            self.tower = recipe.text_spec.load(self.device, (*beside, WEIGHTS))
+            self.tower = recipe.text_spec.load(self.device, places)
             if self.tower.width != self.config.text_width:
                 raise ValueError(
                     f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
@@ -247,7 +257,7 @@ class Training:
         """Add the gradients of a part of the batch, and return its mean loss."""
         recipe = self.recipe
         x = interpolate(clean, noise, t)
-        with self.accelerator.autocast():
+        with self.accelerator.autocast(), short_attention(self.device, math.prod(self.config.grid)):
             if self.learning_tower:
                 cond = self.learning_tower(cond).float()
             output = self.model(x, t, cond)

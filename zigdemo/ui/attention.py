@@ -29,13 +29,13 @@ from .maps import (
     whole,
 )
 from .runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence, warned
-from .settings import MOST_STEPS, model_here
+from .settings import FIRST, MOST_STEPS, defaults, examples, model_here
+from .words import lit_html
 
 SKIP = gr.skip()
 MOST_BYTES = 2**26  # of the maps of one drawing, kept for its page
 STRIP = 8  # small maps beside the large one, at most
 FRAME_SECONDS = 0.15
-PROMPT = "a red heart"
 EFFECT, ATTENTION = "effect", "attention"
 KINDS = [("What the word changes", EFFECT), ("Attention to the word", ATTENTION)]
 
@@ -77,13 +77,13 @@ class Drawn:
         return found
 
 
-def draw(model: str, prompt: str, steps: float, seed: float) -> Drawn:
+def draw(model: str, prompt: str, steps: float | None, seed: float) -> Drawn:
     """Draw one picture from words and record it. Raises ValueError with one sentence.
 
     The pipeline's `words(prompt)` gives each word with the indices of its tokens, start and end tokens among them.
     """
     if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError("write a prompt, such as 'a red heart'")
+        raise ValueError("write a prompt, a few words of what to draw")
     if model not in [entry.id for entry in text_models()]:
         raise ValueError(f"{str(model)[:60]!r} attends to no words; choose a text model with cross-attention")
     request = one_picture(model, prompt, None, None, steps, seed)
@@ -166,12 +166,15 @@ def export(drawn: Drawn) -> list[str]:
     return [str(path) for path in (*sheets, *arrays)]
 
 
-def attention(model: str, prompt: str, steps: int = 25, seed: int = 0) -> tuple[dict[str, Any], list[gr.FileData]]:
+def attention(
+    model: str, prompt: str, steps: int | None = None, seed: int = 0
+) -> tuple[dict[str, Any], list[gr.FileData]]:
     """API: draw from words and record; returns each word's maps, over all layers, heads and steps, and four files.
 
-    The first is {"grid": [rows, columns], "words": [{"word", "tokens", "map": [row][column], "effect": alike}, ...]},
-    "map" of the attention to the word and "effect" of what it changes, null for tokens that are no word's. The files
-    are a PNG with the map of every word, of effect and attention, and an .npz of each with all that was recorded.
+    steps: the model's own where they are not given. The first is {"grid": [rows, columns], "words": [{"word", "tokens",
+    "map": [row][column], "effect": alike}, ...]}, "map" of the attention to the word and "effect" of what it changes,
+    null for tokens that are no word's. The files are a PNG with the map of every word, of effect and attention, and an
+    .npz of each with all that was recorded.
     """
     try:
         drawn = draw(model, prompt, steps, seed)
@@ -215,7 +218,7 @@ def _draw(model: str, prompt: str, steps: float, seed: float, kind: str = EFFECT
             line=texts.ATTENTION_WORDS,
             words=gr.update(choices=choices, value=shown, visible=True),
             kind=gr.update(visible=True),
-            picture=plain_html(side_by_side(drawn.frames), drawn.request.prompt),
+            picture=_lit(drawn),
             view=view_html(drawn, shown, kind, range(layers), range(total), 0),
             drawn=drawn,
             layer_from=places(layers, 1),
@@ -227,6 +230,30 @@ def _draw(model: str, prompt: str, steps: float, seed: float, kind: str = EFFECT
         )
     except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
         yield _change(line=warned(fault), go=gr.update(interactive=True))
+
+
+def _lit(drawn: Drawn) -> str:
+    """The picture under its words, each of which lights up its attention; of a clip the frames alone."""
+    if len(drawn.frames) > 1:
+        return plain_html(side_by_side(drawn.frames), drawn.request.prompt)
+    words = drawn.words[1:-1]  # without start and end
+    first = len(drawn.maps.leading)
+    maps = [drawn.maps.map([first + i for i in indices]).numpy() if indices else None for _, indices in words]
+    named = [
+        (word, one if any(c.isalnum() for c in word) else None) for (word, _), one in zip(words, maps, strict=True)
+    ]
+    return lit_html(drawn.picture, named)
+
+
+def _first_kind(model: str) -> str:
+    """The kind of map that is shown first: what was measured to mark the words best in this model."""
+    return ATTENTION if model_here(model).about.get("word_map") == ATTENTION else EFFECT
+
+
+def _of_model(model: str) -> tuple[Any, ...]:
+    """Updates of prompt, steps, kind of map and the controls of attention for another model."""
+    kind = _first_kind(model)
+    return examples(model)[0], defaults(model)["steps"], kind, *_kind(kind)
 
 
 def _first_word(drawn: Drawn) -> list[str]:
@@ -277,16 +304,19 @@ def _export(drawn: Drawn | None) -> tuple[Any, Any]:
 def build_attention_tab() -> None:
     """Lay the tab out; call inside a gr.Tab. The page needs `maps.CSS`."""
     gr.api(attention, api_name="attention", **TURN)
-    here = text_models()
+    here = sorted(text_models(), key=lambda entry: (*FIRST, entry.id).index(entry.id))
     if not here:
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             model = gr.Dropdown([entry.id for entry in here], value=here[0].id, label="Model", visible=len(here) > 1)
-            prompt = gr.Textbox(PROMPT, label="Prompt", max_lines=2)
+            prompt = gr.Textbox(examples(here[0].id)[0], label="Prompt", max_lines=3)
+            with gr.Row(elem_classes="chip-row"):
+                chips = [gr.Button(name, size="sm") for name in examples(here[0].id)[1:4]]
             with gr.Row():
-                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=150, buttons=[])
+                own = defaults(here[0].id)["steps"]
+                steps = gr.Slider(1, MOST_STEPS, value=own, step=1, label="Steps", min_width=150, buttons=[])
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
             go = gr.Button("Draw", variant="primary", elem_id="attention-draw")
             picture = gr.HTML(texts.placeholder_html(texts.NO_PICTURE), elem_id="attention-picture", padding=False)
@@ -294,13 +324,19 @@ def build_attention_tab() -> None:
             line = gr.Markdown(texts.ATTENTION_START, elem_id="attention-line")
             words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
             kind = gr.Radio(
-                KINDS, value=EFFECT, label="Map", info=texts.ATTENTION_KINDS, visible=False, elem_id="attention-kind"
+                KINDS,
+                value=_first_kind(here[0].id),
+                label="Map",
+                info=texts.ATTENTION_KINDS,
+                visible=False,
+                elem_id="attention-kind",
             )
             with gr.Row():
                 step_from, step_to = _slider("From step"), _slider("To step")
-            with gr.Row(visible=False) as of_layers:
+            by_attention = _first_kind(here[0].id) == ATTENTION
+            with gr.Row(visible=by_attention) as of_layers:
                 layer_from, layer_to = _slider("From layer"), _slider("To layer")
-            with gr.Row(visible=False) as of_heads:
+            with gr.Row(visible=by_attention) as of_heads:
                 head = _slider("Head, 0 for all", 0)
             view = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
             with gr.Row():
@@ -322,6 +358,9 @@ def build_attention_tab() -> None:
         **QUIET,
     )
     kind.input(_kind, kind, [of_layers, of_heads], **QUIET)
+    model.input(_of_model, model, [prompt, steps, kind, of_layers, of_heads], **QUIET)
+    for chip in chips:
+        chip.click(lambda text: text, chip, prompt, **QUIET)
     play.click(_play, chosen, [line, view], **QUIET)
     save.click(_export, drawn, [line, files], **QUIET)
 

@@ -14,6 +14,7 @@ from .settings import (
     MOST_GUIDANCE,
     MOST_STEPS,
     Kind,
+    defaults,
     first_label,
     first_prompt,
     model_choices,
@@ -55,15 +56,17 @@ def build_condition(kind: Kind) -> dict[str, gr.components.Component]:
 def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str, gr.components.Component], gr.Checkbox]:
     """Scan, solver, steps, guidance, seed and count, by name, and the box that asks for a new seed each time."""
     made: dict[str, gr.components.Component] = {}
-    made["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(model_choices(kind)[0][1]))
+    first = model_choices(kind)[0][1]
+    own = defaults(first)
+    made["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(first))
     with gr.Row():
         made["solver"] = gr.Dropdown(
-            solver_choices(), value="heun", label="Solver", min_width=180, elem_classes="solver"
+            solver_choices(), value=own["solver"], label="Solver", min_width=180, elem_classes="solver"
         )
         made["count"] = gr.Slider(1, kind.most, value=count, step=1, label=kind.name, min_width=180)
     with gr.Row():
-        made["steps"] = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=180)
-        made["guidance"] = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=180)
+        made["steps"] = gr.Slider(1, MOST_STEPS, value=own["steps"], step=1, label="Steps", min_width=180)
+        made["guidance"] = gr.Slider(0, MOST_GUIDANCE, value=own["guidance"], step=0.1, label="Guidance", min_width=180)
     with gr.Row():
         made["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
         randomise = gr.Checkbox(
@@ -123,20 +126,25 @@ def connect(
     run: Callable[..., Any],
     stop_run: Callable[..., Any],
     change: Callable[..., tuple[Any, ...]],
-) -> None:
-    """Let Generate run and Stop stop.
+) -> Callable[[Any], None]:
+    """Let Generate run and Stop stop. Returns what lets a run follow another event as it follows Generate.
 
     buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: answers once the run has ended.
     change: (running, line) -> updates of the outputs.
     """
     go, stop, line = buttons
     go.click(None, None, None, js=texts.show_progress(line.elem_id), **QUIET)
-    waiting = go.click(lambda: change(True, texts.WAITING), None, outputs, queue=False, **QUIET)
-    running = waiting.then(run, inputs, outputs, **TURN, **QUIET)
+
+    def runs_after(event: Any) -> None:
+        waiting = event(lambda: change(True, texts.WAITING), None, outputs, queue=False, **QUIET)
+        running = waiting.then(run, inputs, outputs, **TURN, **QUIET)
+        # Apart, as the button's own outputs would be marked as failed with what is cancelled.
+        stop.click(None, None, None, cancels=running)
+
+    runs_after(go.click)
     stop.click(
         lambda: (texts.line_html(texts.STOPPING), gr.update(interactive=False)), None, [line, stop], queue=False,
         **QUIET,
     )  # fmt: skip
     stop.click(stop_run, None, outputs, concurrency_limit=None, **QUIET)
-    # Apart, as the button's own outputs would be marked as failed with what is cancelled.
-    stop.click(None, None, None, cancels=running)
+    return runs_after

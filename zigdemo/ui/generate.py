@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from gradio.utils import get_upload_folder
 
 from .. import media
+from ..data import draw_attributes, portrait_caption
 from ..pipeline import Request, Step
-from . import runs, texts
+from . import runs, swaps, texts
 from .controls import (
     MOST_NEW_SEED,
     build_actions,
@@ -30,11 +32,14 @@ from .files import save_pictures
 from .more import OWN, START, build_more, negative_of, of_solver
 from .runs import MODELS, QUIET, TURN
 from .settings import (
+    EXAMPLES,
     MAIN,
     NAMES,
     PICTURES,
-    SUGGESTIONS,
     check_shown,
+    defaults,
+    defaults_for,
+    examples,
     from_link,
     known_options,
     model_choices,
@@ -43,16 +48,19 @@ from .settings import (
     show_strengths,
     shown_values,
     to_request,
+    with_defaults,
 )
 
 PAST_PICTURES = 24
 SKIP = gr.skip()
-NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + len(SUGGESTIONS))  # of what `_shown` updates
+NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + EXAMPLES)  # of what `_shown` updates
 
 
-def _examples(names: list[str], text: bool) -> tuple[Any, ...]:
-    """Updates of the row of examples and of each example; a model of texts reads all of them."""
-    return gr.update(visible=bool(names) or text), *(gr.update(visible=text or name in names) for name in SUGGESTIONS)
+def _examples(model: str) -> tuple[Any, ...]:
+    """Updates of the row of examples, for a model that can be asked for something, and of each example."""
+    folder, shown = model_here(model), examples(model)
+    chips = [gr.update(value=name, visible=True) for name in shown] + [gr.update(visible=False)] * EXAMPLES
+    return gr.update(visible=bool(folder.labels) or folder.text is not None), *chips[:EXAMPLES]
 
 
 def _shown(request: Request) -> tuple[Any, ...]:
@@ -68,16 +76,16 @@ def _shown(request: Request) -> tuple[Any, ...]:
     updates["scan"] = gr.update(**scan_settings(folder.id, request.scan))
     said, *live = of_solver(request.solver)
     updates |= {name: {**update, "value": values[name]} for name, update in zip(OWN, live, strict=True)}
-    return (*updates.values(), values["start"] or START, False, said, *_examples(names, text))
+    return (*updates.values(), values["start"] or START, False, said, *_examples(folder.id))
 
 
 def generate(
     model: str,
     label: str | None = None,
     scan: str | None = None,
-    solver: str = "heun",
-    steps: int = 25,
-    guidance: float = 2.0,
+    solver: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
     seed: int = 0,
     count: int = 4,
     negative: str | None = None,
@@ -91,13 +99,15 @@ def generate(
 ) -> tuple[list[gr.FileData], str]:
     """API: draw pictures; returns PNG files with their settings inside, and a line about the run.
 
-    options: of the solver, by name, and "shift" and "rescale". image: a picture to start from; start: how much of it
-    is kept, from 0.05 to 0.95. prompt, strengths: for models of texts, what to draw and how much its words count.
+    solver, steps, guidance: the model's own where they are not given. options: of the solver, by name, and "shift" and
+    "rescale". image: a picture to start from; start: how much of it is kept, from 0.05 to 0.95. prompt, strengths: for
+    models of texts, what to draw and how much its words count.
     """
     try:
         picture = None if image is None else media.read_picture(_uploaded(image))
+        settings = with_defaults(model, solver, steps, guidance)
         request = to_request(
-            model, label, scan, solver, steps, guidance, seed, count, negative, guide_from, guide_to,
+            model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
             start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
         )  # fmt: skip
         folder = model_here(model)
@@ -134,15 +144,17 @@ def labels(model: str) -> list[str]:
         raise gr.Error(str(fault), print_exception=False) from None
 
 
-OUTPUTS = ("seed", "preview", "gallery", "files", "folded", "progress", "go", "stop", "past", "history")
+SWAPS = tuple(f"swap {place}" for place in range(swaps.MOST_SWAPS))
+OUTPUTS = ("seed", "preview", "gallery", "files", "folded", "progress", "go", "stop", "past", "history", "change")
+OUTPUTS += ("before", "offers", "swap row", *SWAPS)
 _change = partial(changes, OUTPUTS)
 
 
 def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
     """The Generate button: yields updates of OUTPUTS, one a shown step."""
-    *settings, start, image, randomise, past = values
+    *settings, start, image, randomise, past, before = values
     chosen = dict(zip(NAMES, settings, strict=True))
-    if randomise:
+    if randomise and not before:
         chosen["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
     with runs.under_way(page, "generate") as run:
         try:
@@ -151,7 +163,7 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
             yield _change(True, texts.STARTING, seed=chosen["seed"])
             with closing(run.steps(request, picture)) as steps:
                 for step in steps:
-                    yield _finished(step, past) if step.result else _under_way(step)
+                    yield _finished(step, past, before) if step.result else _under_way(step)
             if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                 yield _change(False, texts.STOPPED)
         except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
@@ -166,8 +178,11 @@ def _under_way(step: Step) -> tuple[Any, ...]:
     )
 
 
-def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
+def _finished(step: Step, past: list[str], before: list[str]) -> tuple[Any, ...]:
+    """before: the pictures that this run was to change by a swap, none for any other run."""
     files = save_pictures(step.result)
+    offers = swaps.offered(step.result.request)
+    change = swaps.change_html(before, step.result.images) if before else ""
     past = [path for path in files + past if Path(path).is_file()][:PAST_PICTURES]
     return _change(
         False,
@@ -178,6 +193,10 @@ def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
         folded=gr.update(visible=True),
         past=past,
         history=past,
+        change=gr.update(value=change, visible=bool(change)),
+        before=[],
+        offers=[swap.prompt for swap in offers],
+        **dict(zip(("swap row", *SWAPS), swaps.buttons(offers), strict=True)),
     )
 
 
@@ -202,26 +221,38 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
     return NO_CHANGE if found is None else _shown(found)
 
 
-def _of_model(model: str) -> tuple[Any, ...]:
-    """Updates of prompt, strengths, label, negative, scan, the row of examples and each example for another model."""
+def _of_model(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
+    """Updates for another model of prompt, strengths, label, negative, scan, solver, steps, guidance, the solver's note
+    and own options, the row of examples and each example.
+    """
     prompt, label, scan = condition_of(model)
-    names, text = label["choices"], prompt["visible"]
+    settings = defaults_for(model, solver, steps, guidance)
     return (
         gr.update(**prompt),
-        gr.update(value="", visible=text),
+        gr.update(value="", visible=prompt["visible"]),
         gr.update(**label),
-        negative_of(names),
+        negative_of(label["choices"]),
         gr.update(**scan),
-        *_examples(names, text),
+        *settings.values(),
+        *of_solver(settings["solver"]),
+        *_examples(model),
     )
 
 
 def _surprise(model: str) -> tuple[Any, Any]:
-    """Updates of prompt and label: one of the labels, or two words that were not drawn together before."""
+    """Updates of prompt and label: one of the labels, or words that may not have been drawn together before."""
     folder = model_here(model)
+    if folder.about.get("data") == "portraits":
+        dice = np.random.default_rng()
+        return portrait_caption(draw_attributes(dice), dice), SKIP
     if folder.text is not None:
         return f"{random.choice(texts.COLOURS)} {random.choice(texts.THINGS)}", SKIP
     return SKIP, random.choice(folder.labels or [None])
+
+
+def _swap(place: int, offers: list[str], files: list[str] | None) -> tuple[Any, Any]:
+    """The prompt of an offered change, and the pictures it is to change."""
+    return (offers[place], list(files or [])) if place < len(offers) else (SKIP, [])
 
 
 def _example(name: str, model: str) -> tuple[Any, Any]:
@@ -244,14 +275,16 @@ def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], No
         return None
     first = model_here(here[0][1])
     names, text = list(first.labels or ()), first.text is not None
+    own, shown_examples = defaults(first.id), examples(first.id)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             condition = build_condition(PICTURES)
             with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
-                chips = [gr.Button(name, size="sm", visible=text or name in names) for name in SUGGESTIONS]
+                filled = [*shown_examples, *[""] * EXAMPLES][:EXAMPLES]
+                chips = [gr.Button(name, size="sm", visible=bool(name)) for name in filled]
             sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise")
-            said, more = build_more(names, "heun", text)
+            said, more = build_more(names, own["solver"], text)
         with gr.Column(scale=3, min_width=280):
             go, stop, progress = build_actions(texts.READY, "progress")
             preview = gr.HTML(texts.placeholder_html("No pictures yet"), elem_id="preview", padding=False)
@@ -267,6 +300,10 @@ def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], No
                 visible=False,
                 buttons=["download", "fullscreen"],
             )
+            with gr.Row(elem_id="swaps", visible=False) as swap_row:
+                gr.Markdown("Change one thing:")
+                swap_buttons = [gr.Button("", size="sm", visible=False) for _ in SWAPS]
+            change = gr.HTML("", visible=False, elem_id="change", padding=False)
             with gr.Accordion("PNG files, each with its settings inside", open=False, visible=False) as folded:
                 files = gr.Files(show_label=False, interactive=False, elem_id="files")
                 gr.Markdown("Earlier in this visit")
@@ -289,7 +326,7 @@ def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], No
                     elem_classes="restore",
                 )
                 link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_classes="link")
-    past = gr.State([])
+    past, before, offers = gr.State([]), gr.State([]), gr.State([])
 
     start, image = more.pop("start"), more.pop("image")
     main = {**condition, **sampling}
@@ -297,16 +334,22 @@ def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], No
     scan, seed = main["scan"], main["seed"]
     shared = [*(main[name] for name in MAIN), *more.values()]
     shown = [*shared, start, randomise, said, chip_row, *chips]
-    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history]
-    connect((go, stop, progress), [*shared, start, image, randomise, past], outputs, _run, _stop, _change)
-    of_model = [prompt, more["strengths"], label, more["negative"], scan, chip_row, *chips]
-    model.input(_of_model, model, of_model, **QUIET)
+    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change]
+    outputs += [before, offers, swap_row, *swap_buttons]
+    inputs = [*shared, start, image, randomise, past, before]
+    runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _change)
+    for place, button in enumerate(swap_buttons):
+        runs_after(button.click(partial(_swap, place), [offers, files], [prompt, before], **QUIET).then)
+    settings = [main[name] for name in ("solver", "steps", "guidance")]
+    of_model = [prompt, more["strengths"], label, more["negative"], scan, *settings]
+    of_model += [said, *(more[name] for name in OWN), chip_row, *chips]
+    model.input(_of_model, [model, *settings], of_model, **QUIET)
     main["solver"].input(of_solver, main["solver"], [said, *(more[name] for name in OWN)], **QUIET)
     dropped.upload(_restore, dropped, shown, **QUIET)
     surprise.click(_surprise, model, [prompt, label], **QUIET)
     for chip in chips:
-        chip.click(partial(_example, chip.value), model, [prompt, label], **QUIET)
+        chip.click(_example, [chip, model], [prompt, label], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
     page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models that came since the start
     page.load(_open_link, None, shown, **QUIET)
-    return model, lambda event: event.then(_of_model, model, of_model, **QUIET)
+    return model, lambda event: event.then(_of_model, [model, *settings], of_model, **QUIET)

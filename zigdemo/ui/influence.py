@@ -29,10 +29,9 @@ from .maps import (
     whole,
 )
 from .runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence, warned
-from .settings import MOST_STEPS, model_choices, model_here
+from .settings import MOST_STEPS, defaults, model_choices, model_here
 
 SKIP = gr.skip()
-PICTURE_STEP = 12  # first shown: half way, where shapes are decided
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +46,11 @@ class Drawing:
     pictures: list[list[Image.Image]]
     family: str
     grid: tuple[int, int, int]
+
+
+def _half_way(request: Request) -> int:
+    """The step that is shown first, counted from 0: shapes are decided there."""
+    return request.steps // 2
 
 
 def _drawing(record: Moments, pictures: list[list[Image.Image]]) -> Drawing:
@@ -116,20 +120,21 @@ def influence(
     scan: str | None = None,
     row: int = 0,
     column: int = 0,
-    step: int = PICTURE_STEP,
-    steps: int = 25,
+    step: int | None = None,
+    steps: int | None = None,
     seed: int = 0,
     prompt: str | None = None,
     frame: int = 0,
 ) -> dict[str, Any]:
     """API: which patches a patch listens to at one step of a drawing; frame, row, column, step and layers count from 0.
 
+    steps: the model's own where they are not given; step: half way where it is not given, where shapes are decided.
     Returns the grid and the maps as nested lists: gradient [row][column], implicit and field [layer][row][column], and
     composed like implicit, or null where it would take too long. Of clips with [frame] in front of [row].
     """
     try:
         request = one_picture(model, prompt, label, scan, steps, seed)
-        whole("step", step, 0, request.steps - 1)
+        step = _half_way(request) if step is None else whole("step", step, 0, request.steps - 1)
         record = Moments()
         MODELS.get(model_here(model))(request, record=record)
         drawing = _drawing(record, [])
@@ -166,7 +171,7 @@ def _draw(
                 pictures.append(frames_of(step))
         drawing, depth = _drawing(record, pictures), record.network.config.depth
         frames, rows, columns = drawing.grid
-        at, cell = min(PICTURE_STEP, request.steps - 1), (frames // 2, rows // 2, columns // 2)
+        at, cell = _half_way(request), (frames // 2, rows // 2, columns // 2)
         yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
         seen = _look(drawing, at, *cell)
         yield _change(
@@ -261,7 +266,8 @@ def build_influence_tab() -> None:
             label = gr.Dropdown(label="Label", info="Type to search.", **labels)
             scan = gr.Dropdown(label="Scan scheme", **scans)
             with gr.Row():
-                steps = gr.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=150, buttons=[])
+                own = defaults(first)["steps"]
+                steps = gr.Slider(1, MOST_STEPS, value=own, step=1, label="Steps", min_width=150, buttons=[])
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
             go = gr.Button("Draw", variant="primary", elem_id="influence-draw")
             picture = gr.Image(
@@ -276,7 +282,7 @@ def build_influence_tab() -> None:
         with gr.Column(scale=3, min_width=280):
             line = gr.Markdown(texts.INFLUENCE_START, elem_id="influence-line")
             with gr.Row():
-                step, layer = _slider("Step", 25), _slider("Layer", 8)
+                step, layer = _slider("Step", own), _slider("Layer", 8)
             frame = _slider("Frame", 8, visible=False)
             with gr.Row():
                 row, column = _slider("Row", 8), _slider("Column", 8)
@@ -294,5 +300,8 @@ def build_influence_tab() -> None:
         slider.release(_again, chosen, outputs, trigger_mode="always_last", **TURN, **QUIET)
     layer.change(_layer, [drawing, seen, step, layer], maps, trigger_mode="always_last", **QUIET)
     model.input(
-        lambda name: tuple(gr.update(**one) for one in condition_settings(name)), model, [prompt, label, scan], **QUIET
+        lambda name: (*(gr.update(**one) for one in condition_settings(name)), defaults(name)["steps"]),
+        model,
+        [prompt, label, scan, steps],
+        **QUIET,
     )

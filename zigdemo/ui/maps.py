@@ -12,9 +12,9 @@ from PIL import Image
 
 from .. import zoo
 from ..explain import attends, heat
-from ..pipeline import Request, Step
+from ..pipeline import Request, Step, request_for
 from . import texts
-from .settings import MOST_STEPS, first_label, model_here, scheme_choices
+from .settings import MOST_STEPS, first_label, first_prompt, model_here, scheme_choices
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
@@ -141,12 +141,12 @@ def one_picture(model: str, prompt: str | None, label: str | None, scan: str | N
     """The request for one picture to look into, of a model of the page. Raises ValueError with one sentence."""
     folder = model_here(model)
     by_text = bool(getattr(folder.model, "text_width", 0))
-    return Request(
-        model=folder.id,
+    return request_for(
+        folder,
         prompt=(prompt or None) if by_text else None,
         label=(label or None) if folder.labels else None,
         scan=(scan or None) if folder.schemes else None,
-        steps=whole("steps", steps, 1, MOST_STEPS),
+        steps=None if steps is None else whole("steps", steps, 1, MOST_STEPS),
         seed=whole("seed", seed, 0, 2**32 - 1),
         count=1,
     )
@@ -157,7 +157,7 @@ def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict
     folder = model_here(model)
     names, schemes = list(folder.labels or ()), scheme_choices(folder.id)
     return (
-        {"visible": bool(getattr(folder.model, "text_width", 0))},
+        {"value": first_prompt(folder.id) or "", "visible": folder.text is not None},
         {"choices": names, "value": first_label(folder.id), "visible": bool(names)},
         {"choices": schemes, "value": schemes[0][1] if schemes else None, "visible": bool(schemes)},
     )

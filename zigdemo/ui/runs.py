@@ -42,6 +42,8 @@ class Run:
         cut = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
         if cut:
             warn(cut)
+        if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
+            gr.Info(escape(caution))
         with closing(pipe.stream(request, image=image)) as steps:
             for step in steps:
                 if self.stop.is_set():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .. import zoo
@@ -19,7 +19,9 @@ OPTIONS |= {name: default for name, (default, _, _) in COMMON_OPTIONS.items() if
 MORE = {"negative": None, "strengths": "", "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
 NAMES = (*MAIN, *MORE)  # also the query of a share link
 TEXTS = ("model", "prompt", "label", "strengths", "scan", "solver", "negative", "form", "last_step")
-FIRST = ("zigma-emoji", "zigma-actions")  # the models the tabs start with
+FIRST = ("zigma-portraits", "zigma-emoji", "zigma-actions")  # the models the tabs start with
+LINKED = "zigma-emoji"  # what a link means that names no model, for ever
+EXAMPLES = 7  # shown at most
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
 
 
@@ -65,9 +67,38 @@ def model_choices(kind: Kind = PICTURES) -> list[tuple[str, str]]:
     return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in models_here(kind)]
 
 
+def examples(model: str) -> list[str]:
+    """Prompts or labels to try with a model: its own, else suggested ones that it knows; none where it knows none."""
+    folder = model_here(model)
+    if folder.text is None:
+        return [name for name in SUGGESTIONS if name in (folder.labels or ())]
+    own = folder.about.get("examples")
+    usable = [text for text in own if isinstance(text, str) and 0 < len(text) <= 200] if isinstance(own, list) else []
+    return usable[:EXAMPLES] or list(SUGGESTIONS)
+
+
+def defaults(model: str) -> dict[str, Any]:
+    """Solver, steps and guidance that a model is drawn by where none are named."""
+    usual = {entry.name: entry.default for entry in fields(Request) if entry.name in zoo.DEFAULTS}
+    return {**usual, **model_here(model).defaults}
+
+
+def defaults_for(model: str, solver: Any, steps: Any, guidance: Any) -> dict[str, Any]:
+    """Solver, steps and guidance to show when a model is chosen: its own, unless the ones shown are no model's."""
+    shown = {"solver": solver, "steps": steps, "guidance": guidance}
+    return defaults(model) if any(defaults(entry.id) == shown for entry in models_here()) else shown
+
+
+def with_defaults(model: str, solver: Any, steps: Any, guidance: Any) -> tuple[Any, Any, Any]:
+    """Solver, steps and guidance as a program gave them, those of the model where it gave none."""
+    own = defaults(model)
+    given = {"solver": solver, "steps": steps, "guidance": guidance}
+    return tuple(own[name] if value is None else value for name, value in given.items())
+
+
 def first_prompt(model: str) -> str | None:
     """The prompt a model starts with; None for a model without text."""
-    return None if model_here(model).text is None else SUGGESTIONS[0]
+    return None if model_here(model).text is None else examples(model)[0]
 
 
 def first_label(model: str) -> str | None:
@@ -243,9 +274,9 @@ def from_link(given: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | N
     if not given or not here or clips != kind.clips:
         return None, []
     names, left_out = [entry.id for entry in here], []
-    if given.get("model", names[0]) not in names:
+    if "model" in given and given["model"] not in names:
         left_out.append(f"The link's model {given.pop('model')[:60]!r} is not here; choose one in the list.")
-    model = given.pop("model", names[0])
+    model = given.pop("model", LINKED if LINKED in names and not kind.clips else names[0])
     request = Request(model, label=first_label(model), prompt=first_prompt(model))
     for name, text in given.items():
         try:

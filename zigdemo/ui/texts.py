@@ -56,8 +56,9 @@ LINK_SCRIPT = _LINK_SCRIPT % (json.dumps(MORE), json.dumps(NAMES))
 CLIP_LINK_SCRIPT = _LINK_SCRIPT % (json.dumps({}), json.dumps(MAIN))
 
 CSS = """
-#chips { gap: 6px; }
-#chips button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
+#chips, .chip-row { gap: 6px; }
+:is(#chips, .chip-row) button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px;
+  font-weight: 400; }
 #surprise { border: 1px solid var(--button-secondary-border-color-hover); background: none; }
 .solver li[aria-label*="not installed"] { opacity: 0.45; pointer-events: none; }
 #more input:disabled, #more .disabled { opacity: 0.45; }

@@ -28,7 +28,17 @@ from .controls import (
 from .files import save_clips
 from .players import earlier_html, empty_html, preview_html, result_html
 from .runs import MODELS, QUIET, TURN
-from .settings import CLIPS, MAIN, check_shown, from_link, model_choices, model_here, shown_values, to_request
+from .settings import (
+    CLIPS,
+    MAIN,
+    check_shown,
+    from_link,
+    model_choices,
+    model_here,
+    shown_values,
+    to_request,
+    with_defaults,
+)
 from .stack import stack_html
 
 TAB = "video"  # the id of the tab, and the name of its runs
@@ -43,9 +53,9 @@ def generate_clip(
     model: str,
     label: str | None = None,
     scan: str | None = None,
-    solver: str = "heun",
-    steps: int = 25,
-    guidance: float = 2.0,
+    solver: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
     seed: int = 0,
     count: int = 1,
     prompt: str | None = None,
@@ -53,12 +63,14 @@ def generate_clip(
 ) -> tuple[list[gr.FileData], str]:
     """API: draw clips; returns a file of each with its settings inside, and a line about the run.
 
-    count: 1 to 4. prompt: for models of texts. kind: of file, mp4, gif, webp, or png, which is a filmstrip.
+    solver, steps, guidance: the model's own where they are not given. count: 1 to 4. prompt: for models of texts.
+    kind: of file, mp4, gif, webp, or png, which is a filmstrip.
     """
     try:
         if kind not in CLIP_KINDS:
             raise ValueError(f"kind must be one of {', '.join(CLIP_KINDS)}, not {str(kind)[:40]!r}")
-        request = to_request(model, label, scan, solver, steps, guidance, seed, count, prompt=prompt, kind=CLIPS)
+        settings = with_defaults(model, solver, steps, guidance)
+        request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
         folder = model_here(model)
         CLIPS.refuse(folder)
         for step in MODELS.get(folder).stream(request, previews=False):

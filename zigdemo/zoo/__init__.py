@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+import tempfile
 from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +26,7 @@ from ..huggingface import hub_file, is_repository, push_folder
 from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
+from .parts import Part, named_parts
 
 DEFAULTS = ("solver", "steps", "guidance")
 MOST_DEFAULT_STEPS, MOST_DEFAULT_GUIDANCE = 250, 10
@@ -67,6 +71,11 @@ class ModelFolder:
     def frames(self) -> int | None:
         """Frames of the clips it draws, None for a model of pictures."""
         return getattr(self.model, "frames", 0) or None
+
+    @property
+    def parts(self) -> list[Part]:
+        """Its autoencoder and its tower, where they are folders named by an id."""
+        return named_parts(self.latents, self.text)
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -139,11 +148,20 @@ class ModelFolder:
         return None if self.text is None else self.text.load(device, self.places)
 
     def push(self, repo: str, private: bool = False) -> str:
-        """Upload config, weights, card and pictures to owner/name on huggingface.co; the address of the repository.
+        """Upload config, weights, card, pictures and the parts named by an id to owner/name on huggingface.co.
 
-        Raises ValueError with one sentence where it cannot be done.
+        Returns the address of the repository. Raises ValueError with one sentence where it cannot be done.
         """
-        return push_folder(self.path, repo, [CONFIG, TENSORS, "README.md", "*.png"], private)
+        patterns = [CONFIG, TENSORS, "README.md", "*.png", "*.webp"]
+        with tempfile.TemporaryDirectory() as aside:
+            staged = Path(aside, self.path.resolve().name)
+            staged.mkdir()
+            for file in self.path.iterdir():
+                if file.is_file() and any(fnmatchcase(file.name, pattern) for pattern in patterns):
+                    shutil.copyfile(file, staged / file.name)
+            for part in self.parts:
+                part.copy(self.places, staged / part.id)
+            return push_folder(staged, repo, [*patterns, *(f"{part.id}/*" for part in self.parts)], private)
 
 
 def _schemes(model: Any) -> list[str]:
@@ -329,4 +347,12 @@ def obtain(name: str | Path) -> ModelFolder:
     folder = hub_file(str(name), CONFIG, str(name), otherwise).parent
     read_folder(folder)  # before the weights are fetched
     hub_file(str(name), TENSORS, str(name), otherwise)
-    return read_folder(folder)
+    found = read_folder(folder)
+    for part in found.parts:
+        try:
+            for file in part.files:
+                hub_file(str(name), f"{part.id}/{file}", str(name), otherwise)
+        except ValueError:
+            if part.find((WEIGHTS,)) is None:
+                raise
+    return found

@@ -111,9 +111,13 @@ def training_caption(name: str, group: str, keywords: Sequence[str], rng: np.ran
 
 
 def image_caption(data: ImageSet | LatentSet, row: int, rng: np.random.Generator) -> str:
-    """A caption for training of one image of a set: of a portrait by its attributes, else by its name and keywords."""
+    """A caption for training of one image of a set: of a portrait by its attributes, of an emoji by its name and
+    keywords; any other image has its label, which is the caption that somebody gave it.
+    """
     if data.attributes and data.attributes[row]:
         return portrait_caption(data.attributes[row], rng)
+    if data.groups[row] not in GROUP_WORDS:
+        return data.label_names[data.labels[row]]
     return training_caption(data.label_names[data.labels[row]], data.groups[row], data.keywords[row], rng)
 
 

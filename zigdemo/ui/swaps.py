@@ -1,0 +1,62 @@
+"""One thing of a prompt changed with a click, at the same seed, and what that changes in the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from ..data import Swap, swaps
+from ..explain import heat
+from ..pipeline import Request
+from .texts import data_url
+
+MOST_SWAPS = 6
+MOST_SHOWN = 4  # pictures of a request whose change is shown
+TILE_PX = 128
+
+CSS = """
+#swaps { gap: 6px; align-items: center; }
+#swaps button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
+#swaps .prose { flex: 0 0 auto; } #swaps p { margin: 0; font-size: 14px; }
+.change { display: grid; gap: 6px 8px; margin: 4px 0 12px; grid-template-columns: repeat(3, minmax(0, 160px)); }
+.change b { font-size: 13px; font-weight: 600; }
+.change img { width: 100%; margin: 0; border-radius: 6px; }
+#change .html-container { padding: 0; }
+"""
+
+
+def offered(request: Request) -> list[Swap]:
+    """The changes to offer after a request was drawn; none for one without a prompt that can be read."""
+    return swaps(request.prompt, MOST_SWAPS) if request.prompt else []
+
+
+def buttons(offers: list[Swap]) -> tuple[Any, ...]:
+    """Updates of the row of swaps and of its MOST_SWAPS buttons."""
+    shown = [gr.update(value=swap.label, visible=True) for swap in offers]
+    return gr.update(visible=bool(offers)), *shown, *[gr.update(visible=False)] * (MOST_SWAPS - len(offers))
+
+
+def change_html(before: list[str], after: list[Image.Image]) -> str:
+    """Pictures before and after a change, and where they differ; nothing where they do not belong together."""
+    kept = [Path(path) for path in before]
+    if len(kept) != len(after) or not all(path.is_file() for path in kept):
+        return ""
+    cells = []
+    for path, new in list(zip(kept, after, strict=True))[:MOST_SHOWN]:
+        with Image.open(path) as file:
+            old = file.convert("RGB")
+        if old.size != new.size:
+            return ""
+        for name, image in (("before", old), ("after", new), ("what changed", difference(old, new))):
+            cells.append(f'<img alt="{name}" src="{data_url(image, "PNG")}">')
+    return f'<div class="change"><b>Before</b><b>After</b><b>What changed</b>{"".join(cells)}</div>'
+
+
+def difference(old: Image.Image, new: Image.Image) -> Image.Image:
+    """Where two pictures of one size differ: the mean over the colours, bright where much, over the grey picture."""
+    apart = np.abs(np.asarray(old, np.float32) - np.asarray(new.convert("RGB"), np.float32)).mean(-1)
+    return heat.overlay(new.convert("RGB"), apart, max(new.size), peak=max(float(apart.max()), 1.0))

@@ -1,0 +1,64 @@
+"""A picture whose prompt stands above it: the word under the pointer, or in focus, lights up where it acts."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from ..explain.heat import upsampled
+from .texts import data_url
+
+MOST_WORDS = 48
+MASK_PX = 128
+VEIL = 0.82  # of the darkness where a word does not act
+
+CSS = """
+.lit { max-width: 448px; }
+.lit p { margin: 0 0 8px; line-height: 30px; font-size: 15px; }
+.lit p span { padding: 3px 5px; border-radius: 6px; cursor: default; }
+.lit p span[tabindex] { border-bottom: 2px solid var(--color-accent); cursor: pointer; }
+.lit p span[tabindex]:is(:hover, :focus-visible) { background: var(--color-accent); color: white; outline: none; }
+.lit figure { position: relative; margin: 0; }
+.lit figure img { display: block; width: 100%; margin: 0; border-radius: 6px; }
+.lit figure img.veil { position: absolute; inset: 0; height: 100%; opacity: 0; transition: opacity 0.12s; }
+RULES
+""".replace(
+    "RULES",
+    "\n".join(
+        f".lit:has(.word-{place}:is(:hover, :focus-visible)) .veil-{place} {{ opacity: 1; }}"
+        for place in range(MOST_WORDS)
+    ),
+)
+
+
+def veil_url(values: ArrayLike) -> str:
+    """A map (rows, columns) as a dark veil that is clear where the values are largest, as the address of itself."""
+    values = np.asarray(values, np.float32)
+    span = float(values.max() - values.min())
+    share = upsampled((values - values.min()) / span if span > 0 else 0 * values, (MASK_PX, MASK_PX))
+    pixels = np.zeros((MASK_PX, MASK_PX, 4), np.uint8)
+    pixels[..., 3] = np.round(255 * VEIL * (1 - np.clip(share, 0, 1)))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def lit_html(picture: Image.Image, words: Sequence[tuple[str, ArrayLike | None]]) -> str:
+    """The words in order, each with its map or None where it has none, above the picture."""
+    spans, veils = [], []
+    for place, (word, values) in enumerate(words):
+        if values is None or place >= MOST_WORDS:
+            spans.append(f"<span>{escape(word)}</span>")
+            continue
+        spans.append(f'<span class="word-{place}" tabindex="0">{escape(word)}</span>')
+        veils.append(f'<img class="veil veil-{place}" alt="" src="{veil_url(values)}">')
+    return (
+        f'<div class="lit"><p>{" ".join(spans)}</p><figure><img alt="the picture" src="{data_url(picture)}">'
+        f"{''.join(veils)}</figure></div>"
+    )
