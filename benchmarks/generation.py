@@ -3,6 +3,9 @@
 Four pictures, 25 Heun steps, guidance 2, from a warm start. The products alone are every linear and convolution call
 of the same run, recorded and replayed on the same tensors: what is left is the price of everything else, the scans,
 norms, gates, guidance and previews.
+
+Portraits are timed as the page draws them: four by the model's own settings, and one live, by four Euler steps, both
+with reading the prompt and decoding.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.pipeline import Pipeline, Request
 
+LIVE_STEPS = 4
 PRODUCTS = (F.linear, F.conv2d, torch.conv2d, F.conv1d)
 
 
@@ -71,10 +75,27 @@ def measure(model: str, steps: int, repeats: int) -> dict[str, float]:
     }
 
 
+def measure_portraits(model: str, repeats: int) -> dict[str, float]:
+    """Median seconds of four portraits by the model's own settings, and of one by four Euler steps, warm."""
+    pipe = Pipeline.load(model)
+    prompts = iter(f"a smiling person with {colour} hair" for _ in range(repeats + 1) for colour in ("red", "blue"))
+    cases = {"four": {"count": 4}, "live": {"count": 1, "solver": "euler", "steps": LIVE_STEPS}}
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(repeats + 1):
+        for name, settings in cases.items():
+            request = pipe.request(prompt=next(prompts), **settings)
+            started = time.perf_counter()
+            pipe(request)
+            seconds[name].append(time.perf_counter() - started)
+    steps = pipe.request().steps
+    return {"model": model, "steps": steps, **{name: statistics.median(taken[1:]) for name, taken in seconds.items()}}
+
+
 def main() -> None:
     """Measure, print and write benchmarks/results/generation.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="zigma-emoji")
+    parser.add_argument("--portraits", default="zigma-portraits", help="a model of portraits; empty for none")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "generation.json"))
@@ -84,11 +105,17 @@ def main() -> None:
     found = measure(chosen.model, chosen.steps, chosen.repeats)
     found |= {"model": chosen.model, "steps": chosen.steps, "threads": torch.get_num_threads()}
     found |= {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+    if chosen.portraits:
+        found["portraits"] = measure_portraits(chosen.portraits, chosen.repeats)
     path = Path(chosen.out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     print(f"four pictures, {chosen.steps} Heun steps: {found['seconds']:.2f} s")
     print(f"their matrix products alone: {found['products_seconds']:.2f} s, ratio {found['ratio']:.2f}")
+    if chosen.portraits:
+        row = found["portraits"]
+        took = f"{row['four']:.2f} s, one live: {row['live']:.2f} s"
+        print(f"four portraits of {row['model']}, {row['steps']} steps: {took}")
 
 
 if __name__ == "__main__":

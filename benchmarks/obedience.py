@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from zigdemo import zoo
+from zigdemo.data import KIND_NAMES, visible
 from zigdemo.data.portrait_files import PortraitZip
-from zigdemo.data.portraits import KIND_NAMES, KINDS
 from zigdemo.evaluation.judge import load_judge
 from zigdemo.evaluation.obedience import PROMPTS, prompt_score
 from zigdemo.ops.heap import keep_freed_memory
@@ -29,7 +29,7 @@ def real_share(judge, masked: Path) -> dict[str, float]:
     """What the judge reads off real portraits that no model and no judge has seen, by kind and of all."""
     portraits = PortraitZip(masked)
     pictures = np.stack(list(portraits.pictures()))
-    asked = [{kind: value for kind, value in one.items() if kind in KINDS} for one in portraits.attributes]
+    asked = [visible(one) for one in portraits.attributes]
     found = judge.obedience(pictures, asked)
     return {"all": round(found.share, 4), **found.by_kind()}
 

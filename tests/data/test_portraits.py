@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from zigdemo.data import KIND_NAMES, KINDS, draw_attributes
+from zigdemo.data import KIND_NAMES, KINDS, draw_attributes, visible
 from zigdemo.data.portraits import STYLES, check_attributes
 
 
@@ -42,6 +42,17 @@ def test_parts_are_independent_and_as_often_as_said():
     assert abs(np.mean(["hat" in one for one in flat]) - 0.2) < 0.03
     both = np.mean(["wears" in one and "beard" in one for one in flat])
     assert abs(both - 0.4 * 0.28) < 0.03
+
+
+def test_a_mood_that_lies_in_the_eyes_alone_is_hidden_by_glasses():
+    def shown(**attributes):
+        return "mood" in visible({"skin": "tan", "background": "white", **attributes})
+
+    assert not shown(style="simple", wears="glasses", mood="sleepy")
+    assert not shown(style="flat", wears="sunglasses", mood="in love")
+    assert shown(style="flat", wears="glasses", mood="in love") and shown(style="simple", mood="sleepy")
+    assert shown(style="simple", wears="sunglasses", mood="sad") and shown(style="toon", mood="smiling")
+    assert visible({"style": "flat", "hatColor": "red"}) == {"style": "flat"}
 
 
 @pytest.mark.parametrize(

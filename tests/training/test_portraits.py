@@ -203,7 +203,7 @@ def test_the_judge_reads_what_it_was_taught_and_says_what_it_is_sure_of(tmp_path
     assert [one["skin"] for one in judge.read(images[:8])] == [one["skin"] for one in attributes[:8]]
     found = judge.obedience(images[:2], [{"skin": attributes[0]["skin"]}, {"skin": "none of these"}])
     assert found.share == 0.5 and found.by_kind() == {"skin": 0.5}
-    (tmp_path / JUDGE / "config.json").write_text(json.dumps({"kinds": {}}))
+    (tmp_path / JUDGE / "judge.json").write_text(json.dumps({"kinds": {}}))
     with pytest.raises(ValueError, match="other attributes"):
         load_judge(tmp_path / JUDGE)
     with pytest.raises(ValueError, match="make one with"):

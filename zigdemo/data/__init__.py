@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .asked import asked_attributes
 from .captions import held_out_caption, held_out_prompts, portrait_caption
-from .portraits import KIND_NAMES, KINDS, Attributes, draw_attributes
+from .portraits import KIND_NAMES, KINDS, Attributes, draw_attributes, visible
 from .swaps import Swap, swaps
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "held_out_prompts",
     "portrait_caption",
     "swaps",
+    "visible",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .portraits import KINDS, Attributes, draw_attributes
+from .portraits import KINDS, Attributes, draw_attributes, visible
 
 WHO = (
     "person", "somebody", "someone", "face", "figure", "character", "man", "woman", "human", "guy", "girl", "boy",
@@ -206,7 +206,7 @@ def held_out_prompts(count: int, seed: int = 0) -> list[tuple[str, Attributes]]:
     rng = np.random.default_rng(seed)
     prompts = []
     for _ in range(count):
-        drawn = {kind: value for kind, value in draw_attributes(rng).items() if kind in KINDS}
+        drawn = visible(draw_attributes(rng))
         kinds = rng.permutation(sorted(drawn))[: rng.integers(3, 6)]
         asked = {kind: drawn[kind] for kind in KINDS if kind in kinds}
         prompts.append((held_out_caption(asked, rng), asked))

@@ -140,6 +140,24 @@ def draw_attributes(rng: np.random.Generator) -> Attributes:
     return drawn
 
 
+# Moods that share a mouth and differ in the eyes alone, which these glasses hide: nobody can tell them apart then.
+_HIDDEN_BY = {"simple": KINDS["wears"], "flat": ("sunglasses",)}
+_SAME_MOUTH = {"simple": ("smiling", "sleepy"), "flat": ("smiling", "laughing", "in love")}
+
+
+def mood_is_hidden(attributes: Attributes) -> bool:
+    """Whether the glasses of a portrait leave open which of two moods it has."""
+    style = attributes.get("style", "")
+    hides = attributes.get("wears") in _HIDDEN_BY.get(style, ())
+    return hides and attributes.get("mood") in _SAME_MOUTH.get(style, ())
+
+
+def visible(attributes: Attributes) -> Attributes:
+    """The attributes, of KINDS, that a picture can show."""
+    hidden = mood_is_hidden(attributes)
+    return {kind: value for kind, value in attributes.items() if kind in KINDS and not (hidden and kind == "mood")}
+
+
 def check_attributes(content: object) -> Attributes:
     """The attributes read from a file, of kinds and values that are known. Raises ValueError naming what is off."""
     if not isinstance(content, dict):

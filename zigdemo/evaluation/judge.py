@@ -18,7 +18,7 @@ from ..data import KINDS, Attributes
 from ..zoo import WEIGHTS
 
 JUDGE = "portraits-judge"  # its folder among the weights
-CONFIG, TENSORS = "config.json", "model.safetensors"
+CONFIG, TENSORS = "judge.json", "judge.safetensors"  # other names than those of a model that draws
 SIDE_PX = 128
 ABSENT = ("hair", "hairColor", "hat", "wears", "beard", "clothes", "clothesColor")  # kinds a portrait may lack
 WIDTHS = (24, 48, 96, 128)  # channels at 64, 32, 16 and 8 px

@@ -27,6 +27,7 @@ from .checkpoints import refuse_a_second_start
 from .data import ImageSet
 from .data.folders import read_pictures
 from .data.images import IMAGES
+from .data.latents import prepare_latents
 from .lora import METHODS, merged
 from .prepare import write_image_set
 from .progress import stopping_on_signals
@@ -70,8 +71,7 @@ class Tuning:
         """The labels or prompts that the starting model draws, as many as `rehearse` of all, drawn at random."""
         known = folder.labels or self.prompts
         if not known and folder.about.get("data") == "portraits":
-            rng = np.random.default_rng(self.seed)
-            known = [portrait_caption(draw_attributes(rng), rng) for _ in range(self.rehearse)]
+            known = portrait_prompts(self.rehearse, self.seed)
         count = min(self.rehearse, len(known)) if self.rehearse_share else 0
         return [known[row] for row in np.sort(np.random.default_rng(self.seed).permutation(len(known))[:count])]
 
@@ -117,6 +117,12 @@ class Control:
             training.stop()
 
 
+def portrait_prompts(count: int, seed: int = 0) -> list[str]:
+    """Captions of portraits drawn at random: what a model of portraits is to go on drawing."""
+    rng = np.random.default_rng(seed)
+    return [portrait_caption(draw_attributes(rng), rng) for _ in range(count)]
+
+
 def default_steps(pictures: int) -> int:
     """Steps for a number of pictures: 300 for 20, growing slower than they do, 10 to 10,000 and beyond."""
     return int(np.clip(round(300 * (pictures / 20) ** 0.45, -1), 200, 20_000))
@@ -157,7 +163,6 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
         run=str(run),
         model={"family": folder.family, **asdict(folder.model)},
         text=folder.text.content() if folder.text else None,
-        latents=folder.latents.content() if folder.latents else None,
         init=str(folder.path),
         keep_labels=folder.labels is not None,
         method=tuning.method,
@@ -170,7 +175,7 @@ def recipe_of(folder: ModelFolder, pictures: ImageSet, out: Path, run: Path, tun
         warmup=min(20, steps // 10),
         cooldown=steps // 3,
         ema_halflife=max(1.0, steps / 20),
-        time_mean=-0.8,
+        time_mean=-0.3 if folder.latents else -0.8,
         time_spread=1.0,
         seed=tuning.seed,
         log_every=max(1, min(10, steps // 20)),
@@ -194,7 +199,7 @@ def rehearse(folder: ModelFolder, names: list[str], seed: int) -> np.ndarray:
 
 
 def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: Tuning) -> None:
-    """The new pictures, and after them the rehearsed ones, as the image set of the run."""
+    """The new pictures, and after them the rehearsed ones, as the set of the run; their latents where it has some."""
     size = pixel_size(folder)
     if (pictures.size, pictures.size) != size:
         raise ValueError(f"the pictures are {pictures.size} px and {folder.id} takes {size}; prepare them with that")
@@ -207,7 +212,13 @@ def write_data(folder: ModelFolder, pictures: ImageSet, recipe: Recipe, tuning: 
         images.append(rehearse(folder, names, tuning.seed))
         samples += [{"key": name, "label": name, "group": REHEARSED, "keywords": []} for name in names]
     info = {"dataset": "fine-tuning", "new": len(pictures), REHEARSED: len(samples) - len(pictures)}
-    write_image_set(Path(recipe.data), np.concatenate(images), samples, info)
+    data = Path(recipe.data)
+    if folder.latents is None:
+        write_image_set(data, np.concatenate(images), samples, info)
+        return
+    drawn = data.with_name(f"{data.name}-pictures")  # encoded once, in place of once a step
+    write_image_set(drawn, np.concatenate(images), samples, info)
+    prepare_latents(data, drawn, folder.latents, folder.places)
 
 
 def finetune(

@@ -16,12 +16,14 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data import KIND_NAMES, KINDS, Attributes
+from ..data import KIND_NAMES, KINDS, Attributes, visible
+from ..data.portraits import mood_is_hidden
 from ..evaluation.judge import CONFIG, TENSORS, Judge, JudgeNetwork, by_kind, targets
 from ..ops.heap import keep_freed_memory
 from .data import ImageSet
 from .rules import split
 
+UNKNOWN = -100  # the class of a mood that glasses hide
 HELD_OUT = 512  # portraits that say how often it is right
 
 
@@ -50,6 +52,7 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     wanted = targets(data.attributes)
+    wanted["mood"][[mood_is_hidden(one) for one in data.attributes]] = UNKNOWN
     began = time.monotonic()
     for step in range(steps):
         chosen = np.sort(rng.choice(rows, batch))
@@ -58,7 +61,10 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(pixels)
         losses = by_kind(logits.float())
-        loss = sum(F.cross_entropy(losses[kind], wanted[kind][chosen], label_smoothing=0.02) for kind in KINDS)
+        loss = sum(
+            F.cross_entropy(losses[kind], wanted[kind][chosen], label_smoothing=0.02, ignore_index=UNKNOWN)
+            for kind in KINDS
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
@@ -72,8 +78,8 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
 
 
 def ceiling(judge: Judge, pictures: np.ndarray, attributes: Sequence[Attributes]) -> dict[str, float]:
-    """How often the judge is right about each kind that portraits have, from 0 to 1."""
-    return judge.obedience(pictures, [{k: v for k, v in one.items() if k in KINDS} for one in attributes]).by_kind()
+    """How often the judge is right about each kind that portraits show, from 0 to 1."""
+    return judge.obedience(pictures, [visible(one) for one in attributes]).by_kind()
 
 
 def write_judge(folder: Path, judge: Judge, about: dict) -> None:

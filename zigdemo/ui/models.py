@@ -19,6 +19,7 @@ ORIGINS = {
     "untrained": "Random weights: what it draws is noise",
 }
 MOST_GRID_BYTES = 2**23
+GRIDS = ("grid.webp", "grid.png")
 
 CSS = """
 .models { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
@@ -70,6 +71,12 @@ def _honesty(folder: zoo.ModelFolder) -> str:
             f"of {text.get('n', '?')} prompts in new words, {text['top1']:.1%} are named right from the picture (real "
             f"pictures: {text['ceiling_top1']:.1%}, guessing: {text['floor']:.2%})"
         )
+    shown = about.get("obedience")
+    if isinstance(shown, dict) and all(isinstance(shown.get(key), float) for key in ("shown", "guessing")):
+        said.append(
+            f"of what {shown.get('prompts', '?')} prompts in new words ask for, {shown['shown']:.1%} is shown "
+            f"(guessing: {shown['guessing']:.1%})"
+        )
     if isinstance(about.get("images_seen"), int):
         said.append(f"{about['images_seen']:,} images seen in training")
     return "; ".join(said) or "not measured"
@@ -77,13 +84,15 @@ def _honesty(folder: zoo.ModelFolder) -> str:
 
 def _grid(folder: zoo.ModelFolder) -> str:
     """The card's sample grid as an image inside the page, or nothing."""
-    file = folder.path / "grid.png"
-    if not file.is_file() or file.stat().st_size > MOST_GRID_BYTES:
+    file = next((folder.path / name for name in GRIDS if (folder.path / name).is_file()), None)
+    if file is None or file.stat().st_size > MOST_GRID_BYTES:
         return ""
+    by_text = folder.about.get("obedience")
+    summary = "Samples: a prompt a row, a seed a column" if by_text else "Samples: real above, generated below"
     with Image.open(file) as image:
         source = data_url(image.convert("RGB"), "WEBP")
     return (
-        "<details><summary>Samples: real above, generated below</summary>"
+        f"<details><summary>{summary}</summary>"
         f'<img loading="lazy" alt="samples of {escape(folder.id)}" src="{source}"></details>'
     )
 

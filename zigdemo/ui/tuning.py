@@ -14,12 +14,13 @@ from PIL import Image
 
 from .. import zoo
 from ..training.data.folders import Limits, Pictures, read_pictures
-from ..training.finetune import Tuning, default_steps, pixel_size, tunable
+from ..training.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
 from ..training.jobs import Plan, Seen
 from . import texts
 from .settings import PICTURES, model_choices, model_here, models_here
 
 MOST_SHOWN = 24  # pictures of the preview
+PORTRAIT_PROMPTS = 64  # offered to a model of portraits, so that it does not forget them
 CHART = (640, 200, 84)  # width, height and margin of the curve of the loss
 
 
@@ -70,12 +71,15 @@ def starts() -> list[tuple[str, str]]:
 def kept_prompts(model: str) -> list[str] | None:
     """What a model of texts is to go on drawing; None for a model of labels, whose labels are known.
 
-    Its file names no prompts: those are offered that a model of labels learned from the same data, if one is here.
+    Its file names no prompts: captions of portraits are offered for a model of these, else the labels that a model of
+    labels learned from the same data, if one is here.
     """
     folder = model_here(model)
     if folder.text is None:
         return None
     data = folder.about.get("data")
+    if data == "portraits":
+        return portrait_prompts(PORTRAIT_PROMPTS)
     alike = (each for each in models_here(PICTURES) if each.labels and each.about.get("data") == data is not None)
     return list(next((each.labels for each in alike), ()))
 
