@@ -24,14 +24,14 @@ import torch
 
 from benchmarks.claims_report import plot, tables
 from benchmarks.video import peak_kb
+from zigdemo.data import ImageSet
+from zigdemo.data.preparation import write_image_set
 from zigdemo.evaluation import Moments, frechet_distance, load_features
 from zigdemo.ops import backends
-from zigdemo.training.data import ImageSet
-from zigdemo.training.prepare import write_image_set
-from zigdemo.training.recipe import Recipe, load_data
-from zigdemo.training.rules import split
-from zigdemo.training.samples import draw
-from zigdemo.training.trainer import Training
+from zigdemo.training.trainer.loop import Training
+from zigdemo.training.trainer.recipe import Recipe, load_data
+from zigdemo.training.trainer.rules import split
+from zigdemo.training.trainer.samples import draw
 
 SIDE, STEPS, BATCH, HELD_OUT, DRAWN = 32, 250, 32, 128, 256
 ZIGMA = {"family": "zigma", "depth": 8, "state_size": 8, "patch": 2}

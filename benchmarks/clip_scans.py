@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from zigdemo.training.clip_export import clip_score
-from zigdemo.training.recipe import Recipe, load_data
-from zigdemo.training.trainer import Training
+from zigdemo.training.publishing.clips import clip_score
+from zigdemo.training.trainer.loop import Training
+from zigdemo.training.trainer.recipe import Recipe, load_data
 
 SCHEMES = ("factorized-sst", "sweep3d", "bidirectional", "zigzag3d-8")
 LABELS = ["Biking", "BouncingBall", "Cartwheeling", "ClappingHands", "HorseRacing", "Juggling", "RowingBoat", "Running",

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from zigdemo.data import ImageSet
 from zigdemo.evaluation import label_retrieval
 from zigdemo.pipeline import Pipeline
-from zigdemo.training.data import ImageSet
-from zigdemo.training.finetune import Tuning, estimate, finetune
-from zigdemo.training.samples import draw, pair_grid
+from zigdemo.training.finetuning.finetune import Tuning, estimate, finetune
+from zigdemo.training.trainer.samples import draw, pair_grid
 
 MODEL, NEW = "zigma-emoji", "stacking rings"
 SHARP = 4  # pictures are drawn so many times larger and shrunk

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from zigdemo.ops import backends, gated_linear_attention, selective_scan
 from zigdemo.scans import ScanOrder, scan_scheme
-from zigdemo.training.export import export
-from zigdemo.training.recipe import Recipe, load_recipe
-from zigdemo.training.trainer import Training
+from zigdemo.training.publishing.export import export
+from zigdemo.training.trainer.loop import Training
+from zigdemo.training.trainer.recipe import Recipe, load_recipe
 
 MOST_BYTES = 16 * 2**20  # a result file must not be larger
 SIZES = [(8, 1024, 1536, 16), (2, 4096, 1536, 16), (1, 16384, 1536, 16)]

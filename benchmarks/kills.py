@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zigdemo.training.checkpoints import FOLDER, read_checkpoint
-from zigdemo.training.prepare import write_image_set
-from zigdemo.training.recipe import Recipe
-from zigdemo.training.trainer import Training
+from zigdemo.data.preparation import write_image_set
+from zigdemo.training.trainer.checkpoints import FOLDER, read_checkpoint
+from zigdemo.training.trainer.loop import Training
+from zigdemo.training.trainer.recipe import Recipe
 
 MODEL = {"family": "dit", "size": [16, 16], "patch": 4, "width": 64, "depth": 2, "heads": 2}
 SECONDS_AT_MOST = 600
@@ -66,7 +66,7 @@ def work(recipe: Recipe, resume: bool) -> None:
 def start(recipe: Recipe, resume: bool) -> multiprocessing.process.BaseProcess:
     """A process that trains; from a server that has imported everything and computed nothing."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["zigdemo.training.trainer", "accelerate"])
+    server.set_forkserver_preload(["zigdemo.training.trainer.loop", "accelerate"])
     process = server.Process(target=work, args=(recipe, resume))
     process.start()
     return process

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from zigdemo.data import ImageSet
 from zigdemo.evaluation import Moments, frechet_distance, kernel_distance, load_features, precision_recall
 from zigdemo.evaluation.__main__ import METRICS, score_share
 from zigdemo.evaluation.features import Features
 from zigdemo.evaluation.materials import Material, drawn, plan_draws
 from zigdemo.pipeline import Pipeline
-from zigdemo.training.data import ImageSet
 
 OUT = Path(__file__).parent / "results" / "scores.json"
 EXCLUDED = ("keycap*", "*o’clock", "*-thirty")  # as in the recipes

@@ -18,11 +18,11 @@ from PIL import Image
 
 from zigdemo import zoo
 from zigdemo.conditioning import SHIPPED_TOWER, TextSpec
+from zigdemo.data import ImageSet
+from zigdemo.data.emoji_captions import held_out_phrasings
 from zigdemo.evaluation import ClipScore
 from zigdemo.pipeline import Pipeline, Request
-from zigdemo.training.data import ImageSet
-from zigdemo.training.data.captions import held_out_phrasings
-from zigdemo.training.text_export import COMPOSITION_SEEDS, COMPOSITIONS, named, text_sheet
+from zigdemo.training.publishing.emoji_text import COMPOSITION_SEEDS, COMPOSITIONS, named, text_sheet
 
 EXCLUDED = ("keycap*", "*o’clock", "*-thirty")  # as in the recipes
 

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from zigdemo.data.preparation import write_image_set
 from zigdemo.diffusion import interpolate, velocity_loss
 from zigdemo.ops import backends
-from zigdemo.training.prepare import write_image_set
-from zigdemo.training.recipe import Recipe, load_recipe
-from zigdemo.training.trainer import Training
+from zigdemo.training.trainer.loop import Training
+from zigdemo.training.trainer.recipe import Recipe, load_recipe
 
 RECIPE = Path(__file__).parents[1] / "zigdemo/training/recipes/zigma-emoji.yaml"
 BARS = {"step ratio": 1.05, "waiting share": 0.02}

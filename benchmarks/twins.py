@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from zigdemo.data import ImageSet
 from zigdemo.evaluation import label_retrieval
 from zigdemo.evaluation.materials import Material, drawn, plan_draws
 from zigdemo.pipeline import Pipeline
-from zigdemo.training.data import ImageSet
 
 from .scores import EXCLUDED
 

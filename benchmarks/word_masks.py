@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from zigdemo import zoo
-from zigdemo.data.captions import with_article
+from zigdemo.data.portrait_captions import with_article
 from zigdemo.data.portrait_files import MASKED_PARTS, PortraitZip
 from zigdemo.explain import EffectRecorder, Recorder, attends, heat
 from zigdemo.ops.heap import keep_freed_memory

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(
     path.parent
     for path in (ROOT / "weights").glob("*/config.json")
-    if json.loads(path.read_text(encoding="utf-8"))["origin"] != "official"  # imported by whoever works here
+    if (path.parent / "model.safetensors").is_file()
+    and json.loads(path.read_text(encoding="utf-8"))["origin"] != "official"  # imported by whoever works here
 )
 
 

@@ -13,7 +13,7 @@ from models import LABELS, tiny_folder
 from towers import small_tower
 
 from zigdemo import zoo
-from zigdemo.training.prepare import write_image_set
+from zigdemo.data.preparation import write_image_set
 
 QUICK = ("selective_scan", "gla", "s4d", "memory", "growth", "backbones", "solvers", "overhead", "video", "training")
 

@@ -6,7 +6,7 @@ from pages import serving, show_tab
 from PIL import Image
 
 from zigdemo import zoo
-from zigdemo.training.jobs import jobs
+from zigdemo.training.finetuning.jobs import jobs
 from zigdemo.ui.tuning import runs_folder
 
 pytestmark = pytest.mark.browser

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zigdemo.data import draw_attributes
+from zigdemo.data import ImageSet, draw_attributes
 from zigdemo.data.portrait_files import ATTRIBUTES_FILE, PIXELS_FILE, PortraitZip, draw_portraits
-from zigdemo.training.data import ImageSet
-from zigdemo.training.prepare import main, prepare_portraits
+from zigdemo.data.preparation import main, prepare_portraits
 
 PLAIN = {"style": "toon", "skin": "tan", "background": "white", "mood": "sad"}
 

@@ -10,8 +10,8 @@ from PIL import Image
 from towers import small_tower
 
 from zigdemo import zoo
-from zigdemo.training.data.folders import Pictures
-from zigdemo.training.jobs import Job, Seen
+from zigdemo.data.folders import Pictures
+from zigdemo.training.finetuning.jobs import Job, Seen
 from zigdemo.ui import finetune as tab
 from zigdemo.ui import tuning
 

@@ -15,10 +15,10 @@ from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.conditioning import TextSpec
+from zigdemo.data import ImageSet
 from zigdemo.latents import AutoencoderSpec
 from zigdemo.pipeline import Pipeline, Request
-from zigdemo.training.data import ImageSet
-from zigdemo.training.finetune import Tuning, finetune
+from zigdemo.training.finetuning.finetune import Tuning, finetune
 from zigdemo.zoo.parts import named_parts
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")

@@ -1,14 +1,18 @@
-"""What models learn from: the portraits' attributes, the captions made of them, and what a prompt asks for."""
+"""What models learn from: sets of pictures and clips on disk, and portraits whose every attribute is known."""
 
 from __future__ import annotations
 
 from .asked import asked_attributes
-from .captions import held_out_caption, held_out_prompts, portrait_caption
+from .clips import ClipSet
+from .images import ImageSet
+from .portrait_captions import held_out_caption, held_out_prompts, portrait_caption
 from .portraits import KIND_NAMES, KINDS, Attributes, draw_attributes, visible
 from .swaps import Swap, swaps
 
 __all__ = [
     "Attributes",
+    "ClipSet",
+    "ImageSet",
     "KINDS",
     "KIND_NAMES",
     "Swap",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .captions import HAIRSTYLES, PLURAL_HAIRSTYLES
+from .portrait_captions import HAIRSTYLES, PLURAL_HAIRSTYLES
 from .portraits import BACKGROUNDS, CLOTHES_COLOURS, HAIR_COLOURS, KINDS, SKINS, STYLES, Attributes
 
 # Other words that people use for a value, besides those of the captions.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .asked import asked_attributes
-from .captions import HAIRSTYLES, PLURAL_HAIRSTYLES, with_article
+from .portrait_captions import HAIRSTYLES, PLURAL_HAIRSTYLES, with_article
 from .portraits import KINDS
 
 # What is offered first: what shows best when it changes, and changes nothing else.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .recipe import load_recipe
-from .trainer import Training
+from .trainer.loop import Training
+from .trainer.recipe import load_recipe
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,9 +15,9 @@ from typing import Any
 
 import gradio as gr
 
-from ..training.data.folders import Pictures
-from ..training.finetune import estimate
-from ..training.jobs import ENDED, NAME, Job, clean, jobs, start
+from ..data.folders import Pictures
+from ..training.finetuning.finetune import estimate
+from ..training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
 from . import runs, texts
 from .files import pictures_folder
 from .runs import QUIET, STATE_SECONDS, TURN

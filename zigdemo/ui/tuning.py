@@ -13,9 +13,9 @@ from typing import Any
 from PIL import Image
 
 from .. import zoo
-from ..training.data.folders import Limits, Pictures, read_pictures
-from ..training.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
-from ..training.jobs import Plan, Seen
+from ..data.folders import Limits, Pictures, read_pictures
+from ..training.finetuning.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
+from ..training.finetuning.jobs import Plan, Seen
 from . import texts
 from .settings import PICTURES, model_choices, model_here, models_here
 

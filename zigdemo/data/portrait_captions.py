@@ -1,0 +1,262 @@
+"""Captions of portraits, made of their attributes anew each time: order, wording and what is left unsaid vary.
+
+Phrasings are data: PHRASES has those of training, HELD_OUT those kept away from it, by which obedience is scored. Both
+speak of the same things in other words and other order; no phrase is in both (a test compares them).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .portraits import KINDS, Attributes, draw_attributes, visible
+
+WHO = (
+    "person", "somebody", "someone", "face", "figure", "character", "man", "woman", "human", "guy", "girl", "boy",
+)  # fmt: skip
+NO_ARTICLE = ("somebody", "someone")
+# Hairstyles that are a thing ("a bob"), or several ("pigtails"); all others say how the hair is ("long hair").
+HAIRSTYLES = ("bob", "bun", "afro", "mohawk", "undercut", "buzz cut")
+PLURAL_HAIRSTYLES = ("dreadlocks", "pigtails", "shaved sides")
+NO_STYLE_SHARE = 0.55  # captions of hair and its colour that leave the hairstyle out, or of a style the colour
+FULL_SHARE = 0.3  # captions that leave nothing unsaid
+LEAST_SAID, MOST_SAID = 0.15, 0.85  # share of the attributes that the others say
+
+# {x} is the thing: "long red hair", "a blue hoodie", "glasses", "a beard"; {v} a bare value: "dark", "white".
+PHRASES: dict[str, tuple[str, ...]] = {
+    "hair": ("{x}", "{x}", "with {x}", "with {x}", "has {x}", "having {x}"),
+    "hairColor": (
+        "{v} hair", "{v} hair", "with {v} hair", "has {v} hair", "{v}-haired", "{v} haired", "hair in {v}",
+        "the hair is {v}", "hair: {v}", "{v} colored hair",
+    ),
+    "bald": ("bald", "bald", "with a bald head", "no hair", "bald head", "without hair", "is bald"),
+    "hat": ("{x}", "with {x}", "wearing {x}", "wears {x}", "{x} on the head", "in {x}"),
+    "wears": ("{v}", "with {v}", "wearing {v}", "has {v}", "in {v}", "wears {v}"),
+    "beard": ("{v}", "with {v}", "has {v}", "wearing {v}", "having {v}"),
+    "clothes": ("{x}", "wearing {x}", "in {x}", "with {x}", "dressed in {x}", "wears {x}", "has {x}"),
+    "clothesColor": (
+        "dressed in {v}", "wearing {v}", "in {v}", "{v} clothes", "{v} top", "in a {v} top", "with {v} clothing",
+        "a {v} outfit", "the clothes are {v}", "clothes in {v}", "wearing a {v} outfit", "{v} clothing",
+    ),
+    "skin": (
+        "{v} skin", "with {v} skin", "{v} skinned", "{v}-skinned", "skin {v}", "has {v} skin", "the skin is {v}",
+    ),
+    "background": (
+        "{v} background", "on a {v} background", "in front of {v}", "background {v}", "{v} behind", "on {v}",
+        "with a {v} background", "against {v}", "background: {v}", "in front of a {v} background",
+    ),
+}  # fmt: skip
+MOODS: dict[str, tuple[str, ...]] = {
+    "smiling": ("smiling", "smiling", "with a smile", "happy", "a smiling face", "smiles", "cheerful", "looks happy"),
+    "laughing": ("laughing", "laughing", "with a big laugh", "a laughing face", "laughs", "having a laugh"),
+    "sad": ("sad", "sad", "looking sad", "a sad face", "unhappy", "looks sad", "is sad"),
+    "surprised": ("surprised", "surprised", "looking surprised", "a surprised face", "shocked", "looks surprised"),
+    "serious": ("serious", "serious", "looking serious", "a serious face", "looks serious"),
+    "in love": ("in love", "with hearts in the eyes", "hearts in the eyes", "in love", "is in love"),
+    "winking": ("winking", "winking", "with a wink", "winks", "a winking face", "gives a wink"),
+    "with the tongue out": ("with the tongue out", "sticking out the tongue", "shows the tongue", "tongue out"),
+    "angry": ("angry", "angry", "looking angry", "an angry face", "mad", "looks angry", "is angry"),
+    "sleepy": ("sleepy", "sleepy", "with closed eyes", "sleeping", "tired", "looks sleepy"),
+}
+HEADS = (
+    "a {s} portrait", "{s} portrait", "a {s} portrait of {w}", "{s} {who}", "{s} style", "in {s} style",
+    "{who}, {s} style", "a {s} avatar", "a {s} picture", "{s}", "a {s} drawing", "a {s} picture of {w}", "{s} face",
+    "portrait, {s}", "a {s} {who}",
+)  # fmt: skip
+PLAIN_HEADS = (
+    "portrait", "a portrait", "{w}", "{w}", "an avatar", "", "", "a drawing", "{who}", "a portrait of {w}",
+    "a picture of {w}",
+)  # fmt: skip
+OPENINGS = ("draw", "make", "i want", "please draw", "show me", "give me", "create", "here is", "paint", "we see")
+SEPARATORS = (", ", ", ", ",", " and ", " ", "; ")
+TOGETHER = (
+    "{head}, {body}", "{head} {body}", "{head}: {body}", "{body}, {head}", "{body} {head}", "{head}. {body}",
+    "{head} who {verb} {body}",
+)  # fmt: skip
+ABSENT: dict[str, tuple[str, ...]] = {
+    "wears": ("no glasses", "without glasses"),
+    "beard": ("no beard", "without a beard", "clean shaven"),
+    "hat": ("no hat", "without a hat"),
+}
+ABSENT_SHARE = 0.06  # how often a caption says of such a kind that it is not there
+OPENING_SHARE = 0.15
+# Other words for the same thing, which a caption of training has in place of the usual one every now and then.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "blond": ("blonde",),
+    "silver": ("grey", "gray"),
+    "red hair": ("ginger hair",),
+    "moustache": ("mustache",),
+    "glasses": ("spectacles", "eyeglasses"),
+    "sunglasses": ("shades",),
+    "t-shirt": ("tshirt", "tee"),
+    "overall": ("overalls",),
+    "sweater": ("jumper", "pullover"),
+    "checkered": ("checked", "plaid"),
+    "dreadlocks": ("dreads",),
+    "toon": ("cartoon",),
+    "grey background": ("gray background",),
+}
+SYNONYM_SHARE = 0.15
+ADJECTIVES = ("smiling", "laughing", "sad", "surprised", "serious", "winking", "angry", "sleepy")  # of MOODS
+ADJECTIVE_SHARE = 0.3  # captions in which such a mood stands before the person: "a sad woman"
+GARMENTS = ("{k}", "{k}", "{k}", "top", "outfit")  # what the clothes are called; the last two leave the kind unsaid
+
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "hair": ("sporting {x}", "who has got {x}", "shown with {x}", "you can see {x}"),
+    "hairColor": ("hair that is {v}", "whose hair is {v}", "hair of {v} colour", "sporting {v} hair"),
+    "bald": ("whose head is bald", "completely bald", "with no hair at all"),
+    "hat": ("who has {x} on", "{x} on top", "shown with {x}"),
+    "wears": ("who has {v} on", "shown with {v}", "putting on {v}"),
+    "beard": ("sporting {v}", "who has got {v}", "shown with {v}"),
+    "clothes": ("who has {x} on", "clothed in {x}", "putting on {x}", "shown in {x}"),
+    "clothesColor": ("clothed in {v}", "with clothes that are {v}", "whose clothing is {v}", "shown in a {v} outfit"),
+    "skin": ("whose skin is {v}", "skin that is {v}", "of {v} skin tone"),
+    "background": ("the background is {v}", "against a {v} background", "a background in {v}", "and {v} behind it"),
+}
+HELD_OUT_MOODS: dict[str, tuple[str, ...]] = {
+    "smiling": ("who is smiling", "with a smiling face", "with a smile on the face"),
+    "laughing": ("who is laughing", "with a laughing face", "laughing out loud"),
+    "sad": ("who is sad", "with a sad face", "feeling sad"),
+    "surprised": ("who is surprised", "with a surprised face", "feeling surprised"),
+    "serious": ("who is serious", "with a serious face", "being serious"),
+    "in love": ("who is in love", "feeling in love", "with two hearts in the eyes"),
+    "winking": ("who is winking", "with a winking face", "giving you a wink"),
+    "with the tongue out": ("who has the tongue out", "with a tongue sticking out", "putting the tongue out"),
+    "angry": ("who is angry", "with an angry face", "feeling angry"),
+    "sleepy": ("who is sleepy", "with a sleepy face", "feeling sleepy"),
+}
+HELD_OUT_HEADS = (
+    "{w} drawn in {s} style", "an illustration in {s} style", "{s} art of {w}", "a {s} profile picture",
+)  # fmt: skip
+HELD_OUT_PLAIN_HEADS = (
+    "an illustration of {w}", "a profile picture of {w}", "an image showing {w}", "{w} drawn nicely",
+)  # fmt: skip
+HELD_OUT_SEPARATORS = (", ", ", ", ", also ", " plus ")
+HELD_OUT_TOGETHER = ("{head}, {body}", "{head} {body}", "{head} - {body}")
+
+
+def with_article(noun: str) -> str:
+    """A noun after "a" or "an"."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
+def portrait_caption(attributes: Attributes, rng: np.random.Generator) -> str:
+    """A caption for training, another one each time; it says all attributes or some of them."""
+
+    def one(options: Sequence[str]) -> str:
+        return options[rng.integers(len(options))]
+
+    share = 1.0 if rng.random() < FULL_SHARE else rng.uniform(LEAST_SAID, MOST_SAID)
+    said = {kind: value for kind, value in attributes.items() if rng.random() < share}
+    if "hair" in said and "hairColor" in said and rng.random() < NO_STYLE_SHARE:
+        said.pop("hair" if rng.random() < 0.7 else "hairColor")
+    who = one(WHO)
+    if said.get("mood") in ADJECTIVES and rng.random() < ADJECTIVE_SHARE:
+        who = f"{said.pop('mood')} {'person' if who in NO_ARTICLE else who}"
+    parts = _parts(said, one, PHRASES, MOODS, rng)
+    for kind, phrases in ABSENT.items():
+        if kind not in attributes and rng.random() < ABSENT_SHARE:
+            parts.append(one(phrases))
+    parts = [parts[i] for i in rng.permutation(len(parts))]
+    heads = HEADS if "style" in said else PLAIN_HEADS
+    if " " in who:
+        heads = [head for head in heads if "{w" in head]
+    head = _head(said.get("style"), one(heads), who)
+    separator = one(SEPARATORS)
+    if separator == " and " and len(parts) > 2:
+        body = ", ".join(parts[:-1]) + f" and {parts[-1]}"
+    else:
+        body = separator.join(parts)
+    together = one(TOGETHER).format(head=head, body=body, verb=one(("has", "wears", "is")))
+    caption = together if head and body else head or body or "a portrait"
+    for word, others in SYNONYMS.items():
+        if word in caption and rng.random() < SYNONYM_SHARE:
+            caption = re.sub(rf"\b{word}\b", one(others), caption)
+    return f"{one(OPENINGS)} {caption}" if rng.random() < OPENING_SHARE else caption
+
+
+def training_words() -> list[str]:
+    """Every word that a caption of training may have, in alphabetical order."""
+    tables = (PHRASES, MOODS, ABSENT, SYNONYMS, KINDS)
+    phrases = [phrase for table in tables for options in table.values() for phrase in options]
+    phrases += [*WHO, *HEADS, *PLAIN_HEADS, *OPENINGS, *TOGETHER, *SEPARATORS, *GARMENTS, "wears", "hair"]
+    return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.*?\}", " ", " ".join(phrases)))))
+
+
+def held_out_caption(asked: Attributes, rng: np.random.Generator) -> str:
+    """A prompt that says just these attributes, in phrasings that training never has."""
+
+    def one(options: Sequence[str]) -> str:
+        return options[rng.integers(len(options))]
+
+    parts = _parts(asked, one, HELD_OUT, HELD_OUT_MOODS, rng)
+    parts = [parts[i] for i in rng.permutation(len(parts))]
+    head = _head(asked.get("style"), one(HELD_OUT_HEADS if "style" in asked else HELD_OUT_PLAIN_HEADS), one(WHO[:7]))
+    return one(HELD_OUT_TOGETHER).format(head=head, body=one(HELD_OUT_SEPARATORS).join(parts)) if parts else head
+
+
+def held_out_prompts(count: int, seed: int = 0) -> list[tuple[str, Attributes]]:
+    """Prompts in phrasings that no model is trained on, each with the 3 to 5 attributes that it asks for.
+
+    Kinds that portraits rarely have (hats, glasses, beards) come as often as their portraits give; the same seed gives
+    the same prompts.
+    """
+    rng = np.random.default_rng(seed)
+    prompts = []
+    for _ in range(count):
+        drawn = visible(draw_attributes(rng))
+        kinds = rng.permutation(sorted(drawn))[: rng.integers(3, 6)]
+        asked = {kind: drawn[kind] for kind in KINDS if kind in kinds}
+        prompts.append((held_out_caption(asked, rng), asked))
+    return prompts
+
+
+def _head(style: str | None, template: str, who: str) -> str:
+    return template.format(s=style, who=who, w=who if who in NO_ARTICLE else with_article(who))
+
+
+def _parts(
+    said: Attributes,
+    one: Callable[[Sequence[str]], str],
+    phrases: dict[str, tuple[str, ...]],
+    moods: dict[str, tuple[str, ...]],
+    rng: np.random.Generator,
+) -> list[str]:
+    """A phrase for each attribute that is said, hair and clothes in one with their colours; the head has the style."""
+    parts = []
+    hair, colour = said.get("hair"), said.get("hairColor")
+    if hair == "bald":
+        parts.append(one(phrases["bald"]))
+    elif hair:
+        parts.append(one(phrases["hair"]).format(x=_hair(hair, colour, rng)))
+    elif colour:
+        parts.append(one(phrases["hairColor"]).format(v=colour))
+    if "hat" in said:
+        colour = said.get("hatColor", "") if rng.random() < 0.5 else ""
+        parts.append(one(phrases["hat"]).format(x=with_article(f"{colour} {said['hat']}".strip())))
+    if "clothes" in said:
+        garment = said["clothes"]
+        if phrases is PHRASES and "clothesColor" in said:
+            garment = one(GARMENTS).format(k=garment)
+        thing = f"{said.get('clothesColor', '')} {garment}".strip()
+        parts.append(one(phrases["clothes"]).format(x=with_article(thing)))
+    elif "clothesColor" in said:
+        parts.append(one(phrases["clothesColor"]).format(v=said["clothesColor"]))
+    if "mood" in said:
+        parts.append(one(moods[said["mood"]]))
+    parts += [
+        one(phrases[kind]).format(v=said[kind]) for kind in ("wears", "beard", "skin", "background") if kind in said
+    ]
+    return parts
+
+
+def _hair(style: str, colour: str | None, rng: np.random.Generator) -> str:
+    """A hairstyle as a thing one can have: "long red hair", "a red bob", "pigtails"."""
+    if style in HAIRSTYLES:
+        return with_article(f"{colour or ''} {style}".strip())
+    if style in PLURAL_HAIRSTYLES:
+        return f"{colour or ''} {style}".strip()
+    words = [style, colour] if colour and rng.random() < 0.5 else [colour, style]
+    return " ".join(word for word in (*words, "hair") if word)

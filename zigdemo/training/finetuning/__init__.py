@@ -1,0 +1,1 @@
+"""Fine-tuning: its settings, its runs as processes, its estimate."""

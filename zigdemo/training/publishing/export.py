@@ -1,0 +1,346 @@
+"""Make a model folder from a run: `python -m zigdemo.training.export RUN OUT`, scored, with its card and grid."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ... import __version__, zoo
+from ...backbones import build
+from ...conditioning import SHIPPED_TOWER, TextSpec, TextTower
+from ...data import ImageSet
+from ...data.prepared import INFO_FILE
+from ...evaluation import ClipScore, Retrieval, label_retrieval
+from ...evaluation.scores import Score, score_table
+from ...latents import PIXELS, Latents
+from ...zoo import DEFAULTS, ModelFolder, read_folder, write_folder
+from ..trainer.checkpoints import read_checkpoint
+from ..trainer.lora import adapt, merged
+from ..trainer.recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config, part_places
+from ..trainer.samples import conditions, draw, filmstrips, pair_grid, real_pictures
+from ..trainer.tower import lengthen
+from .clips import clip_card, clip_score, strips
+from .emoji_text import composition_grid, text_card, text_score
+from .portraits import export_portraits
+
+GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of a label set
+
+
+def score(network: torch.nn.Module, recipe: Recipe, data: ImageSet, count: int, seed: int = 1) -> Retrieval:
+    """Label retrieval of `count` labels drawn at random, one picture each, by the page's default settings."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:count])
+    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000)
+    return label_retrieval(made, rows, np.asarray(data.images))
+
+
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    origin: str,
+    count: int = 400,
+    force: bool = False,
+    defaults: dict[str, Any] | None = None,
+    note: str = "",
+) -> ModelFolder:
+    """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
+
+    run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. defaults: as in
+    ModelFolder. note: a sentence for the card of a model of portraits. A model behind an autoencoder is not scored
+    here, unless it draws portraits; `zigdemo.evaluation` does that.
+    """
+    run, out = Path(run), Path(out)
+    recipe = load_recipe(run / "recipe.yaml")
+    content = read_checkpoint(run)
+    if content is None:
+        raise ValueError(f"there is no checkpoint in {run}; train first")
+    data = load_data(recipe)
+    if content["labels"] != data.label_names:
+        raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
+    network = build(model_config(recipe, len(data.label_names)))
+    adapt(network, recipe.method, recipe.rank)
+    network.load_state_dict(content["emas"][0])
+    merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
+    places = part_places(recipe)
+    tower = recipe.text_spec.load(places=places) if recipe.text_spec else None
+    if "tower" in content:
+        tower = lengthen(tower, recipe.tower_context) if recipe.tower_context else tower
+        tower.clip.load_state_dict(content["tower"]["average"])
+    spec, clips, scores = autoencoder_spec(recipe), [], {}
+    if _dataset(recipe) == "portraits" and spec and tower:
+        about = _about(
+            recipe,
+            content,
+            {"data": "portraits", "pictures": len(data), "history": _history(recipe, content), "note": note},
+        )
+        learned = tower if "tower" in content else None
+        return export_portraits(
+            out, network, recipe, learned, spec, about, origin=origin, defaults=defaults or {}, count=count, force=force
+        )
+    if "tower" in content:
+        raise ValueError(f"{run} has a tower that learned along, which only models of portraits are exported with yet")
+    space = spec.load(places=places) if spec else PIXELS
+    if spec:
+        if (out / "config.json").is_file() and not force:
+            raise ValueError(f"{out} is there already, and a model of latents is not scored; --force replaces it")
+    elif network.config.frames:
+        clips = clip_score(network, recipe, data, count)
+        scores = {"clips": len(data), "classes": data.label_names, "scores": [asdict(each) for each in clips]}
+    elif tower is None:
+        scores = _label_scores(score(network, recipe, data, min(count, len(data))))
+    else:
+        scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(places=(zoo.WEIGHTS,)))
+        scores = {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
+    if scores and (out / "config.json").is_file() and not force:
+        old = read_folder(out)
+        same = old.text is not None if tower else old.labels is not None and set(old.labels) >= set(data.label_names)
+        if same and _rank(old.about) >= _rank(scores):
+            raise ValueError(
+                f"{out} scores {_rank(old.about):.3f} and the run {_rank(scores):.3f}; the better one stays"
+            )
+    about = _about(recipe, content, scores)
+    out.mkdir(parents=True, exist_ok=True)
+    if spec or not _is_emoji(recipe):
+        Image.fromarray(_plain_grid(network, recipe, data, tower, space)).save(out / "grid.png", optimize=True)
+        card = plain_card(out.name, recipe, about, network, clips)
+    elif network.config.frames:
+        Image.fromarray(strips(network, recipe, data)).save(out / "grid.png", optimize=True)
+        card = clip_card(out.name, recipe, about, network, clips)
+    else:
+        card = _pictures_and_card(out, network, recipe, data, tower, about)
+    return write_folder(
+        out,
+        network,
+        prediction=recipe.prediction,
+        labels=data.label_names if tower is None else None,
+        origin=origin,
+        about=about,
+        card=card,
+        text=recipe.text_spec,
+        latents=spec,
+        defaults=defaults,
+    )
+
+
+def _about(recipe: Recipe, content: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
+    """The free facts of a model folder: data, steps, scores, versions."""
+    return {
+        "data": recipe.data.rstrip("/").rsplit("/", 1)[-1],
+        "groups": recipe.groups,
+        "exclude": recipe.exclude,
+        "steps": content["step"],
+        "images_seen": content["images_seen"],
+        "images_in_this_run": content["step"] * recipe.batch,
+        **scores,
+        "commit": _commit(),
+        "zigdemo": __version__,
+        "torch": torch.__version__,
+    }
+
+
+def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
+    """A phrase for each training that the weights went through, this one last."""
+    start = recipe.init or recipe.start_from
+    about = read_folder(start).about if start else {}
+    before = about.get("history") or ([f"{about['images_seen']:,} pictures"] if about.get("images_seen") else [])
+    place = f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
+    taken = "" if recipe.init or not start else f", from what fits of `{Path(start).name}`"
+    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {place}{taken}"]
+
+
+def _dataset(recipe: Recipe) -> str | None:
+    """What the data call themselves."""
+    try:
+        info = json.loads((Path(recipe.data) / INFO_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return info.get("dataset") if isinstance(info, dict) else None
+
+
+def _is_emoji(recipe: Recipe) -> bool:
+    """Whether the data are the Fluent Emoji, still or moving, which the cards of the shipped models speak of."""
+    return _dataset(recipe) in ("fluent-emoji", "fluent-actions")
+
+
+def _plain_grid(
+    network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, space: Latents
+) -> np.ndarray:
+    """Up to 20 pictures drawn at random, or strips of 4 clips, real above generated."""
+    frames = network.config.frames
+    rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[: 4 if frames else 20])
+    made = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, space=space)
+    real = real_pictures(data, rows, frames, space)
+    return pair_grid(filmstrips(real), filmstrips(made), 1) if frames else pair_grid(real, made, min(10, len(rows)))
+
+
+def _pictures_and_card(
+    out: Path, network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, about: dict
+) -> str:
+    """The card of a model of pictures, its grids written beside it."""
+    rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[:40])
+    made = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=0)
+    grid = pair_grid(np.asarray(data.images[rows]), made, columns=10)
+    Image.fromarray(grid).save(out / "grid.png", optimize=True)
+    names = [data.label_names[data.labels[row]] for row in rows]
+    if tower is not None:
+        Image.fromarray(composition_grid(network, recipe, tower)).save(out / "compositions.png", optimize=True)
+    return (model_card if tower is None else text_card)(out.name, recipe, about, network, names)
+
+
+def _rank(about: dict) -> float:
+    """What of two exports of a kind the better one has more of: right pictures, or nearness to the real clips."""
+    if "scores" in about:
+        return -next(each["value"] for each in about["scores"] if each["name"].startswith("video"))
+    return (about.get("text_retrieval") or {"top1": about.get("retrieval_top1", 0.0)})["top1"]
+
+
+def _label_scores(found: Retrieval) -> dict[str, float | int]:
+    return {
+        "retrieval_top1": round(found.top1, 4),
+        "retrieval_top5": round(found.top5, 4),
+        "retrieval_floor": round(found.chance, 5),
+        "retrieval_count": found.count,
+    }
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def model_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module, grid_names: list[str]) -> str:
+    """The README.md of a model folder."""
+    weights = sum(p.numel() for p in network.parameters())
+    config = network.config
+    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
+    before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
+    seen = f"{here:,} images seen ({here / config.labels:.0f} a label)"
+    if before:
+        start = f"`{Path(recipe.init).name}`, which" if recipe.init else "weights that"
+        seen += f", starting from {start} had seen {before:,}"
+    left_out = f" without {', '.join(f'`{pattern}`' for pattern in recipe.exclude)}" if recipe.exclude else ""
+    lesson = "what the architecture does" + (" and how its scan works" if config.scheme else "")
+    groups = "all groups" if recipe.groups is None else ", ".join(recipe.groups)
+    return f"""---
+license: apache-2.0
+tags: [zigdemo, diffusion, {recipe.model["family"]}]
+---
+# {name}
+
+A toy: {recipe.model["family"]} with {weights / 1e6:.2f} M weights that draws {config.labels} emoji of
+{config.size[0]} x {config.size[1]} pixels by name. It was trained to draw the one picture that each name has, so it
+shows {lesson}; it does not invent emoji.
+
+![The 40 labels drawn at random (numpy seed {GRID_SEED}); real above, generated below](grid.png)
+
+Labels of the grid, row by row: {", ".join(grid_names)}.
+
+| | |
+|---|---|
+| data | Fluent Emoji 3D ({groups}{left_out}), {config.labels} labels, on white (`zigdemo.training.prepare`) |
+| network | {shape} |
+| objective | linear interpolant, predicts the {recipe.prediction} image, loss on the velocity |
+| recipe | `zigdemo/training/recipes/{recipe.name}.yaml`, batch {recipe.batch}, AdamW {recipe.lr:g} |
+| compute | {seen}, 2 CPU cores, bf16 matrix products |
+| commit | {about["commit"]} |
+
+## Scores
+
+Label retrieval: for {about["retrieval_count"]} labels drawn at random one picture is generated (25 Heun steps,
+guidance 2); it counts as right where, among the {config.labels} real pictures, the nearest one in block-averaged
+pixels is its own label's.
+
+| | score | floor (guessing) |
+|---|---|---|
+| nearest is its own | {about["retrieval_top1"]:.3f} | {about["retrieval_floor"]:.5f} |
+| own among the nearest five | {about["retrieval_top5"]:.3f} | {5 * about["retrieval_floor"]:.5f} |
+
+Weights: fp16, Apache-2.0. The pictures learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c)
+Microsoft Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
+"""
+
+
+def _scores_said(about: dict, clips: list[Score]) -> str:
+    """What was measured, for the card of a model of any data."""
+    if clips:
+        return f"{score_table(clips)}\n\nThe distances are on offline features, neither FID nor FVD."
+    if texts := about.get("text_retrieval"):
+        return (
+            f"Of {texts['n']} held-out phrasings the scorer {texts['scorer']} names {texts['top1']:.3f} right from the "
+            f"picture drawn, {texts['ceiling_top1']:.3f} from the real one; guessing gives {texts['floor']:.5f}."
+        )
+    if "retrieval_top1" in about:
+        return (
+            f"Of {about['retrieval_count']} labels drawn, the nearest real picture is the label's own for "
+            f"{about['retrieval_top1']:.3f}; guessing gives {about['retrieval_floor']:.5f}."
+        )
+    return "None was measured; see `zigdemo.evaluation`."
+
+
+def plain_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module, clips: list[Score]) -> str:
+    """The README.md of a model of data that this project does not know."""
+    config, weights = network.config, sum(p.numel() for p in network.parameters())
+    behind = f", behind the autoencoder {recipe.latents['source']}" if recipe.latents else ""
+    return f"""---
+tags: [zigdemo, diffusion, {recipe.model["family"]}]
+---
+# {name}
+
+A {recipe.model["family"]} with {weights / 1e6:.2f} M weights, trained on `{about["data"]}`{behind}.
+
+![Real above, generated below](grid.png)
+
+| | |
+|---|---|
+| network | width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing} |
+| objective | linear interpolant, predicts the {recipe.prediction}, loss on the velocity |
+| recipe | batch {recipe.batch}, AdamW {recipe.lr:g}, {about["steps"]:,} steps |
+| compute | {about["images_seen"]:,} seen |
+| commit | {about["commit"]} |
+
+## Scores
+
+{_scores_said(about, clips)}
+
+The licence of these weights is for whoever trained them to say, and so is that of the data.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Export a run; a fault is one sentence and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m zigdemo.training.export", description=main.__doc__)
+    parser.add_argument("run")
+    parser.add_argument("out")
+    parser.add_argument("--origin", default="yours", help="how honest the weights are, shown on the page")
+    parser.add_argument("--count", type=int, default=400, help="labels drawn for the score")
+    parser.add_argument("--solver", help="default solver of the model (default: that of every request)")
+    parser.add_argument("--steps", type=int, help="its default steps")
+    parser.add_argument("--guidance", type=float, help="its default guidance")
+    parser.add_argument("--note", default="", help="a sentence for the card of a model of portraits")
+    parser.add_argument("--force", action="store_true", help="replace even a folder that scores better")
+    chosen = parser.parse_args(arguments)
+    try:
+        defaults = {name: getattr(chosen, name) for name in DEFAULTS if getattr(chosen, name) is not None}
+        folder = export(
+            chosen.run, chosen.out, origin=chosen.origin, count=chosen.count, force=chosen.force, defaults=defaults,
+            note=chosen.note,
+        )  # fmt: skip
+    except (ValueError, OSError) as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    print(json.dumps(folder.about))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

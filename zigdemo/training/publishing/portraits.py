@@ -1,0 +1,155 @@
+"""What the export of a model of portraits adds: its obedience, measured as people use it, its grid and its card."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import ModelCard, ModelCardData
+from PIL import Image
+from torch import nn
+
+from ...conditioning import TextTower, write_tower
+from ...conditioning.text import CONFIG as TOWER_CONFIG
+from ...conditioning.text import TENSORS as TOWER_TENSORS
+from ...conditioning.text import read_settings
+from ...data import KIND_NAMES
+from ...data.portrait_captions import training_words
+from ...evaluation.judge import load_judge
+from ...evaluation.obedience import prompt_score
+from ...files import find_part
+from ...latents import AutoencoderSpec
+from ...pipeline import Pipeline
+from ...zoo import CONFIG, TENSORS, ModelFolder, read_folder, write_folder
+from ...zoo.parts import named_parts, take_along
+from ..trainer.recipe import Recipe, part_places
+
+TEMPLATE = Path(__file__).parent / "cards/portraits.md"
+GRID = "grid.webp"
+GRID_PROMPTS = (
+    "a flat portrait of a smiling person with long red hair and glasses, wearing a blue hoodie",
+    "a toon portrait, a man with a black beard, angry, in a green jacket on a yellow background",
+    "a simple portrait of a person with pink pigtails and sunglasses, laughing, in a checkered shirt",
+    "dark skin, a purple afro, winking, an orange sweater, white background",
+    "a person in a turban with a moustache, sad",
+)
+# What the page offers to try, the first is what it starts with.
+EXAMPLES = (
+    "a smiling person with long red hair and glasses, wearing a blue hoodie",
+    "toon portrait, a black beard, angry, green jacket, yellow background",
+    "simple portrait, pink pigtails and sunglasses, laughing",
+    "dark skin, a purple afro, winking, an orange sweater",
+    "a sad face in a turban, with a moustache",
+    "green mohawk, an overall, surprised, pink background",
+    "bald, round glasses, in love, grey background",
+)
+GRID_SEEDS = 8
+CEILING = 0.99  # share of attributes that the judge finds in real portraits
+
+
+def export_portraits(
+    out: Path,
+    network: nn.Module,
+    recipe: Recipe,
+    tower: TextTower | None,
+    autoencoder: AutoencoderSpec,
+    about: dict[str, Any],
+    *,
+    origin: str,
+    defaults: dict[str, Any],
+    count: int,
+    force: bool,
+) -> ModelFolder:
+    """Write a model folder of portraits, scored through the pipeline as people use it.
+
+    tower: the one that learned along, which is written beside `out` under its name; None where it stayed as it was.
+    Raises ValueError where the folder that is there shows more of what is asked; nothing is changed then.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside:
+        fresh = Path(aside, out.name)
+        if tower is not None:
+            _write_tower(Path(aside, recipe.text["tower"]), tower, recipe)
+        arguments = {"prediction": recipe.prediction, "labels": None, "origin": origin, "latents": autoencoder}
+        arguments |= {"text": recipe.text_spec, "defaults": defaults}
+        write_folder(fresh, network, about=about, card="", **arguments)
+        pipe = Pipeline.load(fresh)
+        score, _ = prompt_score(pipe, load_judge(), count)
+        about = {**about, "obedience": score.content(), "examples": list(EXAMPLES)}
+        if (out / CONFIG).is_file() and not force:
+            there = (read_folder(out).about.get("obedience") or {}).get("shown", 0.0)
+            if there >= about["obedience"]["shown"]:
+                raise ValueError(
+                    f"{out} shows {there:.3f} of what is asked and the run {about['obedience']['shown']:.3f}; the "
+                    "better one stays"
+                )
+        _grid(pipe).save(fresh / GRID, quality=90, method=6)
+        card = _card(out.name, pipe, recipe, about)
+        write_folder(fresh, network, about=about, card=card, **arguments)
+        out.mkdir(exist_ok=True)
+        for name in (TENSORS, CONFIG, "README.md", GRID):
+            (fresh / name).replace(out / name)
+        if tower is not None:
+            beside = out.parent / recipe.text["tower"]
+            beside.mkdir(exist_ok=True)
+            for name in (TOWER_TENSORS, TOWER_CONFIG, "README.md"):
+                Path(aside, recipe.text["tower"], name).replace(beside / name)
+        take_along(named_parts(autoencoder, recipe.text_spec), part_places(recipe), out)
+    return read_folder(out)
+
+
+def _write_tower(folder: Path, tower: TextTower, recipe: Recipe) -> None:
+    """The tower that learned along, with the settings and the card of the one it started from."""
+    start = find_part(recipe.text["tower"], part_places(recipe), TOWER_CONFIG)
+    settings, about = read_settings(start)
+    settings["text_cfg"]["context_length"] = tower.context
+    card = (start / "README.md").read_text(encoding="utf-8") if (start / "README.md").is_file() else ""
+    about |= {"learned_with": recipe.name, "words": training_words()}
+    write_tower(folder, tower.clip, settings, about, card)
+
+
+def _grid(pipe: Pipeline) -> Image.Image:
+    """A row for each prompt of GRID_PROMPTS, a column for each seed."""
+    rows = [pipe(pipe.request(prompt=prompt, count=GRID_SEEDS)).images for prompt in GRID_PROMPTS]
+    return Image.fromarray(np.concatenate([np.concatenate([np.asarray(one) for one in row], 1) for row in rows]))
+
+
+def _card(name: str, pipe: Pipeline, recipe: Recipe, about: dict[str, Any]) -> str:
+    """The README.md of the folder."""
+    config, request = pipe.network.config, pipe.request()
+    values = {
+        "name": name,
+        "family": recipe.model["family"],
+        "pixels": pipe.size[0],
+        "millions": f"{config.parameters / 1e6:.2f}",
+        "autoencoder": pipe.folder.latents.source,
+        "tower": pipe.folder.text.tower,
+        "grid_prompts": GRID_PROMPTS,
+        "grid_seeds": GRID_SEEDS,
+        "pictures": f"{about['pictures']:,}",
+        "dropout": f"{config.label_dropout:.0%}",
+        "width": config.width,
+        "depth": config.depth,
+        "patch": config.patch,
+        "tokens": config.grid[0] * config.grid[1],
+        "mixing": config.mixing,
+        "recipe": recipe.name,
+        "steps": f"{about['steps']:,}",
+        "batch": recipe.batch,
+        "lr": f"{recipe.lr:g}",
+        "history": about["history"],
+        "solver": request.solver,
+        "solver_steps": request.steps,
+        "guidance": f"{request.guidance:g}",
+        "commit": about["commit"],
+        "score": about["obedience"],
+        "by_kind": [(KIND_NAMES[kind], share) for kind, share in about["obedience"]["by_kind"].items()],
+        "ceiling": CEILING,
+        "note": about.get("note", ""),
+    }
+    data = ModelCardData(
+        license="cc-by-4.0", tags=["zigdemo", "diffusion", "text-to-image", recipe.model["family"]], language="en"
+    )
+    return str(ModelCard.from_template(data, template_path=str(TEMPLATE), **values))

@@ -1,0 +1,1 @@
+"""What reads prompts and pictures beside the models: small CLIPs, the judge of portraits."""

@@ -1,0 +1,414 @@
+"""The training loop, on accelerate: one process or several, any device, resumable to the same weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...backbones import build
+from ...conditioning import TextTower
+from ...data.captions import image_caption
+from ...data.latents import LatentSet, pixels_of
+from ...diffusion import draw_times, interpolate, velocity_loss
+from ...latents import PIXELS
+from ...ops.heap import keep_freed_memory
+from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
+from .lora import adapt
+from .progress import Journal, check_trackers, stopping_on_signals
+from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
+from .rules import (
+    min_snr_weight,
+    out_of_memory,
+    precision,
+    ramp,
+    rows_by_share,
+    short_attention,
+    split,
+    start_from,
+    take_what_fits,
+)
+from .samples import conditions, sample_grid
+from .sharding import load_model, load_optimizer, whole, whole_state
+from .tower import LearningTower, lengthen
+from .validation import bucket_losses
+
+
+class Training:
+    """A run: `run()` trains to the last step, writing metrics, samples and checkpoints into the run folder.
+
+    Every step draws its batch, times, noise and dropout from (seed, step, place in the batch), so that a resumed run
+    repeats exactly what an uninterrupted one does, and several processes share what one would do alone.
+    """
+
+    def __init__(self, recipe: Recipe, resume: bool = False) -> None:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        keep_freed_memory()
+        check_trackers(recipe.trackers)
+        self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
+        wanted = precision(recipe.precision)
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted:
+            AcceleratorState._reset_state()  # of an earlier run in this process; it has no public way
+        alone = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+        self.accelerator = Accelerator(
+            cpu=alone,  # said outright, as processes on CPUs find each other only then
+            mixed_precision=wanted,
+            log_with=recipe.trackers or None,
+            project_dir=recipe.run,
+        )
+        self.device = self.accelerator.device
+        if not resume:
+            refuse_a_second_start(self.folder)
+        content = self._checkpoint() if resume else None
+        self.data = load_data(recipe)
+        self.config = model_config(recipe, len(self.data.label_names))
+        spec = autoencoder_spec(recipe)
+        places = part_places(recipe)
+        self.space = spec.load(self.device, places) if spec else PIXELS
+        self._check_sizes()
+        parts = self.accelerator.num_processes * recipe.accumulate
+        if recipe.batch % parts:
+            raise ValueError(
+                f"batch {recipe.batch} cannot be shared by {self.accelerator.num_processes} processes in "
+                f"{recipe.accumulate} parts; use a multiple of {parts}"
+            )
+        self.rows, self.held_out = split(len(self.data), recipe.held_out)
+        self.rows = rows_by_share(self.rows, self.data.groups, recipe.shares)
+        torch.manual_seed(recipe.seed)
+        model = build(self.config)
+        model.checkpointing = recipe.checkpointing
+        self.images_before = 0
+        if recipe.init:
+            self.images_before = start_from(model, self.data.label_names, recipe.init)
+        if recipe.start_from:
+            self.images_before = take_what_fits(model, recipe.start_from, recipe.start_blocks)
+        adapt(model, recipe.method, recipe.rank, known_labels(recipe))
+        self.tower = None
+        if recipe.text_spec:
+            self.tower = recipe.text_spec.load(self.device, places)
+            if self.tower.width != self.config.text_width:
+                raise ValueError(
+                    f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
+                )
+        elif self.config.labels:
+            model.y_embedder.dropout = 0.0  # drawn with the batch instead, the same for any number of processes
+        if recipe.tower_context:
+            self.tower = lengthen(self.tower, recipe.tower_context)
+        self.learning_tower = LearningTower(self.tower, self.accelerator) if recipe.tower_lr else None
+        self.emas = [deepcopy(model).to(self.device).eval().requires_grad_(False) for _ in recipe.halflives]
+        if recipe.compile:
+            model.compile()
+        groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": recipe.lr}]
+        if self.learning_tower:
+            groups.append({"params": self.learning_tower.weights, "lr": recipe.tower_lr})
+        optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.loss = float("nan")  # of the last step, in this process
+        self._losses: list[Tensor] = []  # since the last line of the metrics
+        self._stopping = False
+        if content is not None:
+            self._restore(content)
+        with self._writing():
+            self._begin()
+
+    def _check_sizes(self) -> None:
+        data, config, space = self.data, self.config, self.space
+        factor = 1 if isinstance(data, LatentSet) else space.factor
+        if config.size != (data.size // factor,) * 2 or data.size % factor:
+            taken = tuple(side * factor for side in config.size)
+            raise ValueError(
+                f"{self.recipe.data} has {data.size} px and the model takes {taken}; prepare it with --size {taken[0]} "
+                "or change model.size"
+            )
+        if config.in_channels != space.channels:
+            raise ValueError(f"model.in_channels must be {space.channels}, as {space.name} has; or leave it out")
+        if isinstance(data, LatentSet) and data.sha256 != space.sha256:
+            raise ValueError(f"the latents in {self.recipe.data} are of another {space.name}; prepare them again")
+
+    def _begin(self) -> None:
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.recipe.save(self.folder / "recipe.yaml")
+            labels = json.dumps(self.data.label_names, ensure_ascii=False)
+            write_aside(self.folder / "labels.json", lambda file: file.write(labels.encode("utf-8")))
+        self.journal = Journal(self.recipe, self.accelerator, self.folder, self.step)
+
+    @property
+    def ema(self) -> nn.Module:
+        """The first of the averaged networks, which is sampled and exported."""
+        return self.emas[0]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step of the recipe is done, and not only the last before a stop."""
+        return self.step >= self.recipe.steps
+
+    @property
+    def newest_sample(self) -> Path | None:
+        """The picture of samples written last, if there is one."""
+        return max((self.folder / "samples").glob("*.png"), default=None)
+
+    def stop(self) -> None:
+        """Ask `run` to end after the step it is in, with a checkpoint; from any thread."""
+        self._stopping = True
+
+    def run(self, watch: Callable[[Training], None] | None = None) -> Path:
+        """Train to the last step, or until `stop`; returns the run folder.
+
+        watch: called after every step in the main process; it may look (`step`, `loss`, `newest_sample`), wait, or call
+        `stop`. Ctrl-C stops too.
+        """
+        with stopping_on_signals(self.stop), self._writing(), self.journal:
+            saved, started, first = self.step, time.monotonic(), self.step
+            while not self.finished and not self._asked_to_stop():
+                self._losses.append(self.update())
+                self.step += 1
+                seconds = time.monotonic() - started
+                self._report((self.step - first) * self.recipe.batch / seconds)
+                if self.finished or self.step % self.recipe.save_every == 0:
+                    self.save()
+                    saved = self.step
+                if watch is not None and self.accelerator.is_main_process:
+                    watch(self)
+            if saved < self.step:
+                self.save()
+            self.accelerator.wait_for_everyone()  # the last checkpoint is there when any process returns
+            if not self.finished:
+                self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; go on with --resume")
+        return self.folder
+
+    def _asked_to_stop(self) -> bool:
+        if self.accelerator.num_processes == 1:
+            return self._stopping
+        if self._stopping:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
+
+    def _report(self, speed: float) -> None:
+        """Metrics, validation and samples that are due. They come before the checkpoint of their step: a run that
+        is killed in between writes them again.
+        """
+        recipe = self.recipe
+        if self.step % recipe.log_every == 0:
+            loss = self._recent_losses().mean().item()
+            self._losses.clear()
+            self.journal.training(self.step, loss, speed, (recipe.steps - self.step) * recipe.batch / speed)
+        if not self.accelerator.is_main_process:
+            return
+        if len(self.held_out) and (self.finished or self.step % recipe.validate_every == 0):
+            cond, _ = conditions(self.data, self.held_out, self.sampled_tower)
+            losses = bucket_losses(
+                self.ema, recipe.prediction, self._clean(self.held_out, range(len(self.held_out))), cond
+            )
+            mean = round(sum(losses) / len(losses), 5)
+            self.journal.write(self.step, {"held_out_loss": mean, "by_time": [round(loss, 5) for loss in losses]})
+        if self.finished or self.step % recipe.sample_every == 0:
+            (self.folder / "samples").mkdir(exist_ok=True)
+            path = self.folder / f"samples/{self.step:07d}.png"
+            sample_grid(self.ema, recipe.prediction, self.data, self.sampled_tower, path, space=self.space)
+
+    def _recent_losses(self) -> Tensor:
+        """Of every step since the last line of the metrics, each the mean over all processes."""
+        if not self._losses:
+            return torch.empty(0)
+        return self.accelerator.reduce(torch.stack(self._losses), "mean")
+
+    def update(self) -> Tensor:
+        """One step of the optimiser on the batch of `self.step`; returns the loss of this process's share."""
+        recipe = self.recipe
+        rates = (recipe.lr, recipe.tower_lr)[: len(self.optimizer.param_groups)]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
+        self.model.train()
+        batch = [value.to(self.device) for value in self._batch(self.step)]
+        parts = list(zip(*(value.chunk(recipe.accumulate) for value in batch), strict=True))
+        try:
+            loss = torch.zeros((), device=self.device)
+            for i, part in enumerate(parts):
+                last = i + 1 == len(parts)
+                with nullcontext() if last else self.accelerator.no_sync(self.model):
+                    loss += self._backward(*part) / len(parts)
+            learned = [*self.model.parameters(), *(self.learning_tower.weights if self.learning_tower else ())]
+            self.accelerator.clip_grad_norm_(learned if self.learning_tower else self.model.parameters(), recipe.clip)
+            self.optimizer.step()
+        except (MemoryError, RuntimeError) as fault:
+            if not out_of_memory(fault):
+                raise
+            raise MemoryError(
+                f"a step of {recipe.batch} images does not fit into memory; lower batch, set accumulate to "
+                f"{2 * recipe.accumulate}{'' if recipe.checkpointing else ', or checkpointing to true'}"
+            ) from None
+        self.optimizer.zero_grad()
+        self._average()
+        self.loss = loss.item()
+        return loss
+
+    def _backward(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Add the gradients of a part of the batch, and return its mean loss."""
+        with short_attention(self.device, math.prod(self.config.grid)):  # backwards too, which may compute blocks again
+            return self._gradients(clean, cond, t, noise)
+
+    def _gradients(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        recipe = self.recipe
+        x = interpolate(clean, noise, t)
+        with self.accelerator.autocast():
+            if self.learning_tower:
+                cond = self.learning_tower(cond).float()
+            output = self.model(x, t, cond)
+        losses = velocity_loss(recipe.prediction, output.float(), clean, noise, x, t)
+        if recipe.min_snr:
+            losses = losses * min_snr_weight(t, recipe.min_snr)
+        loss = losses.mean()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.step}; lower lr (now {recipe.lr:g}) and use --resume"
+            )
+        self.accelerator.backward(loss / recipe.accumulate)
+        return loss.detach()
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images in [-1, 1], labels or captions, times and noise of this process's share of a step.
+
+        Captions are features (n, words, width), or their tokens (n, words) where the tower learns along.
+        """
+        recipe, count = self.recipe, len(self.rows)
+        share = recipe.batch // self.accelerator.num_processes
+        first = self.accelerator.process_index * share
+        places = step * recipe.batch + first + np.arange(share)
+        rows = np.empty(share, np.int64)
+        for epoch in np.unique(places // count):
+            here = places // count == epoch
+            order = np.random.default_rng((recipe.seed, int(epoch))).permutation(count)
+            rows[here] = self.rows[order[places[here] % count]]
+        seeds = np.random.SeedSequence((recipe.seed, step)).generate_state(1 + recipe.batch, np.uint64) >> np.uint64(1)
+        t = draw_times(
+            recipe.batch, recipe.time_mean, recipe.time_spread, torch.Generator().manual_seed(int(seeds[0]))
+        )[first : first + share]
+        own = [int(seed) for seed in seeds[1:][first : first + share]]
+        torch.manual_seed(own[0])  # dropped paths inside the network
+        clean = self._clean(rows, own, recipe.flip, recipe.shift_px)
+        noise = torch.stack([torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(s)) for s in own])
+        cond = self._labels(rows, own) if self.tower is None else self._captions(rows, own)
+        return clean, cond, t, noise
+
+    def _clean(self, rows: np.ndarray, seeds: Sequence[int], flip: bool = False, shift_px: int = 0) -> Tensor:
+        """Pictures (n, C, H, W) or windows of clips (n, T, C, H, W), in [-1, 1], or their latents."""
+        items = self.data.draw(rows, self.config.frames, seeds, flip, shift_px)
+        if isinstance(self.data, LatentSet):
+            return torch.from_numpy(items)
+        pixels = pixels_of(items)
+        if self.space is PIXELS:
+            return pixels
+        return self.space.encode(pixels.flatten(0, -4)).cpu().unflatten(0, pixels.shape[:-3])
+
+    def _labels(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
+        """Label numbers, a share of them the null one, so that guidance has what to push away from."""
+        dropout = self.config.label_dropout if self.config.null_label else 0.0
+        dropped = [np.random.default_rng(seed).random() < dropout for seed in seeds]
+        return torch.from_numpy(np.where(dropped, self.config.labels, self.data.labels[rows]))
+
+    def _captions(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
+        """One caption an image, a share of them empty: features, or tokens where the tower learns along."""
+        captions = []
+        for row, seed in zip(rows, seeds, strict=True):
+            rng = np.random.default_rng(seed)
+            kept = rng.random() >= self.config.label_dropout
+            captions.append(image_caption(self.data, row, rng) if kept else "")
+        if self.learning_tower:
+            return torch.tensor([self.tower.prompt(caption).ids for caption in captions])
+        with self.accelerator.autocast():
+            features = self.tower.encode(captions)
+        return features.float()
+
+    @property
+    def sampled_tower(self) -> TextTower | None:
+        """The tower that samples and the export read captions by: the average of one that learns along."""
+        return self.learning_tower.averaged if self.learning_tower else self.tower
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averages towards the weights, faster in the first steps (as they have seen nothing better yet)."""
+        weights = list(self.accelerator.unwrap_model(self.model).parameters())
+        learns = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        now = [whole(weights[i].detach()) for i in learns]
+        for ema, halflife in zip(self.emas, self.recipe.halflives, strict=True):
+            keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
+            averages = list(ema.parameters())
+            torch._foreach_lerp_([averages[i] for i in learns], now, 1 - keep)
+        if self.learning_tower:
+            keep = min(0.5 ** (1 / self.recipe.halflives[0]), (1 + self.step) / (10 + self.step))
+            self.learning_tower.average(keep)
+
+    def save(self) -> None:
+        """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
+        self.accelerator.wait_for_everyone()
+        losses, scaler = self._recent_losses(), self.accelerator.scaler
+        model = whole_state(self.accelerator.unwrap_model(self.model).state_dict())
+        optimizer = whole_state(self.optimizer.state_dict())
+        if not self.accelerator.is_main_process:
+            return
+        content = {
+            "step": self.step,
+            "images_seen": self.images_before + self.step * self.recipe.batch,
+            "labels": self.data.label_names,
+            "model": model,
+            "emas": [ema.state_dict() for ema in self.emas],
+            "optimizer": optimizer,
+            "scaler": scaler.state_dict() if scaler else None,
+            "losses": losses,
+        }
+        if self.learning_tower:
+            content["tower"] = self.learning_tower.states()
+        write_checkpoint(self.folder, self.step, content, self.recipe.keep_last, self.recipe.keep_every)
+
+    def _checkpoint(self) -> dict | None:
+        """The checkpoint to go on from; None where the run was killed before its first."""
+        content = read_checkpoint(self.folder)
+        if content is None and not (self.folder / "recipe.yaml").is_file():
+            raise ValueError(f"there is no checkpoint in {self.folder} to go on from; start without --resume")
+        return content
+
+    def _restore(self, content: dict) -> None:
+        if content["labels"] != self.data.label_names:
+            raise ValueError(f"{self.folder} was trained on other labels than {self.recipe.data} has; use init instead")
+        if len(content["emas"]) != len(self.emas):
+            raise ValueError(f"{self.folder} has {len(content['emas'])} averages; give as many in ema_halflife")
+        load_model(self.accelerator.unwrap_model(self.model), content["model"])
+        for ema, state in zip(self.emas, content["emas"], strict=True):
+            ema.load_state_dict(state)
+        if bool(self.learning_tower) != ("tower" in content):
+            learned = "" if "tower" in content else "no "
+            raise ValueError(
+                f"{self.folder} was trained with {learned}tower_lr; give it as it was, or use init instead"
+            )
+        if self.learning_tower:
+            self.learning_tower.load(content["tower"])
+        load_optimizer(self.optimizer, content["optimizer"])
+        if content["scaler"] and self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(content["scaler"])
+        self._losses = list(content["losses"].to(self.device))
+        self.step = content["step"]
+        self.images_before = content["images_seen"] - self.step * self.recipe.batch
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A disk that is full or may not be written becomes one sentence with what is left and what to do."""
+        try:
+            yield
+        except OSError as fault:
+            last = max(checkpoints(self.folder), default=None)
+            left = "no checkpoint was written yet" if last is None else f"the last whole checkpoint is of step {last}"
+            raise OSError(
+                f"{self.folder} cannot be written at step {self.step} ({fault.strerror or fault}); {left}; make room "
+                "or give a folder that you may write, and go on with --resume"
+            ) from fault

@@ -1,0 +1,107 @@
+"""Grids of what a network makes, beside the real thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...backbones.checks import item_shape
+from ...conditioning import TextTower
+from ...data import ClipSet, ImageSet
+from ...data.latents import LatentSet
+from ...diffusion import SOLVERS, guided_velocity, uniform_times
+from ...latents import PIXELS, Latents
+
+
+@torch.no_grad()
+def draw(
+    network: nn.Module,
+    prediction: str,
+    cond: Tensor,
+    null: Tensor,
+    *,
+    steps: int = 20,
+    guidance: float = 2.0,
+    seed: int = 0,
+    batch: int = 16,
+    space: Latents = PIXELS,
+) -> np.ndarray:
+    """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3) or (n, T, H, W, 3).
+
+    Heun, one noise image per place in the list. space: of the latents that the network draws.
+    """
+    config = network.config
+    device = next(network.parameters()).device
+    images = []
+    for rows in torch.arange(len(cond)).split(batch):
+        noise = [
+            torch.randn(item_shape(config), generator=torch.Generator().manual_seed(seed + int(row))) for row in rows
+        ]
+        velocity = guided_velocity(network, prediction, cond[rows].to(device), null[rows].to(device), guidance)
+        for step in SOLVERS["heun"].function(velocity, torch.stack(noise).to(device), uniform_times(steps)):
+            last = step.x
+        images.append(_decoded(last, space))
+    return np.concatenate(images)
+
+
+def _decoded(latents: Tensor, space: Latents) -> np.ndarray:
+    """Latents (..., C, h, w) as pictures (..., H, W, 3) uint8."""
+    pictures = space.to_bytes(space.decode(latents.flatten(0, -4)))
+    return pictures.unflatten(0, latents.shape[:-3]).numpy()
+
+
+def real_pictures(data: ImageSet | ClipSet | LatentSet, rows: np.ndarray, frames: int, space: Latents) -> np.ndarray:
+    """The pictures, or a window of each clip, that rows of a set show, uint8; latents are decoded."""
+    items = data.draw(rows, frames, [int(row) for row in range(len(rows))])
+    return _decoded(torch.from_numpy(items), space) if isinstance(data, LatentSet) else items
+
+
+def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tuple[Tensor, Tensor]:
+    """What a network takes for the labels of some images, and for none: label numbers, or features of the names."""
+    if tower is None:
+        label = torch.from_numpy(data.labels[rows])
+        return label, torch.full_like(label, len(data.label_names))
+    cond = tower.encode([data.label_names[data.labels[row]] for row in rows])
+    return cond, tower.features("").expand_as(cond)
+
+
+def filmstrips(clips: np.ndarray, frames: int = 8) -> np.ndarray:
+    """Clips (n, T, S, S, 3) uint8 as strips of `frames` evenly spaced ones, (n, S, frames * S, 3)."""
+    chosen = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
+    return chosen.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
+
+
+def pair_grid(real: np.ndarray, made: np.ndarray, columns: int) -> np.ndarray:
+    """Real images above made ones, (n, H, W, 3) uint8 each, in rows of `columns`, as one uint8 picture."""
+    count, height, width = real.shape[:3]
+    rows = -(-count // columns)
+    picture = np.full((rows * (2 * height + 8), columns * (width + 4), 3), 255, np.uint8)
+    for i in range(count):
+        top, left = i // columns * (2 * height + 8), i % columns * (width + 4)
+        picture[top : top + height, left : left + width] = real[i]
+        picture[top + height : top + 2 * height, left : left + width] = made[i]
+    return picture
+
+
+def sample_grid(
+    network: nn.Module,
+    prediction: str,
+    data: ImageSet | ClipSet | LatentSet,
+    tower: TextTower | None,
+    path: Path,
+    count: int = 16,
+    space: Latents = PIXELS,
+) -> None:
+    """Write a PNG of `count` evenly spaced labels, real above generated; of clips the strips, fewer of them."""
+    from PIL import Image
+
+    frames = network.config.frames
+    count = min(count // 4 if frames else count, len(data))
+    rows = np.linspace(0, len(data) - 1, count).astype(int)
+    made = draw(network, prediction, *conditions(data, rows, tower), space=space)
+    real = real_pictures(data, rows, frames, space)
+    strips = (filmstrips(real), filmstrips(made)) if frames else (real, made)
+    Image.fromarray(pair_grid(*strips, columns=1 if frames else 8)).save(path)
