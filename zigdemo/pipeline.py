@@ -23,7 +23,7 @@ from . import __version__, zoo
 from .backbones.checks import item_shape
 from .conditioning import TextTower
 from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
-from .diffusion import PATHS, SolverStep, check_options, guided_velocity, item_noise, renoise, sample, stepped
+from .diffusion import PATHS, SolverStep, check_options, own_items, sample_items
 from .ops import backends
 from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, request_for
 
@@ -119,7 +119,6 @@ class Pipeline:
                 f"{folder.id} takes text features of width {width} and {folder.path / zoo.CONFIG} names {read} "
                 "under 'text'; correct it"
             )
-        self._together = 8 if self.device.type == "cuda" else 1  # items a network call; one fills a CPU
         self.weights = folder.sha256
         self.path = PATHS[folder.interpolant]
         self._rows = {name: row for row, name in enumerate(folder.labels or ())}
@@ -209,23 +208,22 @@ class Pipeline:
         record: Record | None,
     ) -> Iterator[Step]:  # fmt: skip
         started = time.monotonic()
-        groups = [self._solve(request, rows, condition, null, clean, record) for rows in self._groups(request.count)]
-        keep = [slice(0, len(rows)) for rows in self._groups(request.count)]
-        for index in range(request.steps):
-            if record is not None:
-                record.next_step(index)
-            parts: list[SolverStep] = [next(group) for group in groups]
-            last = index + 1 == request.steps
-            seconds = time.monotonic() - started
-            images, clips, result, nfe = [], [], None, max(part.nfe for part in parts)
-            if previews or last:
-                rows = [(part.x if last else part.clean)[rows] for part, rows in zip(parts, keep, strict=True)]
-                images, clips = self._shown(torch.cat(rows), last)
-            if last:
-                drawn = [] if clips else images
-                result = Result(drawn, clips, request, self.provenance(), seconds, nfe, record)
-            left = seconds / (index + 1) * (request.steps - index - 1)
-            yield Step(index, request.steps, nfe, parts[0].time, images, left, result, clips)
+        with closing(self._parts(request, condition, null, clean, record)) as run:
+            for index in range(request.steps):
+                if record is not None:
+                    record.next_step(index)
+                parts = next(run)
+                last = index + 1 == request.steps
+                seconds = time.monotonic() - started
+                images, clips, result, nfe = [], [], None, max(part.nfe for part in parts)
+                if previews or last:
+                    states = [part.x if last else part.clean for part in parts]
+                    images, clips = self._shown(own_items(states, request.count, self.device), last)
+                if last:
+                    drawn = [] if clips else images
+                    result = Result(drawn, clips, request, self.provenance(), seconds, nfe, record)
+                left = seconds / (index + 1) * (request.steps - index - 1)
+                yield Step(index, request.steps, nfe, parts[0].time, images, left, result, clips)
 
     @torch.inference_mode()
     def _encode(self, image: Image.Image) -> Tensor:
@@ -247,51 +245,29 @@ class Pipeline:
         size = (state.shape[-1] * self.latents.factor, state.shape[-2] * self.latents.factor)
         return [picture if picture.size == size else picture.resize(size) for picture in pictures]
 
-    def _groups(self, count: int) -> list[list[int]]:
-        """Indices of the items that share a network call.
-
-        A matrix product may round differently at another batch size; calls of one fixed size make the pixels of an
-        item the same whatever the number of items beside it.
-        """
-        return [list(range(first, min(first + self._together, count))) for first in range(0, count, self._together)]
-
-    def _solve(
-        self, request: Request, rows: list[int], condition: Tensor | None, null: Tensor | None, clean: Tensor | None,
+    def _parts(
+        self, request: Request, condition: Tensor | None, null: Tensor | None, clean: Tensor | None,
         record: Record | None,
-    ) -> Iterator[SolverStep]:  # fmt: skip
-        config, size = self.network.config, self._together
-        filled = rows + [rows[-1]] * (size - len(rows))
-        generators = [torch.Generator().manual_seed(request.seed + row) for row in filled]
-        x = torch.stack([torch.randn(item_shape(config), generator=each) for each in generators])
-        start = request.common_option("start")
-        if clean is not None:
-            x, start = renoise(clean.expand_as(x), x, 1 - start, self.path)
-        x = x.to(self.device)
-        wanted, other = (None if one is None else one.expand(size, *one.shape[1:]) for one in (condition, null))
+    ) -> Iterator[list[SolverStep]]:  # fmt: skip
+        """The solver steps of every group of items that shares network calls."""
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
             return self.network(x, t, cond, scheme=request.scan)
 
-        if record is not None:
-            network = record.watch(network, rows)
-        field = guided_velocity(
-            stepped(network, self.path) if self.path.name == "ddpm" else network,
-            self.folder.prediction,
-            wanted,
-            other,
-            request.guidance,
-            request.guidance_interval,
-            self.folder.guided_channels,
-            rescale=request.common_option("rescale"),
+        return sample_items(
+            network,
+            item_shape(self.network.config),
+            [request.seed + row for row in range(request.count)],
+            condition,
+            null,
+            request.sampling,
+            prediction=self.folder.prediction,
+            device=self.device,
             path=self.path,
+            guided_channels=self.folder.guided_channels,
+            clean=clean,
+            watch=None if record is None else record.watch,
         )
-        shift = request.common_option("shift")
-        run = sample(
-            request.solver, field, x, request.steps, noise=item_noise(generators, x), start=start, shift=shift,
-            **request.own_options,
-        )  # fmt: skip
-        with closing(run) as solver:
-            yield from solver
 
     def _condition(self, request: Request) -> tuple[Tensor | None, Tensor | None]:
         """What a request asks for and what guidance pushes away from: labels (1,) int64, or text features (1, ...)."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from . import __version__, media, zoo
-from .diffusion import check_options
+from .diffusion import Sampling, check_options
 from .scans import scan_scheme
 
 MOST_STEPS, MOST_COUNT, MOST_SEED, MOST_GUIDANCE = 1000, 64, 2**32 - 1, 50.0
@@ -111,6 +111,14 @@ class Request:
     def own_options(self) -> dict[str, Any]:
         """The options that this solver alone has."""
         return {name: value for name, value in self.solver_options.items() if name not in COMMON_OPTIONS}
+
+    @property
+    def sampling(self) -> Sampling:
+        """What it says of how items are drawn."""
+        common = {name: self.common_option(name) for name in COMMON_OPTIONS}
+        return Sampling(
+            self.solver, self.steps, self.guidance, self.guidance_interval, options=self.own_options, **common
+        )
 
     @classmethod
     def from_metadata(cls, file: str | Path) -> Request:

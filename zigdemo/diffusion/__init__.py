@@ -21,6 +21,7 @@ from .interpolants import (
 )
 from .likelihood import Likelihood, bits_per_dimension, invert, item_signs, log_likelihood, renoise
 from .samplers import SAMPLERS, check_options, refusal, resolution_shift, sample, shift_times, time_grid
+from .sampling import Sampling, items_per_call, own_items, sample_items
 from .sde import FORMS, LAST_STEPS, diffusion_rate, sde_times
 from .solvers import SOLVERS, Solver, euler, heun, uniform_times
 from .toys import TOYS, Mixture
@@ -40,6 +41,7 @@ __all__ = [
     "SAMPLERS",
     "SOLVERS",
     "Solver",
+    "Sampling",
     "SolverStep",
     "TOYS",
     "Velocity",
@@ -58,13 +60,16 @@ __all__ = [
     "invert",
     "item_noise",
     "item_signs",
+    "items_per_call",
     "log_likelihood",
+    "own_items",
     "path_velocity",
     "prediction_loss",
     "refusal",
     "renoise",
     "resolution_shift",
     "sample",
+    "sample_items",
     "sde_times",
     "shift_times",
     "stepped",

@@ -21,7 +21,7 @@ def clip_score(network: torch.nn.Module, recipe: Recipe, data: ClipSet, count: i
     the floors, of halves of these, are no held-out scores.
     """
     rows = rows_by_class(data, count, seed)
-    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000, batch=4)
+    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000)
     frames = network.config.frames
     real = data.draw(np.arange(len(data)), frames, range(len(data)))
     pictures = load_features("auto")
@@ -43,7 +43,7 @@ def rows_by_class(data: ClipSet, count: int, seed: int) -> np.ndarray:
 def strips(network: torch.nn.Module, recipe: Recipe, data: ClipSet, seed: int = 0) -> np.ndarray:
     """A strip of eight frames of each class, a real clip above a made one, as one uint8 picture."""
     rows = rows_by_class(data, len(data.label_names), seed)
-    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=seed, batch=4)
+    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=seed)
     real = data.draw(rows, network.config.frames, [seed] * len(rows))
     return pair_grid(filmstrips(real), filmstrips(made), columns=2)
 

@@ -12,7 +12,7 @@ from ...backbones.checks import item_shape
 from ...conditioning import TextTower
 from ...data import ClipSet, ImageSet
 from ...data.latents import LatentSet
-from ...diffusion import SOLVERS, guided_velocity, uniform_times
+from ...diffusion import Sampling, own_items, sample_items
 from ...latents import PIXELS, Latents
 
 
@@ -26,25 +26,22 @@ def draw(
     steps: int = 20,
     guidance: float = 2.0,
     seed: int = 0,
-    batch: int = 16,
     space: Latents = PIXELS,
 ) -> np.ndarray:
     """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3) or (n, T, H, W, 3).
 
-    Heun, one noise image per place in the list. space: of the latents that the network draws.
+    Heun, one noise image per place in the list, by the function that the page draws by. space: of the latents that the
+    network draws.
     """
-    config = network.config
     device = next(network.parameters()).device
-    images = []
-    for rows in torch.arange(len(cond)).split(batch):
-        noise = [
-            torch.randn(item_shape(config), generator=torch.Generator().manual_seed(seed + int(row))) for row in rows
-        ]
-        velocity = guided_velocity(network, prediction, cond[rows].to(device), null[rows].to(device), guidance)
-        for step in SOLVERS["heun"].function(velocity, torch.stack(noise).to(device), uniform_times(steps)):
-            last = step.x
-        images.append(_decoded(last, space))
-    return np.concatenate(images)
+    sampling, count = Sampling("heun", steps, guidance), len(cond)
+    seeds = [seed + row for row in range(count)]
+    run = sample_items(
+        network, item_shape(network.config), seeds, cond, null, sampling, prediction=prediction, device=device
+    )
+    for parts in run:
+        last = parts
+    return _decoded(own_items([part.x for part in last], count, device), space)
 
 
 def _decoded(latents: Tensor, space: Latents) -> np.ndarray:

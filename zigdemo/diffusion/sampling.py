@@ -1,0 +1,115 @@
+"""The one function that draws items from a network: for the page, for the samples of a training and for its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .fields import SolverStep, item_noise
+from .gaussian import stepped
+from .guidance import Network, guided_velocity
+from .interpolants import LINEAR, Path
+from .likelihood import renoise
+from .samplers import sample
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How items are drawn; what a `Request` says of it.
+
+    guidance acts while t is in `interval`; rescale: see `guide`; shift: of the times; start: the share of a given clean
+    item that is kept; options: the solver's own.
+    """
+
+    solver: str = "heun"
+    steps: int = 25
+    guidance: float = 2.0
+    interval: tuple[float, float] = (0.0, 1.0)
+    rescale: float = 0.0
+    shift: float = 1.0
+    start: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def items_per_call(device: torch.device) -> int:
+    """How many items share a network call; one fills a CPU."""
+    return 8 if device.type == "cuda" else 1
+
+
+def groups(count: int, size: int) -> list[list[int]]:
+    """The places 0 to count - 1 in groups that share a network call, the last one perhaps smaller."""
+    return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+
+
+def sample_items(
+    network: Network,
+    shape: tuple[int, ...],
+    seeds: Sequence[int],
+    cond: Tensor | None,
+    null: Tensor | None,
+    sampling: Sampling,
+    *,
+    prediction: str,
+    device: torch.device,
+    path: Path = LINEAR,
+    guided_channels: int | None = None,
+    clean: Tensor | None = None,
+    watch: Callable[[Network, list[int]], Network] | None = None,
+) -> Iterator[list[SolverStep]]:
+    """Draw an item for every seed; yields after each step of the solver that of every group. Closing stops the work.
+
+    network: (x, t, cond) -> prediction. shape: of one item. cond, null: (n, ...), a row for each seed, or (1, ...) for
+    all of them, or None. clean: (1, ...) an item to start from, `sampling.start` of the way. watch: gives the network
+    call of a group in place of `network`, which must answer alike.
+
+    A matrix product may round differently at another batch size; calls of one fixed size, the last one filled up, make
+    an item's numbers the same whatever is drawn beside it. The places of a group beyond its own items are copies.
+    """
+    size = items_per_call(device)
+
+    def solve(rows: list[int]) -> Iterator[SolverStep]:
+        filled = rows + [rows[-1]] * (size - len(rows))
+        generators = [torch.Generator().manual_seed(seeds[row]) for row in filled]
+        x, start = torch.stack([torch.randn(shape, generator=each) for each in generators]), sampling.start
+        if clean is not None:
+            x, start = renoise(clean.expand_as(x), x, 1 - start, path)
+        x = x.to(device)
+        wanted, other = (_rows(value, filled, device) for value in (cond, null))
+        call = network if watch is None else watch(network, rows)
+        velocity = guided_velocity(
+            stepped(call, path) if path.name == "ddpm" else call,
+            prediction,
+            wanted,
+            other,
+            sampling.guidance,
+            sampling.interval,
+            guided_channels,
+            rescale=sampling.rescale,
+            path=path,
+        )
+        noise = item_noise(generators, x)
+        options = {"noise": noise, "start": start, "shift": sampling.shift, **sampling.options}
+        return sample(sampling.solver, velocity, x, sampling.steps, **options)
+
+    with ExitStack() as stack:
+        runs = [stack.enter_context(closing(solve(rows))) for rows in groups(len(seeds), size)]
+        for _ in range(sampling.steps):
+            yield [next(run) for run in runs]
+
+
+def own_items(parts: Sequence[Tensor], count: int, device: torch.device) -> Tensor:
+    """The items of all groups, (count, ...), without the copies that fill up the last."""
+    kept = [part[: len(rows)] for part, rows in zip(parts, groups(count, items_per_call(device)), strict=True)]
+    return torch.cat(kept)
+
+
+def _rows(value: Tensor | None, rows: list[int], device: torch.device) -> Tensor | None:
+    """The conditions of some items; one row stands for all of them."""
+    if value is None:
+        return None
+    return (value.expand(len(rows), *value.shape[1:]) if len(value) == 1 else value[rows]).to(device)
