@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from zigdemo.backbones import build
-from zigdemo.backbones.presets import PRESETS, preset
+from zigdemo.backbones import FAMILIES, build
+from zigdemo.backbones.presets import preset
 from zigdemo.ops.heap import keep_freed_memory
 
 SIDES = (16, 64)  # tokens along one side: 256 and 4,096 tokens
@@ -29,7 +29,7 @@ LABELS, CHANNELS, PATCH, SHARE = 1000, 4, 2, 4
 
 def ours(family: str, side: int) -> tuple[nn.Module, Callable[[Tensor, Tensor, Tensor], Tensor]]:
     """The smallest published size with a share of its layers."""
-    name = "S" if "S" in PRESETS[family][1] else "S/2"
+    name = "S" if "S" in FAMILIES[family].sizes else "S/2"
     given = {"in_channels": CHANNELS, "size": (PATCH * side, PATCH * side), "patch": PATCH, "labels": LABELS}
     config = preset(family, name, **given)
     network = build(replace(config, depth=max(1, config.depth // SHARE)))
@@ -57,7 +57,7 @@ def theirs(side: int) -> tuple[nn.Module, Callable[[Tensor, Tensor, Tensor], Ten
 def measure(side: int, turns: int) -> dict[str, dict[str, float]]:
     """Weights, and median seconds of a forward pass and of a training step, by backbone."""
     torch.manual_seed(0)
-    peers = {family: ours(family, side) for family in PRESETS} | {"diffusers DiT": theirs(side)}
+    peers = {family: ours(family, side) for family in FAMILIES} | {"diffusers DiT": theirs(side)}
     x = torch.randn(1, CHANNELS, PATCH * side, PATCH * side)
     t, y = torch.full((1,), 0.5), torch.zeros(1, dtype=torch.int64)
 

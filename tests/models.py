@@ -25,7 +25,7 @@ def tiny_folder(
     settings |= {"in_channels": latents.channels} if latents else {}
     settings |= {"zigma": {"state_size": 4}, "diffussm": {}}.get(family, {"heads": 2})
     torch.manual_seed(0)
-    network = build(FAMILIES[family][0](**{**settings, **changes}))
+    network = build(FAMILIES[family].config(**{**settings, **changes}))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

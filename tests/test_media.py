@@ -76,6 +76,6 @@ def test_a_text_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path):
 
 
 def test_file_names_are_plain(tmp_path):
-    name = media.file_name(Request("m/../x", label="piñata: 50% \\ *?"), 2)
+    name = media.file_name(Request("m/../x", label="piñata: 50% \\ *?").settings, 2)
     assert name.endswith("seed2.png") and not set(name) & set('/\\:*?% "')
-    assert len(media.file_name(Request("m", label="x" * 900), 0)) <= 104
+    assert len(media.file_name(Request("m", label="x" * 900).settings, 0)) <= 104

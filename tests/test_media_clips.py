@@ -33,7 +33,7 @@ def moving(frames=5, height=24, width=32) -> np.ndarray:
 def write(path, clip, **options):
     if path.suffix == ".mp4":
         pytest.importorskip("av")
-    return media.save_clip(clip, path, REQUEST, {"torch": "1"}, **options)
+    return media.save_clip(clip, path, REQUEST.settings, {"torch": "1"}, **options)
 
 
 @pytest.mark.parametrize("kind", media.CLIP_KINDS)
@@ -133,7 +133,7 @@ def test_a_filmstrip_has_every_frame_in_its_place(count, columns):
                                   np.zeros((1, 1, 5000, 3), np.uint8)])  # fmt: skip
 def test_what_is_no_clip_is_refused(tmp_path, clip):
     with pytest.raises(ValueError, match="clip must "):
-        media.save_clip(clip, tmp_path / "a.gif", REQUEST, {})
+        media.save_clip(clip, tmp_path / "a.gif", REQUEST.settings, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -152,7 +152,7 @@ def test_without_pyav_one_sentence_says_what_to_install(tmp_path, monkeypatch):
             use(path)
     assert len(media.read_clip(write(tmp_path / "b.gif", moving()))) == 5
     with pytest.raises(ValueError, match="run `pip install av`"):
-        media.save_clip(moving(), tmp_path / "c.mp4", REQUEST, {})
+        media.save_clip(moving(), tmp_path / "c.mp4", REQUEST.settings, {})
 
 
 PLAYLIST = b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"
@@ -211,7 +211,7 @@ def test_a_filmstrip_that_says_nonsense_is_refused(tmp_path, about):
 
 
 def test_a_picture_is_no_clip_and_carries_its_request_all_the_same(tmp_path):
-    path = media.save_png(Image.new("RGB", (8, 8)), tmp_path / "a.png", REQUEST, {})
+    path = media.save_png(Image.new("RGB", (8, 8)), tmp_path / "a.png", REQUEST.settings, {})
     assert Request.from_metadata(path) == REQUEST and "clip" not in media.read_metadata(path)
     with pytest.raises(ValueError, match="a.png is not a readable clip"):
         media.read_clip(path)

@@ -128,7 +128,7 @@ def test_a_request_survives_its_picture(pipe, tmp_path_factory, label, seed, ste
     request = Request("tiny", label=label, seed=seed, steps=steps, guidance=guidance, scan=scan, solver=solver,
                       guidance_interval=(low, 1.0))  # fmt: skip
     image = pipe(Request("tiny", label="hedgehog", count=1, steps=1)).images[0]
-    path = media.save_png(image, tmp_path_factory.mktemp("png") / "a.png", request, pipe.provenance(), 3)
+    path = media.save_png(image, tmp_path_factory.mktemp("png") / "a.png", request.settings, pipe.provenance(), 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Request.from_metadata(path) == request
@@ -138,11 +138,11 @@ def test_a_request_survives_its_picture(pipe, tmp_path_factory, label, seed, ste
 def test_other_weights_or_versions_are_a_warning(pipe, tmp_path):
     result = pipe(Request("tiny", label="hedgehog", count=1, steps=1))
     path = media.save_png(
-        result.images[0], tmp_path / "a.png", result.request, {**result.provenance, "weights": "0" * 64}
+        result.images[0], tmp_path / "a.png", result.request.settings, {**result.provenance, "weights": "0" * 64}
     )
     with pytest.warns(UserWarning, match="other weights"):
         Request.from_metadata(path)
-    path = media.save_png(result.images[0], tmp_path / "b.png", Request("gone"), {})
+    path = media.save_png(result.images[0], tmp_path / "b.png", Request("gone").settings, {})
     with pytest.warns(UserWarning, match="not here"):
         assert Request.from_metadata(path).model == "gone"
 

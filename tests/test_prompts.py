@@ -103,8 +103,8 @@ def test_a_long_prompt_is_cut_with_a_warning_and_a_short_one_is_not(pipe):
 )
 def test_any_prompt_survives_its_file(tmp_path_factory, root, prompt, negative, strengths):
     request = Request("words", prompt=prompt, negative=negative, strengths=strengths)
-    file = tmp_path_factory.mktemp("files") / media.file_name(request, 0)
-    media.save_png(Image.new("RGB", (8, 8)), file, request, {})
+    file = tmp_path_factory.mktemp("files") / media.file_name(request.settings, 0)
+    media.save_png(Image.new("RGB", (8, 8)), file, request.settings, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zoo, "WEIGHTS", root)
         assert Request.from_metadata(file) == request

@@ -1,9 +1,58 @@
-"""Where the files of a model are looked for."""
+"""Files: hashed, written whole or not at all, and the parts of models looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's content in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing_file(path: str | Path) -> Iterator[Path]:
+    """A path beside a file, to be written in its place: renamed to it at the end, flushed to the disk first.
+
+    On any error the file stays as it was, and what was written aside is removed.
+    """
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.part")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: str | Path, content: bytes | str) -> None:
+    """Make or replace a file whole, a text as UTF-8 with plain line ends."""
+    with replacing_file(path) as aside:
+        aside.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing_files(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
+    """Paths beside several files of a folder that belong together: all are written before the first is renamed."""
+    asides = [folder / f"{name}.part" for name in names]
+    try:
+        yield asides
+        for aside, name in zip(asides, names, strict=True):
+            os.replace(aside, folder / name)
+    finally:
+        for aside in asides:
+            aside.unlink(missing_ok=True)
 
 
 def find_part(name: str, places: Sequence[Path], file: str) -> Path | None:

@@ -26,6 +26,7 @@ from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
 from .diffusion import PATHS, SolverStep, check_options, own_items, sample_items
 from .ops import backends
 from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, request_for
+from .zoo.obtaining import obtain
 
 __all__ = [
     "Current",
@@ -131,7 +132,7 @@ class Pipeline:
         Raises ValueError with one sentence where it cannot be.
         """
         choose_dtype(dtype, choose_device(device))  # before anything is fetched
-        return cls(zoo.obtain(name), device, dtype)
+        return cls(obtain(name), device, dtype)
 
     from_pretrained = load  # the name it has in other libraries
 

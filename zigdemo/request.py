@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,11 @@ class Request:
     def own_options(self) -> dict[str, Any]:
         """The options that this solver alone has."""
         return {name: value for name, value in self.solver_options.items() if name not in COMMON_OPTIONS}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields by name, as files carry them."""
+        return asdict(self)
 
     @property
     def sampling(self) -> Sampling:

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, sampled_from
 
-from zigdemo.backbones import ZigMa, ZigMaConfig, build
-from zigdemo.backbones.presets import PRESETS, preset
+from zigdemo.backbones import FAMILIES, ZigMa, ZigMaConfig, build
+from zigdemo.backbones.presets import preset
 from zigdemo.scans import scan_scheme
 
 KEYS = Path(__file__).parents[1] / "golden" / "keys"
@@ -206,7 +206,7 @@ def test_a_bad_config_is_refused_in_one_sentence(changes, sentence):
 
 
 def test_a_config_of_no_family_is_refused():
-    with pytest.raises(ValueError, match="no backbone is built from a dict; use one of zigma, dit"):
+    with pytest.raises(ValueError, match="no backbone is known of a dict; use one of zigma, dit"):
         build({})
 
 
@@ -229,7 +229,7 @@ def test_a_preset_is_a_config_with_everything_else_as_asked():
 @pytest.mark.parametrize(
     ("family", "name", "changes", "sentence"),
     [
-        ("unet", "S", {}, f"unknown backbone family 'unet'; choose one of {', '.join(PRESETS)}"),
+        ("unet", "S", {}, f"unknown backbone family 'unet'; choose one of {', '.join(FAMILIES)}"),
         ("zigma", "XXL", {}, "unknown size 'XXL' of zigma; choose one of S, B, L, M, H"),
         ("zigma", "S", {"colour": 1}, "unknown setting 'colour' of zigma; choose one of in_channels"),
     ],

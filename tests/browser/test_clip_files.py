@@ -49,7 +49,7 @@ def test_clips_play_with_every_frame_in_the_right_size_and_colours(visit, files_
     clip[..., 0] = np.linspace(0, 220, 16, dtype=np.uint8)[:, None, None]
     clip[:, 8:, :] = (30, 160, 40)
     for kind in ("mp4", "webp", "gif"):
-        media.save_clip(clip, tmp_path / f"a.{kind}", Request("tiny"), {}, frames_per_second=16)
+        media.save_clip(clip, tmp_path / f"a.{kind}", Request("tiny").settings, {}, frames_per_second=16)
     (tmp_path / "index.html").write_text(PAGE)
     page = visit(files_served)
     played = page.evaluate(PLAYED)

@@ -46,7 +46,7 @@ def test_stop_stops_and_the_page_stays_usable(visit, served):
 def test_a_picture_restores_its_settings_and_a_foreign_one_is_one_sentence(visit, served, tmp_path):
     pipe = Pipeline.load(tiny_folder(tmp_path / "tiny").path)
     request = Request("tiny", label="grinning face", count=2, seed=77, steps=9, solver="euler")
-    path = media.save_png(pipe(request).images[0], tmp_path / "made.png", request, pipe.provenance())
+    path = media.save_png(pipe(request).images[0], tmp_path / "made.png", request.settings, pipe.provenance())
     page = visit(served)
     page.set_input_files("#restore input[type=file]", str(path))
     page.wait_for_selector("text=Settings restored")

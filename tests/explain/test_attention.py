@@ -28,7 +28,7 @@ few = settings(deadline=None, max_examples=25)
 def network(kind):
     torch.manual_seed(0)
     family, changes = TEXT_NETWORKS[kind]
-    net = build(FAMILIES[family][0](width=32, depth=3, size=(16, 24), patch=4, **changes)).eval()
+    net = build(FAMILIES[family].config(width=32, depth=3, size=(16, 24), patch=4, **changes)).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -69,7 +69,7 @@ def test_recording_changes_nothing_and_keeps_every_layer_and_head(kind):
 def test_a_clip_has_a_map_for_each_frame_of_what_its_tokens_attend_to(family, changes):
     torch.manual_seed(0)
     more = {"scheme": "factorized-st"} if family == "zigma" else {}
-    config = FAMILIES[family][0](width=32, depth=2, size=(8, 12), patch=4, frames=3, **changes, **more)
+    config = FAMILIES[family].config(width=32, depth=2, size=(8, 12), patch=4, frames=3, **changes, **more)
     net, recorder = build(config).eval().requires_grad_(False), Recorder()
     x, found = torch.randn(1, 3, 3, 8, 12), []
     recorder.begin(net, Request("tiny", count=1, steps=1))

@@ -35,7 +35,7 @@ def family(kind):
 def network(kind, size=(16, 24)):
     torch.manual_seed(0)
     base = {"width": 16, "depth": 3, "size": size, "patch": 4, "labels": 3}
-    net = build(FAMILIES[family(kind)][0](**{**base, **SETTINGS[kind]})).eval()
+    net = build(FAMILIES[family(kind)].config(**{**base, **SETTINGS[kind]})).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -32,7 +32,7 @@ NETWORKS = {
 def network(kind):
     torch.manual_seed(0)
     base = {"width": 16, "depth": 4, "size": (4 * ROWS, 4 * COLUMNS), "patch": 4, "frames": FRAMES}
-    net = build(FAMILIES[kind if kind in FAMILIES else "zigma"][0](**base, **NETWORKS[kind])).eval()
+    net = build(FAMILIES[kind if kind in FAMILIES else "zigma"].config(**base, **NETWORKS[kind])).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -72,8 +72,8 @@ def test_every_kind_of_file_restores_its_settings(shelf, told, kind):
 def test_a_file_that_this_tab_cannot_show_is_one_sentence(shelf, told, tmp_path):
     clip = np.zeros((3, 8, 8, 3), np.uint8)
     other = Request("tiny-clips", label="hedgehog", solver_options={"shift": 2.0})
-    media.save_clip(clip, tmp_path / "other.gif", other, {})
-    media.save_clip(clip, tmp_path / "picture.gif", Request("tiny", label="hedgehog"), {})
+    media.save_clip(clip, tmp_path / "other.gif", other.settings, {})
+    media.save_clip(clip, tmp_path / "picture.gif", Request("tiny", label="hedgehog").settings, {})
     (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" * 4)
     for name in ("other.gif", "picture.gif", "broken.mp4"):
         assert video._restore(str(tmp_path / name)) == video.NO_CHANGE

@@ -15,6 +15,7 @@ from zigdemo import zoo
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.zoo import hub
 from zigdemo.zoo.hub import SOURCES, Source, fetch
+from zigdemo.zoo.obtaining import obtain
 from zigdemo.zoo.official import import_checkpoint
 
 CONTENT = bytes(range(256)) * 4096
@@ -194,9 +195,9 @@ def test_a_published_id_is_fetched_and_imported(hugging, tmp_path, monkeypatch):
 def test_a_published_id_is_obtained_by_its_name(hugging, tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
     hugging(save(weights(), tmp_path / "a.pt"))
-    assert zoo.obtain("hugged").id == "hugged"
+    assert obtain("hugged").id == "hugged"
     hugging(OSError("it was fetched again"))
-    assert zoo.obtain("hugged") == zoo.find("hugged")
+    assert obtain("hugged") == zoo.find("hugged")
 
 
 def hub_of(monkeypatch, repo, folder, fetched):
@@ -215,7 +216,7 @@ def hub_of(monkeypatch, repo, folder, fetched):
 def test_a_repository_of_the_hub_is_a_model_folder(tmp_path, monkeypatch):
     fetched, folder = [], tiny_folder(tmp_path / "tiny")
     hub_of(monkeypatch, "someone/tiny", folder.path, fetched)
-    assert zoo.obtain("someone/tiny") == folder and fetched == ["config.json", "model.safetensors"]
+    assert obtain("someone/tiny") == folder and fetched == ["config.json", "model.safetensors"]
     pipe = Pipeline.from_pretrained("someone/tiny", device="cpu")
     assert len(pipe(Request("someone/tiny", label=LABELS[0], count=1, steps=1)).images) == 1
 
@@ -225,7 +226,7 @@ def test_a_repository_that_is_no_model_folder_is_refused_before_its_weights(tmp_
     (folder.path / "config.json").write_text("{}")
     hub_of(monkeypatch, "someone/tiny", folder.path, fetched)
     with pytest.raises(ValueError, match="names no known family"):
-        zoo.obtain("someone/tiny")
+        obtain("someone/tiny")
     assert fetched == ["config.json"]
 
 

@@ -19,6 +19,7 @@ from zigdemo.data import ImageSet
 from zigdemo.latents import AutoencoderSpec
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.training.finetuning.finetune import Tuning, finetune
+from zigdemo.zoo.obtaining import obtain
 from zigdemo.zoo.parts import named_parts
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
@@ -94,4 +95,4 @@ def test_a_push_takes_the_parts_along_and_a_load_brings_them(model, tmp_path, mo
     assert (drawn("me/words") == before).all()
     (hub / "ae/config.json").unlink()
     with pytest.raises(ValueError, match="has no ae/config.json"):
-        zoo.obtain("me/words")
+        obtain("me/words")

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ..ops import s4d_convolution
 from ..ops.s4d import s4d_lin
-from .checks import checked_size, checked_variance, fits, positive, whole
+from .base import BackboneConfig
+from .checks import checked_variance, fits, positive, whole
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -35,37 +36,28 @@ from .layers import (
 
 
 @dataclass(frozen=True)
-class DiffuSSMConfig:
+class DiffuSSMConfig(BackboneConfig):
     """Everything that defines the network; fields that DiTConfig has too mean the same there.
 
     hourglass: how many tokens, neighbours in raster order, are folded into one vector of the dense layers. modes: of
     the state-space model of each channel, pairs of complex conjugates.
     """
 
-    in_channels: int = 3
-    size: tuple[int, int] = (64, 64)
     patch: int = 2
-    width: int = 384
     depth: int = 13
     hourglass: int = 2
     modes: int = 16
-    labels: int = 0
-    null_label: bool = True
-    label_dropout: float = 0.1
-    text_width: int = 0
     learn_sigma: bool = False
     drop_sigma: bool = False
     time_scale: float = 1000.0
-    refine: int = 0
 
-    frames: ClassVar[int] = 0  # of a clip, which it does not draw
-    scheme: ClassVar[None] = None  # it reads the raster order both ways, and no other
     operator: ClassVar[str] = "s4d_convolution"  # of zigdemo.ops, which does the mixing
 
     def __post_init__(self) -> None:
-        whole(self, ("in_channels", "patch", "width", "depth", "hourglass", "modes"), least=1)
-        whole(self, ("labels", "text_width", "refine"), least=0)
-        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        super().__post_init__()
+        whole(self, ("hourglass", "modes"), least=1)
+        if self.frames:
+            raise ValueError("DiffuSSM draws pictures, not clips; leave frames at 0")
         positive(self, {"time_scale": 1e6})
         checked_variance(self)
         if self.width % (4 * self.hourglass):
@@ -75,11 +67,6 @@ class DiffuSSMConfig:
                 f"{self.grid[0]} x {self.grid[1]} tokens cannot be folded by {self.hourglass}; change size, patch or "
                 "hourglass"
             )
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens."""
-        return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
     def adaptive(self) -> bool:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ..ops import gated_linear_attention
 from ..scans import ScanOrder
-from .checks import checked_size, checked_variance, fits, one_of, positive, switches, whole
+from .base import BackboneConfig
+from .checks import checked_variance, fits, one_of, positive, switches, whole
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -42,7 +43,7 @@ Orientation = tuple[bool, bool]  # tokens in reverse order; grid transposed. The
 
 
 @dataclass(frozen=True)
-class DiGConfig:
+class DiGConfig(BackboneConfig):
     """Everything that defines the network; fields that DiTConfig has too mean the same there.
 
     directions: "layer": the order of the tokens is reversed after every block; "seq": it is not. transpose: after every
@@ -56,17 +57,7 @@ class DiGConfig:
     published they are not, so that only depths that are multiples of 4 end as they began.
     """
 
-    in_channels: int = 3
-    size: tuple[int, int] = (64, 64)
-    frames: int = 0
-    patch: int = 8
-    width: int = 384
-    depth: int = 12
     heads: int = 6
-    labels: int = 0
-    null_label: bool = True
-    label_dropout: float = 0.1
-    text_width: int = 0
     directions: str = "layer"
     transpose: bool = True
     skip: bool = False
@@ -79,15 +70,12 @@ class DiGConfig:
     learn_sigma: bool = False
     drop_sigma: bool = False
     time_scale: float = 1000.0
-    refine: int = 0
 
-    scheme: ClassVar[None] = None  # its directions are fixed, no scheme of scans can be chosen
     operator: ClassVar[str] = "gated_linear_attention"  # of zigdemo.ops, which does the mixing
 
     def __post_init__(self) -> None:
-        whole(self, ("in_channels", "patch", "width", "depth", "heads", "kernel"), least=1)
-        whole(self, ("frames", "labels", "text_width", "refine"), least=0)
-        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        super().__post_init__()
+        whole(self, ("heads", "kernel"), least=1)
         one_of(self, "directions", DIRECTIONS)
         one_of(self, "conv", CONVOLUTIONS)
         switches(self, ("transpose", "skip", "rms_norm", "restore"))
@@ -107,11 +95,6 @@ class DiGConfig:
             raise ValueError(f"skip joins the first half of the blocks to the second; depth {self.depth} must be even")
         if not self.restore and self.transpose and self.grid[0] != self.grid[1]:
             raise ValueError(f"without restore a transposed grid must be square, not {self.grid}; set restore")
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens, in each frame."""
-        return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
     def keys(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import checked_size, checked_variance, fits, one_of, positive, whole
+from .base import BackboneConfig
+from .checks import checked_variance, fits, one_of, positive, whole
 from .layers import (
     EPSILON,
     CrossAttention,
@@ -35,8 +35,8 @@ PARTS = {"adaln-zero": 6, "adaln": 4}  # vectors that modulate a block
 
 
 @dataclass(frozen=True)
-class DiTConfig:
-    """Everything that defines the network; size, labels, text_width, null_label and refine as in ZigMaConfig.
+class DiTConfig(BackboneConfig):
+    """Everything that defines the network; what all share is in BackboneConfig.
 
     frames: of a clip, 0 for pictures; the even blocks then attend within each frame, the odd ones over time at each
     place (arXiv 2401.03048, variant 1).
@@ -49,31 +49,16 @@ class DiTConfig:
     that half is computed and not returned, as in SiT.
     """
 
-    in_channels: int = 3
-    size: tuple[int, int] = (64, 64)
-    frames: int = 0
-    patch: int = 8
-    width: int = 384
-    depth: int = 12
     heads: int = 6
-    labels: int = 0
-    null_label: bool = True
-    label_dropout: float = 0.1
-    text_width: int = 0
     conditioning: str = "adaln-zero"
     mlp_ratio: float = 4.0
     learn_sigma: bool = False
     drop_sigma: bool = False
     time_scale: float = 1000.0
-    refine: int = 0
-
-    scheme: ClassVar[None] = None  # attention has no scan
-    operator: ClassVar[str | None] = None  # of zigdemo.ops; torch's own attention does
 
     def __post_init__(self) -> None:
-        whole(self, ("in_channels", "patch", "width", "depth", "heads"), least=1)
-        whole(self, ("frames", "labels", "text_width", "refine"), least=0)
-        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        super().__post_init__()
+        whole(self, ("heads",), least=1)
         one_of(self, "conditioning", CONDITIONINGS)
         if self.width % self.heads or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of the {self.heads} heads")
@@ -83,11 +68,6 @@ class DiTConfig:
         if self.inner < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
         checked_variance(self)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens, in each frame."""
-        return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
     def inner(self) -> int:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..scans import ScanOrder, scan_scheme
-from .checks import checked_size, fits, one_of, switches, whole
+from .base import BackboneConfig
+from .checks import fits, one_of, switches, whole
 from .layers import (
     CrossAttention,
     PatchEmbedder,
@@ -42,33 +43,20 @@ def scan_names(scheme: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class ZigMaConfig:
+class ZigMaConfig(BackboneConfig):
     """Everything that defines the network; the defaults are ours, `official.py` sets the published behaviour.
 
-    size: (H, W) of the input, pixels or latents, each a multiple of patch. frames: of a clip, 0 for pictures; a clip
-    needs a scheme for grids (T, H, W). labels: number of classes, 0 for none.
-    text_width: width of the text features, 0 for none. text_heads, text_head_width: of the attention to them.
-    null_label: for guidance, one more row in the label table, or with text, trained with empty prompts in between.
+    What all backbones share is in BackboneConfig; a clip needs a scheme for grids (T, H, W).
+    text_heads, text_head_width: of the attention to the text.
     position: of the tokens: "none", "sincos" (fixed), "learned", or "shared": learned, one table for every frame.
     frame_position: a learned vector for each frame, added to all its tokens.
     skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
     they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
     scheme: the scan scheme of all layers, or a name for each; all need one kind of block.
     step_rank: rank of the map that makes Mamba's step sizes, 0 for a sixteenth of the width.
-    refine: channels of a two-layer 3x3 convolution that mends the seams between patches; 0 for none.
     """
 
-    in_channels: int = 3
-    size: tuple[int, int] = (64, 64)
-    frames: int = 0
-    patch: int = 8
-    width: int = 384
-    depth: int = 12
     scheme: str | tuple[str, ...] = "zigzag-8"
-    labels: int = 0
-    null_label: bool = True
-    label_dropout: float = 0.1
-    text_width: int = 0
     text_heads: int = 8
     text_head_width: int = 64
     position: str = "learned"
@@ -82,15 +70,13 @@ class ZigMaConfig:
     skip: str = "plain"
     zero_final: bool = True
     drop_path: float = 0.0
-    refine: int = 0
 
     operator: ClassVar[str | None] = "selective_scan"  # of zigdemo.ops, whose backend decides speed and rounding
 
     def __post_init__(self) -> None:
-        whole(self, ("in_channels", "patch", "width", "depth", "state_size", "taps", "expand"), least=1)
-        whole(self, ("text_heads", "text_head_width"), least=1)
-        whole(self, ("frames", "labels", "text_width", "step_rank", "refine"), least=0)
-        object.__setattr__(self, "size", checked_size(self.size, self.patch))
+        super().__post_init__()
+        whole(self, ("state_size", "taps", "expand", "text_heads", "text_head_width"), least=1)
+        whole(self, ("step_rank",), least=0)
         one_of(self, "position", POSITIONS)
         one_of(self, "skip", SKIPS)
         if not isinstance(self.scheme, str):
@@ -113,16 +99,6 @@ class ZigMaConfig:
     def scans(self) -> tuple[str, ...]:
         """What the weights of each scan in a block are called after."""
         return scan_names(self.schemes[0])
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens, in each frame."""
-        return self.size[0] // self.patch, self.size[1] // self.patch
-
-    @property
-    def scan_grid(self) -> tuple[int, ...]:
-        """What the scans walk over: the grid, or all frames of it."""
-        return (self.frames, *self.grid) if self.frames else self.grid
 
     @property
     def out_channels(self) -> int:
@@ -218,7 +194,7 @@ class ZigMa(nn.Module):
     def __init__(self, config: ZigMaConfig) -> None:
         super().__init__()
         self.config = config
-        width, tokens = config.width, math.prod(config.scan_grid)
+        width, tokens = config.width, math.prod(config.token_grid)
         self.x_embedder = PatchEmbedder(config.in_channels, width, config.patch)
         self.t_embedder = TimeEmbedder(width, scale=1000.0)
         if config.text_width or config.labels:
@@ -261,7 +237,7 @@ class ZigMa(nn.Module):
                 f"{scan_scheme(self.config.schemes[0]).block}-scan blocks of {len(self.config.scans)}; choose another "
                 "scheme or model"
             )
-        return [scan_scheme(name).scans(layer=i, grid=self.config.scan_grid) for i, name in enumerate(names)]
+        return [scan_scheme(name).scans(layer=i, grid=self.config.token_grid) for i, name in enumerate(names)]
 
     def orders(self, scheme: str | None = None) -> list[ScanOrder]:
         """The path of every layer, the first where it has several; as `scans`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -17,8 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..files import find_part
-from ..hashing import file_sha256
+from ..files import file_sha256, find_part, replacing_files
 from ..huggingface import hub_file
 from .tokens import Prompt, Tokenizer
 
@@ -203,12 +201,11 @@ def write_tower(path: str | Path, clip: nn.Module, settings: Mapping[str, Any], 
     path.mkdir(parents=True, exist_ok=True)
     # Counters of batch norms are of no use afterwards, and overflow fp16.
     state = {k: v.detach().cpu().half().contiguous() for k, v in clip.state_dict().items() if v.is_floating_point()}
-    save_file(state, path / f"{TENSORS}.part", metadata={"format": "pt"})
     content = json.dumps({"model_cfg": dict(settings), "about": about}, indent=1, ensure_ascii=False)
-    (path / f"{CONFIG}.part").write_text(content, encoding="utf-8")
-    (path / "README.md.part").write_text(card, encoding="utf-8")
-    for name in (TENSORS, CONFIG, "README.md"):
-        os.replace(path / f"{name}.part", path / name)
+    with replacing_files(path, (TENSORS, CONFIG, "README.md")) as (tensors, config, readme):
+        save_file(state, tensors, metadata={"format": "pt"})
+        config.write_text(content, encoding="utf-8")
+        readme.write_text(card, encoding="utf-8")
     return read_tower(path)
 
 

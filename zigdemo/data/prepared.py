@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hashing import file_sha256
+from ..files import file_sha256
 
 SAMPLES_FILE = "samples.jsonl"
 INFO_FILE = "info.json"

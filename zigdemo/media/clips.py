@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from ..files import replacing_file
 from .decoding import MOST_FRAME_PIXELS, PILLOW_FAULTS, ClipError, frames, import_av
 from .metadata import EXIF_DESCRIPTION, KEY, read_metadata, settings_text
-
-if TYPE_CHECKING:
-    from ..request import Request
 
 CLIP_KINDS = ("mp4", "gif", "webp", "png")
 SHOWN_PX = 256  # the shorter side of a clip to be watched is at least this, by whole repetition of pixels
@@ -27,12 +25,12 @@ LIMITED_RANGE = 1
 def save_clip(
     clip: np.ndarray,
     path: str | Path,
-    request: Request,
+    settings: Mapping[str, Any],
     provenance: dict[str, Any],
     index: int = 0,
     frames_per_second: float = 8.0,
 ) -> Path:
-    """Write a clip that carries its request, provenance and place in the batch, aside first and then renamed.
+    """Write a clip that carries its settings (of a request), provenance and place in the batch, whole or not at all.
 
     clip: (frames, H, W, 3) uint8. The path's ending says the kind, of CLIP_KINDS. MP4 (H.264, yuv420p), GIF and WebP
     (without loss) loop in a browser and are enlarged to be watched; a PNG has all frames as they are, side by side.
@@ -48,17 +46,16 @@ def save_clip(
     about: dict[str, float] = {"frames": len(clip), "frames_per_second": frames_per_second}
     if kind == "png":
         about["columns"] = _columns(len(clip))
-    text = settings_text(request, provenance, index, about)
-    aside = path.with_name(path.name + ".part")
-    if kind == "mp4":
-        _save_mp4(enlarged(clip), aside, text, frames_per_second)
-    elif kind == "png":
-        info = PngImagePlugin.PngInfo()
-        info.add_itxt(KEY, text)
-        filmstrip(clip).save(aside, format="PNG", pnginfo=info)
-    else:
-        _save_animation(enlarged(clip), aside, kind.upper(), text, frames_per_second)
-    os.replace(aside, path)
+    text = settings_text(settings, provenance, index, about)
+    with replacing_file(path) as aside:
+        if kind == "mp4":
+            _save_mp4(enlarged(clip), aside, text, frames_per_second)
+        elif kind == "png":
+            info = PngImagePlugin.PngInfo()
+            info.add_itxt(KEY, text)
+            filmstrip(clip).save(aside, format="PNG", pnginfo=info)
+        else:
+            _save_animation(enlarged(clip), aside, kind.upper(), text, frames_per_second)
     return path
 
 

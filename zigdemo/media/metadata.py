@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from . import decoding
-
-if TYPE_CHECKING:
-    from ..request import Request
 
 KEY = "zigdemo"  # the PNG text chunk
 EXIF_DESCRIPTION = 0x010E  # where a WebP keeps it; GIF and MP4 have a comment
@@ -21,13 +18,13 @@ MOST_METADATA_CHARACTERS = 2**16
 
 
 def settings_text(
-    request: Request, provenance: dict[str, Any], index: int, clip: dict[str, float] | None = None
+    settings: Mapping[str, Any], provenance: dict[str, Any], index: int, clip: dict[str, float] | None = None
 ) -> str:
-    """The text that a file carries: its request, provenance, place in the batch, and for a clip frames and speed.
+    """The text that a file carries: its settings, provenance, place in the batch, and for a clip frames and speed.
 
     ASCII, as some kinds of file keep nothing else.
     """
-    content = {"request": asdict(request), "provenance": provenance, "index": index}
+    content = {"request": dict(settings), "provenance": provenance, "index": index}
     return json.dumps(content if clip is None else {**content, "clip": clip})
 
 

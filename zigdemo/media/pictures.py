@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from ..files import replacing_file
 from .metadata import KEY, MOST_FILE_BYTES, settings_text
-
-if TYPE_CHECKING:
-    from ..request import Request
 
 MOST_PIXELS = 50_000_000
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def save_png(
-    image: Image.Image, path: str | Path, request: Request, provenance: dict[str, Any], index: int = 0
+    image: Image.Image, path: str | Path, settings: Mapping[str, Any], provenance: dict[str, Any], index: int = 0
 ) -> Path:
-    """Write a PNG that carries its request, provenance and place in the batch, aside first and then renamed."""
+    """Write a PNG that carries its settings (of a request), provenance and place in the batch, whole or not at all."""
     path = Path(path)
     info = PngImagePlugin.PngInfo()
-    info.add_itxt(KEY, settings_text(request, provenance, index))
-    aside = path.with_name(path.name + ".part")
-    image.save(aside, format="PNG", pnginfo=info)
-    os.replace(aside, path)
+    info.add_itxt(KEY, settings_text(settings, provenance, index))
+    with replacing_file(path) as aside:
+        image.save(aside, format="PNG", pnginfo=info)
     return path
 
 
-def file_name(request: Request, index: int, kind: str = "png") -> str:
-    """A name that sorts and says what it is: model, label, seed; only characters every file system takes."""
-    words = "-".join(filter(None, (request.model, request.label or request.prompt, f"seed{request.seed + index}")))
+def file_name(settings: Mapping[str, Any], index: int, kind: str = "png") -> str:
+    """A name that sorts and says what it is: model, label, seed; only characters every file system takes.
+
+    settings: of a request, its model, seed, and label or prompt.
+    """
+    said = settings.get("label") or settings.get("prompt")
+    words = "-".join(filter(None, (settings["model"], said, f"seed{settings['seed'] + index}")))
     return re.sub(r"[^A-Za-z0-9._-]+", "-", words).strip("-.")[-100:] + f".{kind}"
 
 

@@ -34,19 +34,21 @@ def _new_folder() -> Path:
 
 def save_pictures(result: Result) -> list[str]:
     """Write the pictures of a run into a folder of their own."""
-    folder = _new_folder()
+    folder, settings = _new_folder(), result.request.settings
     return [
-        str(media.save_png(image, folder / media.file_name(result.request, i), result.request, result.provenance, i))
+        str(media.save_png(image, folder / media.file_name(settings, i), settings, result.provenance, i))
         for i, image in enumerate(result.images)
     ]
 
 
 def save_clips(result: Result, kinds: Sequence[str] = media.CLIP_KINDS) -> list[dict[str, str]]:
     """Write the clips of a run into a folder of their own; the path of each kind of file, for every clip."""
-    folder, request = _new_folder(), result.request
+    folder, settings = _new_folder(), result.request.settings
     return [
         {
-            kind: str(media.save_clip(clip, folder / media.file_name(request, i, kind), request, result.provenance, i))
+            kind: str(
+                media.save_clip(clip, folder / media.file_name(settings, i, kind), settings, result.provenance, i)
+            )
             for kind in kinds
         }
         for i, clip in enumerate(result.clips)

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ..backbones import FAMILIES
+from ..backbones import Family, family_of
 from ..explain import Influence, Moment, Moments, heat, patch_influence
 from ..pipeline import Request
 from . import texts
@@ -44,7 +44,7 @@ class Drawing:
     request: Request
     moments: list[Moment]
     pictures: list[list[Image.Image]]
-    family: str
+    family: Family
     grid: tuple[int, int, int]
 
 
@@ -54,9 +54,9 @@ def _half_way(request: Request) -> int:
 
 
 def _drawing(record: Moments, pictures: list[list[Image.Image]]) -> Drawing:
-    """What was recorded, with the name of the backbone, whether it is an official one or ours."""
+    """What was recorded, with what is known of the backbone, whether it is an official one or ours."""
     config = record.network.config
-    family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(config, kind))
+    _, family = family_of(config)
     return Drawing(record.request, record.moments, pictures, family, (config.frames or 1, *config.grid))
 
 
@@ -74,7 +74,7 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
     pictures, (frames, *grid) = drawing.pictures[step], drawing.grid
     own, *cell = _cell(drawing, seen.token)
     side = 384 if frames == 1 else 144
-    title, about = texts.IMPLICIT[drawing.family]
+    title, about = drawing.family.mixer
 
     def shown(draw: Callable[..., Image.Image], values: Any, **more: Any) -> Image.Image:
         images = [draw(one, map, side, **more) for one, map in zip(pictures, values.reshape(-1, *grid), strict=True)]
@@ -87,7 +87,7 @@ def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
         return figure_html(title, about, shown(heat.overlay, values, peak=peak, smooth=False), legend)
 
     field = seen.field[layer]
-    attending = drawing.family in ("dit", "diffussm")
+    attending = not drawing.family.in_order
     reach = (texts.FRAME_FIELD if attending else texts.SCAN_FIELD).format(count=field.sum(), all=field.size)
     last = f"layers 1 to {layer + 1}" if layer else "layer 1"
     panels = [

@@ -167,12 +167,6 @@ SCAN_FIELD_NOTE = "dark: cannot have reached it yet"
 GRADIENT = "how much the answer here changes with each patch of the noisy picture"
 COMPOSED = "what the layers so far carry here together, half of it in the residual stream"
 TOO_MUCH_TO_COMPOSE = "Composing the layers of so large a model would take minutes; look at single layers."
-IMPLICIT = {
-    "zigma": ("Scan as attention", "what the scan carries here: products of its decays, B and C"),
-    "dig": ("Linear attention", "what the gates let through to here: products of gates, keys and query"),
-    "dit": ("Attention", "the softmax of this patch, the mean of all heads"),
-    "diffussm": ("Convolution", "the weights of its two kernels at each distance"),
-}
 NO_TEXT_MODEL = (
     "No text model is here yet, and only words can be attended to: a model folder in `weights/` whose config has a "
     "`text_width` above 0, such as `zigma-emoji-text`, opens this tab at the next start."

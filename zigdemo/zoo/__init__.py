@@ -17,12 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..backbones import FAMILIES, build
+from ..backbones import FAMILIES, build, family_of
 from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
 from ..conditioning import TextSpec, TextTower
 from ..diffusion import PATHS, PREDICTIONS, SAMPLERS
-from ..hashing import file_sha256
-from ..huggingface import hub_file, is_repository, push_folder
+from ..files import file_sha256, replacing_files
+from ..huggingface import push_folder
 from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
@@ -249,11 +249,11 @@ def _spec(file: Path, content: Any, kind: type[Spec]) -> Spec | None:
 def _model_config(file: Path, family: str, settings: Any) -> Any:
     """The config under 'model'; ValueError naming the file where it makes no sense."""
     official = OFFICIAL_FAMILIES.get(family)
-    known = None if official else {entry.name for entry in fields(FAMILIES[family][0])}
+    known = None if official else {entry.name for entry in fields(FAMILIES[family].config)}
     if not isinstance(settings, dict) or (known is not None and set(settings) - known):
         raise ValueError(f"{file} has settings under 'model' that {family} does not know")
     try:
-        return OfficialConfig(official, settings) if official else FAMILIES[family][0](**settings)
+        return OfficialConfig(official, settings) if official else FAMILIES[family].config(**settings)
     except (TypeError, ValueError) as fault:
         raise ValueError(f"{file}: {fault}") from None
 
@@ -278,7 +278,7 @@ def write_folder(
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    family = next(name for name, (kind, _) in FAMILIES.items() if isinstance(network.config, kind))
+    family, _ = family_of(network.config)
     content = {
         "id": path.name,
         "family": family,
@@ -298,11 +298,10 @@ def write_folder(
 
 def write_files(path: Path, content: dict[str, Any], state: dict[str, Tensor], card: str) -> ModelFolder:
     """Write the three files of a model folder that exists, each aside first, and read the folder back."""
-    save_file(state, path / f"{TENSORS}.part", metadata={"format": "pt"})
-    (path / f"{CONFIG}.part").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    (path / "README.md.part").write_text(card, encoding="utf-8")
-    for name in (TENSORS, CONFIG, "README.md"):
-        os.replace(path / f"{name}.part", path / name)
+    with replacing_files(path, (TENSORS, CONFIG, "README.md")) as (tensors, config, readme):
+        save_file(state, tensors, metadata={"format": "pt"})
+        config.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+        readme.write_text(card, encoding="utf-8")
     return read_folder(path)
 
 
@@ -329,30 +328,3 @@ def find(name: str | Path) -> ModelFolder:
         raise ValueError(f"{name} is an official model that is not here yet; run `python -m zigdemo.zoo import {name}`")
     known = ", ".join(folder.id for folder in available()) or "none is here yet"
     raise ValueError(f"unknown model {str(name)!r}; choose one of: {known}, or give a model folder")
-
-
-def obtain(name: str | Path) -> ModelFolder:
-    """The model of `find`, else an official one or a repository owner/name of huggingface.co, fetched first.
-
-    Only for names that a person gave: a file or a link of a stranger must not start a download. Raises ValueError
-    with one sentence.
-    """
-    if str(name) in SOURCES and not (WEIGHTS / str(name) / CONFIG).is_file():
-        from .official import import_checkpoint  # it needs this module
-
-        return import_checkpoint(str(name))
-    if not is_repository(str(name)) or Path(name).is_dir():
-        return find(name)
-    otherwise = "fetch it once with a network, or give a model folder"
-    folder = hub_file(str(name), CONFIG, str(name), otherwise).parent
-    read_folder(folder)  # before the weights are fetched
-    hub_file(str(name), TENSORS, str(name), otherwise)
-    found = read_folder(folder)
-    for part in found.parts:
-        try:
-            for file in part.files:
-                hub_file(str(name), f"{part.id}/{file}", str(name), otherwise)
-        except ValueError:
-            if part.find((WEIGHTS,)) is None:
-                raise
-    return found

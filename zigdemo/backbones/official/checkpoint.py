@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...hashing import file_sha256
+from ...files import file_sha256
 from .detect import family_said, find_family, find_settings, said_by
 from .files import open_checkpoint
 from .layouts import LAYOUTS

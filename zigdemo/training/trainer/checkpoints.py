@@ -10,13 +10,12 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from ...hashing import file_sha256
+from ...files import file_sha256, write_whole
 
 FOLDER = "checkpoints"
 NAME = re.compile(r"(\d{7,})-([0-9a-f]{16})\.pt")
@@ -118,20 +117,6 @@ def read_checkpoint(run: str | Path) -> dict[str, Any] | None:
     return None
 
 
-def write_aside(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Make or replace a file whole: `write` gets it open for bytes under another name, and then it is renamed."""
-    aside = path.with_name(f"{path.name}.part")
-    try:
-        with aside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-
-
 def cut_metrics(path: Path, step: int) -> None:
     """Take away the lines of a metrics.jsonl that come after a step, or that a kill left unfinished."""
     if not path.is_file():
@@ -144,4 +129,4 @@ def cut_metrics(path: Path, step: int) -> None:
             continue
         if isinstance(content, dict) and content.get("step", step + 1) <= step:
             kept.append(line + b"\n")
-    write_aside(path, lambda file: file.writelines(kept))
+    write_whole(path, b"".join(kept))

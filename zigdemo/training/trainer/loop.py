@@ -19,9 +19,10 @@ from ...conditioning import TextTower
 from ...data.captions import image_caption
 from ...data.latents import LatentSet, pixels_of
 from ...diffusion import draw_times, interpolate, velocity_loss
+from ...files import write_whole
 from ...latents import PIXELS
 from ...ops.heap import keep_freed_memory
-from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_aside, write_checkpoint
+from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_checkpoint
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
@@ -140,7 +141,7 @@ class Training:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.recipe.save(self.folder / "recipe.yaml")
             labels = json.dumps(self.data.label_names, ensure_ascii=False)
-            write_aside(self.folder / "labels.json", lambda file: file.write(labels.encode("utf-8")))
+            write_whole(self.folder / "labels.json", labels)
         self.journal = Journal(self.recipe, self.accelerator, self.folder, self.step)
 
     @property

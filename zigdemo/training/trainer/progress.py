@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints import cut_metrics
+from .recipe import Recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-    from .recipe import Recipe
-
-TRACKERS = ("tensorboard", "trackio", "wandb")  # names of accelerate, and of the packages
 
 
 def check_trackers(names: list[str]) -> None:

@@ -17,13 +17,13 @@ from ...conditioning import TextSpec
 from ...data import ClipSet, ImageSet
 from ...data.latents import LATENTS, LatentSet
 from ...diffusion import PREDICTIONS
+from ...files import write_whole
 from ...latents import AutoencoderSpec
 from ...zoo import read_folder
-from .checkpoints import write_aside
 from .lora import METHODS
-from .progress import TRACKERS
 
 Settings = TypeVar("Settings")
+TRACKERS = ("tensorboard", "trackio", "wandb")  # names of accelerate, and of the packages
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"  # the ones that come with zigdemo
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -172,7 +172,7 @@ class Recipe:
     def save(self, path: Path) -> None:
         """Write the recipe as YAML."""
         text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
-        write_aside(path, lambda file: file.write(text.encode("utf-8")))
+        write_whole(path, text)
 
 
 def _whole(name: str, value: object, least: int) -> None:
@@ -270,7 +270,7 @@ def known_labels(recipe: Recipe) -> int:
 def model_config(recipe: Recipe, labels: int) -> object:
     """The backbone's config for a recipe and a number of labels."""
     settings = {key: value for key, value in recipe.model.items() if key != "family"}
-    kind = FAMILIES[recipe.model["family"]][0]
+    kind = FAMILIES[recipe.model["family"]].config
     unknown = sorted(set(settings) - {entry.name for entry in fields(kind)})
     if unknown:
         raise ValueError(f"model.{unknown[0]} is no setting of {recipe.model['family']}")

@@ -7,14 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, sampled_from
 
-from zigdemo.backbones import DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
+from zigdemo.backbones import FAMILIES, DiffuSSMConfig, DiGConfig, DiTConfig, ZigMaConfig, build
 from zigdemo.backbones.checks import item_shape
+from zigdemo.backbones.costs import GLA_SPAN, SCAN_CHUNK
 from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS
 from zigdemo.backbones.dit import CONDITIONINGS
-from zigdemo.backbones.presets import PRESETS, preset
+from zigdemo.backbones.presets import preset
 from zigdemo.explain import Cost, cost, counted_cost
 from zigdemo.explain.__main__ import PUBLISHED, main, rows
-from zigdemo.explain.complexity import GLA_SPAN, SCAN_CHUNK
 from zigdemo.ops import backends
 
 DIT = DiTConfig(size=(16, 16), patch=2, width=32, depth=3, heads=2, labels=5)
@@ -205,7 +205,7 @@ def test_every_published_size_costs_what_the_paper_says(named):
 
 
 def test_the_table_has_every_size_and_refuses_a_side_that_no_patch_fits(capsys, monkeypatch):
-    names = [f"{family} {size}" for family, (_, sizes) in PRESETS.items() for size in sizes]
+    names = [f"{family} {size}" for family, entry in FAMILIES.items() for size in entry.sizes]
     assert [row[0] for row in rows(8)] == names
     monkeypatch.setattr("sys.argv", ["explain", "--side", "12"])
     with pytest.raises(SystemExit):
@@ -249,5 +249,5 @@ def test_a_larger_batch_costs_as_many_times_more_and_nothing_is_built():
 
 
 def test_a_config_without_formulas_is_refused():
-    with pytest.raises(ValueError, match="no cost is known of a dict; use one of dit, dig, diffussm, zigma"):
+    with pytest.raises(ValueError, match="no backbone is known of a dict; use one of dit, dig, diffussm, zigma"):
         cost({})

@@ -1,0 +1,35 @@
+"""A model by whatever name a person gives: here already, published, or in a repository; fetched where need be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import zoo
+from ..huggingface import hub_file, is_repository
+from .hub import SOURCES
+from .official import import_checkpoint
+
+
+def obtain(name: str | Path) -> zoo.ModelFolder:
+    """The model of `find`, else an official one or a repository owner/name of huggingface.co, fetched first.
+
+    Only for names that a person gave: a file or a link of a stranger must not start a download. Raises ValueError
+    with one sentence.
+    """
+    if str(name) in SOURCES and not (zoo.WEIGHTS / str(name) / zoo.CONFIG).is_file():
+        return import_checkpoint(str(name))
+    if not is_repository(str(name)) or Path(name).is_dir():
+        return zoo.find(name)
+    otherwise = "fetch it once with a network, or give a model folder"
+    folder = hub_file(str(name), zoo.CONFIG, str(name), otherwise).parent
+    zoo.read_folder(folder)  # before the weights are fetched
+    hub_file(str(name), zoo.TENSORS, str(name), otherwise)
+    found = zoo.read_folder(folder)
+    for part in found.parts:
+        try:
+            for file in part.files:
+                hub_file(str(name), f"{part.id}/{file}", str(name), otherwise)
+        except ValueError:
+            if part.find((zoo.WEIGHTS,)) is None:
+                raise
+    return found
