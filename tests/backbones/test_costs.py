@@ -249,5 +249,5 @@ def test_a_larger_batch_costs_as_many_times_more_and_nothing_is_built():
 
 
 def test_a_config_without_formulas_is_refused():
-    with pytest.raises(ValueError, match="no backbone is known of a dict; use one of dit, dig, diffussm, zigma"):
+    with pytest.raises(ValueError, match="no backbone is known of a dict; use one of zigma, dit, dig, diffussm"):
         cost({})

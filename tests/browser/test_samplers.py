@@ -5,7 +5,7 @@ from time import sleep
 import pytest
 from pages import show_tab
 
-from zigdemo.ui import samplers
+from zigdemo.ui.tabs import samplers
 
 pytestmark = pytest.mark.browser
 

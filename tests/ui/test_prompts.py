@@ -7,7 +7,8 @@ from models import LABELS, tiny_folder
 from towers import small_tower
 
 from zigdemo import zoo
-from zigdemo.ui import generate, settings
+from zigdemo.ui import settings
+from zigdemo.ui.tabs import generate
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image
 
 from zigdemo.pipeline import Request
-from zigdemo.ui import generate, swaps, words
+from zigdemo.ui import swaps, words
+from zigdemo.ui.tabs import generate
 
 
 def test_a_prompt_of_a_portrait_offers_changes_and_others_none():

@@ -20,41 +20,6 @@ log = logging.getLogger(__name__)
 SIDE_PX = 448
 GAP_PX = 6  # between the frames of a clip
 
-CSS = """
-.maps { display: grid; gap: 20px 16px; grid-template-columns: repeat(2, minmax(0, 1fr)); }
-.maps figure { margin: 0; min-width: 0; }
-.maps.one { grid-template-columns: minmax(0, 448px); }
-.maps img.plain { border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); }
-.maps img { display: block; width: 100%; margin: 0; border-radius: 6px; image-rendering: pixelated; }
-.maps b { display: block; font-size: 15px; font-weight: 600; color: var(--body-text-color); }
-.maps .about { display: block; min-height: 40px; margin: 0 0 8px; font-size: 13px; line-height: 20px;
-  color: var(--body-text-color-subdued); }
-.maps .legend { display: flex; align-items: center; gap: 8px; margin-top: 6px; font-size: 12px;
-  font-variant-numeric: tabular-nums; color: var(--body-text-color-subdued); }
-.maps .legend i { flex: 0 1 96px; height: 8px; border-radius: 4px; border: 1px solid var(--border-color-primary);
-  background: linear-gradient(90deg, RAMP); }
-.maps .legend span:last-child { margin-left: auto; }
-.maps .legend span:only-child { margin-left: 0; }
-.maps .none { aspect-ratio: 1; display: grid; place-items: center; padding: 16px; text-align: center; font-size: 14px;
-  border: 1px dashed var(--border-color-primary); border-radius: 6px; color: var(--body-text-color-subdued); }
-@media (max-width: 480px) { .maps { gap: 16px 12px; } .maps .about { min-height: 80px; }
-  .maps .legend { gap: 4px; } .maps .legend i { flex-basis: 40px; } .maps .none { padding: 8px; font-size: 13px; } }
-.maps.one .about { min-height: 0; }
-.tiles { display: grid; gap: 8px; margin-top: 16px; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
-.tiles figure { margin: 0; font-size: 12px; text-align: center; color: var(--body-text-color-subdued); }
-.tiles img { display: block; width: 100%; margin: 0; border-radius: 4px; }
-.tiles h4 { grid-column: 1 / -1; margin: 0; font-size: 13px; font-weight: 600; color: var(--body-text-color); }
-:is(#influence-maps, #attention-map, #attention-picture) .html-container { padding: 0; }
-#influence-picture img { image-rendering: pixelated; cursor: crosshair; }
-#influence-line, #attention-line { padding: 0; font-size: 14px; min-height: 26px; }
-#attention-words .wrap { gap: 6px; }
-#attention-words label { padding: 3px 12px; border-radius: 999px; }
-#attention-words label > span { margin-left: 0; }
-#attention-words input { position: absolute; opacity: 0; width: 1px; }
-#attention-words label:has(input:checked) { border-color: var(--color-accent); background: var(--color-accent-soft); }
-#attention-words label:has(input:focus-visible) { outline: 2px solid var(--color-accent); outline-offset: 2px; }
-""".replace("RAMP", ", ".join(heat.RAMP))
-
 
 def number(value: float) -> str:
     """A number of a map, short."""

@@ -16,39 +16,6 @@ from .texts import data_url, inline
 TILE_PX = 96  # the shorter side of a frame of a strip is at most this
 SAID = {"mp4": "MP4", "gif": "GIF", "webp": "WebP", "png": "PNG filmstrip"}
 
-CSS = """
-.clips { display: grid; gap: 20px 16px; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); }
-.clip { margin: 0; min-width: 0; }
-.clips.one { grid-template-columns: minmax(0, 1fr); }
-@media (min-width: 641px) { .clips.one .clip { display: grid; align-content: start; gap: 0 16px;
-  grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); grid-auto-flow: dense; }
-  .clips.one .clip > * { grid-column: 1; }
-  .clips.one .clip > .frames { grid-column: 2; grid-row: 1 / span 4; } }
-.clip > :is(video, img) { display: block; width: 100%; margin: 0; object-fit: contain; image-rendering: pixelated;
-  border: 1px solid var(--border-color-primary); border-radius: 6px; background: var(--background-fill-secondary); }
-.clip p { margin: 8px 0 4px; font-size: 13px; color: var(--body-text-color-subdued);
-  font-variant-numeric: tabular-nums; }
-.clips .frames { list-style: none; margin: 0; padding: 0; display: grid; gap: 4px;
-  grid-template-columns: repeat(8, minmax(0, 1fr)); }
-.clips.one .frames { grid-template-columns: repeat(4, minmax(0, 1fr)); }
-.clips .frames li { margin: 0; font-size: 11px; line-height: 16px; text-align: center;
-  color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
-.clips .frames i { display: block; border-radius: 3px; background: var(--strip) no-repeat;
-  box-shadow: 0 0 0 1px var(--border-color-primary); }
-.clips .saves { display: flex; flex-wrap: wrap; gap: 8px; margin: 8px 0 0; }
-.clips .saves a { padding: 6px 14px; border: 1px solid var(--border-color-primary); border-radius: 8px; font-size: 13px;
-  line-height: 20px; color: var(--body-text-color); text-decoration: none; background: var(--background-fill-primary); }
-.clips .saves a:is(:hover, :focus-visible) { border-color: var(--color-accent); }
-.earlier { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); }
-.earlier a { display: block; font-size: 12px; text-align: center; color: var(--body-text-color-subdued); }
-.earlier video { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated;
-  border-radius: 6px; background: var(--background-fill-secondary); }
-.empty { min-height: 280px; display: grid; place-items: center; margin: 0; padding: 16px; text-align: center;
-  border: 1px solid var(--border-color-primary); border-radius: var(--block-radius);
-  color: var(--body-text-color-subdued); }
-#clip-stage .html-container, #clip-scan .html-container, #clip-history .html-container { padding: 0; }
-"""
-
 
 def address(path: str | Path) -> str:
     """Where the server hands out a file it made, from the page."""

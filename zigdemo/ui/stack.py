@@ -18,19 +18,6 @@ AXES = {"space": "in frames", "time": "over time", "all": "whole clip"}
 NO_SCAN = "This model has no scan: its layers mix all tokens of a frame, or of a place over time, at once."
 COLOURS = ("#2a788e", "#22a784", "#7ad151")  # from the first step to the last, readable on light and dark
 
-CSS = """
-.stack h4 { margin: 0 0 4px; font-size: 14px; font-weight: 600; }
-.stack p { margin: 0 0 8px; font-size: 13px; line-height: 20px; color: var(--body-text-color-subdued); }
-.stack ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px;
-  grid-template-columns: repeat(4, minmax(0, 1fr)); }
-.stack li { margin: 0; padding: 6px; border-radius: 8px; background: var(--background-fill-secondary);
-  font-size: 12px; line-height: 16px; text-align: center; color: var(--body-text-color-subdued); }
-.stack li b { display: block; font-weight: 600; color: var(--body-text-color); }
-.stack svg { display: block; width: 100%; height: auto; }
-.stack polygon { fill: var(--background-fill-primary); fill-opacity: 0.6; stroke: var(--border-color-primary); }
-.stack path { fill: none; stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round; }
-"""
-
 
 def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
     """What the first layers of a model walk through. scan: a scheme in place of the model's own."""

@@ -18,16 +18,6 @@ MOST_SWAPS = 6
 MOST_SHOWN = 4  # pictures of a request whose change is shown
 TILE_PX = 128
 
-CSS = """
-#swaps { gap: 6px; align-items: center; }
-#swaps button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px; font-weight: 400; }
-#swaps .prose { flex: 0 0 auto; } #swaps p { margin: 0; font-size: 14px; }
-.change { display: grid; gap: 6px 8px; margin: 4px 0 12px; grid-template-columns: repeat(3, minmax(0, 160px)); }
-.change b { font-size: 13px; font-weight: 600; }
-.change img { width: 100%; margin: 0; border-radius: 6px; }
-#change .html-container { padding: 0; }
-"""
-
 
 def offered(request: Request) -> list[Swap]:
     """The changes to offer after a request was drawn; none for one without a prompt that can be read."""

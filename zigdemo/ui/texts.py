@@ -55,47 +55,6 @@ _LINK_SCRIPT = """(...values) => {
 LINK_SCRIPT = _LINK_SCRIPT % (json.dumps(MORE), json.dumps(NAMES))
 CLIP_LINK_SCRIPT = _LINK_SCRIPT % (json.dumps({}), json.dumps(MAIN))
 
-CSS = """
-#chips, .chip-row { gap: 6px; }
-:is(#chips, .chip-row) button { flex: 0 0 auto; min-width: 0; border-radius: 999px; padding: 3px 12px;
-  font-weight: 400; }
-#surprise { border: 1px solid var(--button-secondary-border-color-hover); background: none; }
-.solver li[aria-label*="not installed"] { opacity: 0.45; pointer-events: none; }
-#more input:disabled, #more .disabled { opacity: 0.45; }
-.randomise { display: flex; align-items: center; }
-.link { align-self: center; }
-.progress-line { padding: 0; }
-.run progress { display: block; width: 100%; height: 4px; margin: 0 0 6px; border: 0; border-radius: 2px;
-  overflow: hidden; appearance: none; background: var(--border-color-primary); accent-color: var(--color-accent); }
-.run progress::-webkit-progress-bar { background: var(--border-color-primary); }
-.run progress::-webkit-progress-value { background: var(--color-accent); transition: width 0.12s linear; }
-.run progress::-moz-progress-bar { background: var(--color-accent); }
-.run progress.off { visibility: hidden; }
-.run span { display: block; min-height: 22px; color: var(--body-text-color-subdued); }
-.pictures { display: grid; grid-template-columns: repeat(4, 1fr); gap: 8px; padding: 8px;
-  border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); min-height: 148px; }
-.pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; margin: 0;
-  border-radius: 6px; }
-.pictures p { grid-column: 1 / -1; place-self: center; margin: 0; color: var(--body-text-color-subdued); }
-.progress-line .html-container, #preview .html-container { padding: 0; }
-#files .stem { max-width: none; white-space: normal; overflow-wrap: anywhere; }
-#result .grid-wrap, #history .grid-wrap { min-height: 0; height: auto; max-height: none; padding: 8px; }
-#result .grid-container, #history .grid-container { padding-top: 0; }
-#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); }
-#result .icon-button-wrapper.top-panel, #history .icon-button-wrapper.top-panel { display: none; }
-#history img { image-rendering: pixelated; }
-.restore .icon-wrap { display: none; }
-.restore button { padding-top: 26px; font-size: 14px; }
-.toast-wrap { top: auto !important; bottom: 16px; }
-#footer p { color: var(--body-text-color-subdued); }
-@media (max-width: 640px) { .toast-wrap { bottom: 76px; }
-  .actions { position: fixed; left: 0; right: 0; bottom: 0; z-index: 60; padding: 10px 16px; flex-wrap: nowrap;
-    background: var(--body-background-fill); border-top: 1px solid var(--border-color-primary); }
-  footer, #footer { margin-bottom: 64px; } }
-@media (max-width: 480px) { .pictures { grid-template-columns: repeat(2, 1fr); }
-  #result .grid-container { grid-template-columns: repeat(2, 1fr); } }
-"""
-
 
 def show_progress(line: str) -> str:
     """The script that scrolls the line of that id into sight."""

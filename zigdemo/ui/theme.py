@@ -8,30 +8,11 @@ import gradio as gr
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
-STYLES = ("scan_player.css", "samplers.css")
+STYLES = (
+    "page.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css", "scan_player.css", "samplers.css",
+    "maps.css", "finetune.css", "models.css",
+)  # fmt: skip
 SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
-
-PAGE_CSS = """
-.gradio-container { --body-text-color-subdued: #5f6875; }
-.dark .gradio-container, .gradio-container.dark { --body-text-color-subdued: #a8b0bd; }
-.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
-.gradio-container :is(.main, main) { width: 100%; }
-#title { margin: 8px 0 0; }
-#title h1 { font-size: 26px; margin: 0 0 2px; }
-#title p { margin: 0; color: var(--body-text-color-subdued); }
-#footer { color: var(--body-text-color-subdued); font-size: 13px; }
-#footer p { margin: 4px 0; }
-.progress-line { min-height: 26px; font-size: 14px; font-variant-numeric: tabular-nums; }
-.progress-line p { margin: 2px 0; }
-#result img { image-rendering: pixelated; }
-footer { display: none !important; }
-input[role="combobox"] { text-overflow: ellipsis; padding-right: 22px !important; }
-.tabs > .tab-wrapper { overflow-x: auto; scrollbar-width: none; }
-.tabs > .tab-wrapper > .tab-container:not(.visually-hidden) { flex: none; width: max-content; min-width: 100%;
-  padding-right: 28px; overflow: visible; }
-@media (max-width: 800px) { .tabs > .tab-wrapper { mask-image: linear-gradient(to left, transparent, #000 36px); } }
-@media (max-width: 480px) { .gradio-container .main { padding: 12px !important; } }
-"""
 
 
 class SystemFont(gr.themes.Font):
@@ -56,7 +37,7 @@ def build_theme() -> gr.themes.Base:
 
 def page_css() -> str:
     """The page's own CSS with the players'."""
-    return PAGE_CSS + "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    return "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def head_html() -> str:

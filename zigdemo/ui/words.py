@@ -18,24 +18,6 @@ MOST_WORDS = 48
 MASK_PX = 128
 VEIL = 0.82  # of the darkness where a word does not act
 
-CSS = """
-.lit { max-width: 448px; }
-.lit p { margin: 0 0 8px; line-height: 30px; font-size: 15px; }
-.lit p span { padding: 3px 5px; border-radius: 6px; cursor: default; }
-.lit p span[tabindex] { border-bottom: 2px solid var(--color-accent); cursor: pointer; }
-.lit p span[tabindex]:is(:hover, :focus-visible) { background: var(--color-accent); color: white; outline: none; }
-.lit figure { position: relative; margin: 0; }
-.lit figure img { display: block; width: 100%; margin: 0; border-radius: 6px; }
-.lit figure img.veil { position: absolute; inset: 0; height: 100%; opacity: 0; transition: opacity 0.12s; }
-RULES
-""".replace(
-    "RULES",
-    "\n".join(
-        f".lit:has(.word-{place}:is(:hover, :focus-visible)) .veil-{place} {{ opacity: 1; }}"
-        for place in range(MOST_WORDS)
-    ),
-)
-
 
 def veil_url(values: ArrayLike) -> str:
     """A map (rows, columns) as a dark veil that is clear where the values are largest, as the address of itself."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, sampled_from, tuples
 
 from zigdemo.scans import measure, scan_scheme
-from zigdemo.ui.scan_paths import EXAMPLES, LAYERS, build_scan_paths_tab, scan_data, scan_order
+from zigdemo.ui.tabs.scan_paths import EXAMPLES, LAYERS, build_scan_paths_tab, scan_data, scan_order
 from zigdemo.ui.theme import build_theme, head_html, page_css
 
 sides = integers(1, 24)
@@ -103,7 +103,7 @@ def test_a_layer_that_is_none_is_one_sentence(layer):
 
 def test_the_first_paint_has_data_and_the_interface_is_typed():
     with gr.Blocks(analytics_enabled=False) as page:
-        build_scan_paths_tab()
+        build_scan_paths_tab(None)
     (player,) = (block for block in page.blocks.values() if isinstance(block, gr.HTML))
     assert json.loads(player.value)["scheme"] == "zigzag-8"
     endpoints = page.get_api_info()["named_endpoints"]

@@ -15,7 +15,7 @@ from models import tiny_folder
 
 from zigdemo import backbones, zoo
 from zigdemo.latents import AUTOENCODERS
-from zigdemo.ui import influence as tab
+from zigdemo.ui.tabs import influence as tab
 from zigdemo.zoo.official import import_checkpoint
 
 GOOD = {"model": "tiny", "label": "hedgehog", "row": 1, "column": 2, "step": 1, "steps": 3}
@@ -175,7 +175,7 @@ def test_what_others_hear_is_not_hidden_by_the_patch_itself():
 
 def test_the_tab_is_there_with_no_model_at_all(weights):
     with gr.Blocks(analytics_enabled=False) as page:
-        tab.build_influence_tab()
+        tab.build_influence_tab(None)
     assert any(
         "No model is here" in str(block.value) for block in page.blocks.values() if isinstance(block, gr.Markdown)
     )

@@ -10,11 +10,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ..backbones import Family, family_of
-from ..explain import Influence, Moment, Moments, heat, patch_influence
-from ..pipeline import Request
-from . import texts
-from .maps import (
+from ...backbones import Family, family_of
+from ...explain import Influence, Moment, Moments, heat, patch_influence
+from ...pipeline import Request
+from .. import texts
+from ..borders import endpoint, told
+from ..frame import Frame
+from ..maps import (
     condition_settings,
     enlarged,
     figure_html,
@@ -28,8 +30,8 @@ from .maps import (
     side_by_side,
     whole,
 )
-from .runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence, warned
-from .settings import MOST_STEPS, defaults, model_choices, model_here
+from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, warned
+from ..settings import MOST_STEPS, defaults, model_choices, model_here
 
 SKIP = gr.skip()
 
@@ -114,6 +116,7 @@ def _cell(drawing: Drawing, token: int) -> tuple[int, int, int]:
     return frame, *divmod(place, drawing.grid[2])
 
 
+@endpoint
 def influence(
     model: str,
     label: str | None = None,
@@ -132,15 +135,12 @@ def influence(
     Returns the grid and the maps as nested lists: gradient [row][column], implicit and field [layer][row][column], and
     composed like implicit, or null where it would take too long. Of clips with [frame] in front of [row].
     """
-    try:
-        request = one_picture(model, prompt, label, scan, steps, seed)
-        step = _half_way(request) if step is None else whole("step", step, 0, request.steps - 1)
-        record = Moments()
-        MODELS.get(model_here(model))(request, record=record)
-        drawing = _drawing(record, [])
-        seen = _look(drawing, step, frame, row, column)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(sentence(fault), print_exception=False) from None
+    request = one_picture(model, prompt, label, scan, steps, seed)
+    step = _half_way(request) if step is None else whole("step", step, 0, request.steps - 1)
+    record = Moments()
+    MODELS.get(model_here(model))(request, record=record)
+    drawing = _drawing(record, [])
+    seen = _look(drawing, step, frame, row, column)
     return {
         "grid": list(seen.gradient.shape),
         "gradient": seen.gradient.tolist(),
@@ -158,35 +158,33 @@ def _change(**changes: Any) -> tuple[Any, ...]:
     return tuple(changes.get(name, SKIP) for name in OUTPUTS)
 
 
+@told(lambda sentence: _change(line=sentence, go=gr.update(interactive=True)))
 def _draw(
     model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float
 ) -> Iterator[tuple[Any, ...]]:
     """The Draw button: the picture appears, then the maps of the patch in the middle half way."""
-    try:
-        request = one_picture(model, prompt, label, scan, steps, seed)
-        record, pictures = Moments(), []
-        yield _change(line=texts.STARTING, go=gr.update(interactive=False))
-        with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
-            for step in run:
-                pictures.append(frames_of(step))
-        drawing, depth = _drawing(record, pictures), record.network.config.depth
-        frames, rows, columns = drawing.grid
-        at, cell = _half_way(request), (frames // 2, rows // 2, columns // 2)
-        yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
-        seen = _look(drawing, at, *cell)
-        yield _change(
-            line=_line(drawing, at, seen),
-            maps=maps_html(drawing, at, seen, 0),
-            seen=seen,
-            step=places(request.steps, at + 1),
-            frame=places(frames, cell[0] + 1, visible=frames > 1),
-            row=places(rows, cell[1] + 1),
-            column=places(columns, cell[2] + 1),
-            layer=places(depth, 1),
-            go=gr.update(interactive=True),
-        )
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        yield _change(line=warned(fault), go=gr.update(interactive=True))
+    request = one_picture(model, prompt, label, scan, steps, seed)
+    record, pictures = Moments(), []
+    yield _change(line=texts.STARTING, go=gr.update(interactive=False))
+    with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
+        for step in run:
+            pictures.append(frames_of(step))
+    drawing, depth = _drawing(record, pictures), record.network.config.depth
+    frames, rows, columns = drawing.grid
+    at, cell = _half_way(request), (frames // 2, rows // 2, columns // 2)
+    yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING, drawing=drawing)
+    seen = _look(drawing, at, *cell)
+    yield _change(
+        line=_line(drawing, at, seen),
+        maps=maps_html(drawing, at, seen, 0),
+        seen=seen,
+        step=places(request.steps, at + 1),
+        frame=places(frames, cell[0] + 1, visible=frames > 1),
+        row=places(rows, cell[1] + 1),
+        column=places(columns, cell[2] + 1),
+        layer=places(depth, 1),
+        go=gr.update(interactive=True),
+    )
 
 
 def _marked(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Image.Image:
@@ -202,6 +200,7 @@ def _line(drawing: Drawing, step: int, seen: Influence) -> str:
     )
 
 
+@told(lambda sentence: _change(line=sentence))
 def _again(
     drawing: Drawing | None, step: float, frame: float, row: float, column: float, layer: float
 ) -> Iterator[tuple[Any, ...]]:
@@ -209,16 +208,13 @@ def _again(
     if drawing is None:
         yield _change(line=texts.INFLUENCE_START)
         return
-    try:
-        given = zip(("frame", "row", "column"), (frame, row, column), drawing.grid, strict=True)
-        at = whole("step", step, 1, drawing.request.steps) - 1
-        cell = [whole(name, value, 1, most) - 1 for name, value, most in given]
-        yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING)
-        seen = _look(drawing, at, *cell)
-        chosen = whole("layer", layer, 1, len(seen.field)) - 1
-        yield _change(line=_line(drawing, at, seen), maps=maps_html(drawing, at, seen, chosen), seen=seen)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        yield _change(line=warned(fault))
+    given = zip(("frame", "row", "column"), (frame, row, column), drawing.grid, strict=True)
+    at = whole("step", step, 1, drawing.request.steps) - 1
+    cell = [whole(name, value, 1, most) - 1 for name, value, most in given]
+    yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING)
+    seen = _look(drawing, at, *cell)
+    chosen = whole("layer", layer, 1, len(seen.field)) - 1
+    yield _change(line=_line(drawing, at, seen), maps=maps_html(drawing, at, seen, chosen), seen=seen)
 
 
 def _clicked(drawing: Drawing | None, event: gr.SelectData) -> tuple[Any, Any]:
@@ -250,8 +246,8 @@ def _slider(label: str, most: int, **more: Any) -> gr.Slider:
     return slider
 
 
-def build_influence_tab() -> None:
-    """Lay the tab out; call inside a gr.Tab. The page needs `maps.CSS`."""
+def build_influence_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside a gr.Tab."""
     gr.api(influence, api_name="influence", **TURN)
     here = model_choices()
     if not here:

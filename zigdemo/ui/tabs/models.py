@@ -7,10 +7,11 @@ from html import escape
 import gradio as gr
 from PIL import Image
 
-from .. import zoo
-from ..zoo.hub import SOURCES
-from .settings import models_here
-from .texts import data_url
+from ... import zoo
+from ...zoo.hub import SOURCES
+from ..frame import Frame
+from ..settings import models_here
+from ..texts import data_url
 
 ORIGINS = {
     "shipped (toy)": "Made here on little data and little compute, to show the architecture at work",
@@ -20,22 +21,6 @@ ORIGINS = {
 }
 MOST_GRID_BYTES = 2**23
 GRIDS = ("grid.webp", "grid.png")
-
-CSS = """
-.models { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
-.models article { border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); padding: 16px; }
-.models h3 { margin: 0 0 4px; font-size: 17px; display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
-.models .origin { font-size: 12px; font-weight: 500; padding: 2px 10px; border-radius: 999px;
-  border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued); }
-.models p { margin: 4px 0; color: var(--body-text-color-subdued); }
-.models dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 12px; margin: 10px 0; font-size: 14px; }
-.models dt { color: var(--body-text-color-subdued); }
-.models dd { margin: 0; overflow-wrap: anywhere; }
-.official { list-style: none; margin: 0; padding: 0; display: grid; gap: 8px; }
-.official code { overflow-wrap: anywhere; }
-#models .html-container { padding: 0; }
-.models img { width: 100%; border-radius: 6px; margin: 6px 0 0; background: white; }
-"""
 
 
 def _draws(folder: zoo.ModelFolder) -> str:
@@ -130,7 +115,7 @@ def official_html() -> str:
     return f'<ul class="official">{"".join(items)}</ul>'
 
 
-def build_models_tab() -> None:
+def build_models_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     gr.HTML(models_html, padding=False, elem_id="models")  # a function: read again whenever the page opens
     with gr.Accordion("Official checkpoints", open=False):

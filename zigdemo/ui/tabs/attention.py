@@ -12,11 +12,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ..explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, Together, heat
-from ..pipeline import Request
-from . import texts
-from .files import pictures_folder
-from .maps import (
+from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, Together, heat
+from ...pipeline import Request
+from .. import texts
+from ..borders import endpoint, told
+from ..files import pictures_folder
+from ..frame import Frame
+from ..maps import (
     enlarged,
     figure_html,
     legend_html,
@@ -28,9 +30,9 @@ from .maps import (
     tiles_html,
     whole,
 )
-from .runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence, warned
-from .settings import FIRST, MOST_STEPS, defaults, examples, model_here
-from .words import lit_html
+from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence
+from ..settings import FIRST, MOST_STEPS, defaults, examples, model_here
+from ..words import lit_html
 
 SKIP = gr.skip()
 MOST_BYTES = 2**26  # of the maps of one drawing, kept for its page
@@ -166,6 +168,7 @@ def export(drawn: Drawn) -> list[str]:
     return [str(path) for path in (*sheets, *arrays)]
 
 
+@endpoint
 def attention(
     model: str, prompt: str, steps: int | None = None, seed: int = 0
 ) -> tuple[dict[str, Any], list[gr.FileData]]:
@@ -176,11 +179,8 @@ def attention(
     null for tokens that are no word's. The files are a PNG with the map of every word, of effect and attention, and an
     .npz of each with all that was recorded.
     """
-    try:
-        drawn = draw(model, prompt, steps, seed)
-        files = [gr.FileData(path=path) for path in export(drawn)]
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(sentence(fault), print_exception=False) from None
+    drawn = draw(model, prompt, steps, seed)
+    files = [gr.FileData(path=path) for path in export(drawn)]
     effects = {word: drawn.effects.map([place]).tolist() for place, word in enumerate(drawn.effects.words)}
     words = [
         {
@@ -205,31 +205,29 @@ def _change(**changes: Any) -> tuple[Any, ...]:
     return tuple(changes.get(name, SKIP) for name in OUTPUTS)
 
 
+@told(lambda sentence: _change(line=sentence, go=gr.update(interactive=True)))
 def _draw(model: str, prompt: str, steps: float, seed: float, kind: str = EFFECT) -> Iterator[tuple[Any, ...]]:
     """The Draw button."""
     yield _change(line=texts.STARTING, go=gr.update(interactive=False), files=gr.update(visible=False))
-    try:
-        drawn = draw(model, prompt, steps, seed)
-        choices = [(name, str(place)) for place, (name, _) in enumerate(drawn.tokens)]
-        shown = _first_word(drawn)
-        _, layers, heads, _, _ = drawn.maps.probabilities.shape
-        total = drawn.request.steps
-        yield _change(
-            line=texts.ATTENTION_WORDS,
-            words=gr.update(choices=choices, value=shown, visible=True),
-            kind=gr.update(visible=True),
-            picture=_lit(drawn),
-            view=view_html(drawn, shown, kind, range(layers), range(total), 0),
-            drawn=drawn,
-            layer_from=places(layers, 1),
-            layer_to=places(layers, layers),
-            step_from=places(total, 1),
-            step_to=places(total, total),
-            head=gr.update(value=0, maximum=heads, interactive=True),
-            **{name: gr.update(interactive=True) for name in ("go", "play", "save")},
-        )
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        yield _change(line=warned(fault), go=gr.update(interactive=True))
+    drawn = draw(model, prompt, steps, seed)
+    choices = [(name, str(place)) for place, (name, _) in enumerate(drawn.tokens)]
+    shown = _first_word(drawn)
+    _, layers, heads, _, _ = drawn.maps.probabilities.shape
+    total = drawn.request.steps
+    yield _change(
+        line=texts.ATTENTION_WORDS,
+        words=gr.update(choices=choices, value=shown, visible=True),
+        kind=gr.update(visible=True),
+        picture=_lit(drawn),
+        view=view_html(drawn, shown, kind, range(layers), range(total), 0),
+        drawn=drawn,
+        layer_from=places(layers, 1),
+        layer_to=places(layers, layers),
+        step_from=places(total, 1),
+        step_to=places(total, total),
+        head=gr.update(value=0, maximum=heads, interactive=True),
+        **{name: gr.update(interactive=True) for name in ("go", "play", "save")},
+    )
 
 
 def _lit(drawn: Drawn) -> str:
@@ -301,8 +299,8 @@ def _export(drawn: Drawn | None) -> tuple[Any, Any]:
     return texts.EXPORTED, gr.update(value=export(drawn), visible=True)
 
 
-def build_attention_tab() -> None:
-    """Lay the tab out; call inside a gr.Tab. The page needs `maps.CSS`."""
+def build_attention_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside a gr.Tab."""
     gr.api(attention, api_name="attention", **TURN)
     here = sorted(text_models(), key=lambda entry: (*FIRST, entry.id).index(entry.id))
     if not here:

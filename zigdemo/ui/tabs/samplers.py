@@ -14,15 +14,17 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from ..diffusion import FORMS, SAMPLERS, TOYS, refusal
-from ..explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
-from . import texts
-from .error_curve import curves_html, measured
-from .more import FORM_NAMES
-from .runs import MODELS, PREVIEW_SECONDS
+from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
+from ...explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
+from .. import texts
+from ..borders import endpoint, told
+from ..error_curve import curves_html, measured
+from ..frame import Frame
+from ..more import FORM_NAMES
+from ..runs import MODELS, PREVIEW_SECONDS
+from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, model_choices, model_here, to_request
+from ..theme import mount_script
 from .scan_paths import whole_number
-from .settings import MOST_GUIDANCE, first_label, model_choices, model_here, to_request
-from .theme import mount_script
 
 MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
 SCALE = 2048  # states go to the browser as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
@@ -84,10 +86,7 @@ def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed:
     }
 
 
-def _refused(fault: ValueError) -> gr.Error:
-    return gr.Error(str(fault), print_exception=False)
-
-
+@endpoint
 def toy_paths(
     toy: str = "ring",
     ode: str = "heun",
@@ -97,10 +96,7 @@ def toy_paths(
     seed: int = 0,
 ) -> dict[str, Any]:
     """API: the same 128 points of noise carried to a toy by both solvers: times, states, network calls, error."""
-    try:
-        run = _toy(toy, ode, sde, steps, form, seed)
-    except ValueError as fault:
-        raise _refused(fault) from None
+    run = _toy(toy, ode, sde, steps, form, seed)
 
     def told(path: Trajectory) -> dict[str, Any]:
         states = (path.states * 1e4).round() / 1e4
@@ -126,11 +122,16 @@ def _form_of(sde: str) -> Any:
     return gr.update(visible=has, value=SAMPLERS[sde].options["form"] if has else None)
 
 
-def _strips(model: str, label: str | None, first: str, second: str, *numbers: float) -> Iterator[list[Strip]]:
-    """The strips of both solvers as they grow. numbers: steps, guidance, seed. ValueError before any work."""
-    steps, guidance, seed = numbers
+def _strips(
+    model: str, label: str | None, first: str, second: str, steps: float, guidance: float, seed: float,
+    prompt: str | None = None,
+) -> Iterator[list[Strip]]:  # fmt: skip
+    """The strips of both solvers as they grow. ValueError before any work."""
+    PICTURES.refuse(model_here(model))
     whole_number("steps", steps, 1, MOST_STRIP_STEPS)
-    requests = [to_request(model, label, None, solver, steps, guidance, seed, 1) for solver in (first, second)]
+    requests = [
+        to_request(model, label, None, solver, steps, guidance, seed, 1, prompt=prompt) for solver in (first, second)
+    ]
     pipe, done = MODELS.get(model_here(model)), []
     for request in requests:
         with closing(clean_strip(pipe, request)) as strips:
@@ -139,6 +140,7 @@ def _strips(model: str, label: str | None, first: str, second: str, *numbers: fl
         done.append(strip)
 
 
+@endpoint
 def solver_strips(
     model: str,
     label: str | None = None,
@@ -147,13 +149,14 @@ def solver_strips(
     steps: int = 25,
     guidance: float = 2.0,
     seed: int = 0,
+    prompt: str | None = None,
 ) -> list[dict[str, Any]]:
-    """API: the predicted clean picture at eight times under two solvers from the same noise, as PNG data URLs."""
-    try:
-        for strips in _strips(model, label, first, second, steps, guidance, seed):
-            last = strips
-    except ValueError as fault:
-        raise _refused(fault) from None
+    """API: the predicted clean picture at eight times under two solvers from the same noise, as PNG data URLs.
+
+    prompt: for models of texts.
+    """
+    for strips in _strips(model, label, first, second, steps, guidance, seed, prompt):
+        last = strips
     return [
         {
             "solver": s.solver,
@@ -166,29 +169,29 @@ def solver_strips(
     ]
 
 
+@endpoint
 def steps_against_error() -> dict[str, Any]:
     """API: the measured error of every solver over its steps and network calls."""
-    try:
-        return measured()
-    except ValueError as fault:
-        raise _refused(fault) from None
+    return measured()
 
 
+def _buttons(running: bool) -> tuple[Any, Any]:
+    """Updates of Draw and Stop."""
+    return gr.update(interactive=not running), gr.update(interactive=running)
+
+
+@told(lambda sentence: (gr.skip(), texts.line_html(sentence), *_buttons(False)))
 def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
     """The Draw button: yields updates of strips, line, Draw, Stop."""
-    busy, idle = ((gr.update(interactive=not running), gr.update(interactive=running)) for running in (True, False))
-    yield gr.skip(), texts.line_html(texts.STARTING), *busy
+    yield gr.skip(), texts.line_html(texts.STARTING), *_buttons(True)
     shown = 0.0
-    try:
-        for strips in _strips(*settings):
-            labelled = [(SAMPLERS[strip.solver].label, strip) for strip in strips]
-            if time.monotonic() - shown >= PREVIEW_SECONDS:
-                label, strip = labelled[-1]
-                yield texts.strips_html(labelled), texts.line_html(texts.strips_line(strip, label)), *busy
-                shown = time.monotonic()
-        yield texts.strips_html(labelled), texts.line_html(texts.STRIP_DONE), *idle
-    except ValueError as fault:
-        yield gr.skip(), texts.line_html(str(fault)), *idle
+    for strips in _strips(*settings):
+        labelled = [(SAMPLERS[strip.solver].label, strip) for strip in strips]
+        if time.monotonic() - shown >= PREVIEW_SECONDS:
+            label, strip = labelled[-1]
+            yield texts.strips_html(labelled), texts.line_html(texts.strips_line(strip, label)), *_buttons(True)
+            shown = time.monotonic()
+    yield texts.strips_html(labelled), texts.line_html(texts.STRIP_DONE), *_buttons(False)
 
 
 def _allowed(model: str) -> list[tuple[str, str]]:
@@ -203,9 +206,10 @@ def _allowed(model: str) -> list[tuple[str, str]]:
 
 
 def _of_model(model: str) -> tuple[Any, ...]:
-    """Updates of the label and both solvers for another model."""
-    names, solvers = list(model_here(model).labels or ()), _allowed(model)
+    """Updates of the prompt, the label and both solvers for another model."""
+    names, solvers, prompt = list(model_here(model).labels or ()), _allowed(model), first_prompt(model)
     return (
+        gr.update(value=prompt or "", visible=prompt is not None),
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
         gr.update(choices=solvers, value="heun"),
         gr.update(choices=solvers, value="euler-maruyama"),
@@ -256,6 +260,9 @@ def _build_strips() -> None:
     names, solvers = list(first.labels or ()), _allowed(first.id)
     with gr.Row():
         model = gr.Dropdown(here, value=first.id, label="Which model", min_width=200)
+        prompt = gr.Textbox(
+            first_prompt(first.id) or "", label="Which prompt", visible=first.text is not None, min_width=200
+        )
         label = gr.Dropdown(names, value=first_label(first.id), label="Which label", visible=bool(names), min_width=200)
         one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)
         other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
@@ -272,7 +279,7 @@ def _build_strips() -> None:
     strips = gr.HTML(texts.strips_html([]), elem_id="strips", padding=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     run = go.click(
-        _draw, [model, label, one, other, steps, guidance, seed], [strips, line, go, stop],
+        _draw, [model, label, one, other, steps, guidance, seed, prompt], [strips, line, go, stop],
         concurrency_limit=1, concurrency_id="generate", **quiet,
     )  # fmt: skip
     # Apart, as the button's own outputs would be marked as failed with what is cancelled.
@@ -283,15 +290,15 @@ def _build_strips() -> None:
         [line, go, stop],
         **quiet,
     )
-    model.input(_of_model, model, [label, one, other], **quiet)
+    model.input(_of_model, model, [prompt, label, one, other], **quiet)
 
 
-def build_samplers_tab(tab: gr.Tab) -> None:
-    """Lay the tab out; call inside `tab`. The page needs `theme.head_html` and `theme.page_css`."""
+def build_samplers_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside its gr.Tab."""
     gr.api(toy_paths, api_name="toy_paths")
     gr.api(solver_strips, api_name="solver_strips", concurrency_limit=1, concurrency_id="generate")
     gr.api(steps_against_error, api_name="steps_against_error")
-    _build_toy(tab)
+    _build_toy(frame.tab)
     _build_strips()
     gr.Markdown(texts.CURVE_INTRO)
     gr.HTML(curves_html(), padding=False, elem_id="errors")

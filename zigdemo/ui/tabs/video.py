@@ -11,10 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from ..media import CLIP_KINDS
-from ..pipeline import Request, Step
-from . import runs, texts
-from .controls import (
+from ...media import CLIP_KINDS
+from ...pipeline import Request, Step
+from .. import runs, texts
+from ..borders import endpoint
+from ..controls import (
     MOST_NEW_SEED,
     build_actions,
     build_condition,
@@ -25,10 +26,11 @@ from .controls import (
     restore,
     scan_settings,
 )
-from .files import save_clips
-from .players import earlier_html, empty_html, preview_html, result_html
-from .runs import MODELS, QUIET, TURN
-from .settings import (
+from ..files import save_clips
+from ..frame import Frame
+from ..players import earlier_html, empty_html, preview_html, result_html
+from ..runs import MODELS, QUIET, TURN
+from ..settings import (
     CLIPS,
     MAIN,
     check_shown,
@@ -39,7 +41,7 @@ from .settings import (
     to_request,
     with_defaults,
 )
-from .stack import stack_html
+from ..stack import stack_html
 
 TAB = "video"  # the id of the tab, and the name of its runs
 PAST_CLIPS = 12
@@ -49,6 +51,7 @@ _change = partial(changes, OUTPUTS)
 NO_CHANGE = (SKIP,) * (len(MAIN) + 2)  # of what `_shown` updates
 
 
+@endpoint
 def generate_clip(
     model: str,
     label: str | None = None,
@@ -66,18 +69,15 @@ def generate_clip(
     solver, steps, guidance: the model's own where they are not given. count: 1 to 4. prompt: for models of texts.
     kind: of file, mp4, gif, webp, or png, which is a filmstrip.
     """
-    try:
-        if kind not in CLIP_KINDS:
-            raise ValueError(f"kind must be one of {', '.join(CLIP_KINDS)}, not {str(kind)[:40]!r}")
-        settings = with_defaults(model, solver, steps, guidance)
-        request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
-        folder = model_here(model)
-        CLIPS.refuse(folder)
-        for step in MODELS.get(folder).stream(request, previews=False):
-            last = step
-        files = [gr.FileData(path=paths[kind]) for paths in save_clips(last.result, [kind])]
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(runs.sentence(fault), print_exception=False) from None
+    if kind not in CLIP_KINDS:
+        raise ValueError(f"kind must be one of {', '.join(CLIP_KINDS)}, not {str(kind)[:40]!r}")
+    settings = with_defaults(model, solver, steps, guidance)
+    request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
+    folder = model_here(model)
+    CLIPS.refuse(folder)
+    for step in MODELS.get(folder).stream(request, previews=False):
+        last = step
+    files = [gr.FileData(path=paths[kind]) for paths in save_clips(last.result, [kind])]
     return files, texts.summary(last)
 
 
@@ -97,7 +97,7 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
                     yield _finished(step, past) if step.result else _under_way(step)
             if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                 yield _change(False, texts.STOPPED)
-        except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        except Exception as fault:
             yield _change(False, runs.warned(fault))
 
 
@@ -154,8 +154,9 @@ def _of_model(model: str) -> tuple[Any, ...]:
     return *(gr.update(**one) for one in condition_of(model)), stack_html(folder)
 
 
-def build_video_tab(page: gr.Blocks, tabs: gr.Tabs) -> None:
-    """Lay the tab out; call inside the gr.Tab of `tabs` whose id is TAB."""
+def build_video_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside its gr.Tab, whose id is TAB."""
+    page, tabs = frame.page, frame.tabs
     gr.api(generate_clip, api_name="generate_clip", **TURN)
     if not model_choices(CLIPS):
         gr.Markdown(texts.NO_CLIP_WEIGHTS)

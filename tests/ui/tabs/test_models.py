@@ -5,7 +5,7 @@ from pathlib import Path
 from models import tiny_folder
 
 from zigdemo import zoo
-from zigdemo.ui.models import models_html, official_html
+from zigdemo.ui.tabs.models import models_html, official_html
 
 
 def test_every_model_is_listed_with_its_origin_and_what_was_measured(tmp_path, monkeypatch):
@@ -26,7 +26,7 @@ def test_what_a_folder_says_of_itself_is_text_and_never_markup(tmp_path, monkeyp
 
 
 def test_the_shipped_models_show_their_scores_and_samples(monkeypatch):
-    monkeypatch.setattr(zoo, "WEIGHTS", Path(__file__).parents[2] / "weights")
+    monkeypatch.setattr(zoo, "WEIGHTS", Path(__file__).parents[3] / "weights")
     html = models_html()
     assert "of 200 labels drawn" in html and "prompts in new words" in html and "data:image/webp" in html
 

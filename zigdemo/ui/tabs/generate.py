@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
 
-from .. import media
-from ..data import draw_attributes, portrait_caption
-from ..pipeline import Request, Step
-from . import runs, swaps, texts
-from .controls import (
+from ... import media
+from ...data import draw_attributes, portrait_caption
+from ...pipeline import Request, Step
+from .. import runs, swaps, texts
+from ..borders import endpoint
+from ..controls import (
     MOST_NEW_SEED,
     build_actions,
     build_condition,
@@ -28,10 +29,11 @@ from .controls import (
     restore,
     scan_settings,
 )
-from .files import save_pictures
-from .more import OWN, START, build_more, negative_of, of_solver
-from .runs import MODELS, QUIET, TURN
-from .settings import (
+from ..files import save_pictures
+from ..frame import Frame
+from ..more import OWN, START, build_more, negative_of, of_solver
+from ..runs import MODELS, QUIET, TURN
+from ..settings import (
     EXAMPLES,
     MAIN,
     NAMES,
@@ -79,6 +81,7 @@ def _shown(request: Request) -> tuple[Any, ...]:
     return (*updates.values(), values["start"] or START, False, said, *_examples(folder.id))
 
 
+@endpoint
 def generate(
     model: str,
     label: str | None = None,
@@ -103,20 +106,17 @@ def generate(
     "rescale". image: a picture to start from; start: how much of it is kept, from 0.05 to 0.95. prompt, strengths: for
     models of texts, what to draw and how much its words count.
     """
-    try:
-        picture = None if image is None else media.read_picture(_uploaded(image))
-        settings = with_defaults(model, solver, steps, guidance)
-        request = to_request(
-            model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
-            start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
-        )  # fmt: skip
-        folder = model_here(model)
-        PICTURES.refuse(folder)
-        for step in MODELS.get(folder).stream(request, previews=False, image=picture):
-            last = step
-        files = [gr.FileData(path=path) for path in save_pictures(last.result)]
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        raise gr.Error(runs.sentence(fault), print_exception=False) from None
+    picture = None if image is None else media.read_picture(_uploaded(image))
+    settings = with_defaults(model, solver, steps, guidance)
+    request = to_request(
+        model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
+        start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
+    )  # fmt: skip
+    folder = model_here(model)
+    PICTURES.refuse(folder)
+    for step in MODELS.get(folder).stream(request, previews=False, image=picture):
+        last = step
+    files = [gr.FileData(path=path) for path in save_pictures(last.result)]
     return files, texts.summary(last)
 
 
@@ -136,12 +136,10 @@ def models() -> list[dict[str, Any]]:
     ]
 
 
+@endpoint
 def labels(model: str) -> list[str]:
     """API: the labels a model knows."""
-    try:
-        return list(model_here(model).labels or ())
-    except ValueError as fault:
-        raise gr.Error(str(fault), print_exception=False) from None
+    return list(model_here(model).labels or ())
 
 
 SWAPS = tuple(f"swap {place}" for place in range(swaps.MOST_SWAPS))
@@ -166,7 +164,7 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
                     yield _finished(step, past, before) if step.result else _under_way(step)
             if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
                 yield _change(False, texts.STOPPED)
-        except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+        except Exception as fault:
             yield _change(False, runs.warned(fault))
 
 
@@ -260,19 +258,16 @@ def _example(name: str, model: str) -> tuple[Any, Any]:
     return (name, SKIP) if model_here(model).text is not None else (SKIP, name)
 
 
-def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], None]] | None:
-    """Lay the tab out; call inside a gr.Tab of `page`.
-
-    Returns the dropdown of models and a function that lets the other controls follow it after an event that changes it;
-    None where there is no model.
-    """
+def build_generate_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside its gr.Tab. Sets `frame.model` and `frame.follow_model` where there is a model."""
+    page = frame.page
     gr.api(generate, api_name="generate", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
     here = model_choices()
     if not here:
         gr.Markdown(texts.NO_WEIGHTS)
-        return None
+        return
     first = model_here(here[0][1])
     names, text = list(first.labels or ()), first.text is not None
     own, shown_examples = defaults(first.id), examples(first.id)
@@ -352,4 +347,5 @@ def build_generate_tab(page: gr.Blocks) -> tuple[gr.Dropdown, Callable[[Any], No
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
     page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models that came since the start
     page.load(_open_link, None, shown, **QUIET)
-    return model, lambda event: event.then(_of_model, [model, *settings], of_model, **QUIET)
+    frame.model = model
+    frame.follow_model = lambda event: event.then(_of_model, [model, *settings], of_model, **QUIET)

@@ -12,8 +12,8 @@ from towers import small_tower
 from zigdemo import zoo
 from zigdemo.data.folders import Pictures
 from zigdemo.training.finetuning.jobs import Job, Seen
-from zigdemo.ui import finetune as tab
 from zigdemo.ui import tuning
+from zigdemo.ui.tabs import finetune as tab
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from ..scans import SCHEMES, ScanScheme, measure, scan_scheme
-from .theme import mount_script
+from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
+from ..borders import endpoint
+from ..frame import Frame
+from ..theme import mount_script
 
 MOST_SIDE = 64
 MOST_TOKENS = 2**13  # of a stack of frames, of which a browser gets up to LAYERS orders
@@ -91,18 +93,16 @@ def _update(scheme: str, height: float, width: float, frames: float) -> tuple[An
         return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True), slider
 
 
+@endpoint
 def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int = 1) -> dict[str, Any]:
     """The order of one layer: perm[k] is the raster index of the k-th token visited, with its measures.
 
     runs: equal pieces of it that are scanned each on its own. frames: for schemes for videos.
     """
-    try:
-        chosen = scan_scheme(scheme)
-        grid = _grid(chosen, height, width, frames)
-        number = whole_number("layer", layer, 0, MOST_LAYER)
-        order = chosen.order(layer=number, grid=grid)
-    except ValueError as fault:
-        raise gr.Error(str(fault), print_exception=False) from None
+    chosen = scan_scheme(scheme)
+    grid = _grid(chosen, height, width, frames)
+    number = whole_number("layer", layer, 0, MOST_LAYER)
+    order = chosen.order(layer=number, grid=grid)
     found = asdict(measure(order, grid))
     return {
         "scheme": scheme,
@@ -122,7 +122,7 @@ def _side_slider(label: str, visible: bool = True) -> gr.Slider:
     return slider
 
 
-def build_scan_paths_tab() -> None:
+def build_scan_paths_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab. The page needs `theme.head_html` and `theme.page_css`."""
     with gr.Row():
         scheme = gr.Dropdown(

@@ -12,10 +12,11 @@ from towers import small_tower
 from zigdemo import zoo
 from zigdemo.diffusion import SAMPLERS
 from zigdemo.ops import backends
-from zigdemo.ui import generate, settings
+from zigdemo.ui import settings
 from zigdemo.ui.footer import backend_table, footer_text
 from zigdemo.ui.more import OWN, note, of_solver
-from zigdemo.ui.scan_paths import scan_data
+from zigdemo.ui.tabs import generate
+from zigdemo.ui.tabs.scan_paths import scan_data
 
 VALUES = {
     "model": "m",

@@ -9,20 +9,22 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from ..data.folders import Pictures
-from ..training.finetuning.finetune import estimate
-from ..training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
-from . import runs, texts
-from .files import pictures_folder
-from .runs import QUIET, STATE_SECONDS, TURN
-from .settings import PICTURES, model_choices, model_here
-from .tuning import (
+from ...data.folders import Pictures
+from ...training.finetuning.finetune import estimate
+from ...training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
+from .. import runs, texts
+from ..borders import told
+from ..files import pictures_folder
+from ..frame import Frame
+from ..runs import QUIET, STATE_SECONDS, TURN
+from ..settings import PICTURES, model_choices, model_here
+from ..tuning import (
     bounds,
     curve_html,
     kept_prompts,
@@ -41,19 +43,6 @@ from .tuning import (
 SKIP = gr.skip()
 LOOK_SECONDS = 2.0  # between two looks at a run
 METHOD_NAMES = {"lora": "LoRA: small additions everywhere", "conditioning": "the labels alone", "full": "all weights"}
-
-CSS = """
-#finetune-look .tiles { grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); }
-#finetune-look img, #finetune-sample img { image-rendering: pixelated; }
-#finetune-sample img { width: 100%; border-radius: 6px; background: white; }
-#finetune-curve svg { width: 100%; height: auto; font-size: 13px; }
-#finetune-curve path { fill: none; stroke: var(--color-accent); stroke-width: 2; }
-#finetune-curve line { stroke: var(--border-color-primary); }
-#finetune-curve text { fill: var(--body-text-color-subdued); }
-#finetune-line p { margin: 2px 0; }
-:is(#finetune-look, #finetune-curve, #finetune-sample) .html-container { padding: 0; }
-@media (max-width: 480px) { #finetune-curve svg { font-size: 24px; } }
-"""
 
 
 # What a look at a run changes.
@@ -94,31 +83,27 @@ def _watch(name: str | None) -> tuple[Any, ...]:
     )
 
 
+@told(lambda sentence: _change(line=plain(sentence)))
 def _start(
     pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None
 ) -> tuple[Any, ...]:
     """The Start button."""
-    try:
-        if pictures is None:  # which was said when they were looked at
-            return _change()
-        plan, _ = plan_of(model, name, method, steps, batch, prompts, pictures)
-        if on_space():  # names are shared there
-            plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}")
-        clean(runs_folder(), bounds().keep_seconds, models=on_space())
-        job = start(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}", plan, pictures)
-        return _watch(job.folder.name)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        return _change(line=plain(runs.warned(fault)))
+    if pictures is None:  # which was said when they were looked at
+        return _change()
+    plan, _ = plan_of(model, name, method, steps, batch, prompts, pictures)
+    if on_space():  # names are shared there
+        plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}")
+    clean(runs_folder(), bounds().keep_seconds, models=on_space())
+    job = start(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}", plan, pictures)
+    return _watch(job.folder.name)
 
 
+@told(lambda sentence: _change(line=plain(sentence)))
 def _press(name: str | None, button: str) -> tuple[Any, ...]:
     """Pause or Resume, by what the button says, Stop, and Go on."""
-    try:
-        job = job_of(name)
-        {"Pause": job.pause, "Resume": job.resume, "Stop": job.stop, "Go on": job.go_on}[button]()
-        return _watch(name)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
-        return _change(line=plain(runs.warned(fault)))
+    job = job_of(name)
+    {"Pause": job.pause, "Resume": job.resume, "Stop": job.stop, "Go on": job.go_on}[button]()
+    return _watch(name)
 
 
 def _look(model: str, files: list[str] | None, folder: str | None, label: str | None) -> tuple[Any, Any, Any]:
@@ -126,7 +111,7 @@ def _look(model: str, files: list[str] | None, folder: str | None, label: str | 
     try:
         found = read(model, files, folder, label)
         return found, look_html(found), look_line(found)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+    except Exception as fault:
         return None, "", plain(runs.warned(fault))
 
 
@@ -140,7 +125,7 @@ def _estimate(
         _, tuning = plan_of(model, name or "estimate", method, steps, batch, prompts, pictures)
         yield "Trying a few steps here."
         yield f"{estimate(model_here(model).path, pictures.image_set(), tuning)}."
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+    except Exception as fault:
         yield plain(runs.warned(fault))
 
 
@@ -158,7 +143,7 @@ def _pack(name: str | None) -> Any:
             raise ValueError("there is no model yet")
         packed = shutil.make_archive(str(pictures_folder() / model.name), "zip", model.parent, model.name)
         return gr.update(value=packed, visible=True)
-    except Exception as fault:  # noqa: BLE001 - the border of the program: no traceback reaches a user
+    except Exception as fault:
         runs.warned(fault)
         return SKIP
 
@@ -187,20 +172,12 @@ def build_followed() -> tuple[gr.BrowserState, gr.Timer]:
     return job, gr.Timer(LOOK_SECONDS, active=False)
 
 
-def build_finetune_tab(
-    page: gr.Blocks,
-    tabs: gr.Tabs,
-    followed: tuple[gr.BrowserState, gr.Timer],
-    model_box: gr.Dropdown,
-    follow: Callable[[Any], None],
-) -> None:
-    """Lay the tab out; call inside a gr.Tab of `tabs`.
-
-    followed: of `build_followed`. model_box, follow: as `build_generate_tab` returns them.
-    """
+def build_finetune_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside its gr.Tab."""
+    page = frame.page
     gr.Markdown(texts.FINETUNE_INTRO)
     choices = starts()
-    if not choices:
+    if not choices or frame.model is None:
         gr.Markdown(texts.NO_WEIGHTS)
         return
     with gr.Row(equal_height=False):
@@ -252,7 +229,7 @@ def build_finetune_tab(
             sample = gr.HTML(elem_id="finetune-sample", padding=False)
             past = gr.Dropdown([], label="Earlier runs", visible=False, elem_id="finetune-past")
     pictures = gr.State(None, time_to_live=STATE_SECONDS)
-    job, timer = followed
+    job, timer = frame.followed
     shown = [line, curve, sample, timer, pause, stop, go_on, use, pack, go, job]
 
     given, seen = [model, files, folder, label], [pictures, preview, said]
@@ -268,4 +245,4 @@ def build_finetune_tab(
     page.load(lambda: gr.update(choices=(found := earlier()), visible=bool(found)), None, past, **QUIET)
     past.input(_watch, past, shown, **QUIET)
     pack.click(_pack, job, packed, **QUIET)
-    follow(use.click(_use, job, [tabs, model_box], **QUIET))
+    frame.follow_model(use.click(_use, job, [frame.tabs, frame.model], **QUIET))

@@ -8,8 +8,8 @@ from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.pipeline import Pipeline
-from zigdemo.ui import attention as tab
 from zigdemo.ui import texts
+from zigdemo.ui.tabs import attention as tab
 
 PROMPT = "a watermelon heart"
 
@@ -22,7 +22,7 @@ def wordy(tmp_path, monkeypatch):
 
 def page_of(build):
     with gr.Blocks(analytics_enabled=False) as page:
-        build()
+        build(None)
     return page
 
 

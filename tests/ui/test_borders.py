@@ -1,0 +1,53 @@
+"""A fault of any kind is one sentence for whoever asked, and buttons are live again."""
+
+import inspect
+import logging
+
+import gradio as gr
+import pytest
+
+from zigdemo.ui import borders, runs
+
+
+@pytest.fixture
+def toasts(monkeypatch):
+    said = []
+    monkeypatch.setattr(runs, "warn", said.append)
+    return said
+
+
+def test_a_program_gets_the_sentence_of_a_mistake_and_a_plain_one_of_a_fault_of_ours(caplog):
+    @borders.endpoint
+    def half(number: int = 4) -> int:
+        """Half of it."""
+        if number % 2:
+            raise ValueError("number must be even")
+        return {4: 2}[number]
+
+    assert half() == 2 and inspect.signature(half).parameters["number"].default == 4 and half.__doc__ == "Half of it."
+    with pytest.raises(gr.Error, match="number must be even"):
+        half(3)
+    assert not caplog.records
+    with caplog.at_level(logging.ERROR), pytest.raises(gr.Error, match="Something went wrong inside .KeyError."):
+        half(6)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("fault", [ValueError("not so"), IndexError("list index out of range"), RuntimeError("x")])
+def test_a_handler_ends_with_what_was_asked_for_its_outputs(toasts, fault):
+    @borders.told(lambda sentence: (sentence, "live"))
+    def plain(value):
+        raise fault
+
+    @borders.told(lambda sentence: (sentence, "live"))
+    def steps(value):
+        yield value, "busy"
+        raise fault
+
+    sentence, button = plain(1)
+    assert button == "live" and toasts == [sentence] and "\n" not in sentence
+    assert [button for _, button in steps(1)] == ["busy", "live"]
+
+
+def test_nothing_is_told_where_nothing_went_wrong(toasts):
+    assert borders.told(lambda sentence: None)(lambda value: value + 1)(1) == 2 and toasts == []
