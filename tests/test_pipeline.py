@@ -14,12 +14,13 @@ from checkpoints import save, small_weights, weights
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, none, one_of, sampled_from
 from models import LABELS, tiny_folder
+from PIL import Image
 
 from zigdemo import media, zoo
 from zigdemo.diffusion import SAMPLERS, SOLVERS, Gaussian
 from zigdemo.latents import AUTOENCODERS
 from zigdemo.ops import backends
-from zigdemo.pipeline import Current, Pipeline, Request
+from zigdemo.pipeline import Current, Pipeline, Request, to_pixels
 from zigdemo.zoo.official import import_checkpoint
 
 
@@ -361,3 +362,12 @@ def test_provenance_says_what_decided_the_pixels(pipe):
     provenance = pipe.provenance()
     assert provenance["weights"] == pipe.folder.sha256 and provenance["backend"] in ("cpu", "reference")
     json.dumps(provenance)
+
+
+def test_a_picture_to_start_from_is_cut_to_the_sides_of_the_model_and_laid_on_white():
+    wide = Image.new("RGBA", (40, 10), (0, 0, 0, 0))
+    wide.paste((255, 0, 0, 255), (15, 0, 25, 10))
+    pixels = to_pixels(wide, (4, 8))  # height, width
+    assert pixels.shape == (1, 3, 4, 8)
+    assert torch.allclose(pixels[0, :, 2, 0], torch.ones(3))  # clear became white
+    assert torch.allclose(pixels[0, :, 2, 4], torch.tensor([1.0, -1.0, -1.0]), atol=0.02)

@@ -11,6 +11,7 @@ from hypothesis.strategies import booleans, integers, sampled_from
 
 from zigdemo.backbones import FAMILIES, ZigMa, ZigMaConfig, build
 from zigdemo.backbones.presets import preset
+from zigdemo.backbones.zigma import drop_path
 from zigdemo.scans import scan_scheme
 
 KEYS = Path(__file__).parents[1] / "golden" / "keys"
@@ -293,3 +294,12 @@ def test_every_layer_may_have_a_scheme_of_its_own():
         replace(config, scheme=("sweep",))
     with pytest.raises(ValueError, match="different blocks"):
         replace(config, scheme=("sweep", "bidirectional", "sweep"))
+
+
+def test_dropped_paths_keep_the_mean_of_the_branch():
+    torch.manual_seed(0)
+    x = torch.ones(20_000, 1, 1)
+    kept = drop_path(x, 0.25, training=True)
+    assert kept.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert float(kept.mean()) == pytest.approx(1.0, abs=0.02)
+    assert drop_path(x, 0.25, training=False) is x and drop_path(x, 0.0, training=True) is x

@@ -13,7 +13,7 @@ from towers import SETTINGS, small_tower
 
 from zigdemo.conditioning import CLIP_L, TextSpec, TextTower
 from zigdemo.conditioning import text as towers
-from zigdemo.conditioning.text import build_clip, hidden_states
+from zigdemo.conditioning.text import build_clip, hidden_states, read_tower
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "clip_text_hidden.safetensors"
 PARTS = {"self_attn.out_proj": "attn.out_proj", "layer_norm1": "ln_1", "layer_norm2": "ln_2"}
@@ -181,3 +181,27 @@ def test_a_damaged_folder_is_one_sentence(tmp_path):
     config.write_text("[]")
     with pytest.raises(ValueError, match="no model_cfg"):
         TextSpec("bad").load(places=[tmp_path])
+
+
+def test_strengths_leave_the_kept_features_as_they_were(tmp_path):
+    tower = small_tower(tmp_path / "tower")
+    before = tower.features("red hair")
+    strong = tower.features("red hair", {"red": 3.0})
+    assert not torch.equal(strong, before) and torch.equal(tower.features("red hair"), before)
+
+
+def test_a_tower_that_lists_what_it_learned_cautions_of_other_words(tmp_path):
+    folder = tmp_path / "tower"
+    small_tower(folder)
+    assert read_tower(folder).caution("a cat on the moon") is None  # any word may mean something to it
+    file = folder / "open_clip_config.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "about": {"words": ["red", "hair", 3]}}))
+    tower = read_tower(folder)
+    assert tower.caution("red hair with the hair") is None and tower.caution("") is None
+    said = tower.caution("a red cat, the moon and moon")
+    assert "never learned the words cat, moon" in said and "\n" not in said
+    assert len(tower.caution(" ".join(f"{'w' * n}ord" for n in range(1, 14)))) < 300
+    for words in ("red", {"red": 1}):
+        file.write_text(json.dumps({**content, "about": {"words": words}}))
+        assert read_tower(folder).caution("cat") is None

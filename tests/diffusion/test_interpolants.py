@@ -1,5 +1,6 @@
 """Laws of the linear interpolant; time 0 is noise, time 1 is data."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers
@@ -55,3 +56,12 @@ def test_a_negative_mean_leans_to_the_noisy_half():
     assert (times < 0.5).float().mean() > 0.7
     uniform = draw_times(4000, 0.0, 0.0, generator)
     assert abs(uniform.mean() - 0.5) < 0.02 and abs(uniform.var() - 1 / 12) < 0.01
+
+
+def test_a_clean_prediction_is_judged_no_nearer_to_the_data_than_a_twentieth():
+    clean, noise = torch.zeros(1, 1), torch.ones(1, 1)
+    output = torch.full((1, 1), 0.1)
+    for t, distance in ((0.5, 0.5), (0.95, 0.05), (0.99, 0.05), (0.9999, 0.05)):
+        time = torch.tensor([t])
+        loss = velocity_loss("clean", output, clean, noise, interpolate(clean, noise, time), time)
+        assert float(loss) == pytest.approx((0.1 / distance) ** 2, rel=1e-3)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from zigdemo.diffusion import SOLVERS, guided_velocity, uniform_times
+from zigdemo.diffusion import SOLVERS, guided_velocity, shift_times, uniform_times
 
 
 def grow(x, t):
@@ -65,3 +65,12 @@ def test_guidance_pushes_away_from_the_null_condition_only_in_its_interval():
     assert seen == [4, 2]
     plain = guided_velocity(network, "velocity", cond, null, 1.0)
     assert torch.equal(plain(x, torch.full((2,), 0.5))[:, 0], torch.tensor([5.0, 6.0]))
+
+
+def test_a_shift_above_one_spends_more_steps_in_the_noise():
+    times = [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert shift_times(times, 1.0) == times
+    late, early = shift_times(times, 3.0), shift_times(times, 1 / 3)
+    assert late[0] == early[0] == 0 and late[-1] == early[-1] == 1
+    assert late[2] == pytest.approx(0.25) and early[2] == pytest.approx(0.75)
+    assert all(a < b < c for a, b, c in zip(late[1:-1], times[1:-1], early[1:-1], strict=True))

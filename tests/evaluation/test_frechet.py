@@ -135,3 +135,17 @@ def test_damaged_statistics_are_made_anew(tmp_path, damage):
 def test_what_cannot_be_compared_is_named(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_a_floor_scores_a_part_against_what_does_not_hold_it():
+    real = np.arange(100.0)[:, None]
+    seen = []
+
+    def measure(rest, part):
+        seen.append((set(rest.ravel()), set(part.ravel())))
+        return 0.0
+
+    _, _, sizes = floor(measure, real, 30)
+    assert sizes == "real/real 30:70" and len(seen) > 1
+    assert all(not rest & part and len(rest | part) == 100 for rest, part in seen)
+    assert floor(measure, real, 90)[2] == "real/real 50:50"

@@ -47,14 +47,15 @@ def evaluate(
     seed: int = 0,
     *,
     clip_features: Features | None = None,
-    steps: int = 25,
-    guidance: float = 2.0,
+    steps: int | None = None,
+    guidance: float | None = None,
     cache: Path | None = None,
 ) -> list[Score]:
     """Scores of a model, or of a folder of pictures or clips, against a real set; the same list in every process.
 
     count: items to draw (default 200), or to take at random from a folder (default all). clip_features: of whole clips,
-    where `over_time(features)` is not wanted. cache: folder that keeps the real set's features.
+    where `over_time(features)` is not wanted. steps, guidance: of a model, its own where not given. cache: folder that
+    keeps the real set's features.
     Raises ValueError with one sentence for what does not fit together.
     """
     _check_metrics(metrics, real, _is_model(source))  # before anything is drawn
@@ -97,7 +98,13 @@ def score_share(
 
 
 def _made(
-    source: str, real: Material, count: int | None, seed: int, steps: int, guidance: float, state: PartialState
+    source: str,
+    real: Material,
+    count: int | None,
+    seed: int,
+    steps: int | None,
+    guidance: float | None,
+    state: PartialState,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """This process's share of the generated material, and the real item that each was to be, None where unknown."""
     mine = slice(state.process_index, None, state.num_processes)
@@ -180,8 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", help="file of features that need one: inception, dinov2")
     parser.add_argument("--i3d", metavar="FILE", help="TorchScript of I3D, for the real FVD of clips")
     parser.add_argument("--metrics", help=f"some of {','.join(METRICS)} (default: the first three, of clips the first)")
-    parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--steps", type=int, help="of the solver (default: the model's own)")
+    parser.add_argument("--guidance", type=float, help="(default: the model's own)")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"keeps features of real sets (default: {CACHE})")
     parser.add_argument("--out", type=Path, default=Path("scores.json"), help="JSON to write (default: scores.json)")
     chosen = parser.parse_args(arguments)

@@ -69,7 +69,7 @@ class Draw:
 
 
 def plan_draws(
-    pipe: Pipeline, real: Material, count: int, seed: int, steps: int = 25, guidance: float = 2.0
+    pipe: Pipeline, real: Material, count: int, seed: int, steps: int | None = None, guidance: float | None = None
 ) -> list[Draw]:
     """Requests for `count` pictures or clips with the labels of real ones drawn at random, each as often as it comes.
 
@@ -88,9 +88,7 @@ def plan_draws(
         for first in range(0, len(group), MOST_COUNT):
             part = group[first : first + MOST_COUNT]
             condition = {} if text is None else {kind: text}
-            request = Request(
-                str(pipe.folder.id), count=len(part), seed=seed + done, steps=steps, guidance=guidance, **condition
-            )
+            request = pipe.request(count=len(part), seed=seed + done, steps=steps, guidance=guidance, **condition)
             draws.append(Draw(request, part))
             done += len(part)
     return draws

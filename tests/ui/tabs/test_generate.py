@@ -12,6 +12,7 @@ from towers import small_tower
 from zigdemo import zoo
 from zigdemo.diffusion import SAMPLERS
 from zigdemo.ops import backends
+from zigdemo.pipeline import Pipeline
 from zigdemo.ui import settings
 from zigdemo.ui.footer import backend_table, footer_text
 from zigdemo.ui.more import OWN, note, of_solver
@@ -203,3 +204,14 @@ def test_defaults_that_make_no_sense_are_one_sentence(tmp_path, monkeypatch, def
     with pytest.raises(ValueError, match="defaults") as fault:
         zoo.read_folder(tmp_path / "own")
     assert "\n" not in str(fault.value)
+
+
+def test_the_newest_pictures_come_first_in_the_history(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    earlier = tmp_path / "earlier.png"
+    earlier.write_bytes(b"x")
+    request = settings.to_request(**{**VALUES, "model": "tiny", "label": "red heart", "count": 2, "steps": 1})
+    *_, step = Pipeline.load("tiny").stream(request)
+    shown = dict(zip(generate.OUTPUTS, generate._finished(step, [str(earlier), "gone.png"], []), strict=True))
+    assert shown["history"] == [*shown["files"], str(earlier)] == shown["past"] and len(shown["files"]) == 2

@@ -12,6 +12,7 @@ from checkpoints import save, small_weights
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from models import tiny_folder
+from PIL import Image
 
 from zigdemo import backbones, zoo
 from zigdemo.latents import AUTOENCODERS
@@ -190,3 +191,11 @@ def test_a_slider_over_one_place_stands_still():
     one, four = places(1, 1), places(4, 2)
     assert not one["interactive"] and four["interactive"] and (four["value"], four["maximum"]) == (2, 4)
     gr.Slider(1, **{key: value for key, value in one.items() if key != "__type__"})  # Gradio refuses 1 to 1
+
+
+def test_a_click_on_a_picture_that_is_not_square_finds_its_row_and_column(weights):
+    drawing = tab.Drawing(None, [], [[Image.new("RGB", (64, 16))]], None, (1, 2, 8))  # wide: 2 rows, 8 columns
+    width, height = tab.enlarged(drawing.pictures[0][0]).size
+    assert width == 4 * height
+    assert tab._clicked(drawing, Click(width * 0.95, height * 0.75)) == (2, 8)
+    assert tab._clicked(drawing, Click(width * 0.3, height * 0.25)) == (1, 3)
