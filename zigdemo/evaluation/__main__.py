@@ -23,6 +23,7 @@ from accelerate.utils import gather_object
 
 from .. import __version__, zoo
 from ..conditioning import SHIPPED_TOWER, TextSpec
+from ..ops.heap import keep_freed_memory
 from ..pipeline import Pipeline
 from .clip import ClipScore
 from .features import Features, load_features, over_time
@@ -192,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"keeps features of real sets (default: {CACHE})")
     parser.add_argument("--out", type=Path, default=Path("scores.json"), help="JSON to write (default: scores.json)")
     chosen = parser.parse_args(arguments)
+    keep_freed_memory()
     state = PartialState(cpu=not torch.cuda.is_available())
     try:
         real = read_material(chosen.data)

@@ -27,6 +27,7 @@ _SHOW_PROGRESS = """() => {
   const { top, bottom } = line.getBoundingClientRect();
   if (top < 0 || bottom > window.innerHeight - 80) line.scrollIntoView({ block: "start", behavior: "smooth" });
 }"""
+SMOOTH_FROM_PX = 128  # pictures of so many pixels are enlarged smoothly, smaller ones pixel by pixel
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "black")
 THINGS = ("cat", "dog", "fish", "heart", "car", "hat", "flower", "bird", "house", "balloon", "book", "apple")
 READY = "Press Generate; the pictures appear step by step."
@@ -80,7 +81,13 @@ def progress_html(step: Step) -> str:
 
 def pictures_html(images: list[Image.Image]) -> str:
     """Pictures inside the page itself: nothing is written to disk, nothing flickers while it is fetched."""
-    return '<div class="pictures">' + "".join(inline(image, i) for i, image in enumerate(images)) + "</div>"
+    shown = "".join(inline(image, i) for i, image in enumerate(images))
+    return f'<div class="pictures{" crisp" if is_crisp(images) else ""}">{shown}</div>'
+
+
+def is_crisp(images: list[Image.Image]) -> bool:
+    """Whether pictures are so small that their pixels are to be seen when they are enlarged."""
+    return any(max(image.size) < SMOOTH_FROM_PX for image in images)
 
 
 def placeholder_html(text: str) -> str:

@@ -23,6 +23,7 @@ from ...data.prepared import INFO_FILE
 from ...evaluation import ClipScore, Retrieval, label_retrieval
 from ...evaluation.scores import Score, score_table
 from ...latents import PIXELS, Latents
+from ...ops.heap import keep_freed_memory
 from ...zoo import DEFAULTS, ModelFolder, read_folder, write_folder
 from ..trainer.checkpoints import read_checkpoint
 from ..trainer.lora import adapt, merged
@@ -329,6 +330,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--note", default="", help="a sentence for the card of a model of portraits")
     parser.add_argument("--force", action="store_true", help="replace even a folder that scores better")
     chosen = parser.parse_args(arguments)
+    keep_freed_memory()
     try:
         defaults = {name: getattr(chosen, name) for name in DEFAULTS if getattr(chosen, name) is not None}
         folder = export(

@@ -186,7 +186,9 @@ def _finished(step: Step, past: list[str], before: list[str]) -> tuple[Any, ...]
         False,
         texts.summary(step),
         preview=gr.update(visible=False),
-        gallery=gr.update(value=files, visible=True),
+        gallery=gr.update(
+            value=files, visible=True, elem_classes=["crisp"] if texts.is_crisp(step.result.images) else []
+        ),
         files=files,
         folded=gr.update(visible=True),
         past=past,
