@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from zigdemo import zoo
@@ -27,7 +28,7 @@ from zigdemo.data.portrait_captions import with_article
 from zigdemo.data.portrait_files import MASKED_PARTS, PortraitZip
 from zigdemo.explain import EffectRecorder, Recorder, attends, heat
 from zigdemo.ops.heap import keep_freed_memory
-from zigdemo.pipeline import Pipeline, Request
+from zigdemo.pipeline import Pipeline, Request, to_pixels
 
 RESULT = Path(__file__).parent / "results/word_masks.json"
 TIMES = (0.15, 0.3, 0.45, 0.6, 0.8)
@@ -60,14 +61,9 @@ def tokens_of(pipe: Pipeline, prompt: str, phrase: str) -> list[int]:
 
 def area(values: np.ndarray, mask: np.ndarray) -> float:
     """Area under the ROC curve of values against a mask of the same shape, ties counted half."""
-    order = np.argsort(values, axis=None, kind="stable")
-    ranks = np.empty(order.size)
-    ranks[order] = np.arange(1, order.size + 1)
-    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.bincount(where.ravel(), ranks) / counts)[where.ravel()]
-    positive = mask.ravel()
-    inside, outside = int(positive.sum()), int((~positive).sum())
-    return float((ranks[positive].sum() - inside * (inside + 1) / 2) / (inside * outside))
+    inside, outside = values[mask], np.sort(values[~mask])
+    below, not_above = (np.searchsorted(outside, inside, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * len(outside)))
 
 
 def judged(values: np.ndarray, mask: np.ndarray) -> tuple[float, bool]:
@@ -87,12 +83,9 @@ def looked_at(pipe: Pipeline, record: Recorder | EffectRecorder, prompt: str, x:
         record.watch(pipe.network, [0])(x, torch.tensor([t]), pipe.text.features(prompt))
 
 
-def noisy(pipe: Pipeline, portraits: PortraitZip, number: int, t: float) -> Tensor:
+def noisy(clean: Tensor, number: int, t: float) -> Tensor:
     """The latents of a portrait with noise of its own number."""
-    pixels = torch.from_numpy(portraits.picture(number).copy()).permute(2, 0, 1)[None] / 127.5 - 1
-    clean = pipe.latents.encode(pixels)
-    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(number))
-    return t * clean + (1 - t) * noise
+    return t * clean + (1 - t) * torch.randn(clean.shape, generator=torch.Generator().manual_seed(number))
 
 
 def maps_of(
@@ -128,8 +121,9 @@ def measure(pipe: Pipeline, portraits: PortraitZip, count: int) -> dict[str, dic
         said = phrases(attributes)
         masks = {part: portraits.mask(number, part) for part in MASKED_PARTS}
         prompt = f"a {attributes['style']} portrait, " + ", ".join(said.values())
+        clean = pipe.latents.encode(to_pixels(Image.fromarray(portraits.picture(number)), pipe.size))
         for t in TIMES:
-            x = noisy(pipe, portraits, number, t)
+            x = noisy(clean, number, t)
             for kind, part, values in maps_of(pipe, prompt, said, x, t):
                 mask = masks[part]
                 if mask is not None and LEAST_PIXELS <= mask.sum() <= mask.size - LEAST_PIXELS:

@@ -40,6 +40,7 @@ __all__ = [
     "Result",
     "Step",
     "request_for",
+    "to_pixels",
 ]
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x, t, condition) -> prediction
