@@ -94,9 +94,7 @@ def measure(case: str, seed: int, data: str, features_name: str, quick: bool) ->
     rows = seen[np.random.default_rng(0).permutation(len(seen))[:count]]
     labels = torch.from_numpy(images.labels[rows])
     null = torch.full_like(labels, len(images.label_names))
-    pictures = draw(
-        training.ema, made.prediction, labels, null, steps=2 if quick else 8, guidance=1.0, seed=1, batch=64
-    )
+    pictures = draw(training.ema, made.prediction, labels, null, steps=2 if quick else 8, guidance=1.0, seed=1)
     features = load_features(features_name)
     real = np.asarray(images.images)[np.setdiff1d(seen, rows)]
     distance = frechet_distance(Moments.of(features(real)), Moments.of(features(pictures)))

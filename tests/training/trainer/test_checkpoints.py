@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from benchmarks.kills import make_recipe, rounds
+from zigdemo.files import write_whole
 from zigdemo.training.__main__ import main
 from zigdemo.training.trainer import checkpoints as store
 from zigdemo.training.trainer.checkpoints import (
     checkpoints,
     cut_metrics,
     read_checkpoint,
-    write_aside,
     write_checkpoint,
 )
 from zigdemo.training.trainer.loop import Training
@@ -176,10 +176,10 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
-    write_aside(path, lambda file: file.write(b"old"))
+    write_whole(path, b"old")
     failing_open(monkeypatch, 1, full_disk())
     with pytest.raises(OSError, match="No space left"):
-        write_aside(path, lambda file: file.write(b"new and long"))
+        write_whole(path, b"new and long")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
