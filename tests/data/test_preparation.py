@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import binary, integers, sampled_from
 from PIL import Image
 
-from zigdemo.data import ImageSet, fluent_emoji
+from zigdemo.data import ImageSet, fluent_emoji, programs
 from zigdemo.data import preparation as prepare
 from zigdemo.data.preparation import main, prepare_fluent_emoji
 
@@ -289,7 +289,7 @@ def test_a_package_without_its_table_is_an_error(npm, broken):
 
 
 def test_without_npm_the_error_says_what_to_do(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(fluent_emoji.shutil, "which", lambda program: None)
+    monkeypatch.setattr(programs.shutil, "which", lambda program: None)
     assert main(["fluent-emoji", "--out", str(tmp_path / "set")]) == 1
     assert "install Node.js or pass --from-tar FILE" in capsys.readouterr().err
 
@@ -309,8 +309,8 @@ def test_a_failing_npm_is_one_sentence(monkeypatch, tmp_path, outcome, message):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(fluent_emoji.shutil, "which", lambda program: "/usr/bin/npm")
-    monkeypatch.setattr(fluent_emoji.subprocess, "run", run)
+    monkeypatch.setattr(programs.shutil, "which", lambda program: "/usr/bin/npm")
+    monkeypatch.setattr(programs.subprocess, "run", run)
     with pytest.raises(RuntimeError, match=f"{message}.*pass --from-tar FILE") as error:
         fluent_emoji.run_npm(["pack"], tmp_path)
     assert "\n" not in str(error.value)

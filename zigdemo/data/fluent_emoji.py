@@ -10,8 +10,6 @@ import gzip
 import io
 import json
 import re
-import shutil
-import subprocess
 import tarfile
 import tempfile
 import zlib
@@ -21,6 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+from .programs import run_program
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -202,28 +202,8 @@ def read_npm(run: Runner | None = None, shrink: bool = True) -> tuple[list[Emoji
 
 def run_npm(arguments: Sequence[str], folder: Path) -> None:
     """Run the installed npm in a folder; RuntimeError in one sentence where that fails."""
-    program = shutil.which("npm")
-    if program is None:
-        raise RuntimeError("npm was not found; install Node.js or pass --from-tar FILE")
-    try:
-        done = subprocess.run(
-            [program, *arguments],
-            cwd=folder,
-            timeout=NPM_TIMEOUT_SECONDS,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"no answer in {NPM_TIMEOUT_SECONDS} seconds"
-    except OSError as error:
-        reason = str(error)
-    else:
-        if done.returncode == 0:
-            return
-        first = done.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
-        reason = first[:200] or f"exit status {done.returncode}"
-    raise RuntimeError(
-        f"npm could not fetch the emoji packages ({reason}); check the network and Node.js, or pass --from-tar FILE"
+    run_program(
+        ["npm", *arguments], folder, NPM_TIMEOUT_SECONDS, "Node.js", "fetch the emoji packages", "--from-tar FILE"
     )
 
 

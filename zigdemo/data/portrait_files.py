@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import subprocess
 import tempfile
 import zipfile
 import zlib
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .portraits import Attributes, check_attributes
+from .programs import run_program
 
 SIDE_PX = 128
 ATTRIBUTES_FILE = "attributes.jsonl"
@@ -137,26 +136,4 @@ def draw_portraits(attributes: Sequence[Attributes], run: Runner | None = None) 
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
-    program = shutil.which(command[0])
-    if program is None:
-        raise RuntimeError(f"{command[0]} was not found; install Node.js 18 or newer, or pass --from-zip FILE")
-    try:
-        done = subprocess.run(
-            [program, *command[1:]],
-            cwd=folder,
-            timeout=NODE_TIMEOUT_SECONDS,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"no answer in {NODE_TIMEOUT_SECONDS} seconds"
-    except OSError as error:
-        reason = str(error)
-    else:
-        if done.returncode == 0:
-            return
-        first = done.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
-        reason = first[:200] or f"exit status {done.returncode}"
-    raise RuntimeError(
-        f"{command[0]} could not draw the portraits ({reason}); check the network and Node.js, or pass --from-zip FILE"
-    )
+    run_program(command, folder, NODE_TIMEOUT_SECONDS, "Node.js 18 or newer,", "draw the portraits", "--from-zip FILE")

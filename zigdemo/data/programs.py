@@ -1,0 +1,35 @@
+"""Programs that make data, such as npm and Node.js: run in a folder, every fault one sentence."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def run_program(
+    command: Sequence[str], folder: Path, timeout_seconds: int, need: str, purpose: str, way_out: str
+) -> None:
+    """Run an installed program in a folder.
+
+    need: what to install where it is missing; purpose: what it could not do where it fails; way_out: the other way.
+    Raises RuntimeError in one sentence where the program is missing, fails or takes too long.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise RuntimeError(f"{command[0]} was not found; install {need} or pass {way_out}")
+    try:
+        done = subprocess.run(
+            [program, *command[1:]], cwd=folder, timeout=timeout_seconds, stdin=subprocess.DEVNULL, capture_output=True
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"no answer in {timeout_seconds} seconds"
+    except OSError as error:
+        reason = str(error)
+    else:
+        if done.returncode == 0:
+            return
+        first = done.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
+        reason = first[:200] or f"exit status {done.returncode}"
+    raise RuntimeError(f"{command[0]} could not {purpose} ({reason}); check the network and Node.js, or pass {way_out}")
