@@ -26,60 +26,100 @@ LEAST_SAID, MOST_SAID = 0.15, 0.85  # share of the attributes that the others sa
 
 # {x} is the thing: "long red hair", "a blue hoodie", "glasses", "a beard"; {v} a bare value: "dark", "white".
 PHRASES: dict[str, tuple[str, ...]] = {
-    "hair": ("{x}", "{x}", "with {x}", "with {x}", "has {x}", "having {x}"),
+    "hair": (
+        "{x}", "{x}", "with {x}", "with {x}", "has {x}", "having {x}", "who has {x}", "showing {x}", "wearing {x}",
+        "there is {x}", "one sees {x}",
+    ),
     "hairColor": (
         "{v} hair", "{v} hair", "with {v} hair", "has {v} hair", "{v}-haired", "{v} haired", "hair in {v}",
-        "the hair is {v}", "hair: {v}", "{v} colored hair",
+        "the hair is {v}", "hair: {v}", "{v} colored hair", "who has {v} hair", "the hair which is {v}",
+        "shown with {v} hair", "you can see {v} hair", "hair of a {v} color", "hair in a {v} tone",
     ),
-    "bald": ("bald", "bald", "with a bald head", "no hair", "bald head", "without hair", "is bald"),
-    "hat": ("{x}", "with {x}", "wearing {x}", "wears {x}", "{x} on the head", "in {x}"),
-    "wears": ("{v}", "with {v}", "wearing {v}", "has {v}", "in {v}", "wears {v}"),
-    "beard": ("{v}", "with {v}", "has {v}", "wearing {v}", "having {v}"),
-    "clothes": ("{x}", "wearing {x}", "in {x}", "with {x}", "dressed in {x}", "wears {x}", "has {x}"),
+    "bald": (
+        "bald", "bald", "with a bald head", "no hair", "bald head", "without hair", "is bald",
+        "who is bald", "with a head that is bald", "not one hair", "completely without hair", "whose head has no hair",
+    ),
+    "hat": (
+        "{x}", "with {x}", "wearing {x}", "wears {x}", "{x} on the head", "in {x}", "sporting {x}", "who has got {x}",
+        "you can see {x}", "who wears {x}", "with {x} on", "putting on {x}", "on top is {x}",
+    ),
+    "wears": (
+        "{v}", "with {v}", "wearing {v}", "has {v}", "in {v}", "wears {v}", "sporting {v}", "who has got {v}",
+        "who wears {v}", "you can see {v}", "with {v} on", "{v} on the face",
+    ),
+    "beard": (
+        "{v}", "with {v}", "has {v}", "wearing {v}", "having {v}", "who has {v}", "you can see {v}", "who wears {v}",
+        "with {v} on the face", "showing {v}", "there is {v}",
+    ),
+    "clothes": (
+        "{x}", "wearing {x}", "in {x}", "with {x}", "dressed in {x}", "wears {x}", "has {x}", "shown with {x}",
+        "who wears {x}", "sporting {x}", "you can see {x}", "who is in {x}", "with {x} on", "who has got {x}",
+    ),
     "clothesColor": (
         "dressed in {v}", "wearing {v}", "in {v}", "{v} clothes", "{v} top", "in a {v} top", "with {v} clothing",
         "a {v} outfit", "the clothes are {v}", "clothes in {v}", "wearing a {v} outfit", "{v} clothing",
+        "clothed in a {v} top", "whose top is {v}", "with a top that is {v}", "shown in {v} clothing",
+        "clothing that is {v}", "who wears {v}", "who has a {v} top on", "putting on a {v} top",
     ),
     "skin": (
         "{v} skin", "with {v} skin", "{v} skinned", "{v}-skinned", "skin {v}", "has {v} skin", "the skin is {v}",
+        "with a {v} skin tone", "who has {v} skin", "skin tone: {v}", "whose skin tone is {v}", "the skin which is {v}",
     ),
     "background": (
         "{v} background", "on a {v} background", "in front of {v}", "background {v}", "{v} behind", "on {v}",
         "with a {v} background", "against {v}", "background: {v}", "in front of a {v} background",
+        "whose background is {v}", "a background that is {v}", "shown on {v}", "{v} in the background",
+        "shown on a {v} background", "it is {v} behind", "a background of {v}", "and a {v} background",
     ),
 }  # fmt: skip
 MOODS: dict[str, tuple[str, ...]] = {
-    "smiling": ("smiling", "smiling", "with a smile", "happy", "a smiling face", "smiles", "cheerful", "looks happy"),
-    "laughing": ("laughing", "laughing", "with a big laugh", "a laughing face", "laughs", "having a laugh"),
-    "sad": ("sad", "sad", "looking sad", "a sad face", "unhappy", "looks sad", "is sad"),
-    "surprised": ("surprised", "surprised", "looking surprised", "a surprised face", "shocked", "looks surprised"),
-    "serious": ("serious", "serious", "looking serious", "a serious face", "looks serious"),
-    "in love": ("in love", "with hearts in the eyes", "hearts in the eyes", "in love", "is in love"),
-    "winking": ("winking", "winking", "with a wink", "winks", "a winking face", "gives a wink"),
-    "with the tongue out": ("with the tongue out", "sticking out the tongue", "shows the tongue", "tongue out"),
-    "angry": ("angry", "angry", "looking angry", "an angry face", "mad", "looks angry", "is angry"),
-    "sleepy": ("sleepy", "sleepy", "with closed eyes", "sleeping", "tired", "looks sleepy"),
+    "smiling": ("smiling", "smiling", "with a smile", "happy", "a smiling face", "smiles", "cheerful", "looks happy", "who smiles", "feeling happy", "who is happy"),
+    "laughing": ("laughing", "laughing", "with a big laugh", "a laughing face", "laughs", "having a laugh", "who laughs", "laughing loud", "giving a laugh"),
+    "sad": ("sad", "sad", "looking sad", "a sad face", "unhappy", "looks sad", "is sad", "who looks sad", "being sad", "who is unhappy"),
+    "surprised": ("surprised", "surprised", "looking surprised", "a surprised face", "shocked", "looks surprised", "who looks surprised", "being surprised", "feeling shocked"),
+    "serious": ("serious", "serious", "looking serious", "a serious face", "looks serious", "who looks serious", "feeling serious"),
+    "in love": ("in love", "with hearts in the eyes", "hearts in the eyes", "in love", "is in love", "being in love", "who has hearts in the eyes", "a face in love"),
+    "winking": ("winking", "winking", "with a wink", "winks", "a winking face", "gives a wink", "who winks", "giving a wink", "who gives you a wink"),
+    "with the tongue out": ("with the tongue out", "sticking out the tongue", "shows the tongue", "tongue out", "whose tongue is out", "who sticks the tongue out",
+        "putting out the tongue", "with the tongue sticking out"),
+    "angry": ("angry", "angry", "looking angry", "an angry face", "mad", "looks angry", "is angry", "who looks angry", "being angry", "who is mad"),
+    "sleepy": ("sleepy", "sleepy", "with closed eyes", "sleeping", "tired", "looks sleepy", "who looks sleepy", "being sleepy", "with two closed eyes"),
 }
 HEADS = (
     "a {s} portrait", "{s} portrait", "a {s} portrait of {w}", "{s} {who}", "{s} style", "in {s} style",
     "{who}, {s} style", "a {s} avatar", "a {s} picture", "{s}", "a {s} drawing", "a {s} picture of {w}", "{s} face",
     "portrait, {s}", "a {s} {who}",
+    "{s} illustration", "a {s} illustration of {w}", "{s} art", "{w} as {s} art", "a {s} profile", "{w} drawn in {s}",
 )  # fmt: skip
 PLAIN_HEADS = (
     "portrait", "a portrait", "{w}", "{w}", "an avatar", "", "", "a drawing", "{who}", "a portrait of {w}",
-    "a picture of {w}",
+    "a picture of {w}", "an illustration", "a profile picture", "an image of {w}", "{w}, nicely drawn",
+    "art showing {w}", "a profile of {w}",
 )  # fmt: skip
 OPENINGS = ("draw", "make", "i want", "please draw", "show me", "give me", "create", "here is", "paint", "we see")
-SEPARATORS = (", ", ", ", ",", " and ", " ", "; ")
+SEPARATORS = (", ", ", ", ",", " and ", " ", "; ", " also ", ", plus ", ", and also ", ". ")
 TOGETHER = (
     "{head}, {body}", "{head} {body}", "{head}: {body}", "{body}, {head}", "{body} {head}", "{head}. {body}",
-    "{head} who {verb} {body}",
+    "{head} who {verb} {body}", "{body} - {head}",
 )  # fmt: skip
 ABSENT: dict[str, tuple[str, ...]] = {
     "wears": ("no glasses", "without glasses"),
     "beard": ("no beard", "without a beard", "clean shaven"),
     "hat": ("no hat", "without a hat"),
 }
+# Ways to bring in a thing one has or wears, and words that say nothing, so that a model learns to pass over both.
+LEADS = (
+    "rocking", "displaying", "flaunting", "presenting", "bearing", "carrying", "owning", "donning", "featuring",
+    "adorned with", "complete with", "equipped with", "decorated with", "known for", "including", "together with",
+    "along with", "who likes", "who shows", "that has", "which has", "proud of", "dressed up with", "seen with",
+)  # fmt: skip
+LEAD_SHARE = 0.08
+FILLERS = (
+    "really", "very", "quite", "of course", "please", "today", "nicely", "truly", "simply", "here", "indeed", "maybe",
+    "certainly", "too", "as well", "then", "just", "once more", "for me", "if possible", "as you see", "right now",
+    "also", "moreover", "finally", "at the same time", "in this one", "clearly",
+)  # fmt: skip
+FILLER_SHARE = 0.05
 ABSENT_SHARE = 0.06  # how often a caption says of such a kind that it is not there
 OPENING_SHARE = 0.15
 # Other words for the same thing, which a caption of training has in place of the usual one every now and then.
@@ -155,11 +195,16 @@ def portrait_caption(attributes: Attributes, rng: np.random.Generator) -> str:
     who = one(WHO)
     if said.get("mood") in ADJECTIVES and rng.random() < ADJECTIVE_SHARE:
         who = f"{said.pop('mood')} {'person' if who in NO_ARTICLE else who}"
-    parts = _parts(said, one, PHRASES, MOODS, rng)
-    for kind, phrases in ABSENT.items():
+    phrases = {
+        kind: (f"{one(LEADS)} {thing}",) if rng.random() < LEAD_SHARE else PHRASES[kind]
+        for kind, thing in (("hair", "{x}"), ("hat", "{x}"), ("wears", "{v}"), ("beard", "{v}"), ("clothes", "{x}"))
+    }
+    parts = _parts(said, one, PHRASES | phrases, MOODS, rng, GARMENTS)
+    for kind, options in ABSENT.items():
         if kind not in attributes and rng.random() < ABSENT_SHARE:
-            parts.append(one(phrases))
+            parts.append(one(options))
     parts = [parts[i] for i in rng.permutation(len(parts))]
+    parts = [f"{one(FILLERS)} {part}" if rng.random() < FILLER_SHARE else part for part in parts]
     heads = HEADS if "style" in said else PLAIN_HEADS
     if " " in who:
         heads = [head for head in heads if "{w" in head]
@@ -181,7 +226,7 @@ def training_words() -> list[str]:
     """Every word that a caption of training may have, in alphabetical order."""
     tables = (PHRASES, MOODS, ABSENT, SYNONYMS, KINDS)
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
-    phrases += [*WHO, *HEADS, *PLAIN_HEADS, *OPENINGS, *TOGETHER, *SEPARATORS, *GARMENTS, "wears", "hair"]
+    phrases += [*WHO, *HEADS, *PLAIN_HEADS, *OPENINGS, *TOGETHER, *SEPARATORS, *GARMENTS, *LEADS, *FILLERS, "wears", "hair"]
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.*?\}", " ", " ".join(phrases)))))
 
 
@@ -223,8 +268,12 @@ def _parts(
     phrases: dict[str, tuple[str, ...]],
     moods: dict[str, tuple[str, ...]],
     rng: np.random.Generator,
+    garments: Sequence[str] = ("{k}",),
 ) -> list[str]:
-    """A phrase for each attribute that is said, hair and clothes in one with their colours; the head has the style."""
+    """A phrase for each attribute that is said, hair and clothes in one with their colours; the head has the style.
+
+    garments: what clothes of a known colour are called, {k} their kind.
+    """
     parts = []
     hair, colour = said.get("hair"), said.get("hairColor")
     if hair == "bald":
@@ -238,8 +287,8 @@ def _parts(
         parts.append(one(phrases["hat"]).format(x=with_article(f"{colour} {said['hat']}".strip())))
     if "clothes" in said:
         garment = said["clothes"]
-        if phrases is PHRASES and "clothesColor" in said:
-            garment = one(GARMENTS).format(k=garment)
+        if "clothesColor" in said:
+            garment = one(garments).format(k=garment)
         thing = f"{said.get('clothesColor', '')} {garment}".strip()
         parts.append(one(phrases["clothes"]).format(x=with_article(thing)))
     elif "clothesColor" in said:
