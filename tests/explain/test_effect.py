@@ -58,7 +58,7 @@ def test_the_effect_is_the_difference_to_a_call_without_the_word(pipe):
     with torch.inference_mode():
         change = (pipe.network(x, t, cond) - pipe.network(x, t, without)).abs().mean(1)[0]
     wanted = change.reshape(4, 4, 4, 4).mean((1, 3))
-    torch.testing.assert_close(record.maps.map([3], [0]), wanted, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(record.maps.map([3], [0], beside_others=False), wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_a_word_that_the_network_cannot_hear_changes_nothing(pipe):
@@ -77,6 +77,23 @@ def test_few_steps_are_asked_and_stand_for_those_between(pipe):
     for wrong in ([], [9], [-1]):
         with pytest.raises(ValueError, match="words must be some of"):
             maps.map(wrong)
+
+
+def test_a_word_is_shown_where_it_changes_more_than_the_others_do():
+    easily = torch.tensor([[1.0, 1.0], [1.0, 9.0]])  # one patch is changed by every word
+    own = torch.tensor([[2.0, 1.0], [1.0, 1.0]])
+    values = torch.stack([easily * own, easily * 5, easily * 0])[None]
+    maps = EffectMaps(values, (0,), (("red", (1,)), ("a", (2,)), ("lost", ())))
+    assert maps.map([0], beside_others=False).argmax() == 3
+    red, a, lost = maps.map([0]), maps.map([1]), maps.map([2])
+    assert red[0, 0] / red[0, 1] > 3 and red[0, 0] > red[1, 1] / 4 > easily[0, 0] * 2
+    assert a[0, 0] < a[0, 1] and not lost.any() and torch.isfinite(red).all()
+    alone = EffectMaps(values[:, :1], (0,), maps.words[:1])
+    torch.testing.assert_close(alone.map([0]), easily * own)
+    even = EffectMaps(easily.expand(1, 2, 2, 2), (0,), maps.words[:2])
+    torch.testing.assert_close(even.map([1]), easily)
+    clip = EffectMaps(values.unsqueeze(2).expand(-1, -1, 4, -1, -1), (0,), maps.words)
+    torch.testing.assert_close(clip.map([0])[1], red)
 
 
 def test_the_maps_are_written_as_arrays_and_as_a_sheet(tmp_path):

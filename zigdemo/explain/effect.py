@@ -74,7 +74,7 @@ class EffectRecorder(FirstCalls):
 
 @dataclass(frozen=True)
 class EffectMaps:
-    """Mean absolute change of the network's prediction a patch, (steps kept, words, rows, columns), of clips with
+    """Mean absolute change of the network's prediction in each patch, (steps kept, words, rows, columns), of clips with
     frames before the rows. steps: of the solver, those that were kept. words: each with the indices of its tokens.
     """
 
@@ -82,17 +82,24 @@ class EffectMaps:
     steps: tuple[int, ...]
     words: tuple[tuple[str, tuple[int, ...]], ...]
 
-    def map(self, words: Collection[int], steps: Collection[int] | None = None) -> Tensor:
+    def map(
+        self, words: Collection[int], steps: Collection[int] | None = None, beside_others: bool = True
+    ) -> Tensor:
         """(rows, columns): what each of the words, by their places, changes, summed up, and the mean over the steps.
 
-        steps: of the solver, None for all.
+        steps: of the solver, None for all. beside_others: weigh the change in a patch by the square of the word's
+        share in it among all recorded words (1 for an even share); without, every word shows where the picture is
+        easily changed at all.
         Where none of the steps was kept, the last one before them stands for them. Raises ValueError for a word or step
         that does not exist.
         """
         chosen = sorted(set(words))
         if not chosen or chosen[0] < 0 or chosen[-1] >= len(self.words):
             raise ValueError(f"words must be some of 0 to {len(self.words) - 1}, not {list(words)[:20]}")
-        return self.values[kept_places(self.steps, steps)][:, chosen].sum(1).mean(0)
+        changes = self.values[kept_places(self.steps, steps)]
+        if beside_others:
+            changes = changes * _share(changes) ** 2
+        return changes[:, chosen].sum(1).mean(0)
 
     def save_npz(self, path: str | Path) -> Path:
         """Write everything as arrays: values, steps and the words."""
@@ -114,3 +121,12 @@ class EffectMaps:
             (word, overlay(picture, one, side, peak=peak)) for (word, _), one in zip(self.words, maps, strict=True)
         ]
         return sheet(tiles)
+
+
+def _share(changes: Tensor) -> Tensor:
+    """Each word's share in a patch, 1 where it is even, of changes (steps, words, rows, columns).
+
+    Each word is measured by its own mean first, so that a strong word does not take the patches of all others.
+    """
+    relative = changes / changes.mean(tuple(range(2, changes.ndim)), keepdim=True).clamp_min(1e-12)
+    return relative * changes.shape[1] / relative.sum(1, keepdim=True).clamp_min(1e-12)
