@@ -26,7 +26,7 @@ from benchmarks.claims_report import plot, tables
 from benchmarks.video import peak_kb
 from zigdemo.data import ImageSet
 from zigdemo.data.preparation import write_image_set
-from zigdemo.evaluation import Moments, frechet_distance, load_features
+from zigdemo.evaluation import FeatureMoments, frechet_distance, load_features
 from zigdemo.ops import backends
 from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.recipe import Recipe, load_data
@@ -97,8 +97,10 @@ def measure(case: str, seed: int, data: str, features_name: str, quick: bool) ->
     pictures = draw(training.ema, made.prediction, labels, null, steps=2 if quick else 8, guidance=1.0, seed=1)
     features = load_features(features_name)
     real = np.asarray(images.images)[np.setdiff1d(seen, rows)]
-    distance = frechet_distance(Moments.of(features(real)), Moments.of(features(pictures)))
-    floor = frechet_distance(Moments.of(features(real)), Moments.of(features(np.asarray(images.images)[rows])))
+    distance = frechet_distance(FeatureMoments.of(features(real)), FeatureMoments.of(features(pictures)))
+    floor = frechet_distance(
+        FeatureMoments.of(features(real)), FeatureMoments.of(features(np.asarray(images.images)[rows]))
+    )
     return {
         "case": case,
         "seed": seed,

@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 
 from zigdemo import zoo
 from zigdemo.evaluation import ClipScore
-from zigdemo.explain import EffectRecorder, Recorder, Together
+from zigdemo.explain import EffectRecorder, Recorder, RecordGroup
 from zigdemo.pipeline import Pipeline, Request
 
 MODEL, LABELS_OF, PROMPTS, TRIES, WHITE = "zigma-emoji-text", "zigma-emoji", 100, 8, 250
@@ -73,7 +73,7 @@ def look(pipe: Pipeline, name: str, seed: int, steps: int) -> tuple[np.ndarray, 
     place = [i for i, (word, _) in enumerate(words) if word == name.split()[-1].lower()][-1]
     attention, effect = Recorder(), EffectRecorder([words[place]])
     request = Request(pipe.folder.id, prompt=prompt, count=1, steps=steps, seed=seed)
-    picture = np.asarray(pipe(request, record=Together(attention, effect)).images[0].convert("RGB"))
+    picture = np.asarray(pipe(request, record=RecordGroup(attention, effect)).images[0].convert("RGB"))
     maps, tokens = attention.maps, words[place][1]
     layers = range(maps.probabilities.shape[1])
     grid = maps.grid

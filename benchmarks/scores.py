@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from zigdemo.data import ImageSet
-from zigdemo.evaluation import Moments, frechet_distance, kernel_distance, load_features, precision_recall
+from zigdemo.evaluation import FeatureMoments, frechet_distance, kernel_distance, load_features, precision_recall
 from zigdemo.evaluation.__main__ import METRICS, score_share
 from zigdemo.evaluation.features import Features
 from zigdemo.evaluation.materials import Material, drawn, plan_draws
@@ -69,7 +69,7 @@ def sanity(features: Features, pictures: np.ndarray, part: int, draws: int) -> d
         real, other = vectors[rows[:part]], pictures[rows[part:]]
         for name, damage in DAMAGES.items():
             made = features(damage(other, rng))
-            distance = frechet_distance(Moments.of(real), Moments.of(made))
+            distance = frechet_distance(FeatureMoments.of(real), FeatureMoments.of(made))
             found[name].append((distance, kernel_distance(real, made, seed=seed)[0], *precision_recall(real, made)))
     measures = ("frechet", "kid", "precision", "recall")
     return {

@@ -20,7 +20,7 @@ from zigdemo import media, zoo
 from zigdemo.diffusion import SAMPLERS, SOLVERS, Gaussian
 from zigdemo.latents import AUTOENCODERS
 from zigdemo.ops import backends
-from zigdemo.pipeline import Current, Pipeline, Request, to_pixels
+from zigdemo.pipeline import Pipeline, PipelineCache, Request, to_pixels
 from zigdemo.zoo.official import import_checkpoint
 
 
@@ -330,7 +330,7 @@ def test_an_official_dit_draws_by_every_solver_and_its_variance_is_left_out(tmp_
 
 
 def test_another_model_frees_the_one_before_and_changed_weights_are_loaded_again(tmp_path):
-    current, folders = Current(), [tiny_folder(tmp_path / name) for name in ("a", "b")]
+    current, folders = PipelineCache(), [tiny_folder(tmp_path / name) for name in ("a", "b")]
     first = current.get(folders[0])
     assert current.get(folders[0]) is first
     first(Request("a", label=LABELS[0], count=1, steps=1))
@@ -344,7 +344,7 @@ def test_another_model_frees_the_one_before_and_changed_weights_are_loaded_again
 
 
 def test_a_model_that_cannot_be_loaded_leaves_none_and_the_next_one_loads(tmp_path):
-    current, good, bad = Current(), tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", in_channels=4)
+    current, good, bad = PipelineCache(), tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", in_channels=4)
     current.get(good)
     with pytest.raises(ValueError, match="draws 4 channels"):
         current.get(bad)

@@ -29,7 +29,7 @@ from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, 
 from .zoo.obtaining import obtain
 
 __all__ = [
-    "Current",
+    "PipelineCache",
     "MOST_COUNT",
     "MOST_GUIDANCE",
     "MOST_SEED",
@@ -341,7 +341,7 @@ class Pipeline:
         }
 
 
-class Current:
+class PipelineCache:
     """The one loaded pipeline; asking for another model frees the memory of the one before, then loads.
 
     A run that is still going keeps its own model until it ends.

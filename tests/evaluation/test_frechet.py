@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis.strategies import integers
 from safetensors.numpy import save_file
 
-from zigdemo.evaluation import Moments, Score, frechet_distance, kernel_distance, precision_recall
+from zigdemo.evaluation import FeatureMoments, Score, frechet_distance, kernel_distance, precision_recall
 from zigdemo.evaluation.frechet import floor, frechet_score, kernel_score, precision_scores, reference_features
 from zigdemo.evaluation.scores import score_table
 
@@ -17,9 +17,9 @@ def normal(count, width=8, seed=0, shift=0.0, scale=1.0):
 
 
 def gaussian(mean, covariance, count=1000):
-    """Moments that say exactly this."""
+    """FeatureMoments that say exactly this."""
     mean, covariance = np.asarray(mean, float), np.asarray(covariance, float)
-    return Moments(count, count * mean, (count - 1) * covariance + count * np.outer(mean, mean))
+    return FeatureMoments(count, count * mean, (count - 1) * covariance + count * np.outer(mean, mean))
 
 
 def test_gaussians_have_their_known_distance():
@@ -37,14 +37,14 @@ def test_covariances_that_do_not_commute_agree_with_the_general_root():
 
 
 def test_a_set_is_at_no_distance_from_itself_even_without_full_rank():
-    few = Moments.of(100 * normal(5, 40))
+    few = FeatureMoments.of(100 * normal(5, 40))
     assert frechet_distance(few, few) == pytest.approx(0, abs=1e-3 * np.trace(few.covariance) / 40)
 
 
 @given(cut=integers(0, 30), seed=integers(0, 99))
 def test_moments_of_parts_add_up_to_those_of_the_whole(cut, seed):
-    whole, other = normal(30, 6, seed, shift=2), Moments.of(normal(40, 6, seed + 100))
-    one, two = Moments.of(whole), Moments.of(whole[:cut]) + Moments.of(whole[cut:])
+    whole, other = normal(30, 6, seed, shift=2), FeatureMoments.of(normal(40, 6, seed + 100))
+    one, two = FeatureMoments.of(whole), FeatureMoments.of(whole[:cut]) + FeatureMoments.of(whole[cut:])
     assert two.count == one.count and np.abs(one.covariance - two.covariance).max() < 1e-10
     assert frechet_distance(one, other) == pytest.approx(frechet_distance(two, other), abs=1e-10)
 
@@ -80,7 +80,7 @@ def test_the_floor_falls_with_the_count_and_is_what_real_scores_against_real():
     real = normal(400)
 
     def measure(a, b):
-        return frechet_distance(Moments.of(a), Moments.of(b))
+        return frechet_distance(FeatureMoments.of(a), FeatureMoments.of(b))
 
     low, high = floor(measure, real, 150)[0], floor(measure, real, 20)[0]
     assert 0 < low < high
@@ -90,7 +90,7 @@ def test_the_floor_falls_with_the_count_and_is_what_real_scores_against_real():
 
 def test_every_score_carries_its_count_floor_and_seed():
     features, real, made = corner_features(), normal(60, 6), normal(20, 6, seed=1, shift=1)
-    scores = [frechet_score(features, real, Moments.of(made), 7), kernel_score(features, real, made, 7)]
+    scores = [frechet_score(features, real, FeatureMoments.of(made), 7), kernel_score(features, real, made, 7)]
     for score in scores + precision_scores(features, real, made, 7):
         assert (score.count, score.seed, score.floor_of) == (20, 7, "real/real 20:40")
         assert "on corners" in score.name and "n 20, floor" in str(score) and "seed 7" in str(score)
@@ -124,10 +124,13 @@ def test_damaged_statistics_are_made_anew(tmp_path, damage):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: Moments.of(np.zeros(3)), "features must be finite vectors"),
-        (lambda: Moments.of(np.full((3, 2), np.nan)), "with NaN in them"),
-        (lambda: frechet_distance(Moments.of(normal(1)), Moments.of(normal(5))), "a has 1 vectors"),
-        (lambda: frechet_distance(Moments.of(normal(5, 2)), Moments.of(normal(5, 3))), "use one extractor for both"),
+        (lambda: FeatureMoments.of(np.zeros(3)), "features must be finite vectors"),
+        (lambda: FeatureMoments.of(np.full((3, 2), np.nan)), "with NaN in them"),
+        (lambda: frechet_distance(FeatureMoments.of(normal(1)), FeatureMoments.of(normal(5))), "a has 1 vectors"),
+        (
+            lambda: frechet_distance(FeatureMoments.of(normal(5, 2)), FeatureMoments.of(normal(5, 3))),
+            "use one extractor for both",
+        ),
         (lambda: kernel_distance(normal(3), normal(9)), "real has 3 vectors; at least 4"),
         (lambda: precision_recall(normal(9, 2), normal(9, 3)), "real has width 2 and made 3"),
     ],

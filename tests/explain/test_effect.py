@@ -8,7 +8,7 @@ from PIL import Image
 from towers import small_tower
 
 from zigdemo import zoo
-from zigdemo.explain import EffectMaps, EffectRecorder, Recorder, Together, effect
+from zigdemo.explain import EffectMaps, EffectRecorder, Recorder, RecordGroup, effect
 from zigdemo.pipeline import Pipeline, Request
 
 PROMPT = "a watermelon heart"
@@ -35,7 +35,7 @@ def test_asking_again_changes_no_pixel_and_attention_is_recorded_beside_it(pipe,
     effects, attention, alone = EffectRecorder(pipe.words(PROMPT), item), Recorder(item), Recorder(item)
     assert np.array_equal(drawn(pipe, effects), drawn(pipe))
     drawn(pipe, alone)
-    drawn(pipe, Together(attention, effects))
+    drawn(pipe, RecordGroup(attention, effects))
     assert torch.equal(attention.maps.probabilities, alone.maps.probabilities)
     assert effects.maps.values.shape == (4, 5, 4, 4)
     assert (effects.maps.values > 0).all()

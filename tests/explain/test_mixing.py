@@ -76,14 +76,14 @@ def test_a_scan_of_a_clip_is_a_matrix_with_nothing_between_its_runs(scheme, laye
     seed=seeds,
 )
 def test_sequences_beside_each_other_are_one_matrix_over_the_clip(layer, grid, operator, seed):
-    lying = scan_scheme("factorized-st").order(layer=layer, grid=grid)
-    size = len(lying) // lying.runs
+    layout = scan_scheme("factorized-st").order(layer=layer, grid=grid)
+    size = len(layout) // layout.runs
     scan = operator is gated_linear_attention
-    args = normals(seed, *[(lying.runs, size, 2, 3) if scan else (lying.runs, 2, size, 3)] * 3)
+    args = normals(seed, *[(layout.runs, size, 2, 3) if scan else (layout.runs, 2, size, 3)] * 3)
     args = (*args, -args[0].abs()) if scan else args
-    found = mixing_of(operator, 0, len(lying), lying, args, {})
+    found = mixing_of(operator, 0, len(layout), layout, args, {})
     output = operator(*args) if scan else operator(*args).transpose(1, 2)
-    expected = output.flatten(0, 1)[torch.from_numpy(lying.inverse.copy())]
+    expected = output.flatten(0, 1)[torch.from_numpy(layout.inverse.copy())]
     assert torch.allclose(product(found), expected, rtol=0, atol=1e-10)
 
 
@@ -130,10 +130,10 @@ def test_attention_is_its_matrix_with_the_condition_behind_the_patches(patches, 
 def test_tokens_that_lie_turned_are_named_by_their_place_in_the_picture():
     q, k, v = normals(1, *[(1, 6, 1, 2)] * 3)
     gate = torch.full_like(q, -0.1)
-    lying = ScanOrder([5, 3, 1, 4, 2, 0])
-    found = mixing_of(gated_linear_attention, 0, 6, lying, (q, k, v, gate), {})
+    layout = ScanOrder([5, 3, 1, 4, 2, 0])
+    found = mixing_of(gated_linear_attention, 0, 6, layout, (q, k, v, gate), {})
     output = gated_linear_attention(q, k, v, gate)[0]
-    assert torch.allclose(product(found), output[torch.from_numpy(lying.inverse.copy())])
+    assert torch.allclose(product(found), output[torch.from_numpy(layout.inverse.copy())])
     assert found.strength([5])[0].nonzero().flatten().tolist() == [5]  # it is read first
 
 

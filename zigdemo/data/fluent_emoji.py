@@ -31,10 +31,10 @@ MAX_MEMBERS = 100_000
 MAX_PICTURE_PX = 1024
 NPM_TIMEOUT_SECONDS = 300
 
-PICTURES = ("@lobehub/fluent-emoji-3d", "1.1.0")
+PICTURE_PACKAGE = ("@lobehub/fluent-emoji-3d", "1.1.0")
 NAMES = ("unicode-emoji-json", "0.9.0")
 KEYWORDS = ("emojilib", "4.0.3")
-PACKAGES = (PICTURES, NAMES, KEYWORDS)
+PACKAGES = (PICTURE_PACKAGE, NAMES, KEYWORDS)
 PREPARED_PX = 128
 LICENCE = """\
 MIT License
@@ -195,7 +195,7 @@ def read_npm(run: Runner | None = None, shrink: bool = True) -> tuple[list[Emoji
         (run or run_npm)(arguments, here)
         names = _packed_json(here, NAMES, "package/data-by-emoji.json")
         keywords = _packed_json(here, KEYWORDS, "package/dist/emoji-en-US.json")
-        members = [(PurePosixPath(name), data) for name, data in read_archive(packed(here, PICTURES))]
+        members = [(PurePosixPath(name), data) for name, data in read_archive(packed(here, PICTURE_PACKAGE))]
     pictures = [(path.stem, data) for path, data in members if path.match("package/assets/*.webp")]
     return _named_samples(pictures, names, keywords, shrink)
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from .images import ImageSet
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 TEXTS = (".txt", ".json", ".jsonl", ".cls")
 TEXT_KEYS = ("text", "caption", "prompt", "label", "name", "class")
@@ -106,7 +106,7 @@ def read_pictures(source: str | Path, size: int, label: str | None = None, limit
         why = (
             f"; the first of {len(found.skipped)} that could not be used is {found.skipped[0]}" if found.skipped else ""
         )
-        raise ValueError(f"{source} has no picture that can be used ({', '.join(PICTURES)}){why}")
+        raise ValueError(f"{source} has no picture that can be used ({', '.join(PICTURE_SUFFIXES)}){why}")
     found.images = np.stack(images)
     found.notes = _notes(found)
     return found
@@ -167,7 +167,7 @@ def _offered(source: str | Path, limits: Limits, skipped: list[str]) -> Iterator
         captions: dict[str, str] = {}
         for name, data in _files(path, TEXTS, limits, []):
             captions.update(_captions(PurePosixPath(name), data))
-        for name, data in _files(path, PICTURES, limits, skipped):
+        for name, data in _files(path, PICTURE_SUFFIXES, limits, skipped):
             place = PurePosixPath(name)
             group = place.parent.name or "pictures"
             yield name, data, captions.get(name) or captions.get(_stem(place)) or _called(place), group

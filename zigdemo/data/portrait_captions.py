@@ -73,18 +73,47 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 MOODS: dict[str, tuple[str, ...]] = {
-    "smiling": ("smiling", "smiling", "with a smile", "happy", "a smiling face", "smiles", "cheerful", "looks happy", "who smiles", "feeling happy", "who is happy"),
-    "laughing": ("laughing", "laughing", "with a big laugh", "a laughing face", "laughs", "having a laugh", "who laughs", "laughing loud", "giving a laugh"),
-    "sad": ("sad", "sad", "looking sad", "a sad face", "unhappy", "looks sad", "is sad", "who looks sad", "being sad", "who is unhappy"),
-    "surprised": ("surprised", "surprised", "looking surprised", "a surprised face", "shocked", "looks surprised", "who looks surprised", "being surprised", "feeling shocked"),
-    "serious": ("serious", "serious", "looking serious", "a serious face", "looks serious", "who looks serious", "feeling serious"),
-    "in love": ("in love", "with hearts in the eyes", "hearts in the eyes", "in love", "is in love", "being in love", "who has hearts in the eyes", "a face in love"),
-    "winking": ("winking", "winking", "with a wink", "winks", "a winking face", "gives a wink", "who winks", "giving a wink", "who gives you a wink"),
-    "with the tongue out": ("with the tongue out", "sticking out the tongue", "shows the tongue", "tongue out", "whose tongue is out", "who sticks the tongue out",
-        "putting out the tongue", "with the tongue sticking out"),
-    "angry": ("angry", "angry", "looking angry", "an angry face", "mad", "looks angry", "is angry", "who looks angry", "being angry", "who is mad"),
-    "sleepy": ("sleepy", "sleepy", "with closed eyes", "sleeping", "tired", "looks sleepy", "who looks sleepy", "being sleepy", "with two closed eyes"),
-}
+    "smiling": (
+        "smiling", "smiling", "with a smile", "happy", "a smiling face", "smiles", "cheerful", "looks happy",
+        "who smiles", "feeling happy", "who is happy",
+    ),
+    "laughing": (
+        "laughing", "laughing", "with a big laugh", "a laughing face", "laughs", "having a laugh", "who laughs",
+        "laughing loud", "giving a laugh",
+    ),
+    "sad": (
+        "sad", "sad", "looking sad", "a sad face", "unhappy", "looks sad", "is sad", "who looks sad", "being sad",
+        "who is unhappy",
+    ),
+    "surprised": (
+        "surprised", "surprised", "looking surprised", "a surprised face", "shocked", "looks surprised",
+        "who looks surprised", "being surprised", "feeling shocked",
+    ),
+    "serious": (
+        "serious", "serious", "looking serious", "a serious face", "looks serious", "who looks serious",
+        "feeling serious",
+    ),
+    "in love": (
+        "in love", "with hearts in the eyes", "hearts in the eyes", "in love", "is in love", "being in love",
+        "who has hearts in the eyes", "a face in love",
+    ),
+    "winking": (
+        "winking", "winking", "with a wink", "winks", "a winking face", "gives a wink", "who winks", "giving a wink",
+        "who gives you a wink",
+    ),
+    "with the tongue out": (
+        "with the tongue out", "sticking out the tongue", "shows the tongue", "tongue out", "whose tongue is out",
+        "who sticks the tongue out", "putting out the tongue", "with the tongue sticking out",
+    ),
+    "angry": (
+        "angry", "angry", "looking angry", "an angry face", "mad", "looks angry", "is angry", "who looks angry",
+        "being angry", "who is mad",
+    ),
+    "sleepy": (
+        "sleepy", "sleepy", "with closed eyes", "sleeping", "tired", "looks sleepy", "who looks sleepy",
+        "being sleepy", "with two closed eyes",
+    ),
+}  # fmt: skip
 HEADS = (
     "a {s} portrait", "{s} portrait", "a {s} portrait of {w}", "{s} {who}", "{s} style", "in {s} style",
     "{who}, {s} style", "a {s} avatar", "a {s} picture", "{s}", "a {s} drawing", "a {s} picture of {w}", "{s} face",
@@ -226,7 +255,19 @@ def training_words() -> list[str]:
     """Every word that a caption of training may have, in alphabetical order."""
     tables = (PHRASES, MOODS, ABSENT, SYNONYMS, KINDS)
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
-    phrases += [*WHO, *HEADS, *PLAIN_HEADS, *OPENINGS, *TOGETHER, *SEPARATORS, *GARMENTS, *LEADS, *FILLERS, "wears", "hair"]
+    phrases += [
+        *WHO,
+        *HEADS,
+        *PLAIN_HEADS,
+        *OPENINGS,
+        *TOGETHER,
+        *SEPARATORS,
+        *GARMENTS,
+        *LEADS,
+        *FILLERS,
+        "wears",
+        "hair",
+    ]
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.*?\}", " ", " ".join(phrases)))))
 
 

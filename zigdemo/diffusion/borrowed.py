@@ -52,7 +52,7 @@ def dopri5(
         return sign * latest[0]
 
     slope.callback_step = slope.callback_accept_step = slope.callback_reject_step = lambda time, x, step: None
-    edge = follow.opens(times[-1]) and times[-2] < 1 - NEAREST_END and not official
+    edge = follow.is_singular_at(times[-1]) and times[-2] < 1 - NEAREST_END and not official
     stops = [*times[:-1], 1 - NEAREST_END] if edge else times
     grid = sign * torch.tensor(stops, dtype=torch.float64, device=x.device)
     land = {} if official else {"step_t": grid[-1:], "min_step": LEAST_STEP}

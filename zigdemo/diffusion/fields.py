@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .interpolants import LINEAR, NEAREST_END, Path, convert, readable, singular_end
+from .interpolants import LINEAR, NEAREST_END, Interpolant, convert, readable, singular_end
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # (x (batch, ...), t (batch,)) -> a tensor like x
 Noise = Callable[[], Tensor]  # the next standard normal, shaped like x
@@ -24,10 +24,10 @@ class Field:
 
     output: Velocity
     prediction: str = "velocity"
-    path: Path = LINEAR
+    path: Interpolant = LINEAR
     nearest: float = NEAREST_END
 
-    def opens(self, time: float) -> bool:
+    def is_singular_at(self, time: float) -> bool:
         """Whether the velocity cannot be read at this time, the data's, and a step must do without."""
         return time > 1 - NEAREST_END and singular_end(self.prediction, self.path)
 

@@ -59,7 +59,7 @@ def respaced_steps(respacing: str, steps: int = STEPS) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Moments:
+class Posterior:
     """Of the step before, given x: mean, log variance (tensors like x) and the clean sample they rest on."""
 
     mean: Tensor
@@ -153,7 +153,7 @@ class Gaussian:
             )
         return output
 
-    def moments(self, output: Tensor, x: Tensor, step: Tensor, clip: bool = False) -> Moments:
+    def moments(self, output: Tensor, x: Tensor, step: Tensor, clip: bool = False) -> Posterior:
         """What a network's output at kept steps (batch,) says of the step before. clip: clean held in [-1, 1]."""
         noise, *rest = output.split(x.shape[1], 1)
         clean = (
@@ -163,10 +163,10 @@ class Gaussian:
         clean = clean.clamp(-1, 1) if clip else clean
         mean = _take(self.posterior_mean_coef1, step, x) * clean + _take(self.posterior_mean_coef2, step, x) * x
         if not rest:
-            return Moments(mean, _take(self._fixed_log_variance, step, x).expand_as(x), clean)
+            return Posterior(mean, _take(self._fixed_log_variance, step, x).expand_as(x), clean)
         low, high = _take(self.posterior_log_variance_clipped, step, x), _take(np.log(self.betas), step, x)
         share = (rest[0] + 1) / 2
-        return Moments(mean, share * high + (1 - share) * low, clean)
+        return Posterior(mean, share * high + (1 - share) * low, clean)
 
     def sample(
         self,
@@ -196,7 +196,7 @@ class Gaussian:
             time = 1 - (self.timestep_map[k - 1] + 1) / self.steps if k else 1.0
             yield SolverStep(i, float(time), x, now.clean, i + 1)
 
-    def _ddim(self, now: Moments, x: Tensor, k: int, eta: float) -> tuple[Tensor, float]:
+    def _ddim(self, now: Posterior, x: Tensor, k: int, eta: float) -> tuple[Tensor, float]:
         kept, before = float(self.alphas_cumprod[k]), float(self.alphas_cumprod_prev[k])
         noise = (x - math.sqrt(kept) * now.clean) / math.sqrt(1 - kept)
         spread = eta * math.sqrt((1 - before) / (1 - kept) * (1 - kept / before))

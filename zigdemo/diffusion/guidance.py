@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .fields import Field
-from .interpolants import LINEAR, Path
+from .interpolants import LINEAR, Interpolant
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -37,7 +37,7 @@ def guided_velocity(
     interval: tuple[float, float] | None = (0.0, 1.0),
     channels: int | None = None,
     rescale: float = 0.0,
-    path: Path = LINEAR,
+    path: Interpolant = LINEAR,
 ) -> Field:
     """The field of a network at `cond`, pushed away from `null` by `scale` while t lies in `interval`.
 

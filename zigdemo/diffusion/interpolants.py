@@ -20,7 +20,7 @@ NEAREST_END = 1e-3  # how near a singular end a network is read; the official co
 LEAST_SIGMA = 1e-3  # least sigma by which a score is divided
 
 
-class Path:
+class Interpolant:
     """One interpolant: alpha and sigma at t (any shape, in [0, 1]) and their derivatives by t, tensors like t.
 
     alpha_vanishes: alpha(0) = 0, so that noise alone says nothing about the data there.
@@ -56,7 +56,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Linear(Path):
+class Linear(Interpolant):
     """The straight path, alpha = t; rectified flow."""
 
     name = "linear"
@@ -76,7 +76,7 @@ class Linear(Path):
 
 
 @dataclass(frozen=True)
-class GVP(Path):
+class GVP(Interpolant):
     """The trigonometric path of constant variance, alpha = sin(pi t / 2)."""
 
     name = "gvp"
@@ -95,7 +95,7 @@ class GVP(Path):
         return -math.pi / 2 * self.alpha(t)
 
 
-class VariancePreserving(Path):
+class VariancePreserving(Interpolant):
     """alpha^2 + sigma^2 = 1, given by log alpha, which some noise is left of at t = 0."""
 
     alpha_vanishes = False
@@ -174,7 +174,7 @@ class DDPM(VariancePreserving):
 
 
 LINEAR = Linear()
-PATHS: dict[str, Path] = {path.name: path for path in (LINEAR, GVP(), VP(), DDPM())}
+PATHS: dict[str, Interpolant] = {path.name: path for path in (LINEAR, GVP(), VP(), DDPM())}
 
 
 def _over(values: Tensor, x: Tensor) -> Tensor:
@@ -187,12 +187,12 @@ def _fine(t: Tensor) -> Tensor:
     return t.float() if t.device.type == "mps" else t.double()
 
 
-def singular_end(prediction: str, path: Path = LINEAR) -> bool:
+def singular_end(prediction: str, path: Interpolant = LINEAR) -> bool:
     """Whether the velocity is divided by something that vanishes at t = 1, so that nothing can be read there."""
     return prediction == "clean" or (prediction == "noise" and path.slope_diverges)
 
 
-def readable(prediction: str, t: Tensor, path: Path = LINEAR, nearest: float = NEAREST_END) -> Tensor:
+def readable(prediction: str, t: Tensor, path: Interpolant = LINEAR, nearest: float = NEAREST_END) -> Tensor:
     """t, or the nearest time at which a prediction of this kind tells the velocity.
 
     Noise and score at alpha = 0 are known without a network and say nothing about the data: they are asked for a
@@ -203,7 +203,7 @@ def readable(prediction: str, t: Tensor, path: Path = LINEAR, nearest: float = N
     return t.clamp_max(1 - nearest) if singular_end(prediction, path) else t
 
 
-def velocity_coefficients(prediction: str, t: Tensor, path: Path = LINEAR) -> tuple[Tensor, Tensor]:
+def velocity_coefficients(prediction: str, t: Tensor, path: Interpolant = LINEAR) -> tuple[Tensor, Tensor]:
     """(a, b), each (batch,), with velocity = a x + b output, at the nearest readable time.
 
     Raises ValueError for an unknown prediction. Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2; clean:
@@ -223,7 +223,7 @@ def velocity_coefficients(prediction: str, t: Tensor, path: Path = LINEAR) -> tu
     return rate, of_noise if prediction == "noise" else -sigma * of_noise
 
 
-def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """What a network's output at (x, t) says as another kind of prediction.
 
     wanted, prediction: of PREDICTIONS. output, x: (batch, ...); t: (batch,). Finite for every finite output at every
@@ -251,29 +251,29 @@ def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, 
     return noise if wanted == "noise" else (x - _over(sigma, x) * noise) / _over(alpha, x)
 
 
-def interpolate(clean: Tensor, noise: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+def interpolate(clean: Tensor, noise: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """x_t = alpha(t) x_1 + sigma(t) x_0. clean, noise: (batch, ...); t: (batch,) in [0, 1]."""
     fine = _fine(t)
     return _over(path.alpha(fine), clean) * clean + _over(path.sigma(fine), clean) * noise
 
 
-def path_velocity(clean: Tensor, noise: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+def path_velocity(clean: Tensor, noise: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """d x_t / dt = alpha'(t) x_1 + sigma'(t) x_0, what a velocity network learns."""
     fine = _fine(t)
     return _over(path.d_alpha(fine), clean) * clean + _over(path.d_sigma(fine), clean) * noise
 
 
-def velocity_of(prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+def velocity_of(prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """The velocity dx/dt that a network's output at (x, t) stands for."""
     return convert("velocity", prediction, output, x, t, path)
 
 
-def clean_of(velocity: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+def clean_of(velocity: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """The clean sample expected at (x, t) by this velocity; on the linear path, where the straight line ends."""
     return convert("clean", "velocity", velocity, x, t, path)
 
 
-def training_span(prediction: str, path: Path = LINEAR) -> tuple[float, float]:
+def training_span(prediction: str, path: Interpolant = LINEAR) -> tuple[float, float]:
     """The times that the official training draws from: the ends are left out where the loss or its weight diverges.
 
     Source: Ma et al. 2024 (arXiv 2401.08740), appendix A, and the released code's defaults.
@@ -303,7 +303,7 @@ def prediction_loss(
     clean: Tensor,
     noise: Tensor,
     t: Tensor,
-    path: Path = LINEAR,
+    path: Interpolant = LINEAR,
     weighting: str = "plain",
 ) -> Tensor:
     """Per-sample mean squared error (batch,) of a prediction, weighted by time.
@@ -334,7 +334,7 @@ def prediction_loss(
 
 
 def velocity_loss(
-    prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor, path: Path = LINEAR
+    prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR
 ) -> Tensor:
     """Per-sample mean squared error (batch,) between the velocity that `output` at (x, t) stands for and the path's.
 

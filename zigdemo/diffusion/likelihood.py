@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .fields import Field, Noise, Steps, Velocity, as_field, item_noise
-from .interpolants import LINEAR, Path, interpolate
+from .interpolants import LINEAR, Interpolant, interpolate
 from .samplers import SAMPLERS, checked_options, time_grid
 
 INVERTIBLE = ("euler", "heun", "midpoint", "rk4", "rk4-3/8", "dopri5", "ddim")
@@ -98,7 +98,7 @@ def invert(field: Field, x: Tensor, steps: int, solver: str = "heun", **options:
     return SAMPLERS[solver].function(edged, x, time_grid(solver, steps)[::-1], **chosen)
 
 
-def renoise(clean: Tensor, noise: Tensor, strength: float, path: Path = LINEAR) -> tuple[Tensor, float]:
+def renoise(clean: Tensor, noise: Tensor, strength: float, path: Interpolant = LINEAR) -> tuple[Tensor, float]:
     """The state, and its time, from which `sample(..., start=time)` redraws this share of the way.
 
     clean, noise: (batch, ...); strength: above 0, the sample itself, to 1, new noise alone.

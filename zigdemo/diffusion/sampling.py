@@ -13,7 +13,7 @@ from torch import Tensor
 from .fields import SolverStep, item_noise
 from .gaussian import stepped
 from .guidance import Network, guided_velocity
-from .interpolants import LINEAR, Path
+from .interpolants import LINEAR, Interpolant
 from .likelihood import renoise
 from .samplers import sample
 
@@ -56,7 +56,7 @@ def sample_items(
     *,
     prediction: str,
     device: torch.device,
-    path: Path = LINEAR,
+    path: Interpolant = LINEAR,
     guided_channels: int | None = None,
     clean: Tensor | None = None,
     watch: Callable[[Network, list[int]], Network] | None = None,

@@ -13,9 +13,9 @@ from itertools import pairwise
 from torch import Tensor
 
 from .fields import Field, Noise, SolverStep, Steps, Velocity, as_field, at, number
-from .interpolants import Path
+from .interpolants import Interpolant
 
-FORMS: dict[str, Callable[[Path, float, float], float]] = {
+FORMS: dict[str, Callable[[Interpolant, float, float], float]] = {
     "constant": lambda path, t, strength: strength,
     "sbdm": lambda path, t, strength: strength * number(path.forward_rate, t),
     "sigma": lambda path, t, strength: strength * number(path.sigma, t),
@@ -27,12 +27,12 @@ LAST_STEPS = ("none", "mean", "tweedie", "euler")
 STABLE = 0.5  # most w step / sigma^2: at 2 a step would throw the noise in x back at itself as large as it came
 
 
-def diffusion_rate(form: str, path: Path, time: float, strength: float = 1.0) -> float:
+def diffusion_rate(form: str, path: Interpolant, time: float, strength: float = 1.0) -> float:
     """w(t) of one of FORMS, at strength 1 the published one. Source: Ma et al. 2024, section 3.4 and its code."""
     return FORMS[form](path, time, strength)
 
 
-def _steady(form: str, path: Path, time: float, strength: float, step: float, stable: bool) -> float:
+def _steady(form: str, path: Interpolant, time: float, strength: float, step: float, stable: bool) -> float:
     """w(t), held where a step of this length follows it without overshooting.
 
     Near the data the score is as steep as -1 / sigma^2, near the noise "sbdm" has no bound. A smaller w is still a
@@ -116,7 +116,7 @@ def heun_sde(
             x = x + math.sqrt(2 * rate * step) * noise()
             slope, score, clean = field.read(x, at(x, now), "velocity", "score", "clean")
             drift = slope + rate * score
-            ahead = (now + after) / 2 if field.opens(after) else after
+            ahead = (now + after) / 2 if field.is_singular_at(after) else after
             slope, score = field.read(x + (ahead - now) * drift, at(x, ahead), "velocity", "score")
             other = slope + _steady(form, field.path, ahead, strength, step, stable) * score
             x = x + step * (other if ahead < after else (drift + other) / 2)

@@ -4,8 +4,8 @@ velocity: a Field, or a function (x (batch, ...), t (batch,)) -> dx/dt on the li
 times: steps + 1 values in [0, 1], rising to generate, falling to find the noise of a sample. Closing the iterator
 stops the work; the last step's `nfe` is the number of network calls made.
 
-Some fields cannot be read at t = 1, where their velocity is 0 / 0 (`Field.opens`). A last step that would ask there is
-made by the midpoint rule with as many calls: it is exact where the clean sample no longer changes.
+Some fields cannot be read at t = 1, where their velocity is 0 / 0 (`Field.is_singular_at`). A last step that would ask
+there is made by the midpoint rule with as many calls: it is exact where the clean sample no longer changes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def heun(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
     for i, (now, after) in enumerate(pairwise(times)):
         slope = follow(x, at(x, now))
         clean = clean_of(slope, x, at(x, now), follow.path)
-        if follow.opens(after):
+        if follow.is_singular_at(after):
             x = _through_middle(follow, slope, x, now, after)
         else:
             ahead = follow(x + (after - now) * slope, at(x, after))
@@ -79,7 +79,7 @@ def rk4(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
         step, middle = after - now, at(x, (now + after) / 2)
         k1 = follow(x, at(x, now))
         clean = clean_of(k1, x, at(x, now), follow.path)
-        if follow.opens(after):
+        if follow.is_singular_at(after):
             x = _through_quarters(follow, k1, x, now, after)
         else:
             k2 = follow(x + step / 2 * k1, middle)
@@ -96,7 +96,7 @@ def rk4_38(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
         step = after - now
         k1 = follow(x, at(x, now))
         clean = clean_of(k1, x, at(x, now), follow.path)
-        if follow.opens(after):
+        if follow.is_singular_at(after):
             x = _through_quarters(follow, k1, x, now, after)
         else:
             k2 = follow(x + step / 3 * k1, at(x, now + step / 3))

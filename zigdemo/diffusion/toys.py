@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .fields import Field
-from .interpolants import LINEAR, PREDICTIONS, Path
+from .interpolants import LINEAR, PREDICTIONS, Interpolant
 
 BEFORE_END = 1 - 1e-9  # sigma' sigma has a limit at t = 1 where sigma' has none; it is read just before
 
@@ -46,7 +46,7 @@ class Mixture:
         """Variances (k, d) of the parts and the axes (k, d, d) they lie along."""
         return tuple(torch.linalg.eigh(self.covariances))
 
-    def _parts(self, x: Tensor, t: Tensor, path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _parts(self, x: Tensor, t: Tensor, path: Interpolant) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """alpha, sigma (n, 1, 1); log weight of each part at x (n, k); its whitened offset C^-1 (x - m) (n, k, d)."""
         t = t.double().clamp_max(BEFORE_END)
         alpha, sigma = (rate(t).to(x.dtype).reshape(-1, 1, 1) for rate in (path.alpha, path.sigma))
@@ -56,11 +56,11 @@ class Mixture:
         log_weight = self.weights.to(x).log() - 0.5 * (offset**2 / spread + (2 * math.pi * spread).log()).sum(-1)
         return alpha, sigma, log_weight, torch.einsum("kij,nkj->nki", axes, offset / spread)
 
-    def log_density(self, x: Tensor, t: float = 1.0, path: Path = LINEAR) -> Tensor:
+    def log_density(self, x: Tensor, t: float = 1.0, path: Interpolant = LINEAR) -> Tensor:
         """log p_t at x (n, d), (n,) in nats."""
         return torch.logsumexp(self._parts(x, torch.full((len(x),), t, dtype=torch.float64), path)[2], -1)
 
-    def output(self, prediction: str, x: Tensor, t: Tensor, path: Path = LINEAR) -> Tensor:
+    def output(self, prediction: str, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
         """What a perfect network predicts at x (n, d), t (n,): the mean of its target given x."""
         if prediction not in PREDICTIONS:
             raise ValueError(f"unknown prediction {prediction!r}; choose one of {', '.join(PREDICTIONS)}")
@@ -79,7 +79,7 @@ class Mixture:
         d_alpha, d_sigma = (rate(t).to(x.dtype)[:, None] for rate in (path.d_alpha, path.d_sigma))
         return d_alpha * clean + d_sigma * noise
 
-    def field(self, prediction: str = "velocity", path: Path = LINEAR) -> Field:
+    def field(self, prediction: str = "velocity", path: Interpolant = LINEAR) -> Field:
         """The perfect network's field."""
         return Field(lambda x, t: self.output(prediction, x, t, path), prediction, path)
 

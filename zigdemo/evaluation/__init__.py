@@ -2,7 +2,7 @@
 
 from .clip import ClipScore
 from .features import Features, load_features, over_time
-from .frechet import Moments, frechet_distance, kernel_distance, precision_recall
+from .frechet import FeatureMoments, frechet_distance, kernel_distance, precision_recall
 from .retrieval import Retrieval, class_retrieval, label_retrieval
 from .scores import Score
 from .video import clip_scores, flow_energy, mean_frame_difference
@@ -10,7 +10,7 @@ from .video import clip_scores, flow_energy, mean_frame_difference
 __all__ = [
     "ClipScore",
     "Features",
-    "Moments",
+    "FeatureMoments",
     "Retrieval",
     "Score",
     "class_retrieval",

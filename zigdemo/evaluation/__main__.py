@@ -27,7 +27,7 @@ from ..ops.heap import keep_freed_memory
 from ..pipeline import Pipeline
 from .clip import ClipScore
 from .features import Features, load_features, over_time
-from .frechet import Moments, frechet_score, kernel_score, precision_scores, reference_features
+from .frechet import FeatureMoments, frechet_score, kernel_score, precision_scores, reference_features
 from .materials import Material, drawn, plan_draws, read_material
 from .retrieval import label_retrieval
 from .scores import Score, score_table
@@ -83,7 +83,7 @@ def score_share(
     state = PartialState()
     share = real.items[state.process_index :: state.num_processes]
     reference = _interleaved(gather_object([reference_features(features, share, cache)]))
-    moments = gather_object([Moments.of(vectors)])
+    moments = gather_object([FeatureMoments.of(vectors)])
     scores: list[Score] = []
     if "frechet" in metrics:
         scores.append(frechet_score(features, reference, sum(moments[1:], moments[0]), seed))

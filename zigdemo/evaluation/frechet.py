@@ -22,7 +22,7 @@ CACHE_VERSION = "1"  # another number where an extractor's numbers change though
 
 
 @dataclass(frozen=True)
-class Moments:
+class FeatureMoments:
     """Count, sum and sum of outer products of feature vectors; those of parts add up to those of the whole.
 
     total: (width,) float64. outer: (width, width) float64.
@@ -33,13 +33,13 @@ class Moments:
     outer: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray) -> Moments:
+    def of(cls, features: np.ndarray) -> FeatureMoments:
         """The moments of vectors (n, width); n may be 0. Raises ValueError for another shape, NaN or infinity."""
         x = _checked("features", features).astype(np.float64)
         return cls(len(x), x.sum(0), x.T @ x)
 
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+    def __add__(self, other: FeatureMoments) -> FeatureMoments:
+        return FeatureMoments(self.count + other.count, self.total + other.total, self.outer + other.outer)
 
     @property
     def mean(self) -> np.ndarray:
@@ -52,7 +52,7 @@ class Moments:
         return (self.outer - np.outer(self.total, self.mean)) / (self.count - 1)
 
 
-def frechet_distance(a: Moments, b: Moments) -> float:
+def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
     """Squared Frechet distance of two Gaussians with these moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
 
     Biased upwards where there are few vectors: read it beside the floor at the same counts. The root's trace is that
@@ -134,13 +134,13 @@ def floor(
     return float(np.mean(found)), float(np.std(found, ddof=1)), f"real/real {part}:{len(real) - part}"
 
 
-def frechet_score(features: Features, real: np.ndarray, made: Moments, seed: int = 0) -> Score:
+def frechet_score(features: Features, real: np.ndarray, made: FeatureMoments, seed: int = 0) -> Score:
     """Frechet distance of made vectors, given by their moments, from real ones (n, width)."""
 
     def measure(a: np.ndarray, b: np.ndarray) -> float:
-        return frechet_distance(Moments.of(a), Moments.of(b))
+        return frechet_distance(FeatureMoments.of(a), FeatureMoments.of(b))
 
-    value = frechet_distance(Moments.of(real), made)
+    value = frechet_distance(FeatureMoments.of(real), made)
     low, spread, sizes = floor(measure, real, made.count, seed)
     return Score(features.distance, value, made.count, low, sizes, seed, floor_error=spread)
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .features import Features, check_items
-from .frechet import Moments, floor, frechet_distance, frechet_score
+from .frechet import FeatureMoments, floor, frechet_distance, frechet_score
 from .scores import Score
 
 WINDOW, PASSES, COARSEST_PX = 7, 3, 12
@@ -78,13 +78,13 @@ def clip_scores(pictures: Features, clips: Features, real: np.ndarray, made: np.
     drawn = pictures(made.reshape(-1, *made.shape[2:]))
 
     def measure(a: np.ndarray, b: np.ndarray) -> float:
-        return frechet_distance(*(Moments.of(each.reshape(-1, frames.shape[-1])) for each in (a, b)))
+        return frechet_distance(*(FeatureMoments.of(each.reshape(-1, frames.shape[-1])) for each in (a, b)))
 
     value = measure(frames, drawn)
     low, spread, sizes = floor(measure, frames, len(made), seed)
     scores = [
         Score(f"frame-wise {pictures.distance}", value, len(made), low, f"{sizes} clips", seed, floor_error=spread),
-        frechet_score(clips, clips(real), Moments.of(clips(made)), seed),
+        frechet_score(clips, clips(real), FeatureMoments.of(clips(made)), seed),
     ]
     for name, motion in (("mean frame difference", mean_frame_difference), ("flow energy (px^2)", flow_energy)):
         ours, theirs = motion(made), motion(real)

@@ -6,9 +6,9 @@ from .complexity import cost
 from .counting import counted_cost
 from .effect import EffectMaps, EffectRecorder
 from .influence import (
+    CallRecorder,
     Influence,
-    Moment,
-    Moments,
+    NetworkCall,
     composed,
     gradient_influence,
     implicit_attention,
@@ -18,7 +18,7 @@ from .influence import (
 )
 from .mixing import Mixing
 from .trajectories import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
-from .watch import Together
+from .watch import RecordGroup
 
 __all__ = [
     "AttentionMaps",
@@ -28,11 +28,11 @@ __all__ = [
     "EffectRecorder",
     "Influence",
     "Mixing",
-    "Moment",
-    "Moments",
+    "NetworkCall",
+    "CallRecorder",
     "Recorder",
     "Strip",
-    "Together",
+    "RecordGroup",
     "ToyRun",
     "Trajectory",
     "attends",

@@ -82,9 +82,7 @@ class EffectMaps:
     steps: tuple[int, ...]
     words: tuple[tuple[str, tuple[int, ...]], ...]
 
-    def map(
-        self, words: Collection[int], steps: Collection[int] | None = None, beside_others: bool = True
-    ) -> Tensor:
+    def map(self, words: Collection[int], steps: Collection[int] | None = None, beside_others: bool = True) -> Tensor:
         """(rows, columns): what each of the words, by their places, changes, summed up, and the mean over the steps.
 
         steps: of the solver, None for all. beside_others: weigh the change in a patch by the square of the word's

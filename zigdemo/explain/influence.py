@@ -25,7 +25,7 @@ AT_ONCE = 16  # backward passes in a batch
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class NetworkCall:
     """What a network was asked: x (1, channels, H, W) or of a clip (1, frames, channels, H, W), t (1,), cond (1, ...)
     or None, and the scan scheme.
     """
@@ -36,16 +36,16 @@ class Moment:
     scheme: str | None = None
 
 
-class Moments(FirstCalls):
-    """A `pipeline.Record` that keeps what the network is asked at each step for one picture, in `moments`."""
+class CallRecorder(FirstCalls):
+    """A `pipeline.Record` that keeps what the network is asked at each step for one picture, in `calls`."""
 
     def begin(self, network: nn.Module, request: Request) -> None:
         super().begin(network, request)
-        self.moments: list[Moment] = []
+        self.calls: list[NetworkCall] = []
 
     def look(self, call: Network, place: int, x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
         own = (own_copy(value, place) for value in (x, t, cond))
-        self.moments.append(Moment(*own, self.request.scan))
+        self.calls.append(NetworkCall(*own, self.request.scan))
         return call(x, t, cond)
 
 
@@ -65,7 +65,7 @@ def _repeated(value: Tensor | None, count: int) -> Tensor | None:
 
 
 def gradient_influence(
-    network: nn.Module, moment: Moment, token: int, probes: int | None = 16, seed: int = 0
+    network: nn.Module, network_call: NetworkCall, token: int, probes: int | None = 16, seed: int = 0
 ) -> Tensor:
     """How strongly the network's output at a patch depends on each patch of its input: (rows, columns), the frames of
     a clip in front.
@@ -83,11 +83,11 @@ def gradient_influence(
         vectors = torch.eye(numbers)
     else:
         vectors = 2.0 * torch.randint(2, (probes, numbers), generator=torch.Generator().manual_seed(seed)) - 1
-    squares = torch.zeros_like(moment.x)
-    for few in vectors.to(moment.x).split(AT_ONCE):
+    squares = torch.zeros_like(network_call.x)
+    for few in vectors.to(network_call.x).split(AT_ONCE):
         with torch.inference_mode(False), torch.enable_grad():
-            x, t, cond = (_repeated(value, len(few)) for value in (moment.x, moment.t, moment.cond))
-            output = network(x.requires_grad_(), t, cond, scheme=moment.scheme)
+            x, t, cond = (_repeated(value, len(few)) for value in (network_call.x, network_call.t, network_call.cond))
+            output = network(x.requires_grad_(), t, cond, scheme=network_call.scheme)
             own = output if output.ndim == 4 else output[:, frame]
             own = own[:, :channels, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
             squares += torch.autograd.grad(own.flatten(1), x, few)[0].pow(2).sum(0)
@@ -96,24 +96,24 @@ def gradient_influence(
 
 
 @torch.no_grad()
-def mixings(network: nn.Module, moment: Moment) -> list[Mixing]:
+def mixings(network: nn.Module, network_call: NetworkCall) -> list[Mixing]:
     """The operators that mix the tokens, in the order they are called, each as an exact matrix; see `Mixing`.
 
     One a block, or one for each scan of it; attention to words is not among them. Raises ValueError for a published
     ZigMa of clips, whose layers over time put their outputs back mirrored.
     """
     _refuse_mirrored(network)
-    lying = _lying(network, moment.scheme)
+    layouts = _token_layouts(network, network_call.scheme)
     patches = math.prod(network.config.token_grid)
     found: list[Mixing] = []
 
     def look(layer: int, role: str, operator: Any, args: tuple, kwargs: dict) -> Tensor:
         if role != "words":
-            found.append(mixing_of(operator, layer, patches, lying[layer], args, kwargs))
+            found.append(mixing_of(operator, layer, patches, layouts[layer], args, kwargs))
         return operator(*args, **kwargs)
 
     with Watch(network.config, look):
-        network(moment.x, moment.t, moment.cond, scheme=moment.scheme)
+        network(network_call.x, network_call.t, network_call.cond, scheme=network_call.scheme)
     return found
 
 
@@ -168,7 +168,7 @@ class _Layers:
         return self.paths[layer]
 
 
-def _lying(network: nn.Module, scheme: str | None) -> list[ScanOrder | None]:
+def _token_layouts(network: nn.Module, scheme: str | None) -> list[ScanOrder | None]:
     """How the patches lie in what each block's operator is given, None for raster order, which a ZigMa's always is.
 
     In runs where frames, or places over time, are given as a batch. Raises ValueError for a scheme it cannot have.
@@ -199,7 +199,7 @@ def _paths(network: nn.Module, scheme: str | None) -> list[tuple[ScanOrder, ...]
     """The orders by which a patch hears another in each layer; none at all where it hears all others in every layer."""
     if isinstance(network, ZigMa):
         return network.scans(scheme)
-    paths = [(order,) for order in _lying(network, scheme) if order is not None]
+    paths = [(order,) for order in _token_layouts(network, scheme) if order is not None]
     if isinstance(network, DiG):
         return paths
     return [(order, ScanOrder(order.perm[::-1], order.runs)) for (order,) in paths]  # attention hears both ways
@@ -244,10 +244,10 @@ class Influence:
     field: NDArray[np.bool_]
 
 
-def patch_influence(network: nn.Module, moment: Moment, token: int, probes: int | None = 16) -> Influence:
-    """Everything about one patch at one moment. token: raster index; errors as in `gradient_influence`."""
-    gradient = gradient_influence(network, moment, token, probes)
-    found, grid = mixings(network, moment), network.config.token_grid
+def patch_influence(network: nn.Module, network_call: NetworkCall, token: int, probes: int | None = 16) -> Influence:
+    """Everything about one patch at one network_call. token: raster index; errors as in `gradient_influence`."""
+    gradient = gradient_influence(network, network_call, token, probes)
+    found, grid = mixings(network, network_call), network.config.token_grid
     patches = math.prod(grid)
 
     def maps(rows: Tensor) -> NDArray[np.float32]:
@@ -259,5 +259,5 @@ def patch_influence(network: nn.Module, moment: Moment, token: int, probes: int 
         gradient.float().cpu().numpy(),
         maps(implicit_attention(found, [token])[:, 0]),
         maps(composed(found)[:, token]) if few else None,
-        order_field(network, token, moment.scheme),
+        order_field(network, token, network_call.scheme),
     )

@@ -80,9 +80,9 @@ class Mixing:
 
 
 def mixing_of(
-    operator: Any, layer: int, patches: int, lying: ScanOrder | None, args: tuple, kwargs: dict[str, Any]
+    operator: Any, layer: int, patches: int, token_layout: ScanOrder | None, args: tuple, kwargs: dict[str, Any]
 ) -> Mixing:
-    """The matrix of operator(*args, **kwargs). lying: how the patches lie in what it was given, None for raster order.
+    """The matrix of operator(*args, **kwargs). token_layout: how its patches lie, None for raster order.
 
     An order in runs means that it was given each run as an item of the batch, and nothing else. Where it was given more
     tokens than patches, those of the condition are in front.
@@ -90,15 +90,15 @@ def mixing_of(
     make = _MATRICES[operator]
     kwargs = {name: value for name, value in kwargs.items() if name != "backend"}
     order = kwargs.get("order")
-    runs = (1 if lying is None else lying.runs) * (1 if order is None else order.runs)
-    if lying is None:
+    runs = (1 if token_layout is None else token_layout.runs) * (1 if order is None else order.runs)
+    if token_layout is None:
         values, inner, part = make(*args, **kwargs)
         length = len(values)
         places = torch.arange(length, device=values.device).roll(patches - length)  # of each token in what was given
         made = _named(places, (values, inner, part))
     else:
-        batch = [make(*(value[i : i + 1] for value in args), **kwargs) for i in range(lying.runs)]
-        made = _named(_indices(lying.inverse, batch[0][0]), _each_alone(batch))
+        batch = [make(*(value[i : i + 1] for value in args), **kwargs) for i in range(token_layout.runs)]
+        made = _named(_indices(token_layout.inverse, batch[0][0]), _each_alone(batch))
     return Mixing(layer, *made, runs)
 
 

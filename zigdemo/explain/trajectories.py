@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion import PATHS, SAMPLERS, TOYS, BrownianPath, Field, Mixture, Noise, Path, sample, time_grid
+from ..diffusion import PATHS, SAMPLERS, TOYS, BrownianPath, Field, Interpolant, Mixture, Noise, sample, time_grid
 from ..pipeline import Pipeline, Request
 
 ODE_STEPS, SDE_STEPS = 60, 400  # of the answers: Runge-Kutta 4 is then exact to 1e-5 on the linear path
@@ -104,7 +104,7 @@ def toy_run(
     return ToyRun(*runs, shown, torch.stack([density(mixture, time, cells, along) for time in shown]))
 
 
-def density(toy: Mixture, time: float, cells: int, path: Path = PATHS["linear"]) -> Tensor:
+def density(toy: Mixture, time: float, cells: int, path: Interpolant = PATHS["linear"]) -> Tensor:
     """p_t on the middles of cells x cells, (rows, columns) from the top, divided by its highest value."""
     side = EXTENT * (2 * torch.arange(cells, dtype=torch.float64) + 1 - cells) / cells
     x = torch.stack([side.expand(cells, cells), -side[:, None].expand(cells, cells)], -1)

@@ -80,7 +80,7 @@ class FirstCalls:
         raise NotImplementedError
 
 
-class Together:
+class RecordGroup:
     """Several records that look at one drawing. One that asks the network more often comes after those that count."""
 
     def __init__(self, *records: FirstCalls) -> None:

@@ -13,7 +13,7 @@ from ..files import replacing_file
 from .metadata import KEY, MOST_FILE_BYTES, settings_text
 
 MOST_PIXELS = 50_000_000
-PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def save_png(
@@ -44,7 +44,7 @@ def read_picture(path: str | Path) -> Image.Image:
     try:
         if path.stat().st_size > MOST_FILE_BYTES:
             raise ValueError(f"{path.name} is larger than {MOST_FILE_BYTES // 2**20} MB; give a smaller picture")
-        with Image.open(path, formats=PICTURES) as image:
+        with Image.open(path, formats=PICTURE_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"{path.name} has {image.width} x {image.height} pixels; give a smaller picture")
             return ImageOps.exif_transpose(image).copy()

@@ -16,14 +16,14 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from ..pipeline import Current, Request, Step
+from ..pipeline import PipelineCache, Request, Step
 from .settings import model_here
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
 STOP_SECONDS = 60.0  # most that Stop waits for the step under way
 STATE_SECONDS = 3600  # how long what a page looks into is kept after it was closed
-MODELS = Current()
+MODELS = PipelineCache()
 TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one run at a time, whatever tab it is of
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 

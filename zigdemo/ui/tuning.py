@@ -15,7 +15,7 @@ from PIL import Image
 from .. import zoo
 from ..data.folders import Limits, Pictures, read_pictures
 from ..training.finetuning.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
-from ..training.finetuning.jobs import Plan, Seen
+from ..training.finetuning.jobs import JobStatus, Plan
 from . import texts
 from .settings import PICTURES, model_choices, model_here, models_here
 
@@ -165,7 +165,7 @@ def plain(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>&~" else letter for letter in text)
 
 
-def curve_html(seen: Seen) -> str:
+def curve_html(seen: JobStatus) -> str:
     """The loss over the steps."""
     if len(seen.losses) < 2:
         return ""
@@ -190,7 +190,7 @@ def curve_html(seen: Seen) -> str:
     )
 
 
-def sample_html(seen: Seen) -> str:
+def sample_html(seen: JobStatus) -> str:
     """The newest samples: real pictures above, drawn ones below."""
     if seen.sample is None:
         return ""
@@ -202,7 +202,7 @@ def sample_html(seen: Seen) -> str:
     return f'<img alt="samples" src="{source}"><p>Samples: a real picture, and below it what the model draws.</p>'
 
 
-def run_line(name: str, seen: Seen) -> str:
+def run_line(name: str, seen: JobStatus) -> str:
     """How far a run is, as Markdown."""
     left = "" if seen.seconds_left is None else f", about {_duration(seen.seconds_left)} left"
     loss = f", loss {seen.losses[-1][1]:.3f}" if seen.losses else ""

@@ -41,7 +41,7 @@ def plan(name="mine", **changes):
 def until(job, right):
     """What is seen once it is right."""
     started = time.monotonic()
-    while not right(seen := job.look()):
+    while not right(seen := job.status()):
         assert time.monotonic() - started < WAIT, seen
         time.sleep(0.1)
     return seen
@@ -49,7 +49,7 @@ def until(job, right):
 
 def test_a_run_ends_with_a_model_and_is_known_by_its_folder_alone(root):
     job = jobs.start(root / "one", plan(), pictures())
-    assert job.look().state == "starting"
+    assert job.status().state == "starting"
     with pytest.raises(ValueError, match="is running here already"):
         jobs.start(root / "two", plan("other"), pictures())
     assert not (root / "two").exists()
@@ -66,7 +66,7 @@ def test_a_run_ends_with_a_model_and_is_known_by_its_folder_alone(root):
     jobs.clean(root, -1)
     assert list(jobs.jobs(root)) == [] and zoo.find("mine")
     with pytest.raises(ValueError, match="no fine-tuning one here any more"):
-        job.look()
+        job.status()
     jobs.start(root / "three", plan("other", steps=1), pictures())
     until(Job(root / "three"), lambda seen: seen.state == "done")
     jobs.clean(root, -1, models=True)
@@ -80,7 +80,7 @@ def test_a_run_pauses_is_lost_goes_on_and_stops(root):
     job.pause()
     paused = until(job, lambda seen: seen.state == "paused")
     time.sleep(0.5)
-    assert job.look().step <= paused.step + 1
+    assert job.status().step <= paused.step + 1
     job.resume()
     until(job, lambda seen: seen.step > paused.step + 1)
 

@@ -11,7 +11,7 @@ from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.data.folders import Pictures
-from zigdemo.training.finetuning.jobs import Job, Seen
+from zigdemo.training.finetuning.jobs import Job, JobStatus
 from zigdemo.ui import tuning
 from zigdemo.ui.tabs import finetune as tab
 
@@ -129,8 +129,8 @@ def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):
         ("done", None, "in the list of models"),
     ):
         model = folder if state == "done" else None
-        seen = Seen(state, 4, 9, left, [(1, 1.0), (4, 0.5)], None, "a *sentence", model)
-        monkeypatch.setattr(Job, "look", lambda self, seen=seen: seen)
+        seen = JobStatus(state, 4, 9, left, [(1, 1.0), (4, 0.5)], None, "a *sentence", model)
+        monkeypatch.setattr(Job, "status", lambda self, seen=seen: seen)
         found = named(tab._watch("one"))
         going = state in ("starting", "running", "paused", "stopping")
         assert said in found["line"] and found["timer"].active == going

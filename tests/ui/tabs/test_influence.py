@@ -84,7 +84,7 @@ def test_every_backbone_shows_what_it_has(weights, family):
     drawing, shown = drawn()
     images = shown["maps"].count("<img")
     assert images == (4 if family in ("zigma", "dig") else 3) and shown["maps"].count("<b>") == 4
-    assert len(drawing.moments) == len(drawing.pictures) == 3
+    assert len(drawing.calls) == len(drawing.pictures) == 3
     assert shown["layer"]["maximum"] == 2 and shown["step"]["maximum"] == 3 and shown["go"]["interactive"]
 
 

@@ -69,7 +69,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Seen:
+class JobStatus:
     """How far a run is.
 
     state: "starting", "running", "paused", "stopping", or of ENDED: "done"; "stopped", with a model of what there was
@@ -122,7 +122,7 @@ class Job:
             return None
         return found if alive else None
 
-    def look(self) -> Seen:
+    def status(self) -> JobStatus:
         """How far it is, from its folder alone."""
         plan, process = self.plan, self.process()
         losses, left = _losses(self.run / "metrics.jsonl")
@@ -133,19 +133,21 @@ class Job:
             state = "paused" if _paused(process) else "running" if losses else "starting"
             if (self.folder / STOP).is_file():
                 state = "stopping"
-            return Seen(state, step, steps, left, losses, sample, "", None)
+            return JobStatus(state, step, steps, left, losses, sample, "", None)
         if done:
             made = zoo.read_folder(self.out).about.get("steps", steps)
             state = "done" if not isinstance(made, int) or made >= steps else "stopped"
-            return Seen(state, step, steps, None, losses, sample, "", self.out)
+            return JobStatus(state, step, steps, None, losses, sample, "", self.out)
         if (self.folder / STOP).is_file():
             kept = "it goes on from its last checkpoint" if checkpoints(self.run) else "there was nothing to keep yet"
-            return Seen("stopped", step, steps, None, losses, sample, f"Stopped while it was starting; {kept}.", None)
+            return JobStatus(
+                "stopped", step, steps, None, losses, sample, f"Stopped while it was starting; {kept}.", None
+            )
         errors = [line for line in _said(self.folder).splitlines() if line.startswith("error: ")]
         if errors:
-            return Seen("failed", step, steps, None, losses, sample, errors[-1].removeprefix("error: "), None)
+            return JobStatus("failed", step, steps, None, losses, sample, errors[-1].removeprefix("error: "), None)
         sentence = f"The process of {plan.name} is gone; Go on starts from its last checkpoint."
-        return Seen("lost", step, steps, None, losses, sample, sentence, None)
+        return JobStatus("lost", step, steps, None, losses, sample, sentence, None)
 
     def pause(self) -> None:
         """Let the process rest where it is; its memory stays."""
@@ -166,7 +168,7 @@ class Job:
 
     def go_on(self) -> None:
         """Start the process again from its last checkpoint. Raises ValueError where it still works or is done."""
-        seen = self.look()
+        seen = self.status()
         if seen.model or seen.state not in ENDED:
             raise ValueError(f"the fine-tuning is {seen.state}; there is nothing to go on with")
         refuse_a_second(self.folder.parent)
@@ -217,7 +219,7 @@ def jobs(root: Path) -> Iterator[Job]:
     found = [folder for folder in root.glob("*/") if (folder / PLAN).is_file()]
     for folder in sorted(found, key=lambda folder: -(folder / PLAN).stat().st_mtime):
         try:
-            Job(folder).look()
+            Job(folder).status()
         except ValueError:  # damaged, or of another version
             continue
         yield Job(folder)
@@ -226,14 +228,14 @@ def jobs(root: Path) -> Iterator[Job]:
 def refuse_a_second(root: Path) -> None:
     """Raise ValueError where a run in the folder is at work or paused: two would halve each other's speed."""
     for job in jobs(root):
-        if job.process() is not None and job.look().state not in ENDED:
+        if job.process() is not None and job.status().state not in ENDED:
             raise ValueError("a fine-tuning is running here already; wait until it is done, or stop it")
 
 
 def clean(root: Path, seconds: float, models: bool = False) -> None:
     """Delete runs that ended and began longer ago than that. models: and what they made, which stays otherwise."""
     for job in jobs(root):
-        if job.look().state in ENDED and time.time() - (job.folder / PLAN).stat().st_mtime > seconds:
+        if job.status().state in ENDED and time.time() - (job.folder / PLAN).stat().st_mtime > seconds:
             if models:
                 shutil.rmtree(job.out, ignore_errors=True)
             shutil.rmtree(job.folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, Together, heat
+from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, RecordGroup, heat
 from ...pipeline import Request
 from .. import texts
 from ..borders import endpoint, told
@@ -92,7 +92,7 @@ def draw(model: str, prompt: str, steps: float | None, seed: float) -> Drawn:
     pipe = MODELS.get(model_here(model))
     words = pipe.words(prompt)
     recorder, effects = Recorder(most_bytes=MOST_BYTES), EffectRecorder(words)
-    result = pipe(request, record=Together(recorder, effects))
+    result = pipe(request, record=RecordGroup(recorder, effects))
     frames = [Image.fromarray(frame) for frame in result.clips[0]] if result.clips else result.images
     return Drawn(request, frames, recorder.maps, effects.maps, words)
 

@@ -64,7 +64,7 @@ def _watch(name: str | None) -> tuple[Any, ...]:
     """Everything that is shown of a run; the timer goes on while it is at work."""
     try:
         job = job_of(name)
-        plan, seen = job.plan, job.look()
+        plan, seen = job.plan, job.status()
     except ValueError:
         return _change(timer=gr.Timer(active=False), job=None)
     going, stopping = seen.state not in ENDED, seen.state == "stopping"
@@ -139,7 +139,7 @@ def _pack(name: str | None) -> Any:
     """The new model's folder as a zip."""
     try:
         job = job_of(name)
-        if (model := job.look().model) is None:
+        if (model := job.status().model) is None:
             raise ValueError("there is no model yet")
         packed = shutil.make_archive(str(pictures_folder() / model.name), "zip", model.parent, model.name)
         return gr.update(value=packed, visible=True)
@@ -162,7 +162,7 @@ def earlier() -> list[tuple[str, str]]:
     """The runs of this machine, for its owner; strangers see their own alone."""
     if on_space():
         return []
-    return [(f"{job.plan.name}, {job.look().state}", job.folder.name) for job in jobs(runs_folder())][:50]
+    return [(f"{job.plan.name}, {job.status().state}", job.folder.name) for job in jobs(runs_folder())][:50]
 
 
 def build_followed() -> tuple[gr.BrowserState, gr.Timer]:

@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from ...backbones import Family, family_of
-from ...explain import Influence, Moment, Moments, heat, patch_influence
+from ...explain import CallRecorder, Influence, NetworkCall, heat, patch_influence
 from ...pipeline import Request
 from .. import texts
 from ..borders import endpoint, told
@@ -44,7 +44,7 @@ class Drawing:
     """
 
     request: Request
-    moments: list[Moment]
+    calls: list[NetworkCall]
     pictures: list[list[Image.Image]]
     family: Family
     grid: tuple[int, int, int]
@@ -55,11 +55,11 @@ def _half_way(request: Request) -> int:
     return request.steps // 2
 
 
-def _drawing(record: Moments, pictures: list[list[Image.Image]]) -> Drawing:
+def _drawing(record: CallRecorder, pictures: list[list[Image.Image]]) -> Drawing:
     """What was recorded, with what is known of the backbone, whether it is an official one or ours."""
     config = record.network.config
     _, family = family_of(config)
-    return Drawing(record.request, record.moments, pictures, family, (config.frames or 1, *config.grid))
+    return Drawing(record.request, record.calls, pictures, family, (config.frames or 1, *config.grid))
 
 
 def _look(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Influence:
@@ -68,7 +68,7 @@ def _look(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Inf
     pipe = MODELS.get(model_here(drawing.request.model))
     token = whole("frame", frame, 0, frames - 1) * rows + whole("row", row, 0, rows - 1)
     token = token * columns + whole("column", column, 0, columns - 1)
-    return patch_influence(pipe.network, drawing.moments[whole("step", step, 0, len(drawing.moments) - 1)], token)
+    return patch_influence(pipe.network, drawing.calls[whole("step", step, 0, len(drawing.calls) - 1)], token)
 
 
 def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
@@ -137,7 +137,7 @@ def influence(
     """
     request = one_picture(model, prompt, label, scan, steps, seed)
     step = _half_way(request) if step is None else whole("step", step, 0, request.steps - 1)
-    record = Moments()
+    record = CallRecorder()
     MODELS.get(model_here(model))(request, record=record)
     drawing = _drawing(record, [])
     seen = _look(drawing, step, frame, row, column)
@@ -164,7 +164,7 @@ def _draw(
 ) -> Iterator[tuple[Any, ...]]:
     """The Draw button: the picture appears, then the maps of the patch in the middle half way."""
     request = one_picture(model, prompt, label, scan, steps, seed)
-    record, pictures = Moments(), []
+    record, pictures = CallRecorder(), []
     yield _change(line=texts.STARTING, go=gr.update(interactive=False))
     with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
         for step in run:
@@ -194,7 +194,7 @@ def _marked(drawing: Drawing, step: int, frame: int, row: int, column: int) -> I
 def _line(drawing: Drawing, step: int, seen: Influence) -> str:
     frame, row, column = _cell(drawing, seen.token)
     which = f"Frame {frame + 1}, row" if drawing.grid[0] > 1 else "Row"
-    t = float(drawing.moments[step].t)
+    t = float(drawing.calls[step].t)
     return f"{which} {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {number(t)}. " + (
         texts.INFLUENCE_CLICK
     )
