@@ -7,16 +7,16 @@ import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-import gradio as gr  # noqa: E402 - gradio reads the variable when it is imported
+import gradio as gr
 
-from zigdemo.ops import backends  # noqa: E402
-from zigdemo.ops.heap import keep_freed_memory  # noqa: E402
-from zigdemo.ui.files import pictures_folder  # noqa: E402
-from zigdemo.ui.footer import build_footer  # noqa: E402
-from zigdemo.ui.frame import Frame  # noqa: E402
-from zigdemo.ui.tabs import TABS  # noqa: E402
-from zigdemo.ui.tabs.finetune import build_followed  # noqa: E402
-from zigdemo.ui.theme import build_theme, head_html, page_css  # noqa: E402
+from zigdemo.ops import backends
+from zigdemo.ops.heap import keep_freed_memory
+from zigdemo.ui.files import pictures_folder
+from zigdemo.ui.footer import build_footer
+from zigdemo.ui.frame import Frame
+from zigdemo.ui.tabs import TABS
+from zigdemo.ui.tabs.finetune import build_followed
+from zigdemo.ui.theme import build_theme, head_html, page_css
 
 INTRO = """# zigdemo
 Draw with state-space diffusion models, and see in which order they read an image."""

@@ -36,7 +36,7 @@ class Products(TorchFunctionMode):
         super().__init__()
         self.calls: list[tuple] = []
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204 - torch's own
+    def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in PRODUCTS:
             self.calls.append((function, args, kwargs or {}))
         return function(*args, **(kwargs or {}))

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parent / "golden"
 def read(name):
     """Recorded tensors by name, and the official constructor's arguments."""
     with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
         return tensors, json.loads(file.metadata()["json"])["config"]
 
 

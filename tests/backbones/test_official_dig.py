@@ -31,7 +31,7 @@ def backend(request, monkeypatch):
 def official(name):
     """The network of a file, and the file's tensors."""
     with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
         config = json.loads(file.metadata()["json"])["config"]
     weights = {key[3:]: value for key, value in tensors.items() if key.startswith("sd.")}
     return build_official("DiG", config, weights), tensors

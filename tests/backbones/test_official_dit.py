@@ -18,7 +18,7 @@ TINY = {"input_size": 4, "hidden_size": 16, "depth": 1, "num_heads": 2, "num_cla
 def official(family, name):
     """The network of a file, and the file's tensors."""
     with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
         config = json.loads(file.metadata()["json"])["config"]
     weights = {key[3:]: value for key, value in tensors.items() if key.startswith("sd.")}
     return build_official(family, config, weights), tensors

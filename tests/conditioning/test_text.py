@@ -44,7 +44,7 @@ def from_transformers(state, layers):
 def test_the_last_hidden_state_is_that_of_transformers_clip():
     """As the published ZigMa text models were trained: every position, the end tokens that pad the text too."""
     with safe_open(GOLDEN, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
         config = json.loads(file.metadata()["json"])["config"]
     text_cfg = {
         "context_length": config["max_position_embeddings"],

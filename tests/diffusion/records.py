@@ -18,7 +18,7 @@ PATH_OF = {"Linear": "linear", "GVP": "gvp", "VP": "vp"}
 def record(name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description of one file."""
     with safe_open(GOLDEN / f"{name}.safetensors", "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
         return tensors, json.loads(file.metadata()["json"])
 
 

@@ -19,7 +19,7 @@ FILE = Path(__file__).parents[1] / "golden" / "e2e_zigma_ode.safetensors"
 def run():
     """The class-conditional network and the recorded tensors."""
     with safe_open(FILE, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
         config = json.loads(file.metadata()["json"])["config"]
     state = {key[3:]: value for key, value in tensors.items() if key.startswith("sd.")}
     return build_official("ZigMa", config, state).requires_grad_(False), tensors

@@ -77,7 +77,7 @@ class Pictures:
         return [{"key": str(row), "label": label, "group": group, "keywords": []} for row, (label, group) in rows]
 
 
-def read_pictures(source: str | Path, size: int, label: str | None = None, limits: Limits = Limits()) -> Pictures:  # noqa: B008
+def read_pictures(source: str | Path, size: int, label: str | None = None, limits: Limits = Limits()) -> Pictures:
     """Read pictures with their labels or captions, each cut to a square in its middle and shrunk to `size` pixels.
 
     source: a folder, a .zip, a .tar shard of webdataset or a folder of such, or hf:OWNER/NAME. A picture's label is

@@ -69,7 +69,7 @@ def _in_team(library: ctypes.CDLL, share: Callable[[int], None], threads: int) -
     def body(_: int | None) -> None:
         try:
             share(library.omp_get_thread_num())
-        except BaseException as fault:  # noqa: BLE001 - nothing may unwind through foreign frames; raised below
+        except BaseException as fault:
             faults.append(fault)
 
     library.GOMP_parallel(_BODY(body), None, threads, 0)

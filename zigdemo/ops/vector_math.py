@@ -23,10 +23,10 @@ _LOG1P = (0.281783448, 0.279606006, 0.400249104, 0.666663147, 2.0)
 
 
 @intrinsic
-def exp2(typingctx, x):  # noqa: ANN001, ANN201 - numba's own calling convention
+def exp2(typingctx, x):
     """2**x for float32 x, clamped to [-126, 126]; relative error under 2e-7."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         f32, i32 = ir.FloatType(), ir.IntType(32)
         const = lambda value: ir.Constant(f32, float(np.float32(value)))  # noqa: E731
 
@@ -47,10 +47,10 @@ def exp2(typingctx, x):  # noqa: ANN001, ANN201 - numba's own calling convention
 
 
 @intrinsic
-def prefetch(typingctx, rows, i, j, k):  # noqa: ANN001, ANN201 - numba's own calling convention
+def prefetch(typingctx, rows, i, j, k):
     """Ask the memory for the cache line of rows[i, j, k]; a hint, it changes no value. The index must be in range."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         array = context.make_array(signature.args[0])(context, builder, args[0])
         place = cgutils.get_item_pointer(context, builder, signature.args[0], array, list(args[1:]), wraparound=False)
         pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)

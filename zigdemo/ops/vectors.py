@@ -28,14 +28,14 @@ class Vector(types.Type):
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager, kind) -> None:  # noqa: ANN001 - numba's own calling convention
+    def __init__(self, manager, kind) -> None:
         super().__init__(manager, kind, _VECTOR)
 
 
 _vector = Vector()
 
 
-def _place(context, builder, kind, array, kinds, index):  # noqa: ANN001, ANN202
+def _place(context, builder, kind, array, kinds, index):
     """Pointer to array[index] as one to a vector; the index is not checked."""
     parts = cgutils.unpack_tuple(builder, index, len(kinds))
     parts = [context.cast(builder, part, own, types.intp) for part, own in zip(parts, kinds, strict=True)]
@@ -45,10 +45,10 @@ def _place(context, builder, kind, array, kinds, index):  # noqa: ANN001, ANN202
 
 
 @intrinsic
-def load(typingctx, array, index):  # noqa: ANN001, ANN201
+def load(typingctx, array, index):
     """The LANES float32 from array[index] on; index: a tuple, one entry an axis, the last axis contiguous."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         place = _place(context, builder, signature.args[0], args[0], signature.args[1].types, args[1])
         return builder.load(place, align=4)
 
@@ -56,10 +56,10 @@ def load(typingctx, array, index):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def store(typingctx, array, index, value):  # noqa: ANN001, ANN201
+def store(typingctx, array, index, value):
     """Write a vector to array[index] and what follows; index as in `load`."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         place = _place(context, builder, signature.args[0], args[0], signature.args[1].types, args[1])
         builder.store(args[2], place, align=4)
         return context.get_dummy_value()
@@ -68,28 +68,28 @@ def store(typingctx, array, index, value):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def zeros(typingctx):  # noqa: ANN001, ANN201
+def zeros(typingctx):
     """A vector of zeros."""
     return _vector(), lambda context, builder, signature, args: ir.Constant(_VECTOR, None)
 
 
 @intrinsic
-def add(typingctx, a, b):  # noqa: ANN001, ANN201
+def add(typingctx, a, b):
     """a + b in every lane."""
     return _vector(_vector, _vector), lambda context, builder, signature, args: builder.fadd(*args)
 
 
 @intrinsic
-def mul(typingctx, a, b):  # noqa: ANN001, ANN201
+def mul(typingctx, a, b):
     """a * b in every lane."""
     return _vector(_vector, _vector), lambda context, builder, signature, args: builder.fmul(*args, flags=["contract"])
 
 
 @intrinsic
-def fma(typingctx, a, b, c):  # noqa: ANN001, ANN201
+def fma(typingctx, a, b, c):
     """a * b + c in every lane, one instruction where the machine has it."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         product = builder.fmul(args[0], args[1], flags=["contract"])
         return builder.fadd(product, args[2], flags=["contract"])
 
@@ -97,10 +97,10 @@ def fma(typingctx, a, b, c):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def fnma(typingctx, a, b, c):  # noqa: ANN001, ANN201
+def fnma(typingctx, a, b, c):
     """c - a * b in every lane, one instruction where the machine has it."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         product = builder.fmul(args[0], args[1], flags=["contract"])
         return builder.fsub(args[2], product, flags=["contract"])
 

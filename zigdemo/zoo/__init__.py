@@ -98,7 +98,7 @@ class ModelFolder:
         path = self.path / TENSORS
         try:
             with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+                return {key: file.get_tensor(key) for key in file.keys()}
         except FileNotFoundError:
             raise ValueError(f"{self.path} has no {TENSORS}; copy the weights file there again") from None
         except (SafetensorError, OSError) as fault:

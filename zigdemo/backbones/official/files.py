@@ -189,7 +189,7 @@ def _storages(content: Any) -> Iterator[Storage]:
 
 def _open_safetensors(safe: Any) -> OpenCheckpoint:
     content = {}
-    for name in safe.keys():  # noqa: SIM118 - not a dict
+    for name in safe.keys():
         part = safe.get_slice(name)
         shape, dtype = tuple(part.get_shape()), SAFE_DTYPES.get(part.get_dtype())
         if dtype is None:

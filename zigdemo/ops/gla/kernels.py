@@ -32,7 +32,7 @@ _DOWN = np.arange(CHUNK)[::-1].copy()
 
 
 @njit(**_FLAGS)
-def _copy(rows, count, width, out):  # noqa: ANN001, ANN202
+def _copy(rows, count, width, out):
     """out[:count, :width] = rows; loops, since numba's slices copy ten times slower."""
     for n in range(count):
         given, line = rows[n], out[n]
@@ -41,7 +41,7 @@ def _copy(rows, count, width, out):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _ask(rows, token, head, start, width):  # noqa: ANN001, ANN202
+def _ask(rows, token, head, start, width):
     """Ask the memory for a row of the next chunk: rows of one head lie apart, and no prefetcher foresees them."""
     if token < rows.shape[0]:
         for c in range(start, start + width, LINE):
@@ -49,7 +49,7 @@ def _ask(rows, token, head, start, width):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _load(rows, b, begin, size, head, start, width, scale, out):  # noqa: ANN001, ANN202
+def _load(rows, b, begin, size, head, start, width, scale, out):
     """out (CHUNK, at least width) = scale * rows[b, begin : begin + size, head, start : start + width], then zeros."""
     for t in range(CHUNK):
         line = out[t]
@@ -63,7 +63,7 @@ def _load(rows, b, begin, size, head, start, width, scale, out):  # noqa: ANN001
 
 
 @njit(**_FLAGS)
-def _load_decay(gates, b, begin, size, head, out):  # noqa: ANN001, ANN202
+def _load_decay(gates, b, begin, size, head, out):
     """out (CHUNK, keys) = exp(gates) of the chunk's tokens, 1 where there is no token or key."""
     for t in range(CHUNK):
         line = out[t]
@@ -77,7 +77,7 @@ def _load_decay(gates, b, begin, size, head, out):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _add_matrix(weights, across, along, rows, terms, out, height, lanes):  # noqa: ANN001, ANN202
+def _add_matrix(weights, across, along, rows, terms, out, height, lanes):
     """out (height, lanes) += w (height, terms) @ rows (terms, lanes), w[i, n] = weights.flat[i * across + n * along].
 
     height is a multiple of four, lanes of sixteen.
@@ -91,13 +91,13 @@ def _add_matrix(weights, across, along, rows, terms, out, height, lanes):  # noq
 
 
 @njit(**_FLAGS)
-def _add_product(weights, rows, count, lanes, out):  # noqa: ANN001, ANN202
+def _add_product(weights, rows, count, lanes, out):
     """out (CHUNK, lanes) += weights (CHUNK, count) @ rows (count, lanes)."""
     _add_matrix(weights, weights.shape[1], 1, rows, count, out, CHUNK, lanes)
 
 
 @njit(**_FLAGS)
-def _advance(h, decay, left, rows, count, lanes):  # noqa: ANN001, ANN202
+def _advance(h, decay, left, rows, count, lanes):
     """h (count, lanes) = decay[:, None] * h + left (CHUNK, count) transposed @ rows (CHUNK, lanes)."""
     for n in range(count):
         line, fade = h[n], decay[n]
@@ -107,7 +107,7 @@ def _advance(h, decay, left, rows, count, lanes):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _dot_rows(left, right, count, lanes, out):  # noqa: ANN001, ANN202
+def _dot_rows(left, right, count, lanes, out):
     """out (CHUNK, count) = left (CHUNK, lanes) @ right (count, lanes) transposed."""
     for t in range(0, CHUNK, 4):
         for n in range(0, count, 4):
@@ -141,7 +141,7 @@ def _dot_rows(left, right, count, lanes, out):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _attend(qs, ks, decay, A):  # noqa: ANN001, ANN202
+def _attend(qs, ks, decay, A):
     """A (CHUNK, CHUNK), its lower triangle filled; ks ends as k_j prod_{s>j} d_s."""
     keys = ks.shape[1]
     for t in range(CHUNK):
@@ -160,7 +160,7 @@ def _attend(qs, ks, decay, A):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _fade_queries(qs, decay, whole):  # noqa: ANN001, ANN202
+def _fade_queries(qs, decay, whole):
     """qs_t *= prod_{s<=t} d_s, in place; whole (keys,) = the product over the chunk."""
     for n in range(whole.size):
         whole[n] = ONE
@@ -172,7 +172,7 @@ def _fade_queries(qs, decay, whole):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def gla_forward(q, k, v, gates, initial, scale, o, final, states, first, last):  # noqa: ANN001, ANN201, D417
+def gla_forward(q, k, v, gates, initial, scale, o, final, states, first, last):
     """Outputs and last states of tasks [first, last).
 
     q, k, gates: (batch, length, heads, keys); v, o: (batch, length, heads, values); initial, final: (batch, heads,
@@ -218,7 +218,7 @@ def gla_forward(q, k, v, gates, initial, scale, o, final, states, first, last): 
 
 
 @njit(**_FLAGS)
-def _fade_keys(ks, decay, whole):  # noqa: ANN001, ANN202
+def _fade_keys(ks, decay, whole):
     """ks_j *= prod_{s>j} d_s, in place; whole (keys,) = the product over the chunk."""
     for n in range(whole.size):
         whole[n] = ONE
@@ -230,7 +230,7 @@ def _fade_keys(ks, decay, whole):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _query_gradient(qs, faded_k, decay, dA, A, dq):  # noqa: ANN001, ANN202
+def _query_gradient(qs, faded_k, decay, dA, A, dq):
     """From dA (CHUNK, CHUNK), d loss / d A of `_attend`, the pairs j < t: A transposed, and dq; faded_k as there."""
     keys = qs.shape[1]
     for t in range(CHUNK):
@@ -248,7 +248,7 @@ def _query_gradient(qs, faded_k, decay, dA, A, dq):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _key_gradient(faded_q, decay, dA, dk):  # noqa: ANN001, ANN202
+def _key_gradient(faded_q, decay, dA, dk):
     """The same pairs' dk; faded_q ends as q_t prod_{s<=t} d_s."""
     keys = faded_q.shape[1]
     for j in _DOWN:
@@ -268,7 +268,7 @@ def _key_gradient(faded_q, decay, dA, dk):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _gate_gradient(qs, ks, dA, A, dq, dk, dg):  # noqa: ANN001, ANN202
+def _gate_gradient(qs, ks, dA, A, dq, dk, dg):
     """The pairs' share dg of the gates' gradient; then a token's pair with itself is added to A, dq and dk.
 
     That pair has no decay. Without it every term is small wherever decay is strong, so that dg, a difference of
@@ -290,7 +290,7 @@ def _gate_gradient(qs, ks, dA, A, dq, dk, dg):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _join_state(faded_q, faded_k, decay, dqs, dks, h, dh, lanes, whole, dq, dk, dg):  # noqa: ANN001, ANN202
+def _join_state(faded_q, faded_k, decay, dqs, dks, h, dh, lanes, whole, dq, dk, dg):
     """Add what passes through the states before (h) and after (gradient dh) the chunk.
 
     dqs, dks (CHUNK, keys): gradients of faded_q and faded_k; whole (keys,) ends as the decay of the chunk. What is
@@ -329,7 +329,7 @@ def _join_state(faded_q, faded_k, decay, dqs, dks, h, dh, lanes, whole, dq, dk, 
 
 
 @njit(**_FLAGS)
-def gla_backward(q, k, v, gates, scale, states, do, dfinal, dq, dk, dv, dgates, dinitial, first, last):  # noqa: ANN001, ANN201, D417
+def gla_backward(q, k, v, gates, scale, states, do, dfinal, dq, dk, dv, dgates, dinitial, first, last):
     """Gradients of `gla_forward` for tasks [first, last); states inside a span are replayed from `states`.
 
     do: like o; dfinal, dinitial: (batch, heads, keys, values), dfinal may be empty for zeros; dv: like v; dq, dk,

@@ -22,26 +22,26 @@ _F32, _SIZE = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_F32, LANES)
 
 
-def _tile(columns: int):  # noqa: ANN202 - numba's own kind of function
+def _tile(columns: int):
     @intrinsic
-    def add_tile(typingctx, out, i, c, weights, across, along, rows, count):  # noqa: ANN001, ANN202
+    def add_tile(typingctx, out, i, c, weights, across, along, rows, count):
         """out[i : i + ROWS, c : c + columns] += sum_n w[i, n] * rows[n, c : c + columns] for n = 0 .. count - 1.
 
         out, rows: contiguous (any, any) float32; w[i, n] is entry i * across + n * along of contiguous weights, so that
         a transposed matrix is a matter of strides. Nothing is checked.
         """
 
-        def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
-            def array(index):  # noqa: ANN001, ANN202
+        def codegen(context, builder, signature, args):
+            def array(index):
                 return context.make_array(signature.args[index])(context, builder, args[index])
 
-            def place(base, *terms):  # noqa: ANN001, ANN202
+            def place(base, *terms):
                 offset = _SIZE(0)
                 for left, right in terms:
                     offset = builder.add(offset, builder.mul(left, right))
                 return builder.gep(base, [offset])
 
-            def vector(pointer):  # noqa: ANN001, ANN202
+            def vector(pointer):
                 return builder.bitcast(pointer, _VECTOR.as_pointer())
 
             _, first, column, _, across_, along_, _, count_ = args

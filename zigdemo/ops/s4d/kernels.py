@@ -27,35 +27,35 @@ _FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(inline="always")
-def _pair(rows, n, kind):  # noqa: ANN001, ANN202
+def _pair(rows, n, kind):
     return load(rows, (n, kind, 0, 0)), load(rows, (n, kind, 1, 0))
 
 
 @njit(inline="always")
-def _put(rows, n, kind, re, im):  # noqa: ANN001, ANN202
+def _put(rows, n, kind, re, im):
     store(rows, (n, kind, 0, 0), re)
     store(rows, (n, kind, 1, 0), im)
 
 
 @njit(inline="always")
-def _add(rows, n, kind, re, im):  # noqa: ANN001, ANN202
+def _add(rows, n, kind, re, im):
     _put(rows, n, kind, add(load(rows, (n, kind, 0, 0)), re), add(load(rows, (n, kind, 1, 0)), im))
 
 
 @njit(inline="always")
-def _step(decay_re, decay_im, re, im, u):  # noqa: ANN001, ANN202
+def _step(decay_re, decay_im, re, im, u):
     """decay * h + u, u real."""
     return fnma(decay_im, im, fma(decay_re, re, u)), fma(decay_im, re, mul(decay_re, im))
 
 
 @njit(inline="always")
-def _step_both(decay_re, decay_im, re, im, u_re, u_im):  # noqa: ANN001, ANN202
+def _step_both(decay_re, decay_im, re, im, u_re, u_im):
     """decay * h + u, u complex."""
     return fnma(decay_im, im, fma(decay_re, re, u_re)), fma(decay_im, re, fma(decay_re, im, u_im))
 
 
 @njit(inline="always")
-def _settle(table, states, n, kind, re, im):  # noqa: ANN001, ANN202
+def _settle(table, states, n, kind, re, im):
     """Store the state at the end of a chunk, freed from the rounding of its decay."""
     fix_re, fix_im = _pair(table, n, FIX)
     old_re, old_im = _pair(states, n, kind)
@@ -64,7 +64,7 @@ def _settle(table, states, n, kind, re, im):  # noqa: ANN001, ANN202
 
 
 @njit(**_FLAGS)
-def _gather(rows, b, begin, step, start, width, size, buffer):  # noqa: ANN001, ANN202
+def _gather(rows, b, begin, step, start, width, size, buffer):
     """buffer[i] = rows[b, begin + i * step, start : start + width], and ask the memory for the chunk after."""
     last = rows.shape[1] - 1
     for i in range(size):
@@ -77,7 +77,7 @@ def _gather(rows, b, begin, step, start, width, size, buffer):  # noqa: ANN001, 
 
 
 @njit(**_FLAGS)
-def _scatter(rows, b, begin, step, start, width, size, buffer):  # noqa: ANN001, ANN202
+def _scatter(rows, b, begin, step, start, width, size, buffer):
     """rows[b, begin + i * step, start : start + width] = buffer[i]."""
     for i in range(size):
         if width == LANES:
@@ -88,7 +88,7 @@ def _scatter(rows, b, begin, step, start, width, size, buffer):  # noqa: ANN001,
 
 
 @njit(**_FLAGS)
-def _advance(inputs, outputs, states, table, n, kind, size):  # noqa: ANN001, ANN202
+def _advance(inputs, outputs, states, table, n, kind, size):
     """Step modes n .. n + 3 through a chunk and add their outputs, weighted by row `kind` of the table."""
     a_re, a_im = _pair(table, n, DECAY)
     b_re, b_im = _pair(table, n + 1, DECAY)
@@ -120,7 +120,7 @@ def _advance(inputs, outputs, states, table, n, kind, size):  # noqa: ANN001, AN
 
 
 @njit(**_FLAGS)
-def _advance_and_correlate(inputs, outputs, others, states, sums, table, n, kind, size):  # noqa: ANN001, ANN202
+def _advance_and_correlate(inputs, outputs, others, states, sums, table, n, kind, size):
     """`_advance` for modes n and n + 1, which also adds up other * state and other * d state / d decay in `sums`.
 
     h_k = decay h_(k-1) + u_k has the derivative g_k = decay g_(k-1) + h_(k-1). states, sums: (modes, 2, 2, LANES),
@@ -158,7 +158,7 @@ def _advance_and_correlate(inputs, outputs, others, states, sums, table, n, kind
 
 
 @njit(**_FLAGS)
-def s4d_forward(u, table, skip, y, first, last):  # noqa: ANN001, ANN201, D417
+def s4d_forward(u, table, skip, y, first, last):
     """The S4D convolution of tasks [first, last).
 
     u, y: (batch, length, channels); table: as above; skip: (blocks, LANES), the weight of the token itself.
@@ -192,7 +192,7 @@ def s4d_forward(u, table, skip, y, first, last):  # noqa: ANN001, ANN201, D417
 
 
 @njit(**_FLAGS)
-def s4d_backward(u, dy, table, skip, du, sums, dskip, first, last):  # noqa: ANN001, ANN201, D417
+def s4d_backward(u, dy, table, skip, du, sums, dskip, first, last):
     """Gradients of `s4d_forward` for tasks [first, last).
 
     The gradient of u is dy convolved the other way, and the states h of that convolution are all that the others need:

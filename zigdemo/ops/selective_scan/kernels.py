@@ -25,13 +25,13 @@ AHEAD = 2  # tokens between asking the memory for a row and reading it: a path j
 
 
 @njit(inline="always")
-def _fetch(rows, b, p, start, stop):  # noqa: ANN001, ANN202
+def _fetch(rows, b, p, start, stop):
     for c in range(start, stop, LINE):
         prefetch(rows, b, p, c)
 
 
 @njit(**_FLAGS)
-def scan_forward(x, dt, A, B, C, D, z, bias, perm, span, parts, y, states, suspect, first, last):  # noqa: ANN001, ANN201, D417
+def scan_forward(x, dt, A, B, C, D, z, bias, perm, span, parts, y, states, suspect, first, last):
     """Selective scan of tasks [first, last).
 
     x, dt, y: (batch, length, channels); A: (state, channels); B, C: (batch, length, state); D, bias: (channels,);
@@ -110,7 +110,7 @@ def scan_forward(x, dt, A, B, C, D, z, bias, perm, span, parts, y, states, suspe
 
 
 @njit(**_FLAGS)
-def scan_backward(  # noqa: ANN201, D417
+def scan_backward(
     x,
     dt,
     A,
@@ -132,7 +132,7 @@ def scan_backward(  # noqa: ANN201, D417
     dz,
     dbias,
     first,
-    last,  # noqa: ANN001
+    last,
 ):
     """Gradients of `scan_forward` for tasks [first, last); the chunk's states are replayed from `states`.
 
@@ -273,7 +273,7 @@ def scan_backward(  # noqa: ANN201, D417
 
 
 @njit(**_FLAGS)
-def conv_forward(x, weight, bias, perm, span, parts, silu, y, first, last):  # noqa: ANN001, ANN201, D417
+def conv_forward(x, weight, bias, perm, span, parts, silu, y, first, last):
     """Depthwise causal convolution in scan order, of tasks [first, last).
 
     x, y: (batch, length, channels); weight: (taps, channels), the last tap on the token itself; bias: (channels,);
@@ -306,7 +306,7 @@ def conv_forward(x, weight, bias, perm, span, parts, silu, y, first, last):  # n
 
 
 @njit(**_FLAGS)
-def conv_backward(x, weight, bias, perm, span, silu, dy, dx, dweight, dbias, first, last):  # noqa: ANN001, ANN201, D417
+def conv_backward(x, weight, bias, perm, span, silu, dy, dx, dweight, dbias, first, last):
     """Gradients of `conv_forward` for tasks [first, last).
 
     dx: like x, zero on entry; dweight: (batch, taps, channels) and dbias: (batch, channels), zero on entry.

@@ -224,7 +224,7 @@ def finetune(
     model: str | Path,
     pictures: ImageSet,
     out: str | Path,
-    tuning: Tuning = Tuning(),  # noqa: B008 - frozen
+    tuning: Tuning = Tuning(),
     *,
     run: str | Path | None = None,
     resume: bool = False,
@@ -276,7 +276,7 @@ def finetune(
     return written
 
 
-def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), steps: int = 3) -> Estimate:  # noqa: B008
+def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), steps: int = 3) -> Estimate:
     """How long `finetune` will take here and how much memory, from a few of its steps, which are thrown away."""
     folder = tunable(model)
     with tempfile.TemporaryDirectory() as aside:
