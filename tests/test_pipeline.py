@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, none, one_of, sampled_from
 from models import LABELS, tiny_folder
 from PIL import Image
+from towers import small_tower
 
 from zigdemo import media, zoo
 from zigdemo.diffusion import SAMPLERS, SOLVERS, Gaussian
@@ -329,18 +330,39 @@ def test_an_official_dit_draws_by_every_solver_and_its_variance_is_left_out(tmp_
         assert steps[-1].result.images[0].size == (16, 16) and steps[-1].result.provenance["backend"] == "torch"
 
 
-def test_another_model_frees_the_one_before_and_changed_weights_are_loaded_again(tmp_path):
-    current, folders = PipelineCache(), [tiny_folder(tmp_path / name) for name in ("a", "b")]
-    first = current.get(folders[0])
-    assert current.get(folders[0]) is first
+def test_models_stay_loaded_within_the_budget_and_the_least_recently_used_goes(tmp_path):
+    folders = [tiny_folder(tmp_path / name) for name in ("a", "b", "c")]
+    each = sum(weight.nbytes for weight in Pipeline(folders[0]).network.state_dict().values())
+    cache = PipelineCache(most_bytes=int(2.5 * each))
+    first, second = cache.get(folders[0]), cache.get(folders[1])
+    assert cache.get(folders[0]) is first and cache.nbytes == 2 * each
+    cache.get(folders[2])
+    assert cache.get(folders[0]) is first and cache.get(folders[1]) is not second and cache.nbytes == 2 * each
+
+
+def test_a_model_without_room_frees_those_before_and_changed_weights_are_loaded_again(tmp_path):
+    cache, folders = PipelineCache(most_bytes=0), [tiny_folder(tmp_path / name) for name in ("a", "b")]
+    first = cache.get(folders[0])
+    assert cache.get(folders[0]) is first
     first(Request("a", label=LABELS[0], count=1, steps=1))
     first.network.itself = [first.network]  # a cycle, as half precision makes them
     gone = weakref.ref(first.network), weakref.ref(first.network.blocks[0].mixer.in_proj.weight)
     del first
-    second = current.get(folders[1])
+    second = cache.get(folders[1])
     assert [ref() for ref in gone] == [None, None] and second.folder == folders[1]
     changed = tiny_folder(tmp_path / "b", depth=1)
-    assert current.get(changed) is not second and len(current.get(changed).network.blocks) == 1
+    assert cache.get(changed) is not second and len(cache.get(changed).network.blocks) == 1
+
+
+def test_models_share_their_tower_and_autoencoder_by_their_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    text, latents = small_tower(tmp_path / "tower"), small_autoencoder(tmp_path / "autoencoder")
+    folders = [tiny_folder(tmp_path / name, text=text, latents=latents) for name in ("a", "b")]
+    cache = PipelineCache()
+    a, b = map(cache.get, folders)
+    assert a.text is b.text and a.latents is b.latents and a.network is not b.network
+    parts = [weight.nbytes for part in (*a.modules, b.network) for weight in (*part.parameters(), *part.buffers())]
+    assert len(a.modules) == 3 and cache.nbytes == sum(parts)
 
 
 def test_a_model_that_cannot_be_loaded_leaves_none_and_the_next_one_loads(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import torch
 from torch import nn
 
@@ -29,6 +30,13 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError("device 'mps' is not here: torch sees no Apple GPU; choose 'cpu' or 'auto'")
     return device
+
+
+def memory_bytes(device: torch.device) -> int:
+    """All the memory of a device, of the machine where it has none of its own."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return psutil.virtual_memory().total
 
 
 def choose_dtype(name: str | None, device: torch.device) -> str:

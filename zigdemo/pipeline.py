@@ -8,6 +8,7 @@ import platform
 import threading
 import time
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from . import __version__, zoo
 from .backbones.checks import item_shape
 from .conditioning import TextTower
-from .devices import DTYPES, choose_device, choose_dtype, lower_blocks
+from .devices import DTYPES, choose_device, choose_dtype, lower_blocks, memory_bytes
 from .diffusion import PATHS, SolverStep, check_options, own_items, sample_items
 from .ops import backends
 from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, request_for
@@ -43,6 +44,7 @@ __all__ = [
     "to_pixels",
 ]
 
+MEMORY_SHARE = 0.25  # of the memory that loaded models may take in a PipelineCache
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x, t, condition) -> prediction
 
 
@@ -134,6 +136,12 @@ class Pipeline:
         """
         choose_dtype(dtype, choose_device(device))  # before anything is fetched
         return cls(obtain(name), device, dtype)
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The networks it holds: its own, and those of its autoencoder and tower where it has them."""
+        parts = (self.network, getattr(self.latents, "network", None), self.text and self.text.clip)
+        return [part for part in parts if part is not None]
 
     from_pretrained = load  # the name it has in other libraries
 
@@ -342,28 +350,51 @@ class Pipeline:
 
 
 class PipelineCache:
-    """The one loaded pipeline; asking for another model frees the memory of the one before, then loads.
+    """Loaded pipelines, as many as fit a memory budget; the least recently used is dropped first.
 
-    A run that is still going keeps its own model until it ends.
+    Autoencoders and towers of equal weights are shared. A run that is still going keeps its own model until it ends.
+    most_bytes: of all weights together, MEMORY_SHARE of the machine's memory (or the GPU's) by default; the newest
+    model stays whatever it takes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int | None = None) -> None:
+        self.most_bytes = most_bytes
         self._lock = threading.Lock()
-        self._loaded: tuple[Path, tuple[int, ...], Pipeline] | None = None
+        self._loaded: OrderedDict[Path, tuple[tuple[int, ...], Pipeline]] = OrderedDict()  # least recently used first
 
     def get(self, folder: zoo.ModelFolder) -> Pipeline:
         """The pipeline of a model folder, loaded again when its files were replaced. Errors as in `Pipeline`."""
         with self._lock:
-            wanted = (folder.path, folder.stamp)
-            if self._loaded is None or self._loaded[:2] != wanted:
-                self._free()
-                self._loaded = (*wanted, Pipeline(folder))
-            return self._loaded[2]
+            stamp, pipe = self._loaded.pop(folder.path, (None, None))
+            if pipe is None or stamp != folder.stamp:
+                pipe, stamp = None, folder.stamp
+                self._make_room(folder.model.parameters * 4)
+                pipe = self._with_shared_parts(Pipeline(folder))
+            self._loaded[folder.path] = stamp, pipe
+            self._make_room(0)
+            return pipe
 
-    def _free(self) -> None:
-        if self._loaded is None:
-            return
-        self._loaded = None
-        gc.collect()  # a network may refer to itself, as one in half precision does
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all loaded weights, shared ones once."""
+        parts = {id(part): part for _, pipe in self._loaded.values() for part in pipe.modules}
+        return sum(weight.nbytes for part in parts.values() for weight in (*part.parameters(), *part.buffers()))
+
+    def _with_shared_parts(self, pipe: Pipeline) -> Pipeline:
+        for _, other in self._loaded.values():
+            if pipe.latents.sha256 == other.latents.sha256:
+                pipe.latents = other.latents
+            if pipe.text and other.text and pipe.text.sha256 == other.text.sha256:
+                pipe.text = other.text
+        return pipe
+
+    def _make_room(self, nbytes: int) -> None:
+        """Drop what was not used for longest until `nbytes` more fit, but never the one used last."""
+        most = memory_bytes(choose_device()) * MEMORY_SHARE if self.most_bytes is None else self.most_bytes
+        before = len(self._loaded)
+        while len(self._loaded) > (0 if nbytes else 1) and self.nbytes + nbytes > most:
+            self._loaded.popitem(last=False)
+        if len(self._loaded) < before:
+            gc.collect()  # a network may refer to itself, as one in half precision does
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
