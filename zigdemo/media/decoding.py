@@ -6,9 +6,10 @@ a list of files in disguise is no video here. It is imported where a video is op
 
 from __future__ import annotations
 
-import struct
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,37 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .opening import PILLOW_FAULTS
+
 MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
-ANIMATIONS = ("GIF", "WEBP")
-# What Pillow lets out for damaged files: its own errors, and those of numbers and places that are not there.
-PILLOW_FAULTS = (OSError, EOFError, SyntaxError, ValueError, IndexError, KeyError, TypeError, struct.error)
-PILLOW_FAULTS += (MemoryError, Image.DecompressionBombError)
+MOST_STRETCH = 8  # of pixels that are not square; a file that says more is not believed
+ANIMATIONS = ("GIF", "WEBP", "PNG", "AVIF")
+ATTACHED_PICTURE = 0x400  # disposition of a stream that is a cover, not the video
+# Containers by their first bytes; MP4 is told by the kind of its first box.
+CONTAINERS = (
+    (b"\x1a\x45\xdf\xa3", "matroska"), (b"\x00\x00\x01\xba", "mpeg"), (b"\x00\x00\x01\xb3", "mpegvideo"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"), (b"OggS", "ogg"), (b"FLV\x01", "flv"),
+)  # fmt: skip
+MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+TRANSPORT_PACKET = 188  # bytes, each packet starting with 0x47
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # those of FFmpeg's own leave WebM's transparency out
+OUR_RATE = 8.0  # frames per second of a clip that says none that makes sense
+
+
+@dataclass(frozen=True)
+class MemoryFile:
+    """A file that is in memory, such as a member of an archive."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+    def open(self, mode: str = "rb") -> io.BytesIO:
+        return io.BytesIO(self.data)
+
+
+File = Path | MemoryFile
 
 
 class ClipError(ValueError):
@@ -37,25 +63,27 @@ def import_av() -> Any:
     return av
 
 
-def container_of(path: Path) -> str | None:
-    """The container format of a video by its first bytes: mp4 (MOV too), avi or matroska (WebM too); None for others.
+def container_of(path: File) -> str | None:
+    """FFmpeg's name of a video's container by its first bytes, "mp4" (MOV, 3GP too) or of CONTAINERS; None for others.
 
-    Raises ValueError where there is no such file.
+    Raises ClipError where there is no such file.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(12)
+            start = file.read(2 * TRANSPORT_PACKET + 1)
     except OSError:
         raise ClipError(f"there is no readable file {path.name}; choose an existing one") from None
-    if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return "mp4"
-    if start[:4] == b"RIFF" and start[8:] == b"AVI ":
+    if start[4:8] in MP4_BOXES:
+        return None if start[8:12] in PICTURE_BRANDS else "mp4"
+    if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
         return "avi"
-    return "matroska" if start[:4] == b"\x1a\x45\xdf\xa3" else None
+    if len(start) > TRANSPORT_PACKET and start[0] == start[TRANSPORT_PACKET] == start[-1] == 0x47:
+        return "mpegts"
+    return next((name for magic, name in CONTAINERS if start.startswith(magic)), None)
 
 
-def frames(path: Path, frames_per_second: float | None = None) -> Iterator[np.ndarray]:
-    """RGB frames of a video, GIF or animated WebP, each (H, W, 3) uint8 on white, in order of display.
+def frames(path: File, frames_per_second: float | None = None) -> Iterator[np.ndarray]:
+    """RGB frames of a video or animation, each (H, W, 3) uint8, upright, with square pixels, on white, as displayed.
 
     frames_per_second: give a frame of an animation as often as its time asks for at this speed; None: once, though
     GIF and WebP keep equal frames that follow each other as one.
@@ -69,23 +97,31 @@ def frames(path: Path, frames_per_second: float | None = None) -> Iterator[np.nd
         yield frame
 
 
-def frames_per_second(path: Path) -> float:
-    """The mean speed that a video, GIF or animated WebP says; 8 where it says none that makes sense.
+def frames_per_second(path: File) -> float:
+    """The mean speed over all frames of a video or animation; OUR_RATE where it says none that makes sense.
 
     Raises ClipError as `frames` does.
     """
-    if container_of(path):
-        with _open(path) as container:
-            said = container.streams.video[0].average_rate if container.streams.video else None
-            speed = float(said) if said else 0.0
-    else:
-        try:
-            with Image.open(path, formats=ANIMATIONS) as picture:
-                picture.load()
-                speed = 1000 / max(1, picture.info.get("duration", 0))
-        except PILLOW_FAULTS as fault:
-            raise _unreadable(path) from fault
-    return speed if 0.1 <= speed <= 240 else 8.0
+    return timing(path)[1]
+
+
+def timing(path: File) -> tuple[int, float]:
+    """(frames, mean frames per second) of a video or animation, without decoding it.
+
+    Raises ClipError as `frames` does.
+    """
+    count, speed = _video_timing(path) if container_of(path) else _animation_timing(path)
+    return count, speed if 0.1 <= speed <= 240 else OUR_RATE
+
+
+def is_turned(path: File) -> bool:
+    """Whether a video is shown otherwise than it is stored, turned or mirrored by its display matrix."""
+    if not container_of(path):
+        return False
+    with _open(path) as container:
+        stream = _stream(path, container)
+        frame = next(iter(container.decode(stream)), None)
+        return frame is not None and _turn(frame) != (False, False, False)
 
 
 def comment(path: Path) -> str | None:
@@ -95,38 +131,124 @@ def comment(path: Path) -> str | None:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """A video as an open container of PyAV; whatever is wrong with it becomes one ValueError."""
+def _open(path: File) -> Iterator[Any]:
+    """A video as an open container of PyAV; whatever is wrong with it becomes one ClipError."""
     av = import_av()
-    if path.stat().st_size > MOST_VIDEO_BYTES:
+    if isinstance(path, Path) and path.stat().st_size > MOST_VIDEO_BYTES:
         raise ClipError(f"{path.name} is larger than {MOST_VIDEO_BYTES // 2**20} MB; give a smaller clip")
     try:
         with path.open("rb") as file, av.open(file, format=container_of(path), metadata_errors="replace") as container:
             yield container
     except ClipError:
         raise
-    except (av.FFmpegError, ValueError, OSError, EOFError, MemoryError) as fault:
+    except (av.FFmpegError, ValueError, OSError, EOFError, MemoryError, OverflowError) as fault:
         raise ClipError(f"{path.name} is not a readable video; give an MP4, MOV, AVI or WebM") from fault
 
 
-def _video(path: Path) -> Iterator[np.ndarray]:
+def _stream(path: File, container: Any) -> Any:
+    """The video to show: the largest of the streams that are no cover picture."""
+    streams = [one for one in container.streams.video if not int(one.disposition) & ATTACHED_PICTURE]
+    streams = [one for one in streams if one.codec_context is not None]
+    if not streams:
+        raise ClipError(f"{path.name} has no moving pictures that can be read; give a video")
+    return max(streams, key=lambda one: one.codec_context.width * one.codec_context.height)
+
+
+def _video_timing(path: File) -> tuple[int, float]:
     with _open(path) as container:
-        if not container.streams.video:
-            raise ClipError(f"{path.name} has no pictures in it; give a video")
-        stream = container.streams.video[0]
+        stream = _stream(path, container)
+        times, duration = [], None
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            time = packet.dts if packet.pts is None else packet.pts
+            times.append(time)
+            duration = packet.duration
+        known = [time for time in times if time is not None]
+        said = float(stream.average_rate or stream.guessed_rate or 0)
+        if len(known) < len(times) or len(known) < 2:
+            return len(times), said
+        span = max(known) - min(known) + (duration or (max(known) - min(known)) / (len(known) - 1))
+        return len(times), len(times) / float(span * stream.time_base) if span else said
+
+
+def _video(path: File) -> Iterator[np.ndarray]:
+    with _open(path) as container:
+        stream = _stream(path, container)
         _check_pixels(path, stream.codec_context.width, stream.codec_context.height)
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}
-        for frame in container.decode(stream):
+        ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+        for frame in _decoded(container, stream):
             _check_pixels(path, frame.width, frame.height)
-            yield frame.to_ndarray(format="rgb24")
+            yield _as_displayed(path, frame, float(ratio or 1))
 
 
-def _animation(path: Path, frames_per_second: float | None) -> Iterator[np.ndarray]:
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream, with the transparency of a WebM where there is a decoder that knows it."""
+    av = import_av()
+    name = ALPHA_DECODERS.get(stream.codec_context.name)
+    if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1" or name not in av.codecs_available:
+        yield from container.decode(stream)
+        return
+    decoder = av.CodecContext.create(name, "r")
+    decoder.options = {"max_pixels": str(MOST_FRAME_PIXELS)}
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet if packet.size else None)
+
+
+def _as_displayed(path: File, frame: Any, ratio: float) -> np.ndarray:
+    """A frame as (H, W, 3): its pixels made square, laid on white, turned as its display matrix says."""
+    width, height = frame.width, frame.height
+    if 1 / MOST_STRETCH <= ratio <= MOST_STRETCH and abs(ratio - 1) > 0.005:
+        width, height = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+        _check_pixels(path, width, height)
+    clear = any(component.is_alpha for component in frame.format.components)
+    pixels = frame.to_ndarray(format="rgba" if clear else "rgb24")
+    if clear:
+        share = pixels[..., 3:].astype(np.uint16)
+        pixels = ((pixels[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    if (width, height) != (frame.width, frame.height):
+        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+    swapped, flipped_x, flipped_y = _turn(frame)
+    if swapped:
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(pixels[:: -1 if flipped_y else 1, :: -1 if flipped_x else 1])
+
+
+def _turn(frame: Any) -> tuple[bool, bool, bool]:
+    """What a frame's display matrix asks for: swap rows and columns, then mirror left to right, then top to bottom.
+
+    Turns by other than quarters are rounded to the nearest. Source: ISO 14496-12, the matrix of a track header.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix)[:36], np.int32)[:5].tolist()
+    if abs(a) >= abs(b):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
+
+
+def _animation_timing(path: File) -> tuple[int, float]:
     try:
-        with Image.open(path, formats=ANIMATIONS) as picture:
+        with path.open("rb") as file, Image.open(file, formats=ANIMATIONS) as picture:
+            count, milliseconds = _frame_count(path, picture), 0.0
+            for number in range(count):
+                picture.seek(number)
+                milliseconds += picture.info.get("duration", 0) or 0
+    except ClipError:
+        raise
+    except PILLOW_FAULTS as fault:
+        raise _unreadable(path) from fault
+    return count, 1000 * count / milliseconds if milliseconds > 0 else 0.0
+
+
+def _animation(path: File, frames_per_second: float | None) -> Iterator[np.ndarray]:
+    try:
+        with path.open("rb") as file, Image.open(file, formats=ANIMATIONS) as picture:
             _check_pixels(path, *picture.size)
-            for number in range(getattr(picture, "n_frames", 1)):
+            for number in range(_frame_count(path, picture)):
                 picture.seek(number)
                 frame = picture.convert("RGBA")
                 white = Image.new("RGBA", frame.size, "white")
@@ -139,10 +261,18 @@ def _animation(path: Path, frames_per_second: float | None) -> Iterator[np.ndarr
         raise _unreadable(path) from fault
 
 
-def _unreadable(path: Path) -> ClipError:
+def _frame_count(path: File, picture: Image.Image) -> int:
+    """Frames of an animation; a still GIF or WebP is one of a single frame, a still PNG or AVIF is no clip."""
+    count = getattr(picture, "n_frames", 1)
+    if count < 2 and picture.format not in ("GIF", "WEBP"):
+        raise _unreadable(path)
+    return count
+
+
+def _unreadable(path: File) -> ClipError:
     return ClipError(f"{path.name} is not a readable clip; give an MP4, MOV, AVI, WebM, GIF or WebP")
 
 
-def _check_pixels(path: Path, width: int, height: int) -> None:
+def _check_pixels(path: File, width: int, height: int) -> None:
     if width * height > MOST_FRAME_PIXELS:
         raise ClipError(f"{path.name} has frames of {width} x {height} pixels; give a smaller clip")

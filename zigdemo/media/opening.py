@@ -1,0 +1,206 @@
+"""Any picture, as it is meant to be seen: upright, 8 bits, sRGB, on white; whatever is wrong with it is one reason."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+MOST_PIXELS = 64_000_000
+# Formats that Pillow knows and no picture of a stranger may bring: they run another program, or hold no pixels.
+REFUSED_FORMATS = ("EPS", "WMF", "EMF", "MPEG", "HDF5", "GRIB", "BUFR", "STUB", "PDF", "PALM")
+ORIENTATION = 0x0112  # tag of Exif
+DEEP_GREYS = (8, 10, 12, 14, 16)  # bits that greys of 16 are known to hold
+# What Pillow lets out for damaged files: its own errors, and those of numbers and places that are not there.
+PILLOW_FAULTS = (OSError, EOFError, SyntaxError, ValueError, IndexError, KeyError, TypeError, AttributeError)
+PILLOW_FAULTS += (struct.error, MemoryError, OverflowError, RuntimeError, ZeroDivisionError, NotImplementedError)
+PILLOW_FAULTS += (Image.DecompressionBombError, ImageCms.PyCMSError)
+
+
+@dataclass(frozen=True)
+class OpenedPicture:
+    """A picture ready to use. image: RGB. turned: by its Exif orientation. frames: None for a still one.
+
+    frames_per_second: the mean over all frames of an animation, None for a still picture. notes: what was done to it
+    that one may want to know, a few words each.
+    """
+
+    image: Image.Image
+    turned: bool = False
+    frames: int | None = None
+    frames_per_second: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@lru_cache(maxsize=1)
+def picture_formats() -> tuple[str, ...]:
+    """The formats that can be opened here: all of Pillow's but REFUSED_FORMATS, HEIC where pillow-heif is installed."""
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    except ImportError:
+        pass
+    Image.init()
+    return tuple(name for name in Image.ID if name not in REFUSED_FORMATS)
+
+
+def open_picture(source: bytes | Path, most_pixels: int = MOST_PIXELS) -> OpenedPicture:
+    """Open a picture of any format that Pillow knows; of an animation, the first frame.
+
+    Deep and floating-point greys are scaled to 8 bits, colours converted to sRGB by the profile in the file, clear
+    parts laid on white. Raises ValueError with a reason of a few words ("no picture", "broken picture (...)") to be
+    put behind the name of the file.
+    """
+    with _opened(source, most_pixels) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        frames, speed = _animation(image)
+        notes = [f"only the first of {frames} frames"] if frames else []
+        image.seek(0) if frames else None
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        return OpenedPicture(_on_white(_to_srgb(_to_8_bits(upright, notes), notes)), turned, frames, speed, notes)
+
+
+@contextmanager
+def _opened(source: bytes | Path, most_pixels: int) -> Iterator[Image.Image]:
+    """The open image; every fault of Pillow in the block becomes one reason."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # size is checked here, by a limit of our own
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            with Image.open(file, formats=picture_formats()) as image:
+                width, height = image.size
+                if width * height > most_pixels:
+                    raise _Refusal(f"{width} x {height} pixels are more than {most_pixels:,}; shrink it")
+                yield image
+    except _Refusal as refusal:
+        raise ValueError(str(refusal)) from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"it has more than {most_pixels:,} pixels; shrink it") from None
+    except Image.UnidentifiedImageError:
+        raise ValueError(_not_a_picture(source)) from None
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except PILLOW_FAULTS as fault:
+        line = next(iter(str(fault).splitlines()), "")[:100]
+        raise ValueError(f"broken picture ({line or type(fault).__name__})") from None
+
+
+class _Refusal(Exception):
+    """A reason of our own among Pillow's faults."""
+
+
+def _not_a_picture(source: bytes | Path) -> str:
+    try:
+        start = source[:512] if isinstance(source, bytes) else _start(source)
+    except OSError:
+        return "it cannot be read"
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc"):
+        if "HEIF" in picture_formats():
+            return "broken picture (HEIC)"
+        return "HEIC needs another package; run `pip install pillow-heif`, or save it as JPEG"
+    if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"):
+        return "broken or unsupported AVIF; save it as PNG or JPEG"
+    if b"<svg" in start.lower():
+        return "a drawing (SVG), which has no pixels; save it as PNG"
+    if start.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF")):
+        return "a page (PostScript or PDF), which has no pixels; save it as PNG"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself; run `git lfs pull`"
+    return "it is empty" if not start else "no picture, whatever its name says"
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512)
+
+
+def _animation(image: Image.Image) -> tuple[int | None, float | None]:
+    """(frames, mean frames per second) of an animation; None for both of a still picture."""
+    count = getattr(image, "n_frames", 1)
+    if count < 2 or image.format in ("TIFF", "MPO", "PSD", "ICO", "ICNS", "DCX", "FLI", "HEIF"):
+        return None, None  # pages, sizes or layers, not moments
+    milliseconds = 0.0
+    for number in range(min(count, MOST_FRAMES)):
+        image.seek(number)
+        milliseconds += image.info.get("duration", 0) or 0
+    image.seek(0)
+    speed = 1000 * min(count, MOST_FRAMES) / milliseconds if milliseconds > 0 else None
+    return count, speed
+
+
+MOST_FRAMES = 2000  # whose durations are read
+
+
+def _to_8_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Greys of more than 8 bits, whole or floating-point, as 8; others as they are."""
+    if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image.convert("F") if image.mode == "I;16B" else image, np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    least, most = float(values.min()), float(values.max())
+    if least < 0 or most > 65535:
+        values, what = (values - least) / max(most - least, 1e-30), "from its darkest to its brightest"
+    elif image.mode == "F" and most <= 1:
+        what = "from 0 to 1"
+    else:
+        bits = next(bits for bits in DEEP_GREYS if most < 2**bits)
+        values, what = values / (2**bits - 1), f"of {bits} bits"
+    notes.append(f"greys {what} scaled to 8 bits")
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8), "L")
+
+
+def _to_srgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    """RGB or RGBA in sRGB: by the colour profile of the file where it has another one."""
+    alpha = None
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode not in ("L", "RGB", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    profile = image.info.get("icc_profile")
+    source = ImageCms.createProfile("LAB") if image.mode == "LAB" else _profile(profile)
+    if source is not None:
+        try:
+            image = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+            notes.append("colours converted to sRGB")
+        except (ImageCms.PyCMSError, ValueError, OSError, TypeError):
+            notes.append("its colour profile does not fit and was left out")
+    image = image.convert("RGB")
+    if alpha is not None:
+        image.putalpha(alpha)
+    return image
+
+
+@lru_cache(maxsize=1)
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _profile(content: object) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile of a file where it is readable and not sRGB."""
+    if not isinstance(content, bytes) or not 128 <= len(content) <= 2**22:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        name = ImageCms.getProfileDescription(profile)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    return None if "srgb" in name.lower() and "linear" not in name.lower() else profile
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
