@@ -20,6 +20,7 @@ import torch
 
 from ... import __version__
 from ...backbones import FAMILIES
+from ...checks import choice, number
 from ...data import ImageSet, draw_attributes, portrait_caption
 from ...data.folders import read_pictures
 from ...data.images import IMAGES
@@ -61,10 +62,8 @@ class Tuning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
-        if not 0 <= self.rehearse_share < 1:
-            raise ValueError(f"rehearse_share must be from 0 to below 1, not {self.rehearse_share!r}")
+        choice("method", self.method, METHODS)
+        number("rehearse_share", self.rehearse_share, least=0, below=1)
 
     def rehearsed(self, folder: ModelFolder) -> list[str]:
         """The labels or prompts that the starting model draws, as many as `rehearse` of all, drawn at random."""
