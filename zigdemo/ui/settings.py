@@ -165,7 +165,7 @@ def read_strengths(text: str | None) -> dict[str, float]:
         try:
             found[word.strip()] = float(factor)
         except ValueError:
-            raise ValueError(f"word strengths are written like red=1.5, heart=0.5, not {part[:40]!r}") from None
+            raise ValueError(f"word strengths are written like red=1.5, heart=0.5, not {shown(part)}") from None
     return found
 
 

@@ -122,9 +122,9 @@ class Recipe:
         for name in ("checkpointing", "compile", "flip", "keep_labels"):
             flag(name, getattr(self, name))
         if not isinstance(self.trackers, list) or not set(self.trackers) <= set(TRACKERS):
-            raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {self.trackers!r}")
+            raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {shown(self.trackers)}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
-            raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
+            raise ValueError(f"exclude must be a list of label patterns, not {shown(self.exclude)}")
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS), ("method", METHODS)):
             choice(name, getattr(self, name), known)
         if self.text is not None:
@@ -145,7 +145,9 @@ class Recipe:
             if not isinstance(self.start_blocks, list) or not all(
                 n is None or type(n) is int for n in self.start_blocks
             ):
-                raise ValueError(f"start_blocks must be a list of block numbers and nulls, not {self.start_blocks!r}")
+                raise ValueError(
+                    f"start_blocks must be a list of block numbers and nulls, not {shown(self.start_blocks)}"
+                )
         if not isinstance(self.shares, dict):
             raise ValueError(f"shares must map groups to parts of a batch, not {shown(self.shares)}")
         for group, share in self.shares.items():
