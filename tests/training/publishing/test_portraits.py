@@ -153,7 +153,7 @@ def test_an_export_has_score_card_grid_and_its_own_tower(place, tmp_path, weight
     folder = export(run, out, origin="yours", count=4, defaults=defaults)
     assert folder.defaults == defaults and folder.about["obedience"]["prompts"] and folder.about["pictures"] == 6
     assert folder.about["data"] == "portraits" and folder.about["examples"]
-    assert folder.about["obedience"]["ceiling"] == 0.75
+    assert folder.about["word_map"] == "attention" and folder.about["obedience"]["ceiling"] == 0.75
     assert (out / "grid.webp").is_file() and folder.about["history"][-1].startswith("24 portraits on")
     card = (out / "README.md").read_text()
     assert "CC BY 4.0" in card and "euler, 2 steps" in card and "portraits-judge" in card and "{{" not in card
