@@ -140,7 +140,7 @@ def test_what_is_no_clip_is_refused(tmp_path, clip):
 def test_an_unknown_kind_and_an_impossible_speed_are_refused(tmp_path):
     with pytest.raises(ValueError, match="choose a name that ends in mp4, gif, webp, png"):
         write(tmp_path / "a.exe", moving())
-    with pytest.raises(ValueError, match="frames_per_second must be 0.1 to 100"):
+    with pytest.raises(ValueError, match="frames_per_second must be a number from 0.1 to 100"):
         write(tmp_path / "a.gif", moving(), frames_per_second=0)
 
 

@@ -258,7 +258,7 @@ def test_a_model_and_its_latents_must_belong_together(tmp_path, spec):
         Pipeline.load(tiny_folder(tmp_path / "b", latents=spec, in_channels=3).path)
     path = tiny_folder(tmp_path / "c", latents=spec).path / zoo.CONFIG
     path.write_text(path.read_text().replace('"kl"', '"gan"'))
-    with pytest.raises(ValueError, match="unknown kind 'gan' of autoencoder"):
+    with pytest.raises(ValueError, match="unknown kind of autoencoder 'gan'"):
         zoo.read_folder(path.parent)
 
 

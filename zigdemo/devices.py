@@ -6,6 +6,8 @@ import psutil
 import torch
 from torch import nn
 
+from .checks import choice, shown
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,7 +26,7 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in DEVICES:
-        raise ValueError(f"unknown device {str(name)[:40]!r}; choose one of {', '.join(DEVICES)}")
+        raise ValueError(f"unknown device {shown(name)}; choose one of {', '.join(DEVICES)}")
     if device.type == "cuda" and (device.index or 0) >= (torch.cuda.device_count() if has_cuda else 0):
         raise ValueError(f"device {str(device)!r} is not here: torch sees no such GPU; choose 'cpu' or 'auto'")
     if device.type == "mps" and not torch.backends.mps.is_available():
@@ -47,8 +49,7 @@ def choose_dtype(name: str | None, device: torch.device) -> str:
     has_bf16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     if name is None or name == "auto":
         return "bf16" if device.type == "cuda" and has_bf16 else "fp32"
-    if name not in DTYPES:
-        raise ValueError(f"unknown dtype {str(name)[:40]!r}; choose one of auto, {', '.join(DTYPES)}")
+    choice("dtype", name, ("auto", *DTYPES))
     if name == "fp16" and device.type == "cpu":
         raise ValueError("dtype 'fp16' needs a GPU; on the CPU choose 'fp32', or 'bf16' where it is fast")
     if name == "bf16" and not has_bf16:

@@ -1,13 +1,19 @@
-"""Files to and from huggingface.co; what can go wrong on the way is one sentence that says what to do."""
+"""Files to and from huggingface.co, and model cards; what can go wrong is one sentence that says what to do."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .files import file_sha256
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
+# What Markdown, HTML or the hub's formulas would read as more than a character; of "-", "1." and the like only what
+# would open a list, a rule or a heading.
+MARKUP = re.compile(r"[\\`*\[\]<>|#~$&]|(?<!\w)_|_(?!\w)|^[-+=](?=[-+=\s]|$)|^\d(?=\d*[.)](?:\s|$))")
+BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def is_repository(name: str) -> bool:
@@ -77,6 +83,31 @@ def push_folder(path: Path, repo: str, patterns: list[str], private: bool = Fals
             f"huggingface.co cannot be reached ({first_line(fault)}); push {path.name} again with a network"
         ) from None
     return address
+
+
+def plain_text(text: str) -> str:
+    """A text as Markdown that shows just its characters, on one line: whoever wrote it cannot add markup to a card."""
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", BREAKS.sub(" ", text).strip())
+
+
+def fill_card(template: Path, metadata: Mapping[str, Any], **values: Any) -> str:
+    """A model card: the metadata as YAML front matter, and below it a Jinja template filled with the values.
+
+    metadata: fields of huggingface_hub's ModelCardData, such as license and tags. Strings among the values appear as
+    `plain_text`. Raises jinja2.UndefinedError where a value that the template shows is missing.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),  # for templates that include others
+        undefined=StrictUndefined,
+        finalize=lambda value: plain_text(value) if isinstance(value, str) else value,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    text = environment.get_template(template.name).render(values)
+    return str(ModelCard(f"---\n{ModelCardData(**metadata).to_yaml()}\n---\n{text}"))
 
 
 def first_line(fault: Exception) -> str:

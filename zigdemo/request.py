@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from . import __version__, media, zoo
+from .checks import number, shown, whole
 from .diffusion import Sampling, check_options
 from .scans import scan_scheme
 
@@ -20,21 +21,11 @@ MOST_STRENGTH, MOST_STRENGTHS = 5.0, 64
 COMMON_OPTIONS = {"shift": (1.0, 0.05, 20.0), "rescale": (0.0, 0.0, 1.0), "start": (0.0, 0.0, 0.99)}
 
 
-def _whole(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
-
-
-def _number(name: str, value: object, least: float, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, not {value!r}")
-
-
 def _text(name: str, value: object, required: bool = False) -> None:
     if value is None and not required:
         return
     if not isinstance(value, str) or not value or len(value) > 1000:
-        raise ValueError(f"{name} must be a text of 1 to 1000 characters, not {str(value)[:40]!r}")
+        raise ValueError(f"{name} must be a text of 1 to 1000 characters, not {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -69,38 +60,38 @@ class Request:
         _text("model", self.model, required=True)
         for name in ("prompt", "label", "negative", "scan"):
             _text(name, getattr(self, name))
-        _whole("count", self.count, 1, MOST_COUNT)
-        _whole("seed", self.seed, 0, MOST_SEED)
-        _whole("steps", self.steps, 1, MOST_STEPS)
-        _number("guidance", self.guidance, 0.0, MOST_GUIDANCE)
+        whole("count", self.count, 1, MOST_COUNT)
+        whole("seed", self.seed, 0, MOST_SEED)
+        whole("steps", self.steps, 1, MOST_STEPS)
+        number("guidance", self.guidance, least=0, most=MOST_GUIDANCE)
         for name, length in (("guidance_interval", 2), ("size", 2)):
             value = getattr(self, name)
             if name == "size" and value is None:
                 continue
             if not isinstance(value, tuple | list) or len(value) != length:
-                raise ValueError(f"{name} must be two numbers, not {value!r}")
+                raise ValueError(f"{name} must be two numbers, not {shown(value)}")
             object.__setattr__(self, name, tuple(value))
         for end in self.guidance_interval:
-            _number("guidance_interval", end, 0.0, 1.0)
+            number("guidance_interval", end, least=0, most=1)
         if self.guidance_interval[0] > self.guidance_interval[1]:
             raise ValueError(f"guidance_interval must rise from 0, noise, to 1, data, not {self.guidance_interval}")
         for side in self.size or ():
-            _whole("size", side, 1, 8192)
+            whole("size", side, 1, 8192)
         if self.frames is not None:
-            _whole("frames", self.frames, 1, 256)
+            whole("frames", self.frames, 1, 256)
         if self.scan is not None:
             scan_scheme(self.scan)
         if not isinstance(self.solver_options, dict):
-            raise ValueError(f"solver_options must be a dict of names and values, not {self.solver_options!r}")
+            raise ValueError(f"solver_options must be a dict of names and values, not {shown(self.solver_options)}")
         if not isinstance(self.strengths, dict) or len(self.strengths) > MOST_STRENGTHS:
             raise ValueError(f"strengths must be a dict of at most {MOST_STRENGTHS} words and factors")
         for word, factor in self.strengths.items():
             _text("a word in strengths", word, required=True)
-            _number(f"the strength of {word[:40]!r}", factor, 0.0, MOST_STRENGTH)
+            number(f"the strength of {shown(word)}", factor, least=0, most=MOST_STRENGTH)
         if self.strengths and self.prompt is None:
             raise ValueError("strengths are those of the prompt's words; give a prompt with them")
         for name, (_, least, most) in COMMON_OPTIONS.items():
-            _number(name, self.common_option(name), least, most)
+            number(name, self.common_option(name), least=least, most=most)
         check_options(self.solver, self.own_options)
 
     def common_option(self, name: str) -> float:

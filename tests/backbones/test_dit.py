@@ -167,7 +167,7 @@ def test_weights_are_counted_without_allocating_any():
         ({"heads": 3}, "width 16 must be a multiple of 4 and of the 3 heads"),
         ({"width": 18}, "width 18 must be a multiple of 4"),
         ({"size": (8, 9)}, r"size \(8, 9\) must be two multiples of the patch size 2"),
-        ({"conditioning": "film"}, "conditioning 'film' is unknown; choose one of adaln-zero, adaln, cross-attention"),
+        ({"conditioning": "film"}, "unknown conditioning 'film'; choose one of adaln-zero, adaln, cross-attention"),
         ({"mlp_ratio": 0}, "mlp_ratio must be a number above 0"),
         ({"mlp_ratio": 0.01}, "mlp_ratio 0.01 leaves nothing of width 16"),
         ({"time_scale": float("nan")}, "time_scale must be a number above 0"),

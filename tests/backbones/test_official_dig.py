@@ -199,7 +199,7 @@ def test_a_factory_is_known_under_both_of_its_names(name):
         ({"num_heads": 3}, "makes 8 channels of width 16, which 3 heads cannot share"),
         ({"depth": 3, "if_skip": True}, "depth 3 must be even"),
         ({"conv_kernel_size": 2, "if_dw_conv": True}, "kernel must be odd"),
-        ({"bid_mode": "spiral"}, "directions 'spiral' is unknown; choose one of layer, seq"),
+        ({"bid_mode": "spiral"}, "unknown directions 'spiral'; choose one of layer, seq"),
         ({"patch_size": 3}, "multiples of the patch size 3"),
         ({"colour": 1}, "unknown setting 'colour' in the config of DiG"),
         ({"if_fuse_norm": False}, "only true can be built"),

@@ -195,8 +195,8 @@ def test_weights_are_counted_without_allocating_any():
         ({"size": (8, 9)}, r"size \(8, 9\) must be two multiples of the patch size 2"),
         ({"size": 8}, "size must be two whole numbers"),
         ({"size": (8, 8, 8)}, "size must be two whole numbers"),
-        ({"position": "rotary"}, "position 'rotary' is unknown; choose one of none, sincos, learned"),
-        ({"skip": "no"}, "skip 'no' is unknown; choose one of plain, normalised"),
+        ({"position": "rotary"}, "unknown position 'rotary'; choose one of none, sincos, learned"),
+        ({"skip": "no"}, "unknown skip 'no'; choose one of plain, normalised"),
         ({"scheme": "spiral"}, "unknown scan scheme 'spiral'; choose one of"),
     ],
 )

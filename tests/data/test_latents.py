@@ -107,7 +107,7 @@ def test_latents_on_disk_and_encoded_on_the_way_train_alike(pictures, tmp_path):
         made = export(tmp_path / run, tmp_path / f"model-{run}", origin="yours")
         assert made.latents == spec and made.model.in_channels == spec.channels
         assert Pipeline(made)(Request(str(made.path), label="a", steps=1)).images[0].size == (16, 16)
-    assert "trained on `pictures`, behind the autoencoder" in (tmp_path / "model-way/README.md").read_text()
+    assert "trained on `pictures`, in the latents of the" in (tmp_path / "model-way/README.md").read_text()
 
 
 def test_clips_of_latents_are_cut_into_windows(clips, tmp_path):

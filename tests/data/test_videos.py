@@ -166,7 +166,7 @@ def test_wrong_choices_are_one_sentence(root, tmp_path, capsys):
         (["--split", "4"], "choose train, test or all of split 1, 2 or 3"),
         (["--split", "2"], "there is no readable .*trainlist02.txt; unpack UCF101"),
         (["--labels", "Swimming"], "unknown label 'Swimming' in ucf101; choose from Basketball, Biking"),
-        (["--most", "0"], "most must be 1 to 1000, not 0"),
+        (["--most", "0"], "most must be a whole number from 1 to 1000, not 0"),
     ):
         assert prepare(root, tmp_path / "set", *options) == 1
         error = capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_what_does_not_fit_together_is_said(pipe, tmp_path, capsys):
     for call, said in (
         (lambda: plan_draws(pipe, real, 3, 0), "data have no"),
         (lambda: plan_draws(pipe, Material(real.items, ["x"] * 8), 3, 0), "knows no label of the data, such as 'x'"),
-        (lambda: plan_draws(pipe, real, 0, 0), "count must be at least 1"),
+        (lambda: plan_draws(pipe, real, 0, 0), "count must be a whole number of at least 1, not 0"),
         (lambda: evaluate(made, real, features, count=7), "has 6 items; choose a count of 1 to 6"),
         (lambda: evaluate(made, real, features, ["clip"]), "need to know what was to be drawn"),
         (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "clips are scored by frechet alone"),

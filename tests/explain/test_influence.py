@@ -111,7 +111,7 @@ def test_too_much_to_compose_is_said_and_the_rest_is_still_shown(monkeypatch):
 @pytest.mark.parametrize("token", [-1, 24, 1.0, None, True])
 def test_a_patch_that_does_not_exist_is_one_sentence(token):
     net = network("dit")
-    with pytest.raises(ValueError, match="token must be a patch from 0 to 23"):
+    with pytest.raises(ValueError, match="token, a patch in raster order, must be a whole number from 0 to 23"):
         patch_influence(net, network_call(net), token)
 
 

@@ -99,7 +99,7 @@ def test_composed_rows_still_sum_to_one(kind):
 
 @pytest.mark.parametrize("token", [-1, TOKENS, None])
 def test_a_patch_beyond_the_last_frame_is_one_sentence(token):
-    with pytest.raises(ValueError, match="token must be a patch from 0 to 17"):
+    with pytest.raises(ValueError, match="token, a patch in raster order, must be a whole number from 0 to 17"):
         gradient_influence(network("dit"), network_call(network("dit")), token)
 
 

@@ -146,7 +146,7 @@ def test_eight_paths_show_every_token_everything(name):
 
 @pytest.mark.parametrize("layers", [-1, 1.5, None])
 def test_a_bad_number_of_layers_is_refused(layers):
-    with pytest.raises(ValueError, match="number of layers"):
+    with pytest.raises(ValueError, match="the number of layers must be a whole number of at least 0, not"):
         order_receptive_field(scan_scheme("sweep"), layers, (4, 4))
 
 
@@ -157,5 +157,5 @@ def test_a_field_too_large_for_memory_is_refused():
 
 @pytest.mark.parametrize("token", [-1, 16, 2.0, None])
 def test_a_token_off_the_grid_is_refused(token):
-    with pytest.raises(ValueError, match="is not on grid"):
+    with pytest.raises(ValueError, match="token must be a whole number from 0 to 15, not"):
         receptive_mask(scan_scheme("sweep"), 1, (4, 4), token)

@@ -171,7 +171,7 @@ def test_image_schemes_refuse_a_video_grid(name):
         scan_scheme(name).order(layer=0, grid=(2, 4, 4))
 
 
-@pytest.mark.parametrize("layer", [-1, 1.0, "1", None])
+@pytest.mark.parametrize("layer", [-1, 1.0, "1", None, True])
 def test_a_bad_layer_is_refused(layer):
-    with pytest.raises(ValueError, match="layer"):
+    with pytest.raises(ValueError, match="layer must be a whole number of at least 0, not"):
         scan_scheme("zigzag-8").order(layer=layer, grid=(4, 4))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from .checks import checked_size, whole
+from .checks import check_sizes, checked_size
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class BackboneConfig:
     operator: ClassVar[str | None] = None  # of zigdemo.ops, which does the mixing
 
     def __post_init__(self) -> None:
-        whole(self, ("in_channels", "patch", "width", "depth"), least=1)
-        whole(self, ("frames", "labels", "text_width", "refine"), least=0)
+        check_sizes(self, ("in_channels", "patch", "width", "depth"), least=1)
+        check_sizes(self, ("frames", "labels", "text_width", "refine"), least=0)
         object.__setattr__(self, "size", checked_size(self.size, self.patch))
 
     @property

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
 
+from ..checks import shown, whole
+
 MOST = 2**20  # bound of every size in a config, so that a hostile one cannot overflow
 
 
-def whole(config: Any, names: Iterable[str], least: int) -> None:
-    """Every named field must be a whole number of at least `least`."""
+def check_sizes(config: Any, names: Iterable[str], least: int) -> None:
+    """Every named field must be a whole number from least to MOST."""
     for name in names:
-        _whole(name, getattr(config, name), least)
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
-        raise ValueError(f"{name} must be a whole number from {least} to {MOST}, not {value!r}")
-
-
-def positive(config: Any, most: Mapping[str, float]) -> None:
-    """Every named field must be a number above 0 and at most what is given for it."""
-    for name, top in most.items():
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= top:
-            raise ValueError(f"{name} must be a number above 0 and at most {top:g}, not {value!r}")
-
-
-def switches(config: Any, names: Iterable[str]) -> None:
-    """Every named field must be True or False."""
-    for name in names:
-        if not isinstance(getattr(config, name), bool):
-            raise ValueError(f"{name} must be true or false, not {getattr(config, name)!r}")
+        whole(name, getattr(config, name), least, MOST)
 
 
 def checked_variance(config: Any) -> None:
@@ -44,18 +26,12 @@ def checked_variance(config: Any) -> None:
         raise ValueError("refine mends a picture and cannot mend a variance; leave refine or learn_sigma out")
 
 
-def one_of(config: Any, name: str, known: tuple[str, ...]) -> None:
-    """The field must be one of the known names."""
-    if getattr(config, name) not in known:
-        raise ValueError(f"{name} {getattr(config, name)!r} is unknown; choose one of {', '.join(known)}")
-
-
 def checked_size(size: object, patch: int) -> tuple[int, int]:
     """(height, width) as a tuple, two multiples of the patch size."""
     if not isinstance(size, tuple | list) or len(size) != 2:
-        raise ValueError(f"size must be two whole numbers (height, width), not {size!r}")
+        raise ValueError(f"size must be two whole numbers (height, width), not {shown(size)}")
     for side in size:
-        _whole("size", side, least=1)
+        whole("size", side, 1, MOST)
     if any(side % patch for side in size):
         raise ValueError(f"size {tuple(size)} must be two multiples of the patch size {patch}")
     return tuple(size)

@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checks import number
 from ..ops import s4d_convolution
 from ..ops.s4d import s4d_lin
 from .base import BackboneConfig
-from .checks import checked_variance, fits, positive, whole
+from .checks import check_sizes, checked_variance, fits
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -55,10 +56,10 @@ class DiffuSSMConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole(self, ("hourglass", "modes"), least=1)
+        check_sizes(self, ("hourglass", "modes"), least=1)
         if self.frames:
             raise ValueError("DiffuSSM draws pictures, not clips; leave frames at 0")
-        positive(self, {"time_scale": 1e6})
+        number("time_scale", self.time_scale, above=0, most=1e6)
         checked_variance(self)
         if self.width % (4 * self.hourglass):
             raise ValueError(f"width {self.width} must be a multiple of 4 times the hourglass, {4 * self.hourglass}")

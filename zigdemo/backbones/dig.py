@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checks import choice, flag, number
 from ..ops import gated_linear_attention
 from ..scans import ScanOrder
 from .base import BackboneConfig
-from .checks import checked_variance, fits, one_of, positive, switches, whole
+from .checks import check_sizes, checked_variance, fits
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -75,11 +76,13 @@ class DiGConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole(self, ("heads", "kernel"), least=1)
-        one_of(self, "directions", DIRECTIONS)
-        one_of(self, "conv", CONVOLUTIONS)
-        switches(self, ("transpose", "skip", "rms_norm", "restore"))
-        positive(self, {"expand_k": 64.0, "expand_v": 64.0, "time_scale": 1e6})
+        check_sizes(self, ("heads", "kernel"), least=1)
+        choice("directions", self.directions, DIRECTIONS)
+        choice("conv", self.conv, CONVOLUTIONS)
+        for name in ("transpose", "skip", "rms_norm", "restore"):
+            flag(name, getattr(self, name))
+        for name, most in (("expand_k", 64), ("expand_v", 64), ("time_scale", 1e6)):
+            number(name, getattr(self, name), above=0, most=most)
         checked_variance(self)
         if self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4")

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checks import choice, number
 from .base import BackboneConfig
-from .checks import checked_variance, fits, one_of, positive, whole
+from .checks import check_sizes, checked_variance, fits
 from .layers import (
     EPSILON,
     CrossAttention,
@@ -58,13 +59,14 @@ class DiTConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole(self, ("heads",), least=1)
-        one_of(self, "conditioning", CONDITIONINGS)
+        check_sizes(self, ("heads",), least=1)
+        choice("conditioning", self.conditioning, CONDITIONINGS)
         if self.width % self.heads or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of the {self.heads} heads")
         if self.frames and self.conditioning == "in-context":
             raise ValueError("in-context tokens belong to no frame of a clip; choose another conditioning")
-        positive(self, {"mlp_ratio": 64.0, "time_scale": 1e6})
+        number("mlp_ratio", self.mlp_ratio, above=0, most=64)
+        number("time_scale", self.time_scale, above=0, most=1e6)
         if self.inner < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
         checked_variance(self)

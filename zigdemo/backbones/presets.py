@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from ..checks import choice
 from .base import BackboneConfig
 from .families import FAMILIES
 
@@ -15,8 +16,7 @@ def preset(family: str, name: str, /, **changes: Any) -> BackboneConfig:
     What the table does not say is as in the config's defaults. Raises ValueError for an unknown family, size or
     field, with the names that exist.
     """
-    if family not in FAMILIES:
-        raise ValueError(f"unknown backbone family {family!r}; choose one of {', '.join(FAMILIES)}")
+    choice("backbone family", family, FAMILIES)
     kind, sizes = FAMILIES[family].config, FAMILIES[family].sizes
     if name not in sizes:
         raise ValueError(f"unknown size {name!r} of {family}; choose one of {', '.join(sizes)}")

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checks import choice, flag
 from ..scans import ScanOrder, scan_scheme
 from .base import BackboneConfig
-from .checks import fits, one_of, switches, whole
+from .checks import check_sizes, fits
 from .layers import (
     CrossAttention,
     PatchEmbedder,
@@ -75,10 +76,10 @@ class ZigMaConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole(self, ("state_size", "taps", "expand", "text_heads", "text_head_width"), least=1)
-        whole(self, ("step_rank",), least=0)
-        one_of(self, "position", POSITIONS)
-        one_of(self, "skip", SKIPS)
+        check_sizes(self, ("state_size", "taps", "expand", "text_heads", "text_head_width"), least=1)
+        check_sizes(self, ("step_rank",), least=0)
+        choice("position", self.position, POSITIONS)
+        choice("skip", self.skip, SKIPS)
         if not isinstance(self.scheme, str):
             object.__setattr__(self, "scheme", tuple(self.scheme))
             if len(self.scheme) != self.depth:
@@ -86,7 +87,7 @@ class ZigMaConfig(BackboneConfig):
         kinds = {scan_names(name) for name in set(self.schemes)}
         if len(kinds) > 1:
             raise ValueError(f"schemes {', '.join(sorted(set(self.schemes)))} need different blocks; mix others")
-        switches(self, ("frame_position",))
+        flag("frame_position", self.frame_position)
         if self.frame_position and not self.frames:
             raise ValueError("frame_position is a vector for each frame of a clip; give frames with it")
 

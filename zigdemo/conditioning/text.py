@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..checks import shown
 from ..files import file_sha256, find_part, replacing_files
 from ..huggingface import hub_file
 from .tokens import Prompt, Tokenizer
@@ -46,9 +47,9 @@ class TextSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.tower, str) or not 0 < len(self.tower) <= 1000:
-            raise ValueError(f"tower of a text model must be a name or a folder, not {str(self.tower)[:40]!r}")
+            raise ValueError(f"tower of a text model must be a name or a folder, not {shown(self.tower)}")
         if not isinstance(self.pretrained, str) or len(self.pretrained) > 100:
-            raise ValueError(f"pretrained must be a tag of open_clip's weights, not {str(self.pretrained)[:40]!r}")
+            raise ValueError(f"pretrained must be a tag of open_clip's weights, not {shown(self.pretrained)}")
 
     @classmethod
     def read(cls, content: Any) -> TextSpec:

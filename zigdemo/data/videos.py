@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import whole
 from .clips import CLIPS, motion, rank_motion
 from .prepared import describe, replacing
 
@@ -53,9 +54,7 @@ class Cut:
 
     def __post_init__(self) -> None:
         for name, limit in (("frames", 512), ("skip", 100), ("most", 1000), ("size", 512)):
-            value = getattr(self, name)
-            if not 1 <= value <= limit:
-                raise ValueError(f"{name} must be 1 to {limit}, not {value}")
+            whole(name, getattr(self, name), 1, limit)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import choice
 from .fields import Field, Noise, SolverStep, Steps, Velocity
 from .interpolants import DDPM
 
@@ -80,8 +81,7 @@ class Gaussian:
     steps: int = STEPS
 
     def __post_init__(self) -> None:
-        if self.variance not in VARIANCES:
-            raise ValueError(f"unknown variance {self.variance!r}; choose one of {', '.join(VARIANCES)}")
+        choice("variance", self.variance, VARIANCES)
         respaced_steps(self.respacing, self.steps)
 
     @cached_property
@@ -211,8 +211,7 @@ class Gaussian:
         whose gradient reaches the variance alone. kl: the bound of all steps as one estimates it. In bits per
         dimension. Source: Nichol & Dhariwal 2021, section 3.1.
         """
-        if kind not in LOSSES:
-            raise ValueError(f"unknown loss {kind!r}; choose one of {', '.join(LOSSES)}")
+        choice("loss", kind, LOSSES)
         x = self.q_sample(clean, step, noise)
         output = self._ask(network, x, step)
         if kind == "kl":

@@ -13,6 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..checks import choice
+
 PREDICTIONS = ("velocity", "clean", "noise", "score")
 WEIGHTINGS = ("plain", "velocity", "likelihood")
 NEAREST_DATA = 0.05  # least 1 - t at which a clean prediction is judged, so that the loss stays bounded at the data
@@ -215,8 +217,7 @@ def velocity_coefficients(prediction: str, t: Tensor, path: Interpolant = LINEAR
     if prediction == "clean":
         rate = path.d_sigma(t) / path.sigma(t)
         return rate, path.d_alpha(t) - path.alpha(t) * rate
-    if prediction not in PREDICTIONS:
-        raise ValueError(f"unknown prediction {prediction!r}; choose one of {', '.join(PREDICTIONS)}")
+    choice("prediction", prediction, PREDICTIONS)
     t = t.clamp_max(1 - LEAST_SIGMA**2)  # sigma sigma' has a limit at the end where sigma' may have none
     sigma, rate = path.sigma(t), path.d_alpha(t) / path.alpha(t)
     of_noise = path.d_sigma(t) - sigma * rate
@@ -234,8 +235,7 @@ def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, 
     if wanted == "velocity":
         a, b = velocity_coefficients(prediction, t, path)
         return _over(a, x) * x + _over(b, x) * output
-    if wanted not in PREDICTIONS:
-        raise ValueError(f"unknown prediction {wanted!r}; choose one of {', '.join(PREDICTIONS)}")
+    choice("prediction", wanted, PREDICTIONS)
     t = readable(prediction, _fine(t), path)
     alpha, sigma = path.alpha(t), path.sigma(t)
     if wanted == "score":
@@ -313,8 +313,7 @@ def prediction_loss(
     likelihood, forward_rate / sigma^2 times the error of the noise. Raises ValueError for unknown names.
     Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2 and appendix A.
     """
-    if weighting not in WEIGHTINGS:
-        raise ValueError(f"unknown weighting {weighting!r}; choose one of {', '.join(WEIGHTINGS)}")
+    choice("weighting", weighting, WEIGHTINGS)
     fine = _fine(t).clamp_max(1 - NEAREST_DATA) if prediction == "clean" else _fine(t)
     _, scale = velocity_coefficients(prediction, fine, path)
     fine = readable(prediction, fine, path)

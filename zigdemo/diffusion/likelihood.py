@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import number
 from .fields import Field, Noise, Steps, Velocity, as_field, item_noise
 from .interpolants import LINEAR, Interpolant, interpolate
 from .samplers import SAMPLERS, checked_options, time_grid
@@ -104,7 +105,6 @@ def renoise(clean: Tensor, noise: Tensor, strength: float, path: Interpolant = L
     clean, noise: (batch, ...); strength: above 0, the sample itself, to 1, new noise alone.
     Source: Meng et al. 2022, SDEdit (arXiv 2108.01073), section 3.
     """
-    if not 0 < strength <= 1:
-        raise ValueError(f"strength must be a number above 0 and up to 1, not {strength!r}")
+    number("strength", strength, above=0, most=1)
     start = 1.0 - strength
     return interpolate(clean, noise, torch.full((len(clean),), start, device=clean.device), path), start

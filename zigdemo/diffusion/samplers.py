@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..checks import choice, number, whole
 from .borrowed import dopri5, unipc
 from .discrete import ddim, ddpm
 from .fields import Field, Noise, Steps
@@ -15,6 +16,12 @@ from .sde import FORMS, LAST_STEPS, euler_maruyama, heun_sde, sde_times
 from .solvers import SOLVERS, Solver
 
 _SDE_OPTIONS = {"form": "sigma", "strength": 1.0, "last_step": "mean", "last_size": 0.04}
+_BOUNDS: dict[str, dict[str, float]] = {  # of options; others are of at least 0
+    "eta": {"least": 0, "most": 1},
+    "last_size": {"least": 0, "most": 0.5},
+    "atol": {"above": 0},
+    "rtol": {"above": 0},
+}
 SAMPLERS: dict[str, Solver] = {
     **SOLVERS,
     "dopri5": Solver(dopri5, "Dormand-Prince 5", None, 5, options={"atol": 1e-6, "rtol": 1e-3}, needs="torchdiffeq"),
@@ -58,8 +65,7 @@ def refusal(
 
 def checked_options(solver: str, field: Field, options: dict[str, Any]) -> dict[str, Any]:
     """The solver's options over their defaults; ValueError for what it does not have or cannot do."""
-    if solver not in SAMPLERS:
-        raise ValueError(f"unknown solver {solver!r}; choose one of {', '.join(SAMPLERS)}")
+    choice("solver", solver, SAMPLERS)
     known = SAMPLERS[solver].options
     unknown = [name for name in options if name not in known and name not in ("form", "last_step")]
     if unknown:
@@ -71,23 +77,14 @@ def checked_options(solver: str, field: Field, options: dict[str, Any]) -> dict[
         raise ValueError(reason)
     chosen = {name: value for name, value in chosen.items() if name in known}
     for name, value in chosen.items():
-        if name in ("form", "last_step"):
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} of solver {solver!r} must be a finite number of at least 0, not {value!r}")
-    for name, most in (("eta", 1), ("last_size", 0.5)):
-        if chosen.get(name, 0) > most:
-            raise ValueError(f"{name} of solver {solver!r} must be at most {most}, not {chosen[name]!r}")
-    for name in ("atol", "rtol"):
-        if name in chosen and not chosen[name]:
-            raise ValueError(f"{name} of solver {solver!r} must be above 0")
+        if name not in ("form", "last_step"):
+            number(f"{name} of solver {solver!r}", value, **_BOUNDS.get(name, {"least": 0}))
     return chosen
 
 
 def check_options(solver: str, options: dict[str, Any], path: str = "linear", prediction: str = "velocity") -> None:
     """Raise ValueError, one sentence, for options of `sample` that this solver does not have or cannot do."""
-    if path not in PATHS:
-        raise ValueError(f"unknown path {path!r}; choose one of {', '.join(PATHS)}")
+    choice("path", path, PATHS)
     checked_options(solver, Field(lambda x, t: x, prediction, PATHS[path]), options)
 
 
@@ -106,8 +103,7 @@ def shift_times(times: list[float], shift: float) -> list[float]:
 
     Source: Esser et al. 2024 (arXiv 2403.03206), equation 23, with time turned round.
     """
-    if not 0 < shift < math.inf:
-        raise ValueError(f"shift must be a finite number above 0, not {shift!r}")
+    number("shift", shift, above=0)
     return [t / (t + shift * (1 - t)) for t in times]
 
 
@@ -118,10 +114,8 @@ def time_grid(
 
     last_size: length of an SDE's last step, 0 for even steps. Raises ValueError for an unknown solver or number.
     """
-    if solver not in SAMPLERS:
-        raise ValueError(f"unknown solver {solver!r}; choose one of {', '.join(SAMPLERS)}")
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, not {steps!r}")
+    choice("solver", solver, SAMPLERS)
+    whole("steps", steps, 1)
     if not 0 <= start < 1:
         raise ValueError(f"start must be a number from 0, noise, to below 1, data, not {start!r}")
     return shift_times(sde_times(steps, last_size, start / (start + (1 - start) / shift)), shift)

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from ..checks import choice
 from .fields import Field, Noise, SolverStep, Steps, Velocity, as_field, at, number
 from .interpolants import Interpolant
 
@@ -43,10 +44,8 @@ def _steady(form: str, path: Interpolant, time: float, strength: float, step: fl
 
 
 def _check(times: list[float], form: str, last_step: str) -> None:
-    if form not in FORMS:
-        raise ValueError(f"unknown diffusion form {form!r}; choose one of {', '.join(FORMS)}")
-    if last_step not in LAST_STEPS:
-        raise ValueError(f"unknown last_step {last_step!r}; choose one of {', '.join(LAST_STEPS)}")
+    choice("diffusion form", form, FORMS)
+    choice("last_step", last_step, LAST_STEPS)
     if any(after <= now for now, after in pairwise(times)):
         raise ValueError("times must rise, from noise to data: an SDE cannot be run backwards by its own noise")
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..checks import choice
 from .fields import Field
 from .interpolants import LINEAR, PREDICTIONS, Interpolant
 
@@ -62,8 +63,7 @@ class Mixture:
 
     def output(self, prediction: str, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
         """What a perfect network predicts at x (n, d), t (n,): the mean of its target given x."""
-        if prediction not in PREDICTIONS:
-            raise ValueError(f"unknown prediction {prediction!r}; choose one of {', '.join(PREDICTIONS)}")
+        choice("prediction", prediction, PREDICTIONS)
         alpha, sigma, log_weight, pull = self._parts(x, t, path)
         share = torch.softmax(log_weight, -1)[..., None]
         if prediction == "score":

@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .. import zoo
+from ..checks import choice
 from ..conditioning import SHIPPED_TOWER, TextSpec
 from ..devices import choose_device
 from ..files import file_sha256
@@ -84,8 +85,7 @@ def load_features(
     """
     if name == "auto":
         name = "efficientnet-lite0" if importlib.util.find_spec(LITE_PACKAGE) else "emoji-clip"
-    if name not in EXTRACTORS:
-        raise ValueError(f"unknown features {name!r}; choose one of auto, {', '.join(EXTRACTORS)}")
+    choice("features", name, ("auto", *EXTRACTORS))
     build, wanted = EXTRACTORS[name]
     if (weights is None) != (wanted is None):
         need = f"needs weights: give the path of {wanted}" if wanted else "has its own weights; give none"

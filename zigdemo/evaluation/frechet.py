@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from ..files import write_whole
 from .features import Features
 from .scores import Score
 
@@ -177,10 +176,7 @@ def reference_features(features: Features, items: np.ndarray, cache: Path | None
         pass
     found = features(items)
     cache.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=".statistics-", dir=cache)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(save({"features": found}))
-    os.replace(aside, file)
+    write_whole(file, save({"features": found}))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,10 +85,14 @@ class Obedience:
 
 
 class Judge:
-    """The loaded judge; safe to use from several threads."""
+    """The loaded judge; safe to use from several threads.
 
-    def __init__(self, network: nn.Module) -> None:
+    ceiling: of each kind the share that it reads right in real portraits, from 0 to 1; empty where nobody measured it.
+    """
+
+    def __init__(self, network: nn.Module, ceiling: Mapping[str, float] | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
+        self.ceiling = dict(ceiling or {})
 
     @torch.inference_mode()
     def read(self, pictures: np.ndarray) -> list[Attributes]:
@@ -109,6 +113,13 @@ class Judge:
                 shown[kind] += read.get(kind) == value
         return Obedience(shown, counts)
 
+    def ceiling_of(self, asked: Mapping[str, int]) -> float | None:
+        """Share of so many attributes of each kind that it would find in real portraits; None where it is not known."""
+        counts = {kind: count for kind, count in asked.items() if count}
+        if not counts or not counts.keys() <= self.ceiling.keys():
+            return None
+        return sum(self.ceiling[kind] * count for kind, count in counts.items()) / sum(counts.values())
+
 
 def _brought(pictures: np.ndarray) -> Tensor:
     """Pictures (n, H, W, 3) uint8 as the network takes them."""
@@ -125,6 +136,10 @@ def load_judge(folder: str | Path = WEIGHTS / JUDGE) -> Judge:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.get("kinds") != {kind: list(KINDS[kind]) for kind in KINDS}:
             raise ValueError("it was trained on other attributes")
+        about = content.get("about")
+        ceiling = about.get("ceiling", {}) if isinstance(about, dict) else {}
+        if not isinstance(ceiling, dict) or not all(_is_share(ceiling[kind]) for kind in ceiling):
+            raise ValueError("its ceiling must be a share from 0 to 1 for each kind")
         network = JudgeNetwork()
         network.load_state_dict(
             {key: value.float() for key, value in load_file(folder / TENSORS).items()}, strict=False
@@ -135,4 +150,8 @@ def load_judge(folder: str | Path = WEIGHTS / JUDGE) -> Judge:
         ) from None
     except (ValueError, OSError, RuntimeError, SafetensorError) as fault:
         raise ValueError(f"the judge in {folder} cannot be used: {str(fault).splitlines()[0]}") from None
-    return Judge(network.to(memory_format=torch.channels_last))
+    return Judge(network.to(memory_format=torch.channels_last), ceiling)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1

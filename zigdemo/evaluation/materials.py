@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..checks import whole
 from ..pipeline import MOST_COUNT, Pipeline, Request
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -76,8 +77,7 @@ def plan_draws(
     A model of texts gets the labels as prompts; one without condition none. Seeds rise by one from item to item.
     Raises ValueError where the model knows no label of the real set.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
+    whole("count", count, 1)
     texts, kind = _texts(pipe, real)
     usable = np.arange(len(real.items)) if texts is None else np.array(list(texts))
     rows = np.resize(np.random.default_rng(seed).permutation(usable), count).tolist()

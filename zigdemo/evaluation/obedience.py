@@ -20,12 +20,14 @@ VARIED_PROMPTS, SEEDS = 32, 8  # of the difference between seeds
 class PromptScore:
     """What a model made of prompts in phrasings kept away from training.
 
-    obedience: of all prompts. guessing: share that portraits drawn at random would show. between_seeds: mean difference
-    of two seeds of one prompt, between_prompts: of two prompts, both as root mean square over 4 x 4 blocks, in levels.
+    obedience: of all prompts. guessing: share that portraits drawn at random would show; ceiling: that the judge would
+    find in real portraits, None where it does not say. between_seeds: mean difference of two seeds of one prompt,
+    between_prompts: of two prompts, both as root mean square over 4 x 4 blocks, in levels.
     """
 
     obedience: Obedience
     guessing: float
+    ceiling: float | None
     between_seeds: float
     between_prompts: float
     seconds: float
@@ -38,6 +40,7 @@ class PromptScore:
             "shown": round(self.obedience.share, 4),
             "by_kind": self.obedience.by_kind(),
             "guessing": round(self.guessing, 4),
+            "ceiling": None if self.ceiling is None else round(self.ceiling, 4),
             "between_seeds": round(self.between_seeds, 2),
             "between_prompts": round(self.between_prompts, 2),
         }
@@ -68,9 +71,11 @@ def prompt_score(
         [np.asarray(one) for one in pipe(pipe.request(prompt=prompt, count=SEEDS, **settings)).images]
         for prompt, _ in prompts[: min(VARIED_PROMPTS, count)]
     ]
+    obedience = judge.obedience(np.stack(pictures), asked)
     score = PromptScore(
-        judge.obedience(np.stack(pictures), asked),
+        obedience,
         guessing(asked),
+        judge.ceiling_of(obedience.asked),
         float(np.mean([_spread(np.stack(row)) for row in seeds])),
         _spread(np.stack([row[0] for row in seeds])),
         seconds / count,

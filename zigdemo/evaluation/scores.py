@@ -30,14 +30,18 @@ class Score:
         return f"{self.name}: {value} (n {self.count}, floor {floor} {self.floor_of}, seed {self.seed})"
 
 
-def score_table(scores: Iterable[Score]) -> str:
-    """Scores as a Markdown table."""
-    rows = [
+def score_rows(scores: Iterable[Score]) -> list[tuple[str, ...]]:
+    """Name, value, count, floor and seed of each, as cells of a table."""
+    return [
         (each.name, _with_error(each.value, each.error), str(each.count),
          f"{_with_error(each.floor, each.floor_error)} ({each.floor_of})", str(each.seed))
         for each in scores
     ]  # fmt: skip
-    head = ("score", "value", "n", "floor", "seed")
+
+
+def score_table(scores: Iterable[Score]) -> str:
+    """Scores as a Markdown table."""
+    rows, head = score_rows(scores), ("score", "value", "n", "floor", "seed")
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, tuple("-" * width for width in widths), *rows]
     return "\n".join("| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines)

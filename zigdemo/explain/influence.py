@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..backbones import DiG, ZigMa
 from ..backbones.official.zigma import TimeMirrored
+from ..checks import whole
 from ..scans import ScanOrder, receptive_mask
 from .mixing import Mixing, mixing_of
 from .watch import FirstCalls, Watch, own_copy
@@ -53,8 +54,7 @@ def _cell(network: nn.Module, token: int) -> tuple[int, int, int]:
     """Frame (0 in a picture), row and column of a patch; ValueError for one that does not exist."""
     grid = network.config.token_grid
     most = math.prod(grid) - 1
-    if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token <= most:
-        raise ValueError(f"token must be a patch from 0 to {most} in raster order, not {token!r}")
+    whole("token, a patch in raster order,", token, 0, most)
     frame, place = divmod(token, math.prod(grid[-2:]))
     return frame, *divmod(place, grid[-1])
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..checks import choice
 from ..diffusion import PATHS, SAMPLERS, TOYS, BrownianPath, Field, Interpolant, Mixture, Noise, sample, time_grid
 from ..pipeline import Pipeline, Request
 
@@ -90,13 +91,10 @@ def toy_run(
     density, evenly spaced from 0 to 1; cells: its rows and columns. float64 on the CPU.
     Raises ValueError with one sentence for unknown names, a solver of the other kind, and options it does not have.
     """
-    for what, value, known in (("toy", toy, TOYS), ("path", path, PATHS)):
-        if value not in known:
-            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
-    for what, value, noisy in (("ODE solver", ode, False), ("SDE solver", sde, True)):
-        known = [name for name, entry in SAMPLERS.items() if entry.stochastic == noisy]
-        if value not in known:
-            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
+    choice("toy", toy, TOYS)
+    choice("path", path, PATHS)
+    for what, solver, noisy in (("ODE solver", ode, False), ("SDE solver", sde, True)):
+        choice(what, solver, [name for name, entry in SAMPLERS.items() if entry.stochastic == noisy])
     mixture, along, draw = TOYS[toy](), PATHS[path], _normal(seed, points)
     start, field = draw(), mixture.field(path=along)
     runs = [_follow(field, solver, start, steps, draw, own) for solver, own in ((ode, {}), (sde, options))]

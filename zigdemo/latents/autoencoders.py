@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checks import choice, shown, whole
 from ..files import file_sha256, find_part
 from ..huggingface import hub_file, is_repository
 from .spaces import Latents
@@ -41,17 +42,14 @@ class AutoencoderSpec:
     factor: int = 8
 
     def __post_init__(self) -> None:
-        if self.kind not in list(KINDS):
-            raise ValueError(f"unknown kind {self.kind!r} of autoencoder; choose one of {', '.join(KINDS)}")
+        choice("kind of autoencoder", self.kind, KINDS)
         if not isinstance(self.source, str) or not self.source or len(self.source) > 1000:
-            raise ValueError(f"source of an autoencoder must be owner/name or a folder, not {str(self.source)[:40]!r}")
+            raise ValueError(f"source of an autoencoder must be owner/name or a folder, not {shown(self.source)}")
         parts = self.subfolder.split("/") if isinstance(self.subfolder, str) else [".."]
         if self.subfolder and any(part in ("..", "") for part in parts):
-            raise ValueError(f"subfolder of an autoencoder must be a folder inside it, not {self.subfolder!r}")
+            raise ValueError(f"subfolder of an autoencoder must be a folder inside it, not {shown(self.subfolder)}")
         for name in ("channels", "factor"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
-                raise ValueError(f"{name} of an autoencoder must be a whole number from 1 to 1024, not {value!r}")
+            whole(f"{name} of an autoencoder", getattr(self, name), 1, 1024)
 
     @classmethod
     def read(cls, content: Any) -> AutoencoderSpec:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from ..checks import is_whole, number
 from ..files import replacing_file
 from .decoding import MOST_FRAME_PIXELS, PILLOW_FAULTS, ClipError, frames, import_av
 from .metadata import EXIF_DESCRIPTION, KEY, read_metadata, settings_text
@@ -41,8 +42,7 @@ def save_clip(
     if kind not in CLIP_KINDS:
         raise ValueError(f"{path.name} is no kind of clip; choose a name that ends in {', '.join(CLIP_KINDS)}")
     _check(clip)
-    if not 0.1 <= frames_per_second <= 100:
-        raise ValueError(f"frames_per_second must be 0.1 to 100, not {frames_per_second}")
+    number("frames_per_second", frames_per_second, least=0.1, most=100)
     about: dict[str, float] = {"frames": len(clip), "frames_per_second": frames_per_second}
     if kind == "png":
         about["columns"] = _columns(len(clip))
@@ -165,7 +165,7 @@ def _cut(path: Path, about: dict[str, Any]) -> np.ndarray:
     except PILLOW_FAULTS as fault:
         raise ClipError(f"{path.name} is not a readable filmstrip; give another clip") from fault
     count, columns = about.get("frames"), about["columns"]
-    if not all(isinstance(number, int) and 1 <= number <= MOST_FRAMES for number in (count, columns)):
+    if not all(is_whole(value, 1, MOST_FRAMES) for value in (count, columns)):
         raise ClipError(f"{path.name} does not say how many frames it has; give another clip")
     rows = -(-count // columns)
     if sheet.shape[0] % rows or sheet.shape[1] % columns:

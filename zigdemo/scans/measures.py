@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zigdemo.scans.schemes import ScanOrder, ScanScheme, check_grid, whole_number
+from zigdemo.checks import whole
+from zigdemo.scans.schemes import ScanOrder, ScanScheme, check_grid
 
 # The reachability of all tokens takes tokens**2 / 8 bytes: 32 MiB here.
 MAX_FIELD_TOKENS = 2**14
@@ -85,11 +87,8 @@ def receptive_mask(scheme: ScanScheme, layers: int, grid: Sequence[int], token: 
     token's `order_receptive_field`. Raises ValueError for a bad number of layers, grid or token.
     """
     tokens = _check(layers, grid)
-    index = whole_number(token)
-    if index is None or not 0 <= index < tokens:
-        raise ValueError(f"token {token!r} is not on grid {grid!r}; give an index from 0 to {tokens - 1}")
     mask = np.zeros(tokens, dtype=bool)
-    mask[index] = True
+    mask[whole("token", token, 0, tokens - 1, Integral)] = True
     for layer in reversed(range(layers)):
         scans = scheme.scans(layer, grid)
         mask = np.logical_or.reduce([_pass_back(mask, scan) for scan in scans])
@@ -110,7 +109,5 @@ def _pass_back(mask: NDArray[np.bool_], scan: ScanOrder) -> NDArray[np.bool_]:
 
 def _check(layers: int, grid: Sequence[int]) -> int:
     """The number of tokens of the grid; ValueError for a bad grid or number of layers."""
-    count = whole_number(layers)
-    if count is None or count < 0:
-        raise ValueError(f"layers={layers!r} is not a number of layers; give a whole number >= 0")
+    whole("the number of layers", layers, 0, kind=Integral)
     return prod(check_grid(grid))

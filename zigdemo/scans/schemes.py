@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from math import prod
+from numbers import Integral
 from threading import Lock
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -15,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from zigdemo.checks import is_whole, shown, whole
 from zigdemo.scans import paths2d, paths3d
 
 Block = Literal["single", "bidirectional", "parallel"]
@@ -58,17 +60,18 @@ class ScanOrder:
                 f"a scan order visits every token once, but this one of {perm.size} tokens does not;"
                 f" give a permutation of 0 to {perm.size - 1}"
             )
-        runs = whole_number(self.runs)
-        if runs is None or runs < 1 or perm.size % runs:
-            raise ValueError(f"runs={self.runs!r} does not cut a scan order of {perm.size} tokens into equal pieces")
+        if not is_whole(self.runs, 1, kind=Integral) or perm.size % self.runs:
+            raise ValueError(
+                f"runs={shown(self.runs)} does not cut a scan order of {perm.size} tokens into equal pieces"
+            )
         inverse = np.empty_like(perm)
         inverse[perm] = raster
         perm.setflags(write=False)
         inverse.setflags(write=False)
         object.__setattr__(self, "perm", perm)
-        object.__setattr__(self, "runs", runs)
+        object.__setattr__(self, "runs", int(self.runs))
         object.__setattr__(self, "inverse", inverse)
-        object.__setattr__(self, "is_identity", runs == 1 and bool(np.array_equal(perm, raster)))
+        object.__setattr__(self, "is_identity", self.runs == 1 and bool(np.array_equal(perm, raster)))
 
     def __len__(self) -> int:
         return self.perm.size
@@ -215,7 +218,7 @@ class ScanScheme:
 
     def axis(self, layer: int) -> Axis:
         """What a layer (0, 1, ...) scans: each frame ("space"), each location over time ("time"), or all at once."""
-        return self._family.axis(_check_layer(layer) % self.paths, self._choice)
+        return self._family.axis(whole("layer", layer, 0, kind=Integral) % self.paths, self._choice)
 
     def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
         """The order of a layer on a grid (H, W) or (T, H, W); the first of them where a layer uses several.
@@ -229,7 +232,7 @@ class ScanScheme:
 
         One for single blocks, forward and reversed sweep for bidirectional ones, k zigzags for parallel ones.
         """
-        path = _check_layer(layer) % self.paths
+        path = whole("layer", layer, 0, kind=Integral) % self.paths
         sizes = self._check_grid(grid)
         first = path * self.at_once
         return tuple(_order(self, first + scan, sizes) for scan in range(self.at_once))
@@ -287,21 +290,6 @@ def check_grid(grid: Sequence[int]) -> Grid:
     if prod(sizes) > MAX_TOKENS:
         raise ValueError(f"grid {grid!r} has {prod(sizes)} tokens; use at most {MAX_TOKENS}")
     return sizes
-
-
-def whole_number(value: object) -> int | None:
-    """The value as an int if it is an integer of any kind (numpy's too), else None: 2.0 is not one."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def _check_layer(layer: int) -> int:
-    number = whole_number(layer)
-    if number is None or number < 0:
-        raise ValueError(f"layer {layer!r} is not a layer number; count the layers 0, 1, 2, ...")
-    return number
 
 
 # Whatever is in use anywhere is found here: an order stays the same object for as long as somebody has it.

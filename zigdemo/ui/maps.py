@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from .. import zoo
+from ..checks import as_whole
 from ..explain import attends, heat
-from ..pipeline import Request, Step, request_for
+from ..pipeline import MOST_SEED, Request, Step, request_for
 from . import texts
 from .settings import MOST_STEPS, first_label, first_prompt, model_here, scheme_choices
 
@@ -86,14 +87,6 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize(heat.sized(picture, SIDE_PX), Image.Resampling.NEAREST)
 
 
-def whole(name: str, value: Any, least: int, most: int) -> int:
-    """A whole number of the page, which may come as a float or as nothing; ValueError with one sentence."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
-    if not usable or value != int(value):
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {str(value)[:40]}")
-    return int(value)
-
-
 def places(count: int, value: int, interactive: bool = True, **more: Any) -> dict[str, Any]:
     """The update of a slider that chooses one of `count` places, from 1; still where there is one alone.
 
@@ -111,8 +104,8 @@ def one_picture(model: str, prompt: str | None, label: str | None, scan: str | N
         prompt=(prompt or None) if by_text else None,
         label=(label or None) if folder.labels else None,
         scan=(scan or None) if folder.schemes else None,
-        steps=None if steps is None else whole("steps", steps, 1, MOST_STEPS),
-        seed=whole("seed", seed, 0, 2**32 - 1),
+        steps=None if steps is None else as_whole("steps", steps, 1, MOST_STEPS),
+        seed=as_whole("seed", seed, 0, MOST_SEED),
         count=1,
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .. import zoo
+from ..checks import as_whole, choice, number, shown
 from ..diffusion import SAMPLERS
-from ..request import COMMON_OPTIONS, Request
+from ..request import COMMON_OPTIONS, MOST_SEED, Request
 from ..scans import SCHEMES, scan_scheme
 
 MOST_STEPS, MOST_GUIDANCE = 250, 10
@@ -138,21 +138,6 @@ def _twins(folder: zoo.ModelFolder) -> dict[str, str]:
     return {m.schemes[0]: m.id for m in models_here() if len(m.schemes) == 1 and all_else(m) == all_else(folder)}
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a number, not {str(value)[:40]!r}")
-    return value
-
-
-def _whole(name: str, value: Any, most: int | None = None) -> int:
-    number = _number(name, value)
-    if number != int(number):
-        raise ValueError(f"{name} must be a whole number, not {value}")
-    if most is not None and number > most:
-        raise ValueError(f"{name} must be a whole number from 1 to {most} here, not {number:g}")
-    return int(number)
-
-
 def solver_choices() -> list[tuple[str, str]]:
     """(what the page says, name) of every solver; one whose package is missing says so, and the page greys it out."""
     missing = {name: f" · needs {s.needs}, not installed" for name, s in SAMPLERS.items() if not s.here}
@@ -168,8 +153,7 @@ def own_options(solver: str, options: dict[str, Any]) -> dict[str, Any]:
 def known_options(options: Any) -> dict[str, Any]:
     """Options that a program gave; ValueError for a name no solver has."""
     for name in options or {}:
-        if name not in OPTIONS:
-            raise ValueError(f"unknown option {str(name)[:40]!r}; choose one of {', '.join(OPTIONS)}")
+        choice("option", name, OPTIONS)
     return dict(options or {})
 
 
@@ -181,7 +165,7 @@ def read_strengths(text: str | None) -> dict[str, float]:
         try:
             found[word.strip()] = float(factor)
         except ValueError:
-            raise ValueError(f"word strengths are written like red=1.5, heart=0.5, not {part[:40]!r}") from None
+            raise ValueError(f"word strengths are written like red=1.5, heart=0.5, not {shown(part)}") from None
     return found
 
 
@@ -200,13 +184,9 @@ def to_request(
     kind: whose most a count is checked against. start: for a picture to start from. options: of OPTIONS; those that
     the solver does not have are left out.
     """
-    if not isinstance(solver, str) or solver not in SAMPLERS:
-        raise ValueError(f"unknown solver {str(solver)[:40]!r}; choose one of {', '.join(SAMPLERS)}")
-    given = own_options(solver, options)
+    given = own_options(choice("solver", solver, SAMPLERS), options)
     if start:
         given["start"] = start
-    if _number("guidance", guidance) > MOST_GUIDANCE:
-        raise ValueError(f"guidance must be a number from 0 to {MOST_GUIDANCE} here, not {guidance:g}")
     return Request(
         model=model,
         prompt=prompt or None,
@@ -214,12 +194,12 @@ def to_request(
         strengths=read_strengths(strengths),
         scan=scan or None,
         solver=solver,
-        steps=_whole("steps", steps, MOST_STEPS),
-        guidance=guidance,
-        seed=_whole("seed", seed),
-        count=_whole("count", count, kind.most),
+        steps=as_whole("steps", steps, 1, MOST_STEPS),
+        guidance=number("guidance", guidance, least=0, most=MOST_GUIDANCE),
+        seed=as_whole("seed", seed, 0, MOST_SEED),
+        count=as_whole("count", count, 1, kind.most),
         negative=negative or None,
-        guidance_interval=(_number("guide_from", guide_from), _number("guide_to", guide_to)),
+        guidance_interval=(number("guide_from", guide_from), number("guide_to", guide_to)),
         solver_options=given,
     )
 
@@ -259,7 +239,7 @@ def _parsed(name: str, text: str) -> str | float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{name} must be a number, not {text[:40]!r}") from None
+        raise ValueError(f"{name} must be a number, not {shown(text)}") from None
 
 
 def from_link(given: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | None, list[str]]:

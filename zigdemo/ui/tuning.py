@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from .. import zoo
+from ..checks import as_whole
 from ..data.folders import Limits, Pictures, read_pictures
 from ..training.finetuning.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
 from ..training.finetuning.jobs import JobStatus, Plan
@@ -121,20 +122,13 @@ def plan_of(
 
     prompts: what a model of texts goes on drawing, one a line; without meaning for a model of labels.
     """
-    free = steps in (None, "")
-    steps = min(default_steps(len(pictures.images)), bounds().steps) if free else _whole(steps)
+    most, free = bounds(), steps in (None, "")
+    steps = min(default_steps(len(pictures.images)), most.steps) if free else as_whole("steps", steps, 1, most.steps)
+    batch = 32 if batch in (None, "") else as_whole("batch", batch, 1, most.batch)
     lines = [] if kept_prompts(model) is None else [line.strip() for line in (prompts or "").splitlines()]
     kept = tuple(line for line in lines if line)
-    plan = Plan(model, (name or "").strip(), method, steps, 32 if batch in (None, "") else _whole(batch), prompts=kept)
-    for name in ("steps", "batch"):
-        if getattr(plan, name) > (most := getattr(bounds(), name)):
-            raise ValueError(f"{name} must be {most:,} at most here, not {getattr(plan, name):,}")
+    plan = Plan(model, (name or "").strip(), method, steps, batch, prompts=kept)
     return plan, Tuning(plan.method, steps=plan.steps, batch=plan.batch, rehearse=plan.rehearse, prompts=kept)
-
-
-def _whole(value: Any) -> Any:
-    """A whole number of the page as an int; anything else as it is, which a plan refuses."""
-    return int(value) if isinstance(value, float) and value == int(value) else value
 
 
 def look_html(pictures: Pictures) -> str:

@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 
 from ..backbones import FAMILIES, build, family_of
 from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
+from ..checks import choice, number, whole
 from ..conditioning import TextSpec, TextTower
 from ..diffusion import PATHS, PREDICTIONS, SAMPLERS
 from ..files import file_sha256, replacing_files
@@ -191,15 +194,12 @@ def read_folder(path: str | Path) -> ModelFolder:
             raise ValueError(f"labels in {file} must be a list of names")
         if len(labels) != model.labels:
             raise ValueError(f"{file} names {len(labels)} labels and its model has {model.labels}")
-    if content.get("prediction") not in list(PREDICTIONS):
-        raise ValueError(f"prediction in {file} must be one of {', '.join(PREDICTIONS)}")
-    own = not isinstance(model, OfficialConfig)
-    interpolant = content.get("interpolant", "linear")
-    if not isinstance(interpolant, str) or interpolant not in PATHS:
-        raise ValueError(f"interpolant in {file} must be one of {', '.join(PATHS)}")
-    guided = content.get("guided_channels")
-    if guided is not None and (not isinstance(guided, int) or isinstance(guided, bool) or guided < 1):
-        raise ValueError(f"guided_channels in {file} must be a whole number of at least 1, not {guided!r}")
+    own, guided = not isinstance(model, OfficialConfig), content.get("guided_channels")
+    with _naming(file):
+        choice("prediction", content.get("prediction"), PREDICTIONS)
+        interpolant = choice("interpolant", content.get("interpolant", "linear"), PATHS)
+        if guided is not None:
+            whole("guided_channels", guided, 1)
     if own and interpolant != "ddpm" and getattr(model, "out_channels", model.in_channels) != model.in_channels:
         raise ValueError(f"{file} has learn_sigma, and {content['prediction']} prediction no variance; set drop_sigma")
     schemes = tuple(content["schemes"] if "schemes" in content else _schemes(model))
@@ -225,25 +225,29 @@ def read_folder(path: str | Path) -> ModelFolder:
     )
 
 
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Let a fault in what a file says name the file."""
+    try:
+        yield
+    except (TypeError, ValueError) as fault:
+        raise ValueError(f"{file}: {fault}") from None
+
+
 def _defaults(file: Path, content: Any) -> dict[str, Any]:
     """The settings under 'defaults'; ValueError naming the file where they make no sense."""
     if not isinstance(content, dict) or set(content) - set(DEFAULTS):
         raise ValueError(f"defaults in {file} must have some of {', '.join(DEFAULTS)}")
-    if not isinstance(content.get("solver", ""), str) or content.get("solver", "heun") not in SAMPLERS:
-        raise ValueError(f"defaults.solver in {file} must be one of {', '.join(SAMPLERS)}")
-    for name, least, most in (("steps", 1, MOST_DEFAULT_STEPS), ("guidance", 0, MOST_DEFAULT_GUIDANCE)):
-        value = content.get(name, least)
-        whole = name != "steps" or isinstance(value, int)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not whole or not least <= value <= most:
-            raise ValueError(f"defaults.{name} in {file} must be a number from {least} to {most}, not {value!r}")
+    with _naming(file):
+        choice("defaults.solver", content.get("solver", "heun"), SAMPLERS)
+        whole("defaults.steps", content.get("steps", 1), 1, MOST_DEFAULT_STEPS)
+        number("defaults.guidance", content.get("guidance", 0), least=0, most=MOST_DEFAULT_GUIDANCE)
     return dict(content)
 
 
 def _spec(file: Path, content: Any, kind: type[Spec]) -> Spec | None:
-    try:
+    with _naming(file):
         return None if content is None else kind.read(content)
-    except ValueError as fault:
-        raise ValueError(f"{file}: {fault}") from None
 
 
 def _model_config(file: Path, family: str, settings: Any) -> Any:
@@ -252,10 +256,8 @@ def _model_config(file: Path, family: str, settings: Any) -> Any:
     known = None if official else {entry.name for entry in fields(FAMILIES[family].config)}
     if not isinstance(settings, dict) or (known is not None and set(settings) - known):
         raise ValueError(f"{file} has settings under 'model' that {family} does not know")
-    try:
+    with _naming(file):
         return OfficialConfig(official, settings) if official else FAMILIES[family].config(**settings)
-    except (TypeError, ValueError) as fault:
-        raise ValueError(f"{file}: {fault}") from None
 
 
 def write_folder(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..checks import choice
 from ..huggingface import check_hash, first_line, hub_file
 
 DOWNLOADS = Path(os.environ.get("ZIGDEMO_DOWNLOADS", Path.home() / ".cache" / "zigdemo"))
@@ -66,8 +67,7 @@ def fetch(name: str) -> Path:
 
     Raises ValueError with one sentence that says what to do: no network, no access, no such file, a wrong checksum.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown official model {name!r}; choose one of {', '.join(SOURCES)}")
+    choice("official model", name, SOURCES)
     source = SOURCES[name]
     if source.repo:
         path = hub_file(source.repo, source.file, name, _by_hand(source))

@@ -13,9 +13,11 @@ from torch import Tensor
 from .. import __version__, zoo
 from ..backbones.official import OfficialCheckpoint, OfficialConfig, read_checkpoint
 from ..conditioning import CLIP_L
+from ..huggingface import fill_card
 from ..latents import AUTOENCODERS
-from .hub import SOURCES, fetch
+from .hub import SOURCES, Source, fetch
 
+TEMPLATE = Path(__file__).parent / "cards/official.md"
 # What the published networks of a family predict, on which path, and how many channels their guidance acts on.
 PREDICTION = {
     "ZigMa": {"prediction": "velocity"},
@@ -72,8 +74,9 @@ def import_checkpoint(
         "text": CLIP_L.content() if getattr(network.config, "text_width", 0) else None,
         "about": {**checkpoint.source, "notes": notes, "zigdemo": __version__},
     }
+    card = _card(name, checkpoint, config, notes, source)
     path.mkdir(parents=True, exist_ok=True)
-    return zoo.write_files(path, content, _own_memory(checkpoint.state_dict), _card(name, checkpoint, config, notes))
+    return zoo.write_files(path, content, _own_memory(checkpoint.state_dict), card)
 
 
 def _own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -88,21 +91,21 @@ def _own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def _card(name: str, checkpoint: OfficialCheckpoint, config: OfficialConfig, notes: list[str]) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in checkpoint.config.items())
-    bullets = "".join(f"- {note}\n" for note in notes)
-    return f"""---
-tags: [zigdemo, diffusion, {checkpoint.family.lower()}]
----
-# {name}
-
-Official {checkpoint.family} weights, imported: {config.parameters:,} weights, {settings}.
-
-| | |
-|---|---|
-| file | `{checkpoint.source["file"]}` |
-| SHA-256 | `{checkpoint.source["sha256"]}` |
-
-{bullets}
-The weights are those of the file and belong to their publisher; see there for the data, the scores and the licence.
-"""
+def _card(
+    name: str, checkpoint: OfficialCheckpoint, config: OfficialConfig, notes: list[str], source: Source | None
+) -> str:
+    """The README.md of an imported model. source: where its file was fetched, None for a file that was given."""
+    repo = source.repo if source else None
+    return fill_card(
+        TEMPLATE,
+        {"base_model": repo, "tags": ["zigdemo", "diffusion", checkpoint.family.lower()]},
+        name=name,
+        family=checkpoint.family,
+        parameters=f"{config.parameters:,}",
+        settings=", ".join(f"{key} {value}" for key, value in checkpoint.config.items()),
+        source=source,
+        place=f"https://huggingface.co/{repo}" if repo else source and source.url,
+        checkpoint=checkpoint,
+        version=__version__,
+        notes=notes,
+    )

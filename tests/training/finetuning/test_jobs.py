@@ -125,7 +125,7 @@ def test_another_process_with_the_same_number_is_not_taken_for_it(root):
     [
         ({"name": "../x"}, "letters, digits"),
         ({"name": ""}, "letters, digits"),
-        ({"method": "all"}, "method 'all' is unknown"),
+        ({"method": "all"}, "unknown method 'all'"),
         ({"steps": 0}, "steps must be a whole number"),
         ({"steps": 1.5}, "steps must be a whole number"),
         ({"batch": None}, "batch must be a whole number"),

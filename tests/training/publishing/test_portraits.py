@@ -138,7 +138,7 @@ class SureJudge(Judge):
     """Says of every picture what the first prompts ask for."""
 
     def __init__(self) -> None:
-        pass
+        self.ceiling = dict.fromkeys(KINDS, 0.75)
 
     def read(self, pictures):
         return [{"style": "flat", "mood": "sad"}] * len(pictures)
@@ -153,9 +153,11 @@ def test_an_export_has_score_card_grid_and_its_own_tower(place, tmp_path, weight
     folder = export(run, out, origin="yours", count=4, defaults=defaults)
     assert folder.defaults == defaults and folder.about["obedience"]["prompts"] and folder.about["pictures"] == 6
     assert folder.about["data"] == "portraits" and folder.about["examples"]
+    assert folder.about["word_map"] == "attention" and folder.about["obedience"]["ceiling"] == 0.75
     assert (out / "grid.webp").is_file() and folder.about["history"][-1].startswith("24 portraits on")
     card = (out / "README.md").read_text()
     assert "CC BY 4.0" in card and "euler, 2 steps" in card and "portraits-judge" in card and "{{" not in card
+    assert "portraits it finds 0.750" in card.replace("\n", " ")
     learned = read_checkpoint(tmp_path / "run")["tower"]["average"]["token_embedding.weight"]
     pipe = Pipeline.load(out)  # the tower and the autoencoder came along
     assert torch.allclose(pipe.text.clip.token_embedding.weight, learned, atol=1e-3)
@@ -202,6 +204,12 @@ def test_the_judge_reads_what_it_was_taught_and_says_what_it_is_sure_of(tmp_path
     assert [one["skin"] for one in judge.read(images[:8])] == [one["skin"] for one in attributes[:8]]
     found = judge.obedience(images[:2], [{"skin": attributes[0]["skin"]}, {"skin": "none of these"}])
     assert found.share == 0.5 and found.by_kind() == {"skin": 0.5}
+    content = json.loads((tmp_path / JUDGE / "judge.json").read_text())
+    assert judge.ceiling == content["about"]["ceiling"] and judge.ceiling["skin"] == 1
+    content["about"]["ceiling"] = {"skin": "1"}
+    (tmp_path / JUDGE / "judge.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        load_judge(tmp_path / JUDGE)
     (tmp_path / JUDGE / "judge.json").write_text(json.dumps({"kinds": {}}))
     with pytest.raises(ValueError, match="other attributes"):
         load_judge(tmp_path / JUDGE)
@@ -216,6 +224,16 @@ def test_pictures_of_any_size_are_judged_and_absent_kinds_are_left_out():
         network.heads.bias.zero_()
     read = Judge(network).read(np.zeros((3, 50, 70, 3), np.uint8))
     assert read == [{kind: KINDS[kind][0] for kind in KINDS if classes(kind)[0] is not None}] * 3
+
+
+def test_the_ceiling_is_that_of_the_kinds_asked_for():
+    judge = Judge(JudgeNetwork(), {"skin": 1.0, "mood": 0.9})
+    assert judge.ceiling_of({"skin": 3, "mood": 1, "hair": 0}) == pytest.approx(0.975)
+    assert judge.ceiling_of({"hair": 1}) is None and judge.ceiling_of({}) is None
+
+
+def test_the_shipped_judge_says_what_it_finds_in_real_portraits():
+    assert 0.9 < load_judge().ceiling_of(dict.fromkeys(KINDS, 1)) <= 1
 
 
 def test_guessing_is_what_portraits_at_random_show():

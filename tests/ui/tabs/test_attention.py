@@ -88,7 +88,7 @@ def test_layers_steps_and_heads_choose_what_is_shown(wordy):
         ([], (1, 2, 1, 3, 0), "choose a word to see where it acts"),
         (["99"], (1, 2, 1, 3, 0), "choose a word to see where it acts"),
         (["1"], (0, 2, 1, 3, 0), "first layer must be a whole number from 1 to 2, not 0"),
-        (["1"], (1, 2, 1, None, 0), "last step must be a whole number from 1 to 3, not None"),
+        (["1"], (1, 2, 1, None, 0), "last step must be a whole number from 1 to 3, not nothing"),
         (["1"], (1, 2, 1, 3, 9), "head must be a whole number from 0 to 8, not 9"),
     ],
     ids=str,

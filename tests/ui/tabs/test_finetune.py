@@ -74,9 +74,9 @@ def test_strangers_give_no_paths_and_little(here, monkeypatch):
     with pytest.raises(ValueError, match="these are 201 pictures; give 200 at most here"):
         tuning.read("tiny", ["x.png"], None, None)
     assert tuning.plan_of("tiny", "mine", "lora", None, None, None, many)[0].steps == 600
-    with pytest.raises(ValueError, match="steps must be 600 at most here"):
+    with pytest.raises(ValueError, match="steps must be a whole number from 1 to 600, not 601"):
         tuning.plan_of("tiny", "mine", "lora", 601.0, None, None, many)
-    with pytest.raises(ValueError, match="batch must be 64 at most here"):
+    with pytest.raises(ValueError, match="batch must be a whole number from 1 to 64, not 65"):
         tuning.plan_of("tiny", "mine", "lora", None, 65, None, many)
     assert tab.earlier() == []
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...checks import choice
 from ...files import file_sha256
 from .detect import family_said, find_family, find_settings, said_by
 from .files import open_checkpoint
@@ -49,8 +50,8 @@ def read_checkpoint(
     that are not finite or do not fit together.
     """
     path = Path(path)
-    if family is not None and family not in LAYOUTS:
-        raise ValueError(f"unknown family {family!r}; choose one of {', '.join(LAYOUTS)}")
+    if family is not None:
+        choice("family", family, LAYOUTS)
     try:
         with open_checkpoint(path) as file:
             chosen, args, notes = _choose(file.content)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...checks import is_whole
 from .layouts import layout, misfit
 
 NAMED_BY = {  # a weight that only this family has
@@ -94,7 +95,7 @@ def find_settings(
 def _whole(known: Mapping[str, Any], name: str) -> int:
     """A whole number that is said, or 0."""
     value = known.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if is_whole(value, 1) else 0
 
 
 def _but_defaults(settings: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

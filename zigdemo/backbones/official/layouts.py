@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...checks import number, shown, whole
+
 Shapes = dict[str, tuple[int, ...]]
-MOST_PARAMETERS = 4 * 10**9
+MOST_PARAMETERS, MOST_SIZE = 4 * 10**9, 2**63 - 1
 TIME_FEATURES, TEXT_HEADS, GATE_RANK = 256, 512, 16  # sinusoids; 8 heads of 64; rank of DiG's gate
 
 
@@ -71,18 +73,12 @@ class _Given:
             value = default
         if value is None:
             raise ValueError(f"the config of {self.family} lacks {name!r}")
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
-            raise ValueError(
-                f"{name} in the config of {self.family} must be a whole number from {least}, not {str(value)[:40]!r}"
-            )
-        return value
+        return whole(f"{name} in the config of {self.family}", value, least, MOST_SIZE)
 
     def ratio(self, name: str, default: float) -> float:
         """A positive number."""
         value = self.settings.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**20:
-            raise ValueError(f"{name} in the config of {self.family} must be a number above 0, not {str(value)[:40]!r}")
-        return value
+        return number(f"{name} in the config of {self.family}", value, above=0, below=2**20)
 
 
 def _zigma(settings: Mapping[str, Any]) -> Layout:
@@ -91,7 +87,7 @@ def _zigma(settings: Mapping[str, Any]) -> Layout:
     patch = given.whole("patch_size", 1)
     ssm = settings.get("ssm_cfg") or {}
     if not isinstance(ssm, Mapping):
-        raise ValueError(f"ssm_cfg in the config of ZigMa must be a mapping, not {str(ssm)[:40]!r}")
+        raise ValueError(f"ssm_cfg in the config of ZigMa must be a mapping, not {shown(ssm)}")
     mixer = _Given("ZigMa", {name: None if value == "auto" else value for name, value in ssm.items()})
     state, taps, expand = mixer.whole("d_state", 16), mixer.whole("d_conv", 4), mixer.whole("expand", 2)
     rank = mixer.whole("dt_rank", math.ceil(width / 16))

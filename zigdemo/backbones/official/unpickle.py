@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickletools
 from typing import Any, BinaryIO
 
+from ...checks import is_whole
 from .values import (
     BUILDERS,
     KNOWN,
@@ -24,7 +25,6 @@ from .values import (
     as_dict,
     as_set,
     checked_key,
-    whole,
 )
 
 MOST_OPCODES = 2_000_000
@@ -77,7 +77,7 @@ def _storage(identity: object) -> Storage:
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
         raise Refused("it refers to something outside that is not a tensor's storage")
     _, kind, key, _, elements = identity[:5]
-    if not isinstance(kind, Name) or kind.dotted not in STORAGES or not isinstance(key, str) or not whole(elements):
+    if not isinstance(kind, Name) or kind.dotted not in STORAGES or not isinstance(key, str) or not is_whole(elements):
         raise Refused("a storage in it has no known type, name or length")
     if identity[5:] not in ((), (None,)):
         raise Refused("a storage in it is a part of another one, which very old files have; save it again")

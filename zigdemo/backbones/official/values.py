@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...checks import is_whole
+
 MOST_DEPTH, MOST_VALUES = 64, 200_000  # of plain data
 MOST_DIMENSIONS = 8
 DTYPES = {
@@ -90,10 +92,6 @@ TYPES = {"typing.Any"} | {
 OLD_NAMES = {"__builtin__.long": "builtins.int", "numpy.core.multiarray.scalar": "numpy._core.multiarray.scalar"}
 
 
-def whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def checked_key(value: object) -> Any:
     """A value that may be a dictionary's key: its hash costs nothing, which that of nested tuples may not."""
     if value is not None and not isinstance(value, str | bytes | bool | int | float):
@@ -108,9 +106,9 @@ def _tensor(
     if not isinstance(storage, Storage):
         raise Refused("a tensor in it has no storage")
     sizes = (shape, stride)
-    if not all(isinstance(s, tuple) and len(s) <= MOST_DIMENSIONS and all(map(whole, s)) for s in sizes):
+    if not all(isinstance(s, tuple) and len(s) <= MOST_DIMENSIONS and all(map(is_whole, s)) for s in sizes):
         raise Refused("a tensor in it has a shape or strides that are not a few whole numbers")
-    if len(shape) != len(stride) or not whole(offset):
+    if len(shape) != len(stride) or not is_whole(offset):
         raise Refused("a tensor in it has strides or an offset that do not belong to its shape")
     tensor = StoredTensor(storage, offset, shape, stride)
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
@@ -148,7 +146,7 @@ def as_set(values: object = ()) -> set[Any]:
 
 
 def _size(values: object = ()) -> tuple[int, ...]:
-    if not isinstance(values, list | tuple) or not all(map(whole, values)):
+    if not isinstance(values, list | tuple) or not all(map(is_whole, values)):
         raise Refused("a size in it is not made of whole numbers")
     return tuple(values)
 

@@ -20,13 +20,16 @@ import torch
 
 from ... import __version__
 from ...backbones import FAMILIES
+from ...checks import choice, number
 from ...data import ImageSet, draw_attributes, portrait_caption
 from ...data.folders import read_pictures
 from ...data.images import IMAGES
 from ...data.latents import prepare_latents
 from ...data.preparation import write_image_set
+from ...huggingface import fill_card
 from ...zoo import ModelFolder, find, write_folder
 from ...zoo.parts import take_along
+from ..publishing.card import CARDS, commit, place
 from ..trainer.checkpoints import refuse_a_second_start
 from ..trainer.loop import Training
 from ..trainer.lora import METHODS, merged
@@ -61,10 +64,8 @@ class Tuning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method {self.method!r} is unknown; choose one of {', '.join(METHODS)}")
-        if not 0 <= self.rehearse_share < 1:
-            raise ValueError(f"rehearse_share must be from 0 to below 1, not {self.rehearse_share!r}")
+        choice("method", self.method, METHODS)
+        number("rehearse_share", self.rehearse_share, least=0, below=1)
 
     def rehearsed(self, folder: ModelFolder) -> list[str]:
         """The labels or prompts that the starting model draws, as many as `rehearse` of all, drawn at random."""
@@ -255,6 +256,7 @@ def finetune(
         "steps": training.step,
         "images_seen": training.images_before + training.step * recipe.batch,
         **{name: folder.about[name] for name in KEPT_FACTS if name in folder.about},
+        "commit": commit(),
         "zigdemo": __version__,
         "torch": torch.__version__,
     }
@@ -299,24 +301,22 @@ def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), s
 
 def model_card(name: str, folder: ModelFolder, recipe: Recipe, about: dict[str, Any]) -> str:
     """The README.md of a fine-tuned model."""
-    new = ", ".join(about["new_labels"]) or "none; pictures of labels that it had"
     learned = {"full": "all weights", "lora": f"LoRA of rank {recipe.rank}, merged", "conditioning": "conditioning"}
-    kept = f"{recipe.shares[REHEARSED]:.0%} of every batch drawn by the start" if recipe.shares else "no"
-    return f"""---
-tags: [zigdemo, diffusion, {folder.family}]
----
-# {name}
-
-`{folder.id}` fine-tuned on {about["new_pictures"]:,} pictures. New labels: {new}.
-
-| | |
-|---|---|
-| learned | {learned[recipe.method]} |
-| steps | {about["steps"]:,} of {recipe.batch}, AdamW {recipe.lr:g} |
-| rehearsal of old labels | {kept} |
-
-No score was measured. The licence of the starting weights holds for these too, and so does that of the new pictures.
-"""
+    return fill_card(
+        CARDS / "fine-tuned.md",
+        {"tags": ["zigdemo", "diffusion", folder.family]},
+        name=name,
+        start=folder.id,
+        family=folder.family,
+        pictures=f"{about['new_pictures']:,}",
+        learned=learned[recipe.method],
+        rehearsed=f"{recipe.shares[REHEARSED]:.0%}" if recipe.shares else "",
+        recipe=recipe,
+        steps=f"{about['steps']:,}",
+        lr=f"{recipe.lr:g}",
+        compute=place(),
+        about=about,
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

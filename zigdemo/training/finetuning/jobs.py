@@ -23,6 +23,7 @@ import psutil
 import yaml
 
 from ... import zoo
+from ...checks import choice, whole
 from ...data.folders import Pictures
 from ...data.preparation import write_image_set
 from ..trainer.checkpoints import checkpoints
@@ -58,14 +59,11 @@ class Plan:
             raise ValueError(f"give {MOST_PROMPTS:,} prompts at most, one a line of {PROMPT_LENGTH} characters at most")
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise ValueError("the name of the new model must be of letters, digits and - _ ., 60 at most")
-        if self.method not in METHODS:
-            raise ValueError(f"method {str(self.method)[:40]!r} is unknown; choose one of {', '.join(METHODS)}")
-        for field, least, most in (("steps", 1, 100_000), ("batch", 1, 1024), ("rehearse", 0, 100_000)):
-            value = getattr(self, field)
-            if field == "steps" and value is None:
-                continue
-            if type(value) is not int or not least <= value <= most:
-                raise ValueError(f"{field} must be a whole number from {least} to {most:,}, not {str(value)[:40]}")
+        choice("method", self.method, METHODS)
+        if self.steps is not None:
+            whole("steps", self.steps, 1, 100_000)
+        whole("batch", self.batch, 1, 1024)
+        whole("rehearse", self.rehearse, 0, 100_000)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from ...data import ClipSet
 from ...evaluation.features import load_features, over_time
 from ...evaluation.retrieval import class_retrieval
-from ...evaluation.scores import Score, score_table
+from ...evaluation.scores import Score, score_rows
 from ...evaluation.video import clip_scores
 from ..trainer.recipe import Recipe
 from ..trainer.samples import conditions, draw, filmstrips, pair_grid
+from .card import run_card
 
 
 def clip_score(network: torch.nn.Module, recipe: Recipe, data: ClipSet, count: int, seed: int = 1) -> list[Score]:
@@ -48,44 +51,7 @@ def strips(network: torch.nn.Module, recipe: Recipe, data: ClipSet, seed: int = 
     return pair_grid(filmstrips(real), filmstrips(made), columns=2)
 
 
-def clip_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module, scores: list[Score]) -> str:
-    """The README.md of a model folder of clips."""
-    config, family = network.config, recipe.model["family"]
-    weights = sum(p.numel() for p in network.parameters())
-    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
-    before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
-    seen = f"{here:,} clips seen" + (f", starting from weights that had seen {before:,}" if before else "")
-    return f"""---
-license: apache-2.0
-tags: [zigdemo, diffusion, video, {family}]
----
-# {name}
-
-A toy: {family} with {weights / 1e6:.2f} M weights that draws clips of {config.frames} frames, {config.size[0]} x
-{config.size[1]} pixels, of {config.labels} actions:
-{", ".join(about["classes"])}.
-It learned {about["clips"]} clips. Those of one action share their motion and differ in skin tone and gender: it shows
-what the architecture does and how its scan works, and invents neither people nor motions. What such clips share it
-draws best; skin, hair and clothes may change on the way through a clip.
-
-![Every action, eight of {config.frames} frames: a real clip, below it a generated one](grid.png)
-
-| | |
-|---|---|
-| data | animated Fluent Emoji, {about["clips"]} clips of {about["data"]}, on white (`zigdemo.training.prepare`) |
-| network | {shape} |
-| objective | linear interpolant, predicts the {recipe.prediction} clip, loss on the velocity |
-| recipe | `zigdemo/training/recipes/{recipe.name}.yaml`, batch {recipe.batch}, AdamW {recipe.lr:g} |
-| compute | {seen}, 2 CPU cores, bf16 matrix products |
-| commit | {about["commit"]} |
-
-## Scores
-
-Clips drawn by 25 Heun steps, guidance 2, actions by turns, against windows of the clips it learned. The two Frechet
-distances are on offline features, so they are neither FID nor FVD; read them beside their floor alone.
-
-{score_table(scores)}
-
-Weights: fp16, Apache-2.0. The clips learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c)
-Microsoft Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
-"""
+def clip_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.nn.Module, scores: list[Score]) -> str:
+    """The README.md of a model of emoji that move."""
+    metadata = {"license": "apache-2.0", "tags": ["video"]}
+    return run_card("emoji-clips", metadata, name, recipe, about, network, scores=score_rows(scores))

@@ -13,6 +13,7 @@ from ...data.emoji_captions import held_out_phrasings
 from ...evaluation import ClipScore
 from ..trainer.recipe import Recipe
 from ..trainer.samples import draw
+from .card import run_card
 
 # New combinations: no emoji is any of these. They show what the model makes of words it knows from elsewhere.
 COMPOSITIONS = (
@@ -81,62 +82,15 @@ def text_sheet(rounds: list[np.ndarray], columns: int = 8) -> np.ndarray:
 
 
 def text_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.nn.Module, grid_names: list[str]) -> str:
-    """The README.md of the folder of a model of texts."""
-    config, score = network.config, about["text_retrieval"]
-    weights = sum(p.numel() for p in network.parameters())
-    before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
-    seen = f"{here:,} images seen" + (f", starting from weights that had seen {before:,}" if before else "")
-    names, rows = ", ".join(grid_names), [COMPOSITIONS[:8], COMPOSITIONS[8:]]
-    tried = "; ".join(", ".join(row) for row in rows)
-    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
-    table = "".join(
-        f"| {kind} | {one['n']} | {one['top1']:.3f} | {one['ceiling_top1']:.3f} | {one['top5']:.3f} | "
-        f"{one['ceiling_top5']:.3f} |\n"
-        for kind, one in (("new sentences", score["templates"]), ("synonyms", score["synonyms"]), ("all", score))
-    )
-    heads = getattr(config, "text_heads", None) or config.heads
-    return f"""---
-license: apache-2.0
-tags: [zigdemo, diffusion, text-to-image, {recipe.model["family"]}]
----
-# {name}
-
-A toy: {recipe.model["family"]} with {weights / 1e6:.2f} M weights that draws emoji of {config.size[0]} x
-{config.size[1]} pixels by text, read by the tower `{recipe.text["tower"]}`. It learned {about["labels"]:,} pictures
-with captions made of their names and keywords, so it knows their words and little else: a text that means none of them
-gives something near one of them, or a mixture.
-
-![40 names drawn at random; real above, generated below](grid.png)
-
-Names of the grid, row by row: {names}.
-
-## New combinations, as they come
-
-No emoji is any of these, two seeds each, none left out: {tried}. Mostly one word wins; where a colour or a part does
-go over, it is because other emoji have it.
-
-![Compositions, eight a row, two seeds](compositions.png)
-
-| | |
-|---|---|
-| data | Fluent Emoji 3D, {about["labels"]:,} pictures, on white (`zigdemo.training.prepare`) |
-| network | {shape}, {heads} heads to the text |
-| objective | linear interpolant, predicts the {recipe.prediction} image, loss on the velocity |
-| captions | another one each time; {config.label_dropout:.0%} of them empty, for guidance |
-| recipe | `zigdemo/training/recipes/{recipe.name}.yaml`, batch {recipe.batch}, AdamW {recipe.lr:g} |
-| compute | {seen}, 2 CPU cores, bf16 matrix products |
-| commit | {about["commit"]} |
-
-## Scores
-
-{score["n"]} texts in phrasings that training never has, half of them a new sentence around the name, half a synonym
-without it; one picture each (25 Heun steps, guidance 2). Right is where, among the names of all {about["labels"]:,}
-emoji, the scorer `{score["scorer"]}`, itself a toy, finds the right one nearest to the picture, or among five. A
-synonym often means several emoji, and then only one of them counts. Guessing gives {score["floor"]:.5f}.
-
-| texts | n | first | real pictures (ceiling) | among five | real pictures (ceiling) |
-|---|---|---|---|---|---|
-{table}
-Weights: fp16, Apache-2.0. The pictures learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c)
-Microsoft Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
-"""
+    """The README.md of a model of emoji by text."""
+    config, scores = network.config, about["text_retrieval"]
+    metadata = {"license": "apache-2.0", "language": "en", "tags": ["text-to-image"]}
+    return run_card(
+        "emoji-text", metadata, name, recipe, about, network,
+        grid_names=grid_names,
+        pictures=f"{about['labels']:,}",
+        compositions=[", ".join(COMPOSITIONS[:8]), ", ".join(COMPOSITIONS[8:])],
+        dropout=f"{config.label_dropout:.0%}",
+        heads=getattr(config, "text_heads", None) or config.heads,
+        kinds=[("new sentences", scores["templates"]), ("synonyms", scores["synonyms"]), ("all", scores)],
+    )  # fmt: skip

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +19,7 @@ from ...conditioning import SHIPPED_TOWER, TextSpec, TextTower
 from ...data import ImageSet
 from ...data.prepared import INFO_FILE
 from ...evaluation import ClipScore, Retrieval, label_retrieval
-from ...evaluation.scores import Score, score_table
+from ...evaluation.scores import Score, score_rows
 from ...latents import PIXELS, Latents
 from ...ops.heap import keep_freed_memory
 from ...zoo import DEFAULTS, ModelFolder, read_folder, write_folder
@@ -30,6 +28,7 @@ from ..trainer.lora import adapt, merged
 from ..trainer.recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config, part_places
 from ..trainer.samples import conditions, draw, filmstrips, pair_grid, real_pictures
 from ..trainer.tower import lengthen
+from .card import commit, place, run_card
 from .clips import clip_card, clip_score, strips
 from .emoji_text import composition_grid, text_card, text_score
 from .portraits import export_portraits
@@ -143,7 +142,7 @@ def _about(recipe: Recipe, content: dict[str, Any], scores: dict[str, Any]) -> d
         "images_seen": content["images_seen"],
         "images_in_this_run": content["step"] * recipe.batch,
         **scores,
-        "commit": _commit(),
+        "commit": commit(),
         "zigdemo": __version__,
         "torch": torch.__version__,
     }
@@ -154,9 +153,8 @@ def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
     start = recipe.init or recipe.start_from
     about = read_folder(start).about if start else {}
     before = about.get("history") or ([f"{about['images_seen']:,} pictures"] if about.get("images_seen") else [])
-    place = f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
-    taken = "" if recipe.init or not start else f", from what fits of `{Path(start).name}`"
-    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {place}{taken}"]
+    taken = "" if recipe.init or not start else f", from what fits of {Path(start).name}"
+    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {place()}{taken}"]
 
 
 def _dataset(recipe: Recipe) -> str | None:
@@ -214,107 +212,23 @@ def _label_scores(found: Retrieval) -> dict[str, float | int]:
     }
 
 
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
-def model_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module, grid_names: list[str]) -> str:
-    """The README.md of a model folder."""
-    weights = sum(p.numel() for p in network.parameters())
-    config = network.config
-    shape = f"width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing}"
-    before, here = about["images_seen"] - about["images_in_this_run"], about["images_in_this_run"]
-    seen = f"{here:,} images seen ({here / config.labels:.0f} a label)"
-    if before:
-        start = f"`{Path(recipe.init).name}`, which" if recipe.init else "weights that"
-        seen += f", starting from {start} had seen {before:,}"
-    left_out = f" without {', '.join(f'`{pattern}`' for pattern in recipe.exclude)}" if recipe.exclude else ""
-    lesson = "what the architecture does" + (" and how its scan works" if config.scheme else "")
+def model_card(
+    name: str, recipe: Recipe, about: dict[str, Any], network: torch.nn.Module, grid_names: list[str]
+) -> str:
+    """The README.md of a model of emoji by label."""
     groups = "all groups" if recipe.groups is None else ", ".join(recipe.groups)
-    return f"""---
-license: apache-2.0
-tags: [zigdemo, diffusion, {recipe.model["family"]}]
----
-# {name}
-
-A toy: {recipe.model["family"]} with {weights / 1e6:.2f} M weights that draws {config.labels} emoji of
-{config.size[0]} x {config.size[1]} pixels by name. It was trained to draw the one picture that each name has, so it
-shows {lesson}; it does not invent emoji.
-
-![The 40 labels drawn at random (numpy seed {GRID_SEED}); real above, generated below](grid.png)
-
-Labels of the grid, row by row: {", ".join(grid_names)}.
-
-| | |
-|---|---|
-| data | Fluent Emoji 3D ({groups}{left_out}), {config.labels} labels, on white (`zigdemo.training.prepare`) |
-| network | {shape} |
-| objective | linear interpolant, predicts the {recipe.prediction} image, loss on the velocity |
-| recipe | `zigdemo/training/recipes/{recipe.name}.yaml`, batch {recipe.batch}, AdamW {recipe.lr:g} |
-| compute | {seen}, 2 CPU cores, bf16 matrix products |
-| commit | {about["commit"]} |
-
-## Scores
-
-Label retrieval: for {about["retrieval_count"]} labels drawn at random one picture is generated (25 Heun steps,
-guidance 2); it counts as right where, among the {config.labels} real pictures, the nearest one in block-averaged
-pixels is its own label's.
-
-| | score | floor (guessing) |
-|---|---|---|
-| nearest is its own | {about["retrieval_top1"]:.3f} | {about["retrieval_floor"]:.5f} |
-| own among the nearest five | {about["retrieval_top5"]:.3f} | {5 * about["retrieval_floor"]:.5f} |
-
-Weights: fp16, Apache-2.0. The pictures learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c)
-Microsoft Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
-"""
+    left_out = f" without {', '.join(recipe.exclude)}" if recipe.exclude else ""
+    per_label = f"{about['images_in_this_run'] / network.config.labels:.0f}"
+    return run_card(
+        "emoji", {"license": "apache-2.0"}, name, recipe, about, network,
+        grid_names=grid_names, grid_seed=GRID_SEED, groups=groups + left_out, per_label=per_label,
+    )  # fmt: skip
 
 
-def _scores_said(about: dict, clips: list[Score]) -> str:
-    """What was measured, for the card of a model of any data."""
-    if clips:
-        return f"{score_table(clips)}\n\nThe distances are on offline features, neither FID nor FVD."
-    if texts := about.get("text_retrieval"):
-        return (
-            f"Of {texts['n']} held-out phrasings the scorer {texts['scorer']} names {texts['top1']:.3f} right from the "
-            f"picture drawn, {texts['ceiling_top1']:.3f} from the real one; guessing gives {texts['floor']:.5f}."
-        )
-    if "retrieval_top1" in about:
-        return (
-            f"Of {about['retrieval_count']} labels drawn, the nearest real picture is the label's own for "
-            f"{about['retrieval_top1']:.3f}; guessing gives {about['retrieval_floor']:.5f}."
-        )
-    return "None was measured; see `zigdemo.evaluation`."
-
-
-def plain_card(name: str, recipe: Recipe, about: dict, network: torch.nn.Module, clips: list[Score]) -> str:
+def plain_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.nn.Module, clips: list[Score]) -> str:
     """The README.md of a model of data that this project does not know."""
-    config, weights = network.config, sum(p.numel() for p in network.parameters())
-    behind = f", behind the autoencoder {recipe.latents['source']}" if recipe.latents else ""
-    return f"""---
-tags: [zigdemo, diffusion, {recipe.model["family"]}]
----
-# {name}
-
-A {recipe.model["family"]} with {weights / 1e6:.2f} M weights, trained on `{about["data"]}`{behind}.
-
-![Real above, generated below](grid.png)
-
-| | |
-|---|---|
-| network | width {config.width}, depth {config.depth}, patch {config.patch}, {config.mixing} |
-| objective | linear interpolant, predicts the {recipe.prediction}, loss on the velocity |
-| recipe | batch {recipe.batch}, AdamW {recipe.lr:g}, {about["steps"]:,} steps |
-| compute | {about["images_seen"]:,} seen |
-| commit | {about["commit"]} |
-
-## Scores
-
-{_scores_said(about, clips)}
-
-The licence of these weights is for whoever trained them to say, and so is that of the data.
-"""
+    autoencoder = recipe.latents["source"] if recipe.latents else ""
+    return run_card("plain", {}, name, recipe, about, network, autoencoder=autoencoder, scores=score_rows(clips))
 
 
 def main(arguments: list[str] | None = None) -> int:

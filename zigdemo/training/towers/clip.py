@@ -21,7 +21,9 @@ from ...conditioning.text import build_clip, pooled
 from ...data import ImageSet
 from ...data.emoji_captions import held_out_caption, synonym_caption, training_caption, usable_keywords
 from ...evaluation import ClipScore
+from ...huggingface import fill_card
 from ...ops.heap import keep_freed_memory
+from ..publishing.card import CARDS, commit, millions, place
 from ..trainer.recipe import read_settings
 from ..trainer.rules import ramp
 
@@ -176,6 +178,7 @@ def train(recipe: ClipRecipe, out: str | Path) -> dict:
     about = {"data": Path(recipe.data).name, "images": len(data), "steps": recipe.steps, "batch": recipe.batch}
     tower = write_tower(out, clip.eval(), recipe.model, about, "# in work\n")
     about |= {"teacher": Path(recipe.teacher).name if recipe.teacher else None, "retrieval": scores_of(tower, data)}
+    about["commit"] = commit()
     write_tower(out, clip, recipe.model, about, card(Path(out).name, recipe, about, clip))
     return about
 
@@ -199,47 +202,22 @@ def scores_of(tower: TextTower, data: ImageSet, seed: int = 1) -> dict:
 
 def card(name: str, recipe: ClipRecipe, about: dict, clip: nn.Module) -> str:
     """The README.md of the tower's folder."""
-    count = sum(p.numel() for p in clip.parameters())
     text = recipe.model["text_cfg"]
-    rows = "".join(
-        f"| {kind} | {found['n']:,} | {found['top1']:.3f} | {found['top5']:.3f} | {found['floor']:.5f} |\n"
-        for kind, found in about["retrieval"].items()
+    return fill_card(
+        CARDS / "emoji-tower.md",
+        {"license": "apache-2.0", "tags": ["zigdemo", "clip", "open_clip"]},
+        name=name,
+        millions=millions(clip),
+        pictures=f"{about['images']:,}",
+        teacher_texts=f"{recipe.teacher_texts:,}",
+        text=text,
+        merges=f"{text['vocab_size'] - 514:,}",
+        recipe=recipe,
+        steps=f"{recipe.steps:,}",
+        lr=f"{recipe.lr:g}",
+        compute=f"{place()}, bf16",
+        about=about,
     )
-    taught = (
-        f"""
-Its text tower also learned to predict the sentence vectors of `{about["teacher"]}`, for {recipe.teacher_texts:,} words
-and phrases; that model is not part of these weights."""
-        if recipe.teacher
-        else ""
-    )
-    return f"""---
-license: apache-2.0
-tags: [zigdemo, clip, open_clip]
----
-# {name}
-
-A toy CLIP with {count / 1e6:.2f} M weights, trained from nothing on {about["images"]:,} emoji, with captions made of
-their names and keywords. It knows these pictures and hardly any other. Two uses: its text tower reads the prompts of
-`zigma-emoji-text`, and both towers together score drawn pictures without a network. Its numbers are **not** the CLIP
-score of the literature.{taught}
-
-| | |
-|---|---|
-| text tower | width {text["width"]}, {text["layers"]} layers, {text["context_length"]} tokens |
-| vocabulary | the first {text["vocab_size"] - 514:,} merges of CLIP's; any text in any language can be written in it |
-| training | {recipe.steps:,} steps of {recipe.batch}, 2 CPU cores, recipe `{recipe.name}.yaml` |
-
-## Retrieval among the {about["images"]:,} real pictures and their names
-
-| from, to | n | nearest is its own | own among five | floor (guessing) |
-|---|---|---|---|---|
-{rows}
-*held-out templates*: the name in a phrasing that training never has. *synonyms*: no name, but a keyword of the emoji
-that training never has, with one more; several emoji answer to many of them.
-
-Weights: fp16, Apache-2.0. The pictures learned from are Microsoft's Fluent Emoji, MIT licence, Copyright (c) Microsoft
-Corporation; the notice is in the NOTICE file of the project and must stay with these weights.
-"""
 
 
 def main(arguments: list[str] | None = None) -> int:

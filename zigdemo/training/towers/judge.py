@@ -18,8 +18,10 @@ from torch import Tensor
 
 from ...data import KIND_NAMES, KINDS, Attributes, ImageSet, visible
 from ...data.portraits import mood_is_hidden
-from ...evaluation.judge import CONFIG, TENSORS, Judge, JudgeNetwork, by_kind, targets
+from ...evaluation.judge import CONFIG, SIDE_PX, TENSORS, Judge, JudgeNetwork, by_kind, targets
+from ...huggingface import fill_card
 from ...ops.heap import keep_freed_memory
+from ..publishing.card import CARDS, commit, millions, place
 from ..trainer.rules import split
 
 UNKNOWN = -100  # the class of a mood that glasses hide
@@ -93,29 +95,21 @@ def write_judge(folder: Path, judge: Judge, about: dict) -> None:
 
 def card(name: str, judge: Judge, about: dict) -> str:
     """The README.md of a judge."""
-    weights = sum(p.numel() for p in judge.network.parameters())
-    rows = "".join(
-        f"| {KIND_NAMES[kind]} | {len(KINDS[kind])} | {share:.3f} |\n" for kind, share in about["ceiling"].items()
+    return fill_card(
+        CARDS / "judge.md",
+        {"license": "cc-by-4.0", "tags": ["zigdemo", "image-classification"]},
+        name=name,
+        millions=millions(judge.network),
+        side_px=SIDE_PX,
+        pictures=f"{about['pictures']:,}",
+        steps=f"{about['steps']:,}",
+        compute=f"{place()}, bf16",
+        about=about,
+        kinds=[
+            (KIND_NAMES[kind], len(KINDS[kind]), share, 1 / len(KINDS[kind]))
+            for kind, share in about["ceiling"].items()
+        ],
     )
-    return f"""---
-license: cc-by-4.0
-tags: [zigdemo, image-classification]
----
-# {name}
-
-Reads the attributes of a portrait: a convolutional network of {weights / 1e6:.2f} M weights for pictures of 128 px. It
-scores how much of what a prompt asks for a picture shows (`zigdemo.evaluation`), and knows nothing but these portraits.
-
-| kind | values | right |
-|---|---|---|
-{rows}
-Right: share of {about["held_out"]} real portraits that it never saw, the ceiling of any score by it. Trained on
-{about["pictures"]:,} portraits for {about["steps"]:,} steps of {about["batch"]} on 2 CPU cores, mirrored, softened and
-tinted (`python -m zigdemo.training.judge`).
-
-The designs learned from: Avataaars by Pablo Stanley (free for personal and commercial use), ToonHead by Johan Melin
-and Personas by Draftbit (CC BY 4.0), put together by DiceBear; see NOTICE.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "steps": chosen.steps,
             "batch": chosen.batch,
             "ceiling": right,
+            "commit": commit(),
         }
         write_judge(chosen.out, judge, about)
     except (ValueError, FloatingPointError, OSError) as fault:

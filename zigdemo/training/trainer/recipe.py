@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from ... import zoo
 from ...backbones import FAMILIES
+from ...checks import choice, flag, number, shown, whole
 from ...conditioning import TextSpec
 from ...data import ClipSet, ImageSet
 from ...data.latents import LATENTS, LatentSet
@@ -106,29 +106,27 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "log_every", "save_every", "sample_every", "validate_every"):
-            _whole(name, getattr(self, name), least=1)
+            whole(name, getattr(self, name), least=1)
         for name in ("keep_last", "rank"):
-            _whole(name, getattr(self, name), least=1)
+            whole(name, getattr(self, name), least=1)
         for name in ("warmup", "cooldown", "seed", "held_out", "keep_every", "shift_px", "tower_context"):
-            _whole(name, getattr(self, name), least=0)
+            whole(name, getattr(self, name), least=0)
         for name in ("lr", "clip"):
-            _number(name, getattr(self, name), above=0)
+            number(name, getattr(self, name), above=0)
         for name in ("weight_decay", "time_spread", "min_snr", "tower_lr"):
-            _number(name, getattr(self, name), above=-math.ulp(0.0))
+            number(name, getattr(self, name), least=0)
         if not self.halflives:
             raise ValueError("ema_halflife must be a number of steps, or a list of some")
         for halflife in self.halflives:
-            _number("ema_halflife", halflife, above=0)
+            number("ema_halflife", halflife, above=0)
         for name in ("checkpointing", "compile", "flip", "keep_labels"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+            flag(name, getattr(self, name))
         if not isinstance(self.trackers, list) or not set(self.trackers) <= set(TRACKERS):
-            raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {self.trackers!r}")
+            raise ValueError(f"trackers must be a list of some of {', '.join(TRACKERS)}, not {shown(self.trackers)}")
         if not isinstance(self.exclude, list) or not all(isinstance(pattern, str) for pattern in self.exclude):
-            raise ValueError(f"exclude must be a list of label patterns, not {self.exclude!r}")
+            raise ValueError(f"exclude must be a list of label patterns, not {shown(self.exclude)}")
         for name, known in (("prediction", PREDICTIONS), ("precision", PRECISIONS), ("method", METHODS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+            choice(name, getattr(self, name), known)
         if self.text is not None:
             TextSpec.read(self.text)
         if self.latents is not None:
@@ -147,11 +145,15 @@ class Recipe:
             if not isinstance(self.start_blocks, list) or not all(
                 n is None or type(n) is int for n in self.start_blocks
             ):
-                raise ValueError(f"start_blocks must be a list of block numbers and nulls, not {self.start_blocks!r}")
-        if not isinstance(self.shares, dict) or not all(isinstance(s, int | float) for s in self.shares.values()):
-            raise ValueError(f"shares must map groups to parts of a batch, not {self.shares!r}")
-        if any(share <= 0 for share in self.shares.values()) or sum(self.shares.values()) > 1:
-            raise ValueError(f"shares must be above 0 and sum up to 1 at most, not {self.shares}")
+                raise ValueError(
+                    f"start_blocks must be a list of block numbers and nulls, not {shown(self.start_blocks)}"
+                )
+        if not isinstance(self.shares, dict):
+            raise ValueError(f"shares must map groups to parts of a batch, not {shown(self.shares)}")
+        for group, share in self.shares.items():
+            number(f"shares.{group}", share, above=0, most=1)
+        if sum(self.shares.values()) > 1:
+            raise ValueError(f"shares must sum up to 1 at most, not {self.shares}")
         if self.keep_labels and not self.init:
             raise ValueError("keep_labels keeps those of the weights that init names; give init")
         if self.init and self.start_from:
@@ -173,16 +175,6 @@ class Recipe:
         """Write the recipe as YAML."""
         text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
         write_whole(path, text)
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-
-
-def _number(name: str, value: object, above: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
-        raise ValueError(f"{name} must be a number above {max(above, 0):g}, not {value!r}")
 
 
 def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from ...checks import as_whole
 from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, RecordGroup, heat
 from ...pipeline import Request
 from .. import texts
@@ -28,7 +29,6 @@ from ..maps import (
     side_by_side,
     text_models,
     tiles_html,
-    whole,
 )
 from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence
 from ..settings import FIRST, MOST_STEPS, defaults, examples, model_here
@@ -99,7 +99,7 @@ def draw(model: str, prompt: str, steps: float | None, seed: float) -> Drawn:
 
 def _span(name: str, first: Any, last: Any, most: int) -> range:
     """The indices from `first` to `last`, which count from 1, in either order."""
-    ends = sorted((whole(f"first {name}", first, 1, most), whole(f"last {name}", last, 1, most)))
+    ends = sorted((as_whole(f"first {name}", first, 1, most), as_whole(f"last {name}", last, 1, most)))
     return range(ends[0] - 1, ends[1])
 
 
@@ -271,7 +271,7 @@ def _view(
     try:
         _, layers, heads, _, _ = drawn.maps.probabilities.shape
         spans = _span("layer", layer_from, layer_to, layers), _span("step", step_from, step_to, drawn.request.steps)
-        return texts.ATTENTION_WORDS, view_html(drawn, chosen, kind, *spans, whole("head", head, 0, heads))
+        return texts.ATTENTION_WORDS, view_html(drawn, chosen, kind, *spans, as_whole("head", head, 0, heads))
     except ValueError as fault:
         return sentence(fault), SKIP
 

@@ -11,6 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from ...backbones import Family, family_of
+from ...checks import as_whole
 from ...explain import CallRecorder, Influence, NetworkCall, heat, patch_influence
 from ...pipeline import Request
 from .. import texts
@@ -28,7 +29,6 @@ from ..maps import (
     peak_of_others,
     places,
     side_by_side,
-    whole,
 )
 from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, warned
 from ..settings import MOST_STEPS, defaults, model_choices, model_here
@@ -66,9 +66,9 @@ def _look(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Inf
     """What a patch listens to; step, frame, row and column count from 0."""
     frames, rows, columns = drawing.grid
     pipe = MODELS.get(model_here(drawing.request.model))
-    token = whole("frame", frame, 0, frames - 1) * rows + whole("row", row, 0, rows - 1)
-    token = token * columns + whole("column", column, 0, columns - 1)
-    return patch_influence(pipe.network, drawing.calls[whole("step", step, 0, len(drawing.calls) - 1)], token)
+    token = as_whole("frame", frame, 0, frames - 1) * rows + as_whole("row", row, 0, rows - 1)
+    token = token * columns + as_whole("column", column, 0, columns - 1)
+    return patch_influence(pipe.network, drawing.calls[as_whole("step", step, 0, len(drawing.calls) - 1)], token)
 
 
 def maps_html(drawing: Drawing, step: int, seen: Influence, layer: int) -> str:
@@ -136,7 +136,7 @@ def influence(
     composed like implicit, or null where it would take too long. Of clips with [frame] in front of [row].
     """
     request = one_picture(model, prompt, label, scan, steps, seed)
-    step = _half_way(request) if step is None else whole("step", step, 0, request.steps - 1)
+    step = _half_way(request) if step is None else as_whole("step", step, 0, request.steps - 1)
     record = CallRecorder()
     MODELS.get(model_here(model))(request, record=record)
     drawing = _drawing(record, [])
@@ -209,11 +209,11 @@ def _again(
         yield _change(line=texts.INFLUENCE_START)
         return
     given = zip(("frame", "row", "column"), (frame, row, column), drawing.grid, strict=True)
-    at = whole("step", step, 1, drawing.request.steps) - 1
-    cell = [whole(name, value, 1, most) - 1 for name, value, most in given]
+    at = as_whole("step", step, 1, drawing.request.steps) - 1
+    cell = [as_whole(name, value, 1, most) - 1 for name, value, most in given]
     yield _change(picture=_marked(drawing, at, *cell), line=texts.LOOKING)
     seen = _look(drawing, at, *cell)
-    chosen = whole("layer", layer, 1, len(seen.field)) - 1
+    chosen = as_whole("layer", layer, 1, len(seen.field)) - 1
     yield _change(line=_line(drawing, at, seen), maps=maps_html(drawing, at, seen, chosen), seen=seen)
 
 
@@ -232,8 +232,8 @@ def _layer(drawing: Drawing | None, seen: Influence | None, step: float, layer: 
     if drawing is None or seen is None:
         return SKIP
     try:
-        at = whole("step", step, 1, drawing.request.steps) - 1
-        return maps_html(drawing, at, seen, whole("layer", layer, 1, len(seen.field)) - 1)
+        at = as_whole("step", step, 1, drawing.request.steps) - 1
+        return maps_html(drawing, at, seen, as_whole("layer", layer, 1, len(seen.field)) - 1)
     except ValueError as fault:
         warned(fault)
         return SKIP

@@ -58,9 +58,10 @@ def _honesty(folder: zoo.ModelFolder) -> str:
         )
     shown = about.get("obedience")
     if isinstance(shown, dict) and all(isinstance(shown.get(key), float) for key in ("shown", "guessing")):
+        ceiling = f"real pictures: {shown['ceiling']:.1%}, " if isinstance(shown.get("ceiling"), float) else ""
         said.append(
             f"of what {shown.get('prompts', '?')} prompts in new words ask for, {shown['shown']:.1%} is shown "
-            f"(guessing: {shown['guessing']:.1%})"
+            f"({ceiling}guessing: {shown['guessing']:.1%})"
         )
     if isinstance(about.get("images_seen"), int):
         said.append(f"{about['images_seen']:,} images seen in training")

@@ -14,6 +14,7 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
+from ...checks import as_whole, shown
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ...explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 from .. import texts
@@ -24,7 +25,6 @@ from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
 from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, model_choices, model_here, to_request
 from ..theme import mount_script
-from .scan_paths import whole_number
 
 MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
 SCALE = 2048  # states go to the browser as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
@@ -49,9 +49,9 @@ def _cached(toy: str, ode: str, sde: str, steps: int, form: str | None, seed: in
 def _toy(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> ToyRun:
     for what, value in (("toy", toy), ("ODE solver", ode), ("SDE solver", sde), ("form", form or "")):
         if not isinstance(value, str):
-            raise ValueError(f"{what} must be a name, not {str(value)[:40]!r}")
-    steps = whole_number("steps", steps, 1, MOST_TOY_STEPS)
-    return _cached(toy, ode, sde, steps, form or None, whole_number("seed", seed, 0, MOST_SEED))
+            raise ValueError(f"{what} must be a name, not {shown(value)}")
+    steps = as_whole("steps", steps, 1, MOST_TOY_STEPS)
+    return _cached(toy, ode, sde, steps, form or None, as_whole("seed", seed, 0, MOST_SEED))
 
 
 def _packed(numbers: Tensor, kind: str) -> str:
@@ -128,7 +128,7 @@ def _strips(
 ) -> Iterator[list[Strip]]:  # fmt: skip
     """The strips of both solvers as they grow. ValueError before any work."""
     PICTURES.refuse(model_here(model))
-    whole_number("steps", steps, 1, MOST_STRIP_STEPS)
+    as_whole("steps", steps, 1, MOST_STRIP_STEPS)
     requests = [
         to_request(model, label, None, solver, steps, guidance, seed, 1, prompt=prompt) for solver in (first, second)
     ]

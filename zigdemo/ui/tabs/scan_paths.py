@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from ...checks import as_whole
 from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
 from ..borders import endpoint
 from ..frame import Frame
@@ -21,25 +22,15 @@ MOST_LAYER = 9999
 EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
 
-def whole_number(name: str, value: object, low: int, high: int) -> int:
-    """The value as an int; ValueError with one sentence for anything but a whole number from low to high."""
-    # NaN is the one number that differs from itself; bool is an int that nobody means here.
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-    if not usable or value != int(value):
-        given = "nothing" if value is None else str(value)[:40]
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {given}")
-    return int(value)
-
-
 def _grid(scheme: ScanScheme, height: object, width: object, frames: object) -> tuple[int, ...]:
     """(rows, columns), with the frames in front if the scheme is for videos; one for both reads 1 frame as an image."""
     sides = (
-        whole_number("the number of rows", height, 1, MOST_SIDE),
-        whole_number("the number of columns", width, 1, MOST_SIDE),
+        as_whole("the number of rows", height, 1, MOST_SIDE),
+        as_whole("the number of columns", width, 1, MOST_SIDE),
     )
     if 3 not in scheme.dimensions:
         return sides
-    sides = (whole_number("the number of frames", frames, 1, MOST_SIDE), *sides)
+    sides = (as_whole("the number of frames", frames, 1, MOST_SIDE), *sides)
     if prod(sides) > MOST_TOKENS:
         raise ValueError(
             f"the frames have {prod(sides)} tokens together; take fewer or smaller ones, {MOST_TOKENS} at most"
@@ -101,7 +92,7 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int
     """
     chosen = scan_scheme(scheme)
     grid = _grid(chosen, height, width, frames)
-    number = whole_number("layer", layer, 0, MOST_LAYER)
+    number = as_whole("layer", layer, 0, MOST_LAYER)
     order = chosen.order(layer=number, grid=grid)
     found = asdict(measure(order, grid))
     return {
@@ -117,7 +108,7 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int
 
 def _side_slider(label: str, visible: bool = True) -> gr.Slider:
     slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[], visible=visible)
-    # Gradio's own check ends in a traceback where the box beside the slider is empty; `whole_number` has a sentence.
+    # Gradio's own check ends in a traceback where the box beside the slider is empty; `as_whole` has a sentence.
     slider.preprocess = lambda payload: payload
     return slider
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from ...checks import choice
 from ...media import CLIP_KINDS
 from ...pipeline import Request, Step
 from .. import runs, texts
@@ -69,8 +70,7 @@ def generate_clip(
     solver, steps, guidance: the model's own where they are not given. count: 1 to 4. prompt: for models of texts.
     kind: of file, mp4, gif, webp, or png, which is a filmstrip.
     """
-    if kind not in CLIP_KINDS:
-        raise ValueError(f"kind must be one of {', '.join(CLIP_KINDS)}, not {str(kind)[:40]!r}")
+    choice("kind", kind, CLIP_KINDS)
     settings = with_defaults(model, solver, steps, guidance)
     request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
     folder = model_here(model)
