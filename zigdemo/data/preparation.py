@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +237,11 @@ def _folder(options: argparse.Namespace) -> Prepared:
 
 
 def _ucf101(options: argparse.Namespace) -> Prepared:
-    videos = ucf101(options.root, options.split, options.part)
+    videos, missing = ucf101(options.root, options.split, options.part, _names(options.labels))
     info = {"dataset": "ucf101", "split": options.split, "part": options.part}
-    return prepare_videos(options.out, videos, _cut(options), info, _names(options.labels))
+    prepared = prepare_videos(options.out, videos, _cut(options), info)
+    left_out = [f"{name} (in the lists, but not here)" for name in missing]
+    return replace(prepared, skipped=left_out + prepared.skipped)
 
 
 def _clips(options: argparse.Namespace) -> Prepared:

@@ -22,13 +22,18 @@ import numpy as np
 
 from ..checks import whole
 from .clips import CLIPS, motion, rank_motion
-from .prepared import describe, replacing
+from .names import decode_text
+from .prepared import check_choice, describe, replacing
 
-ENDINGS = {".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".gif", ".webp"}
-LISTS = "ucfTrainTestlist"
+ENDINGS = {
+    ".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".gif", ".webp", ".mpg", ".mpeg", ".wmv", ".3gp", ".3g2", ".flv",
+    ".ogv", ".ts", ".mts", ".m2ts", ".apng",
+}  # fmt: skip
+CLASSES = "classInd.txt"
+FOLDERS = ("ucf-101", "ucf101", "videos")  # what the folder of the class folders may be called
 PARTS = ("train", "test", "all")
 AT_ONCE = 64  # videos in the hands of the workers; bounds what waits to be written
-UCF101_NAME = re.compile(r"(\w+)/(v_\1_(g\d+)_c\d+\.avi)")
+UCF101_NAME = re.compile(r"([\w-]+)/(v_\1_(g\d+)_c\d+)\.(?:avi|mp4|mkv|webm|mov|m4v)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,33 +71,68 @@ class Clips:
     motions: list[float]
 
 
-def ucf101(root: Path, split: int = 1, part: str = "train") -> list[Video]:
-    """The videos of one part of an official split, in the order of its list.
+def ucf101(
+    root: Path, split: int = 1, part: str = "train", labels: Sequence[str] | None = None
+) -> tuple[list[Video], list[str]]:
+    """The videos of one part of an official split, in the order of its list, and those of the list that are not here.
 
-    root: has the class folders, itself or in UCF-101, and ucfTrainTestlist with classInd.txt and the lists.
-    Raises ValueError where a list is missing or names something else than videos of the classes.
+    root: has the class folders, itself or in UCF-101, and classInd.txt with the lists, itself or in ucfTrainTestlist
+    (or any folder in it). Names are compared without regard to case, as the official lists spell HandstandPushups in
+    two ways; the label is the name of the folder. A video may have been converted: any ending of ENDINGS will do.
+    labels: of these classes alone. Raises ValueError where a list is missing, names something else than videos of the
+    classes, or a wanted class has no video here.
     """
     if split not in (1, 2, 3) or part not in PARTS:
         raise ValueError(f"there is no part {part!r} of split {split}; choose train, test or all of split 1, 2 or 3")
-    known = {line.split()[-1] for line in _lines(root / LISTS / "classInd.txt")}
-    videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
-    found = []
+    lists = next((path.parent for path in (root / CLASSES, *sorted(root.glob(f"*/{CLASSES}"))) if path.is_file()), root)
+    known = {line.split()[-1].casefold(): line.split()[-1] for line in _lines(lists / CLASSES)}
+    wanted = set(known) if labels is None else {label.casefold() for label in labels}
+    for label in labels or ():
+        check_choice("label", [label] if label.casefold() not in known else [], list(known.values()), lists / CLASSES)
+    here = _videos_by_name(root)
+    videos, missing = [], []
     for name in ("train", "test") if part == "all" else (part,):
-        path = root / LISTS / f"{name}list0{split}.txt"
+        path = lists / f"{name}list0{split}.txt"
         for line in _lines(path):
-            match = UCF101_NAME.fullmatch(line.split()[0])
-            if match is None or match[1] not in known:
+            match = UCF101_NAME.fullmatch(re.sub(r"\s+\d+$", "", line.strip().replace("\\", "/")))
+            if match is None or match[1].casefold() not in known:
                 raise ValueError(f"{path} names no video of its classes: {line[:80]!r}; use the official lists")
-            found.append(Video(videos / match[0], match[1], f"{match[1]}_{match[3]}"))
-    return found
+            if match[1].casefold() not in wanted:
+                continue
+            video = here.get((match[1].casefold(), match[2].casefold()))
+            if video is None:
+                missing.append(match[0])
+            else:
+                folder = video.parent.name
+                label = folder if folder.casefold() == match[1].casefold() else known[match[1].casefold()]
+                videos.append(Video(video, label, f"{label}_{match[3].lower()}"))
+    empty = sorted(wanted - {video.label.casefold() for video in videos}) if labels is not None or not videos else []
+    if empty:
+        names = ", ".join(known[name] for name in empty[:5])
+        raise ValueError(f"{root} has no video of {names} in this part; unpack it there, or leave it out of --labels")
+    return videos, missing
+
+
+def _videos_by_name(root: Path) -> dict[tuple[str, str], Path]:
+    """The videos of UCF101 by class and stem, without regard to case; in class folders, or all in one."""
+    tops = [
+        path for path in root.iterdir() if path.is_dir() and path.name.casefold() in ("ucf-101", "ucf101", "videos")
+    ]
+    top = tops[0] if tops else root
+    return {
+        (path.parent.name.casefold(), path.stem.casefold()): path
+        for path in sorted(top.glob("*/*"), reverse=True)
+        if path.suffix.lower() in ENDINGS and path.is_file()
+    }
 
 
 def _lines(path: Path) -> list[str]:
     """The lines of an official list that say something."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
+        text, _ = decode_text(path.read_bytes())
+    except OSError:
         raise ValueError(f"there is no readable {path}; unpack UCF101 and its ucfTrainTestlist there") from None
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def class_folders(root: Path) -> list[Video]:

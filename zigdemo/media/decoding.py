@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .opening import PILLOW_FAULTS
+from .opening import PILLOW_FAULTS, animation_timing
 
 MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
@@ -233,15 +233,13 @@ def _turn(frame: Any) -> tuple[bool, bool, bool]:
 def _animation_timing(path: File) -> tuple[int, float]:
     try:
         with path.open("rb") as file, Image.open(file, formats=ANIMATIONS) as picture:
-            count, milliseconds = _frame_count(path, picture), 0.0
-            for number in range(count):
-                picture.seek(number)
-                milliseconds += picture.info.get("duration", 0) or 0
+            count = _frame_count(path, picture)
+            _, speed = animation_timing(picture)
     except ClipError:
         raise
     except PILLOW_FAULTS as fault:
         raise _unreadable(path) from fault
-    return count, 1000 * count / milliseconds if milliseconds > 0 else 0.0
+    return count, speed or 0.0
 
 
 def _animation(path: File, frames_per_second: float | None) -> Iterator[np.ndarray]:

@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 MOST_PIXELS = 64_000_000
 # Formats that Pillow knows and no picture of a stranger may bring: they run another program, or hold no pixels.
 REFUSED_FORMATS = ("EPS", "WMF", "EMF", "MPEG", "HDF5", "GRIB", "BUFR", "STUB", "PDF", "PALM")
+MOST_TIMED_FRAMES, MOST_TIMED_PIXELS = 2000, 2**28  # of an animation whose durations are read
 ORIENTATION = 0x0112  # tag of Exif
 DEEP_GREYS = (8, 10, 12, 14, 16)  # bits that greys of 16 are known to hold
 # What Pillow lets out for damaged files: its own errors, and those of numbers and places that are not there.
@@ -53,7 +54,7 @@ def picture_formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in REFUSED_FORMATS)
 
 
-def open_picture(source: bytes | Path, most_pixels: int = MOST_PIXELS) -> OpenedPicture:
+def open_picture(source: bytes | Path | Image.Image, most_pixels: int = MOST_PIXELS) -> OpenedPicture:
     """Open a picture of any format that Pillow knows; of an animation, the first frame.
 
     Deep and floating-point greys are scaled to 8 bits, colours converted to sRGB by the profile in the file, clear
@@ -62,7 +63,7 @@ def open_picture(source: bytes | Path, most_pixels: int = MOST_PIXELS) -> Opened
     """
     with _opened(source, most_pixels) as image:
         turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
-        frames, speed = _animation(image)
+        frames, speed = animation_timing(image)
         notes = [f"only the first of {frames} frames"] if frames else []
         image.seek(0) if frames else None
         image.load()
@@ -71,13 +72,14 @@ def open_picture(source: bytes | Path, most_pixels: int = MOST_PIXELS) -> Opened
 
 
 @contextmanager
-def _opened(source: bytes | Path, most_pixels: int) -> Iterator[Image.Image]:
+def _opened(source: bytes | Path | Image.Image, most_pixels: int) -> Iterator[Image.Image]:
     """The open image; every fault of Pillow in the block becomes one reason."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # size is checked here, by a limit of our own
             file = io.BytesIO(source) if isinstance(source, bytes) else source
-            with Image.open(file, formats=picture_formats()) as image:
+            is_open = isinstance(source, Image.Image)
+            with nullcontext(source) if is_open else Image.open(file, formats=picture_formats()) as image:
                 width, height = image.size
                 if width * height > most_pixels:
                     raise _Refusal(f"{width} x {height} pixels are more than {most_pixels:,}; shrink it")
@@ -99,9 +101,9 @@ class _Refusal(Exception):
     """A reason of our own among Pillow's faults."""
 
 
-def _not_a_picture(source: bytes | Path) -> str:
+def _not_a_picture(source: bytes | Path | Image.Image) -> str:
     try:
-        start = source[:512] if isinstance(source, bytes) else _start(source)
+        start = source[:512] if isinstance(source, bytes) else _start(source) if isinstance(source, Path) else b""
     except OSError:
         return "it cannot be read"
     if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc"):
@@ -124,21 +126,20 @@ def _start(path: Path) -> bytes:
         return file.read(512)
 
 
-def _animation(image: Image.Image) -> tuple[int | None, float | None]:
-    """(frames, mean frames per second) of an animation; None for both of a still picture."""
+def animation_timing(image: Image.Image) -> tuple[int | None, float | None]:
+    """(frames, mean frames per second) of an open animation, None for a speed it does not say; twice None if still."""
     count = getattr(image, "n_frames", 1)
     if count < 2 or image.format in ("TIFF", "MPO", "PSD", "ICO", "ICNS", "DCX", "FLI", "HEIF"):
         return None, None  # pages, sizes or layers, not moments
+    timed = max(1, min(count, MOST_TIMED_FRAMES, MOST_TIMED_PIXELS // (image.width * image.height)))
     milliseconds = 0.0
-    for number in range(min(count, MOST_FRAMES)):
+    for number in range(timed):
         image.seek(number)
+        if image.format in ("WEBP", "AVIF"):
+            image.load()  # which alone tells their durations
         milliseconds += image.info.get("duration", 0) or 0
     image.seek(0)
-    speed = 1000 * min(count, MOST_FRAMES) / milliseconds if milliseconds > 0 else None
-    return count, speed
-
-
-MOST_FRAMES = 2000  # whose durations are read
+    return count, 1000 * timed / milliseconds if milliseconds > 0 else None
 
 
 def _to_8_bits(image: Image.Image, notes: list[str]) -> Image.Image:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -92,11 +90,7 @@ def read(model: str, files: list[str] | None, folder: str | None, label: str | N
     size, limits = pixel_size(model_here(model))[0], bounds().limits
     label = (label or "").strip() or None
     if files:
-        given = [Path(file) for file in files]
-        if len(given) == 1 and given[0].suffix.lower() in (".zip", ".tar"):
-            found = read_pictures(given[0], size, label, limits)
-        else:
-            found = _read_files(given, size, label, limits)
+        found = read_pictures([Path(file) for file in files], size, label, limits)
     elif folder and folder.strip() and not on_space():
         found = read_pictures(Path(folder.strip()).expanduser(), size, label, limits)
     else:
@@ -104,15 +98,6 @@ def read(model: str, files: list[str] | None, folder: str | None, label: str | N
     if len(found.images) > bounds().pictures:
         raise ValueError(f"these are {len(found.images):,} pictures; give {bounds().pictures:,} at most here")
     return found
-
-
-def _read_files(files: list[Path], size: int, label: str | None, limits: Limits) -> Pictures:
-    """Uploaded files, which lie in folders of their own, as one folder; two of a name both stay."""
-    with tempfile.TemporaryDirectory() as together:
-        for number, file in enumerate(files):
-            place = Path(together, file.name)
-            shutil.copy(file, place if not place.exists() else place.with_stem(f"{place.stem} ({number})"))
-        return read_pictures(together, size, label, limits)
 
 
 def plan_of(
