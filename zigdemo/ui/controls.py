@@ -17,8 +17,8 @@ from .settings import (
     defaults,
     first_label,
     first_prompt,
+    installed_model,
     model_choices,
-    model_here,
     scheme_choices,
     solver_choices,
 )
@@ -34,7 +34,7 @@ def scan_settings(model: str, scan: str | None = None) -> dict[str, Any]:
 
 def condition_of(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What prompt, label and scan controls show for another model."""
-    names, prompt = list(model_here(model).labels or ()), first_prompt(model)
+    names, prompt = list(installed_model(model).labels or ()), first_prompt(model)
     return (
         {"value": prompt or "", "visible": prompt is not None},
         {"choices": names, "value": first_label(model), "visible": bool(names)},
@@ -44,10 +44,10 @@ def condition_of(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, 
 
 def build_condition(kind: Kind) -> dict[str, gr.components.Component]:
     """Model, prompt and label controls by name, starting with the first model of the kind."""
-    here = model_choices(kind)
-    prompt, label, _ = condition_of(here[0][1])
+    choices = model_choices(kind)
+    prompt, label, _ = condition_of(choices[0][1])
     return {
-        "model": gr.Dropdown(here, value=here[0][1], label="Model"),
+        "model": gr.Dropdown(choices, value=choices[0][1], label="Model"),
         "prompt": gr.Textbox(label="Prompt", info="A few words, in English.", max_lines=3, **prompt),
         "label": gr.Dropdown(label="Label", info="Type to search.", **label),
     }

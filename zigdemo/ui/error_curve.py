@@ -77,9 +77,9 @@ def curve_svg(result: dict[str, Any], error: str) -> str:
         parts.append(_line(curve, error, number, x, y))
     default = _default_point(result)
     if default:
-        here = x(default["nfe"]), y(default[error])
-        parts.append(f'<circle class="default" cx="{here[0]}" cy="{here[1]}" r="9"/>')
-        parts.append(f'<text class="default-name" x="{here[0]}" y="{here[1] + 32}" text-anchor="middle">default</text>')
+        spot = x(default["nfe"]), y(default[error])
+        parts.append(f'<circle class="default" cx="{spot[0]}" cy="{spot[1]}" r="9"/>')
+        parts.append(f'<text class="default-name" x="{spot[0]}" y="{spot[1] + 32}" text-anchor="middle">default</text>')
     inside = f'<clipPath id="{error}-inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}"/></clipPath>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(texts.CURVE_LABEL)}">'

@@ -14,7 +14,7 @@ from .. import zoo
 from ..explain import attends, heat
 from ..pipeline import Request, Step, request_for
 from . import texts
-from .settings import MOST_STEPS, first_label, first_prompt, model_here, scheme_choices
+from .settings import MOST_STEPS, first_label, first_prompt, installed_model, scheme_choices
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
@@ -104,7 +104,7 @@ def places(count: int, value: int, interactive: bool = True, **more: Any) -> dic
 
 def one_picture(model: str, prompt: str | None, label: str | None, scan: str | None, steps: Any, seed: Any) -> Request:
     """The request for one item of a model of the page, to look into. Raises ValueError with one sentence."""
-    folder = model_here(model)
+    folder = installed_model(model)
     by_text = bool(getattr(folder.model, "text_width", 0))
     return request_for(
         folder,
@@ -119,7 +119,7 @@ def one_picture(model: str, prompt: str | None, label: str | None, scan: str | N
 
 def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What prompt, label and scan controls show for a model. Raises ValueError for an unknown model."""
-    folder = model_here(model)
+    folder = installed_model(model)
     names, schemes = list(folder.labels or ()), scheme_choices(folder.id)
     return (
         {"value": first_prompt(folder.id) or "", "visible": folder.text is not None},

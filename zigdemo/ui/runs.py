@@ -17,7 +17,7 @@ import gradio as gr
 from PIL import Image
 
 from ..pipeline import PipelineCache, Request, Step
-from .settings import model_here
+from .settings import installed_model
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
@@ -41,7 +41,7 @@ class Run:
         Raises ValueError for an unknown model and for a request that its pipeline refuses.
         """
         last_shown = -math.inf
-        pipe = MODELS.get(model_here(request.model))
+        pipe = MODELS.get(installed_model(request.model))
         warning = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
         if warning:
             warn(warning)

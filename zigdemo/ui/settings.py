@@ -46,18 +46,18 @@ PICTURES = Kind("Pictures", clips=False, most=16, names=NAMES)
 CLIPS = Kind("Clips", clips=True, most=4, names=MAIN)
 
 
-def models_here(kind: Kind | None = None) -> list[zoo.ModelFolder]:
+def installed_models(kind: Kind | None = None) -> list[zoo.ModelFolder]:
     """The models of the page in the order in which they are offered; of one kind, or all."""
     folders = sorted(zoo.available(), key=lambda folder: (*FIRST, folder.id).index(folder.id))
     return [folder for folder in folders if kind is None or bool(folder.frames) == kind.clips]
 
 
-def model_here(name: str) -> zoo.ModelFolder:
+def installed_model(name: str) -> zoo.ModelFolder:
     """A model of the page by id, never by path: names come from files, links and programs of strangers.
 
     Raises ValueError for an unknown model.
     """
-    folders = models_here()
+    folders = installed_models()
     for folder in folders:
         if folder.id == name:
             return folder
@@ -67,12 +67,12 @@ def model_here(name: str) -> zoo.ModelFolder:
 
 def model_choices(kind: Kind = PICTURES) -> list[tuple[str, str]]:
     """(text on the page, id) of every installed model of a kind."""
-    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in models_here(kind)]
+    return [(f"{entry.id} · {entry.family}, {entry.origin}", entry.id) for entry in installed_models(kind)]
 
 
 def examples(model: str) -> list[str]:
     """Prompts or labels to try with a model: its own examples, else those of SUGGESTIONS that it knows."""
-    folder = model_here(model)
+    folder = installed_model(model)
     if folder.text is None:
         return [name for name in SUGGESTIONS if name in (folder.labels or ())]
     prompts = folder.about.get("examples")
@@ -85,13 +85,13 @@ def examples(model: str) -> list[str]:
 def defaults(model: str) -> dict[str, Any]:
     """Solver, steps and guidance for a model when none are named: its own, else those of `Request`."""
     general = {entry.name: entry.default for entry in fields(Request) if entry.name in zoo.DEFAULTS}
-    return {**general, **model_here(model).defaults}
+    return {**general, **installed_model(model).defaults}
 
 
 def defaults_for(model: str, solver: Any, steps: Any, guidance: Any) -> dict[str, Any]:
     """Solver, steps and guidance to show for another model: its defaults, unless the user has changed those shown."""
     current = {"solver": solver, "steps": steps, "guidance": guidance}
-    return defaults(model) if any(defaults(entry.id) == current for entry in models_here()) else current
+    return defaults(model) if any(defaults(entry.id) == current for entry in installed_models()) else current
 
 
 def with_defaults(model: str, solver: Any, steps: Any, guidance: Any) -> tuple[Any, Any, Any]:
@@ -103,12 +103,12 @@ def with_defaults(model: str, solver: Any, steps: Any, guidance: Any) -> tuple[A
 
 def first_prompt(model: str) -> str | None:
     """The prompt a model starts with; None for a model without text."""
-    return None if model_here(model).text is None else examples(model)[0]
+    return None if installed_model(model).text is None else examples(model)[0]
 
 
 def first_label(model: str) -> str | None:
     """The label a model starts with: the first of SUGGESTIONS that it knows, else its first; None without labels."""
-    names = model_here(model).labels or ()
+    names = installed_model(model).labels or ()
     return next((name for name in SUGGESTIONS if name in names), names[0] if names else None)
 
 
@@ -117,7 +117,7 @@ def scheme_choices(model: str) -> list[tuple[str, str]]:
 
     2-D schemes for an image model, 3-D ones for a video model; empty for a model without a scan.
     """
-    folder = model_here(model)
+    folder = installed_model(model)
     if not folder.schemes:
         return []
     trained, sides = scan_scheme(folder.schemes[0]), 3 if folder.frames else 2
@@ -140,7 +140,7 @@ def _twins(folder: zoo.ModelFolder) -> dict[str, str]:
     def traits(model: zoo.ModelFolder) -> tuple[Any, ...]:
         return model.family, model.frames, model.text, set(model.labels or ())
 
-    return {m.schemes[0]: m.id for m in models_here() if len(m.schemes) == 1 and traits(m) == traits(folder)}
+    return {m.schemes[0]: m.id for m in installed_models() if len(m.schemes) == 1 and traits(m) == traits(folder)}
 
 
 def _number(name: str, value: Any) -> float:
@@ -231,7 +231,7 @@ def to_request(
 
 def check_shown(request: Request, kind: Kind = PICTURES) -> zoo.ModelFolder:
     """The model of a request; raises ValueError with one sentence if the tab has no controls for the request."""
-    folder = model_here(request.model)
+    folder = installed_model(request.model)
     kind.refuse(folder)
     values = shown_values(request)
     start = {"start": values.pop("start")} if kind is PICTURES else {}
@@ -274,11 +274,11 @@ def from_link(query: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | N
     installed. A link without an installed model is for pictures.
     """
     query = {name: value for name, value in query.items() if name in kind.names}
-    here = models_here(kind)
-    clips = query.get("model") in [entry.id for entry in models_here(CLIPS)]
-    if not query or not here or clips != kind.clips:
+    folders = installed_models(kind)
+    clips = query.get("model") in [entry.id for entry in installed_models(CLIPS)]
+    if not query or not folders or clips != kind.clips:
         return None, []
-    names, left_out = [entry.id for entry in here], []
+    names, left_out = [entry.id for entry in folders], []
     if "model" in query and query["model"] not in names:
         left_out.append(f"The link's model {query.pop('model')[:60]!r} is not installed; choose one in the list.")
     model = query.pop("model", LINKED if LINKED in names and not kind.clips else names[0])

@@ -17,7 +17,7 @@ from ..data.folders import Limits, Pictures, read_pictures
 from ..training.finetuning.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
 from ..training.finetuning.jobs import JobStatus, Plan
 from . import texts
-from .settings import PICTURES, model_choices, model_here, models_here
+from .settings import PICTURES, installed_model, installed_models, model_choices
 
 MOST_SHOWN = 24  # pictures in the preview, at most
 PORTRAIT_PROMPTS = 64  # offered to a model of portraits, so that it does not forget them
@@ -59,7 +59,7 @@ def starts() -> list[tuple[str, str]]:
     choices = []
     for text, name in model_choices(PICTURES):
         try:
-            folder = tunable(model_here(name).path)
+            folder = tunable(installed_model(name).path)
         except ValueError:
             continue
         conditional = folder.labels is not None or folder.text is not None
@@ -74,13 +74,15 @@ def rehearsal_prompts(model: str) -> list[str] | None:
     A model folder lists no prompts: a model of portraits is offered portrait captions, any other the labels of an
     installed model that was trained on the same data, if there is one.
     """
-    folder = model_here(model)
+    folder = installed_model(model)
     if folder.text is None:
         return None
     data = folder.about.get("data")
     if data == "portraits":
         return portrait_prompts(PORTRAIT_PROMPTS)
-    relatives = (each for each in models_here(PICTURES) if each.labels and each.about.get("data") == data is not None)
+    relatives = (
+        each for each in installed_models(PICTURES) if each.labels and each.about.get("data") == data is not None
+    )
     return list(next((each.labels for each in relatives), ()))
 
 
@@ -88,7 +90,7 @@ def read(model: str, files: list[str] | None, folder: str | None, label: str | N
     """The user's pictures at the size of the model. Raises ValueError with one sentence if there are none."""
     if model not in [name for _, name in starts()]:
         raise ValueError(f"{str(model)[:60]!r} cannot be fine-tuned here; choose a model in the list")
-    size, limits = pixel_size(model_here(model))[0], bounds().limits
+    size, limits = pixel_size(installed_model(model))[0], bounds().limits
     label = (label or "").strip() or None
     if files:
         paths = [Path(file) for file in files]

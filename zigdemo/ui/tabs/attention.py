@@ -31,7 +31,7 @@ from ..maps import (
     whole,
 )
 from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence
-from ..settings import FIRST, MOST_STEPS, defaults, examples, model_here
+from ..settings import FIRST, MOST_STEPS, defaults, examples, installed_model
 from ..words import lit_html
 
 SKIP = gr.skip()
@@ -89,7 +89,7 @@ def draw(model: str, prompt: str, steps: float | None, seed: float) -> Drawing:
     if model not in [entry.id for entry in text_models()]:
         raise ValueError(f"{str(model)[:60]!r} attends to no words; choose a text model with cross-attention")
     request = one_picture(model, prompt, None, None, steps, seed)
-    pipe = MODELS.get(model_here(model))
+    pipe = MODELS.get(installed_model(model))
     words = pipe.words(prompt)
     recorder, effects = Recorder(most_bytes=MOST_BYTES), EffectRecorder(words)
     result = pipe(request, record=RecordGroup(recorder, effects))
@@ -256,7 +256,7 @@ def _picture_html(drawing: Drawing) -> str:
 
 def _first_kind(model: str) -> str:
     """The kind of map to show first: the one that was measured to mark words best in this model."""
-    return ATTENTION if model_here(model).about.get("word_map") == ATTENTION else EFFECT
+    return ATTENTION if installed_model(model).about.get("word_map") == ATTENTION else EFFECT
 
 
 def _model_updates(model: str) -> tuple[Any, ...]:
@@ -313,18 +313,20 @@ def _export(drawing: Drawing | None) -> tuple[Any, Any]:
 def build_attention_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     gr.api(attention, api_name="attention", **TURN)
-    here = sorted(text_models(), key=lambda entry: (*FIRST, entry.id).index(entry.id))
-    if not here:
+    folders = sorted(text_models(), key=lambda entry: (*FIRST, entry.id).index(entry.id))
+    if not folders:
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown([entry.id for entry in here], value=here[0].id, label="Model", visible=len(here) > 1)
-            prompt = gr.Textbox(examples(here[0].id)[0], label="Prompt", max_lines=3)
+            model = gr.Dropdown(
+                [entry.id for entry in folders], value=folders[0].id, label="Model", visible=len(folders) > 1
+            )
+            prompt = gr.Textbox(examples(folders[0].id)[0], label="Prompt", max_lines=3)
             with gr.Row(elem_classes="chip-row"):
-                chips = [gr.Button(name, size="sm") for name in examples(here[0].id)[1:4]]
+                chips = [gr.Button(name, size="sm") for name in examples(folders[0].id)[1:4]]
             with gr.Row():
-                default = defaults(here[0].id)["steps"]
+                default = defaults(folders[0].id)["steps"]
                 steps = gr.Slider(1, MOST_STEPS, value=default, step=1, label="Steps", min_width=150, buttons=[])
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
             go = gr.Button("Draw", variant="primary", elem_id="attention-draw")
@@ -334,7 +336,7 @@ def build_attention_tab(frame: Frame) -> None:
             words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
             kind = gr.Radio(
                 KINDS,
-                value=_first_kind(here[0].id),
+                value=_first_kind(folders[0].id),
                 label="Map",
                 info=texts.ATTENTION_KINDS,
                 visible=False,
@@ -342,7 +344,7 @@ def build_attention_tab(frame: Frame) -> None:
             )
             with gr.Row():
                 step_from, step_to = _slider("From step"), _slider("To step")
-            by_attention = _first_kind(here[0].id) == ATTENTION
+            by_attention = _first_kind(folders[0].id) == ATTENTION
             with gr.Row(visible=by_attention) as of_layers:
                 layer_from, layer_to = _slider("From layer"), _slider("To layer")
             with gr.Row(visible=by_attention) as of_heads:

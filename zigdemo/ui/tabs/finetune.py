@@ -23,7 +23,7 @@ from ..borders import handler
 from ..files import pictures_folder
 from ..frame import Frame
 from ..runs import QUIET, STATE_SECONDS, TURN
-from ..settings import PICTURES, model_choices, model_here
+from ..settings import PICTURES, installed_model, model_choices
 from ..tuning import (
     bounds,
     curve_html,
@@ -123,7 +123,7 @@ def _estimate(
             raise ValueError("there are no pictures yet; drop some into the box")
         _, tuning = plan_of(model, name or "estimate", method, steps, batch, prompts, pictures)
         yield "Trying a few steps."
-        yield f"{estimate(model_here(model).path, pictures.image_set(), tuning)}."
+        yield f"{estimate(installed_model(model).path, pictures.image_set(), tuning)}."
     except Exception as fault:
         yield plain(runs.toast(fault))
 

@@ -43,10 +43,10 @@ from ..settings import (
     defaults_for,
     examples,
     from_link,
+    installed_model,
+    installed_models,
     known_options,
     model_choices,
-    model_here,
-    models_here,
     show_strengths,
     shown_values,
     to_request,
@@ -60,7 +60,7 @@ NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + EXAMPLES)  # for the outputs of `_show`
 
 def _examples(model: str) -> tuple[Any, ...]:
     """Updates of the row of examples, which is hidden for an unconditional model, and of each example."""
-    folder = model_here(model)
+    folder = installed_model(model)
     chips = [gr.update(value=name, visible=True) for name in examples(model)] + [gr.update(visible=False)] * EXAMPLES
     return gr.update(visible=bool(folder.labels) or folder.text is not None), *chips[:EXAMPLES]
 
@@ -118,7 +118,7 @@ def generate(
         model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
         start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
     )  # fmt: skip
-    folder = model_here(model)
+    folder = installed_model(model)
     PICTURES.refuse(folder)
     for step in MODELS.get(folder).stream(request, previews=False, image=picture):
         last = step
@@ -138,14 +138,14 @@ def models() -> list[dict[str, Any]]:
     """API: the installed models with family, origin of the weights, schemes, and frames, null for image models."""
     return [
         {"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes), "frames": e.frames}
-        for e in models_here()
+        for e in installed_models()
     ]
 
 
 @endpoint
 def labels(model: str) -> list[str]:
     """API: the labels of a model."""
-    return list(model_here(model).labels or ())
+    return list(installed_model(model).labels or ())
 
 
 SWAPS = tuple(f"swap {place}" for place in range(swaps.MOST_SWAPS))
@@ -247,7 +247,7 @@ def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tu
 
 def _surprise(model: str) -> tuple[Any, Any]:
     """Updates of prompt and label: a random label, or words that may never have been drawn together."""
-    folder = model_here(model)
+    folder = installed_model(model)
     if folder.about.get("data") == "portraits":
         rng = np.random.default_rng()
         return portrait_caption(draw_attributes(rng), rng), SKIP
@@ -263,7 +263,7 @@ def _swap(place: int, offers: list[str], files: list[str] | None) -> tuple[Any, 
 
 def _example(name: str, model: str) -> tuple[Any, Any]:
     """Updates of prompt and label for an example."""
-    return (name, SKIP) if model_here(model).text is not None else (SKIP, name)
+    return (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
 
 
 def build_generate_tab(frame: Frame) -> None:
@@ -272,11 +272,11 @@ def build_generate_tab(frame: Frame) -> None:
     gr.api(generate, api_name="generate", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
-    here = model_choices()
-    if not here:
+    choices = model_choices()
+    if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = model_here(here[0][1])
+    first = installed_model(choices[0][1])
     names, text = list(first.labels or ()), first.text is not None
     solver, first_examples = defaults(first.id)["solver"], examples(first.id)
     with gr.Row(equal_height=False):

@@ -31,7 +31,7 @@ from ..maps import (
     whole,
 )
 from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, toast
-from ..settings import MOST_STEPS, defaults, model_choices, model_here
+from ..settings import MOST_STEPS, defaults, installed_model, model_choices
 
 SKIP = gr.skip()
 
@@ -68,7 +68,7 @@ def _influence_of(drawing: Drawing, step: int, frame: int, row: int, column: int
     Raises ValueError with one sentence for a number out of range.
     """
     frames, rows, columns = drawing.grid
-    pipe = MODELS.get(model_here(drawing.request.model))
+    pipe = MODELS.get(installed_model(drawing.request.model))
     token = whole("frame", frame, 0, frames - 1) * rows + whole("row", row, 0, rows - 1)
     token = token * columns + whole("column", column, 0, columns - 1)
     return patch_influence(pipe.network, drawing.calls[whole("step", step, 0, len(drawing.calls) - 1)], token)
@@ -142,7 +142,7 @@ def influence(
     request = one_picture(model, prompt, label, scan, steps, seed)
     step = _middle_step(request) if step is None else whole("step", step, 0, request.steps - 1)
     record = CallRecorder()
-    MODELS.get(model_here(model))(request, record=record)
+    MODELS.get(installed_model(model))(request, record=record)
     drawing = _make_drawing(record, [])
     result = _influence_of(drawing, step, frame, row, column)
     return {
@@ -170,7 +170,7 @@ def _draw(
     request = one_picture(model, prompt, label, scan, steps, seed)
     record, pictures = CallRecorder(), []
     yield _updates(line=texts.STARTING, go=gr.update(interactive=False))
-    with closing(MODELS.get(model_here(model)).stream(request, record=record)) as run:
+    with closing(MODELS.get(installed_model(model)).stream(request, record=record)) as run:
         for step in run:
             pictures.append(frames_of(step))
     drawing, depth = _make_drawing(record, pictures), record.network.config.depth
@@ -255,15 +255,16 @@ def _slider(label: str, most: int, **more: Any) -> gr.Slider:
 def build_influence_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     gr.api(influence, api_name="influence", **TURN)
-    here = model_choices()
-    if not here:
+    choices = model_choices()
+    if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = next((name for _, name in here if model_here(name).schemes), here[0][1])  # one with a scan, if there is one
+    with_scan = [name for _, name in choices if installed_model(name).schemes]
+    first = with_scan[0] if with_scan else choices[0][1]
     prompts, labels, scans = condition_settings(first)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown(here, value=first, label="Model")
+            model = gr.Dropdown(choices, value=first, label="Model")
             prompt = gr.Textbox(label="Prompt", max_lines=2, **prompts)
             label = gr.Dropdown(label="Label", info="Type to search.", **labels)
             scan = gr.Dropdown(label="Scan scheme", **scans)

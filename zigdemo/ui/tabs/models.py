@@ -10,7 +10,7 @@ from PIL import Image
 from ... import zoo
 from ...zoo.hub import SOURCES
 from ..frame import Frame
-from ..settings import models_here
+from ..settings import installed_models
 from ..texts import data_url
 
 ORIGINS = {
@@ -101,7 +101,7 @@ def _card(folder: zoo.ModelFolder) -> str:
 
 def models_html() -> str:
     """One card per installed model."""
-    cards = "".join(_card(folder) for folder in models_here())
+    cards = "".join(_card(folder) for folder in installed_models())
     return f'<div class="models">{cards}</div>' if cards else "<p>No model is installed yet.</p>"
 
 

@@ -22,7 +22,7 @@ from ..error_curve import curves_html, measurement
 from ..frame import Frame
 from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
-from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, model_choices, model_here, to_request
+from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, installed_model, model_choices, to_request
 from ..theme import mount_script
 from .scan_paths import whole_number
 
@@ -127,12 +127,12 @@ def _strips(
     prompt: str | None = None,
 ) -> Iterator[list[Strip]]:  # fmt: skip
     """Yield the strips of both solvers as they grow. Raises ValueError before any work."""
-    PICTURES.refuse(model_here(model))
+    PICTURES.refuse(installed_model(model))
     whole_number("steps", steps, 1, MOST_STRIP_STEPS)
     requests = [
         to_request(model, label, None, solver, steps, guidance, seed, 1, prompt=prompt) for solver in (first, second)
     ]
-    pipe, finished = MODELS.get(model_here(model)), []
+    pipe, finished = MODELS.get(installed_model(model)), []
     for request in requests:
         with closing(clean_strip(pipe, request)) as strips:
             for strip in strips:
@@ -196,7 +196,7 @@ def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
 
 def _model_solvers(model: str) -> list[tuple[str, str]]:
     """(label, name) of the solvers that work with a model."""
-    folder = model_here(model)
+    folder = installed_model(model)
     options = {name: entry.options for name, entry in SAMPLERS.items()}
     return [
         (SAMPLERS[name].label, name)
@@ -207,7 +207,7 @@ def _model_solvers(model: str) -> list[tuple[str, str]]:
 
 def _model_updates(model: str) -> tuple[Any, ...]:
     """Updates of the prompt, the label and both solvers for another model."""
-    names, solvers, prompt = list(model_here(model).labels or ()), _model_solvers(model), first_prompt(model)
+    names, solvers, prompt = list(installed_model(model).labels or ()), _model_solvers(model), first_prompt(model)
     return (
         gr.update(value=prompt or "", visible=prompt is not None),
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
@@ -252,14 +252,14 @@ def _build_toy(tab: gr.Tab) -> None:
 
 def _build_strips() -> None:
     gr.Markdown(texts.STRIP_INTRO)
-    here = model_choices()
-    if not here:
+    choices = model_choices()
+    if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = model_here(here[0][1])
+    first = installed_model(choices[0][1])
     names, solvers = list(first.labels or ()), _model_solvers(first.id)
     with gr.Row():
-        model = gr.Dropdown(here, value=first.id, label="Model", min_width=200)
+        model = gr.Dropdown(choices, value=first.id, label="Model", min_width=200)
         prompt = gr.Textbox(first_prompt(first.id) or "", label="Prompt", visible=first.text is not None, min_width=200)
         label = gr.Dropdown(names, value=first_label(first.id), label="Label", visible=bool(names), min_width=200)
         first_solver = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)

@@ -35,8 +35,8 @@ from ..settings import (
     MAIN,
     check_shown,
     from_link,
+    installed_model,
     model_choices,
-    model_here,
     shown_values,
     to_request,
     with_defaults,
@@ -73,7 +73,7 @@ def generate_clip(
         raise ValueError(f"kind must be one of {', '.join(CLIP_KINDS)}, not {str(kind)[:40]!r}")
     settings = with_defaults(model, solver, steps, guidance)
     request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
-    folder = model_here(model)
+    folder = installed_model(model)
     CLIPS.refuse(folder)
     for step in MODELS.get(folder).stream(request, previews=False):
         last = step
@@ -90,7 +90,7 @@ def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
     with runs.track(page, TAB) as run:
         try:
             request = to_request(**settings, kind=CLIPS)
-            CLIPS.refuse(model_here(request.model))
+            CLIPS.refuse(installed_model(request.model))
             yield _updates(True, texts.STARTING, seed=settings["seed"])
             with closing(run.steps(request)) as steps:
                 for step in steps:
@@ -153,7 +153,7 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
 
 def _model_updates(model: str) -> tuple[Any, ...]:
     """Updates of prompt, label, scan and the scan drawing for another model."""
-    folder = model_here(model)
+    folder = installed_model(model)
     return *(gr.update(**one) for one in condition_of(model)), stack_html(folder)
 
 
@@ -168,7 +168,9 @@ def build_video_tab(frame: Frame) -> None:
         with gr.Column(scale=2, min_width=280):
             condition = build_condition(CLIPS)
             sampling, randomise = build_sampling(CLIPS, count=1, randomise_id="clip-randomise")
-            scan_picture = gr.HTML(stack_html(model_here(condition["model"].value)), elem_id="clip-scan", padding=False)
+            scan_picture = gr.HTML(
+                stack_html(installed_model(condition["model"].value)), elem_id="clip-scan", padding=False
+            )
         with gr.Column(scale=3, min_width=280):
             go, stop, progress = build_actions(texts.CLIPS_READY, "clip-progress")
             stage = gr.HTML(empty_html("No clips yet"), elem_id="clip-stage", padding=False)
@@ -194,8 +196,8 @@ def build_video_tab(frame: Frame) -> None:
     of_model = [main["prompt"], main["label"], main["scan"], scan_picture]
     main["model"].input(_model_updates, main["model"], of_model, **QUIET)
     main["scan"].input(
-        lambda model, scan: stack_html(model_here(model), scan or None), [main["model"], main["scan"]], scan_picture,
-        **QUIET,
+        lambda model, scan: stack_html(installed_model(model), scan or None),
+        [main["model"], main["scan"]], scan_picture, **QUIET,
     )  # fmt: skip
     dropped.upload(_restore, dropped, restored, **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.CLIP_LINK_SCRIPT, **QUIET)
