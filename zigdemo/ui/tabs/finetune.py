@@ -99,9 +99,9 @@ def _start(
 
 @handler(lambda sentence: _updates(line=plain(sentence)))
 def _press(name: str | None, button: str) -> tuple[Any, ...]:
-    """The buttons Pause, Resume, Stop and Continue, told apart by their labels."""
+    """The buttons Pause, Resume, Stop and Go on, told apart by their labels."""
     job = job_of(name)
-    {"Pause": job.pause, "Resume": job.resume, "Stop": job.stop, "Continue": job.go_on}[button]()
+    {"Pause": job.pause, "Resume": job.resume, "Stop": job.stop, "Go on": job.go_on}[button]()
     return _status_updates(name)
 
 
@@ -223,7 +223,7 @@ def build_finetune_tab(frame: Frame) -> None:
             with gr.Row():
                 pause = gr.Button("Pause", size="sm", visible=False, min_width=90)
                 stop = gr.Button("Stop", size="sm", visible=False, min_width=90)
-                go_on = gr.Button("Continue", size="sm", visible=False, min_width=90)
+                go_on = gr.Button("Go on", size="sm", visible=False, min_width=90)
                 use = gr.Button("Use it in Generate", size="sm", variant="primary", visible=False, min_width=140)
                 pack = gr.Button("Download it", size="sm", visible=False, min_width=110)
             packed = gr.File(show_label=False, interactive=False, visible=False, elem_id="finetune-packed")
