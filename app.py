@@ -15,20 +15,20 @@ from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame
 from zigdemo.ui.tabs import TABS
-from zigdemo.ui.tabs.finetune import build_followed
+from zigdemo.ui.tabs.finetune import build_run_state
 from zigdemo.ui.theme import build_theme, head_html, page_css
 
 INTRO = """# zigdemo
-Draw with state-space diffusion models, and see in which order they read an image."""
+Draw with state-space diffusion models, and see the order in which they read an image."""
 
 
 def build_app() -> gr.Blocks:
-    """The page, not launched yet."""
+    """The page, not yet launched."""
     with gr.Blocks(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
-        followed = build_followed()
+        run_state = build_run_state()
         with gr.Tabs() as tabs:
-            frame = Frame(page, tabs, followed)
+            frame = Frame(page, tabs, run_state)
             for tab in TABS:
                 with gr.Tab(tab.title, id=tab.id) as frame.tab:
                     tab.build(frame)
@@ -37,7 +37,7 @@ def build_app() -> gr.Blocks:
 
 
 def launch(page: gr.Blocks, **changes: object) -> tuple:
-    """Serve the page; the kernels compile in the background meanwhile."""
+    """Serve the page, and compile the kernels in the background meanwhile."""
     keep_freed_memory()
     threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
     on_space = "SPACE_ID" in os.environ

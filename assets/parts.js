@@ -1,4 +1,4 @@
-/* What the players share; loaded before them. */
+/* Shared parts of the players; loaded before them. */
 (() => {
   "use strict";
   const SHAPES = {
@@ -7,13 +7,13 @@
   };
 
   function element(tag, attributes, ...children) {
-    const made = document.createElement(tag);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children);
+    return node;
   }
 
-  /* A shape of SHAPES as an inline picture in the colour of the text. */
+  /* A shape of SHAPES as an inline SVG in the text colour. */
   function icon(name) {
     const holder = element("span", { class: "player-icon", "aria-hidden": "true" });
     holder.innerHTML = `<svg viewBox="0 0 24 24"><path d="${SHAPES[name]}"/></svg>`;
@@ -21,11 +21,11 @@
   }
 
   window.zigdemoParts = {
-    CALM_MS: 250, // between two frames where the person asked for less motion
+    CALM_MS: 250, // between two frames if the user prefers reduced motion
     clamp: (value, low, high) => Math.max(low, Math.min(high, value)),
     element, icon,
 
-    /* Call layout() when the root's size changes and repaint() when the colours do; returns a function that ends it. */
+    /* Call layout() when the root's size changes and repaint() when the colours do; returns a function that stops this. */
     watch(root, layout, repaint) {
       const size = new ResizeObserver(layout), classes = new MutationObserver(repaint);
       const dark = window.matchMedia("(prefers-color-scheme: dark)");

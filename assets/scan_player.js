@@ -2,8 +2,8 @@
    zigdemoScanPlayer.mount(root, data) with data = {scheme, label, grid: [rows, columns] or [frames, rows, columns],
    paths, scans, orders: [[raster index, ...], ...], runs: [...], axes: ["all" | "space" | "time", ...],
    measures: [{continuity, jumps, longest_jump, neighbour_distance}, ...]};
-   orders are those of the layers 0, 1, ..., or, where scans > 1, those that every layer uses at once. The runs of an
-   order, which start afresh, are played all at once. */
+   orders are those of layers 0, 1, ..., or, if scans > 1, those that every layer uses at once. The runs of an order
+   are scanned independently and played at once. */
 (() => {
   "use strict";
   const { CALM_MS, clamp, element, icon, watch } = window.zigdemoParts;
@@ -23,16 +23,16 @@
     build() {
       const button = (inside, label, act, kind = "scan-button") => {
         const named = typeof inside === "string" ? {} : { "aria-label": label };
-        const made = element("button", { type: "button", class: kind, title: label, ...named }, inside);
-        made.addEventListener("click", act);
-        return made;
+        const node = element("button", { type: "button", class: kind, title: label, ...named }, inside);
+        node.addEventListener("click", act);
+        return node;
       };
       const still = (place) => () => { this.stop(); this.go(place()); };
       this.canvas = element("canvas", { class: "scan-main", tabindex: "0", role: "img" });
       this.view = new View(this.canvas);
       this.tip = element("div", { class: "scan-tip", "aria-hidden": "true" });
       this.playButton = button(icon("play"), "Play", () => this.toggle(), "scan-button scan-play");
-      this.scrub = element("input", { type: "range", min: "0", step: "1", class: "scan-scrub", "aria-label": "Place in the scan" });
+      this.scrub = element("input", { type: "range", min: "0", step: "1", class: "scan-scrub", "aria-label": "Position in the scan" });
       this.scrub.addEventListener("input", still(() => Number(this.scrub.value)));
       this.speeds = element("select", { class: "scan-speed", "aria-label": "Speed", title: "Speed" },
         ...SPEEDS.map((speed) => element("option", speed === 1 ? { value: "1", selected: "" } : { value: String(speed) }, speed + "×")));
@@ -61,7 +61,7 @@
             button("Save SVG", "Save this picture as SVG", () => this.saveSvg()))));
       for (const kind of ["pointermove", "pointerdown"]) this.canvas.addEventListener(kind, (event) => this.hover(this.under(event)));
       this.canvas.addEventListener("click", (event) => { if (this.under(event) !== null) { this.stop(); this.go(this.path.rank[this.under(event)]); } });
-      // A finger leaves as it lifts; what it pointed at stays readable until the next touch.
+      // Lifting a finger also fires this; keep what it pointed at readable until the next touch.
       this.canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") this.hover(null); });
       this.root.addEventListener("keydown", (event) => this.key(event));
     }
@@ -78,18 +78,18 @@
       const kind = data.scans > 1 ? "scan" : "layer", some = this.paths.length > 1 ? this.paths.slice(0, PANELS) : [];
       this.panels = some.map((path, i) => {
         const canvas = element("canvas", { class: "scan-small" }), caption = element("span", { class: "scan-caption" });
-        const made = element("button", { type: "button", class: "scan-panel", "aria-label": `Show ${kind} ${i}` }, canvas, caption);
-        made.addEventListener("click", () => this.choose(i));
+        const panel = element("button", { type: "button", class: "scan-panel", "aria-label": `Show ${kind} ${i}` }, canvas, caption);
+        panel.addEventListener("click", () => this.choose(i));
         const view = new View(canvas);
         view.show(path);
-        return { button: made, caption, view, name: path.axis === "all" ? `${kind} ${i}` : `${i}, ${path.axis}` };
+        return { button: panel, caption, view, name: path.axis === "all" ? `${kind} ${i}` : `${i}, ${path.axis}` };
       });
       this.grid.replaceChildren(...this.panels.map((panel) => panel.button));
       this.layers.hidden = data.scans > 1 || this.paths.length === 1;
       Object.assign(this.root.dataset, { scheme: data.scheme, grid: data.grid.join("x") });
       this.choose(this.layers.hidden ? Math.min(this.layer, this.paths.length - 1) : this.layer, share);
     }
-    /* Layers may have runs of different lengths: the place goes with them as a share of the way. */
+    /* Layers may have runs of different lengths, so the position is kept as a share of the length. */
     choose(layer, share = this.share) {
       this.layer = layer;
       this.scrub.max = String(this.length - 1);
@@ -107,11 +107,11 @@
       this.go(this.position);
     }
     measures() {
-      const found = this.data.measures[this.shown], cells = found.longest_jump, jumps = this.path.jumps.length;
-      const rows = [["Continuity: steps to a neighbour", (100 * found.continuity).toFixed(1) + " %"],
-        ["Jumps", found.jumps.toLocaleString("en")], ["Longest jump", cells ? cells + " cells" : "none"],
-        ["Mean distance between neighbours", found.neighbour_distance.toFixed(1) + " steps"]];
-      if (this.path.runs > 1) rows.unshift(["Runs that start afresh, played at once", `${this.path.runs} of ${this.length} steps`]);
+      const measures = this.data.measures[this.shown], cells = measures.longest_jump, jumps = this.path.jumps.length;
+      const rows = [["Continuity: steps to a neighbour", (100 * measures.continuity).toFixed(1) + " %"],
+        ["Jumps", measures.jumps.toLocaleString("en")], ["Longest jump", cells ? cells + " cells" : "none"],
+        ["Mean distance between neighbours", measures.neighbour_distance.toFixed(1) + " steps"]];
+      if (this.path.runs > 1) rows.unshift(["Independent runs, played at once", `${this.path.runs} of ${this.length} steps`]);
       this.table.replaceChildren(element("caption", {}, "Measures of this path"), element("tbody", {}, ...rows.map(([name, value]) =>
         element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, String(value))))));
       this.legend.textContent = !jumps ? "no jump" : this.path.trail ? `jump (latest ${TRAIL} drawn)` : "jump";
@@ -135,7 +135,7 @@
       input.value = value;
       input.style.setProperty("--fill", (100 * value) / Math.max(Number(input.max), 1) + "%");
     }
-    /* What is read at the place: one token, or where runs are played at once, one of each. */
+    /* What is read at a position: one token, or one token of every run if runs are played at once. */
     reads(cell) {
       const { path } = this, places = path.rows * path.columns;
       if (this.hovered !== null || path.runs === 1 || path.axis === "all") return path.where(cell);
@@ -145,7 +145,7 @@
     tell() {
       const { path } = this, cell = this.hovered ?? path.order[this.position], where = path.rank[cell];
       const text = `${this.data.scans > 1 ? "Scan" : "Layer"} ${this.layer}, step ${where + 1} of ${this.length} reads ${this.reads(cell)}`;
-      // A status that changes sixty times a second must not be read aloud.
+      // Screen readers must not read a status that changes sixty times per second.
       this.status.setAttribute("aria-live", this.playing ? "off" : "polite");
       this.status.textContent = text;
       this.scrub.setAttribute("aria-valuetext", text);
@@ -160,7 +160,7 @@
       const value = (name) => getComputedStyle(this.root).getPropertyValue(name).trim();
       this.theme ??= { faint: value("--scan-faint").split(",").map(Number), jump: value("--scan-jump"), ink: value("--scan-ink"), ground: value("--scan-ground") };
       for (const view of [this.view, ...this.panels.map((panel) => panel.view)]) {
-        if (afresh) view.drawn = Infinity; // lines in the colours of before
+        if (afresh) view.drawn = Infinity; // lines drawn in the old colours
         view.paint(Math.round(this.share * (view.path.span - 1)), this.theme, { hovered: this.hovered, numbers: view === this.view });
       }
       this.tell();
@@ -172,7 +172,7 @@
       this.exact = this.position;
       this.playing = true;
       this.dress("pause", "Pause");
-      // A whole scan takes 5 s on 8 x 8 and 12 s on 64 x 64 at speed 1.
+      // At speed 1 a whole scan takes 5 s on 8 x 8 and 12 s on 64 x 64.
       const seconds = 4 + Math.sqrt(this.length) / 8;
       let before = performance.now();
       const tick = (now) => {

@@ -1,12 +1,12 @@
-/* Pictures of token orders for the scan player: on a canvas step by step, and as SVG. A video is a sheet of frames. */
+/* Drawings of token orders for the scan player: on a canvas step by step, and as SVG. A video is a sheet of frames. */
 (() => {
   "use strict";
   const { clamp } = window.zigdemoParts;
-  // Samples of a perceptually even map from dark violet to yellow; colours between are interpolated.
+  // Samples of a perceptually uniform colour map from dark violet to yellow; colours in between are interpolated.
   const SAMPLES = [[72, 33, 115], [64, 67, 135], [52, 94, 141], [41, 120, 142], [32, 144, 140], [34, 167, 132],
     [68, 190, 112], [121, 209, 81], [189, 222, 38], [253, 231, 36]];
   const CELL_PX = 96;
-  // Beyond this many jumps only the latest are drawn: all of them would hide the picture.
+  // Beyond ALL_JUMPS only the latest TRAIL jumps are drawn: all of them would hide the picture.
   const ALL_JUMPS = 300, TRAIL = 40;
   const ON_DARK = "#ffffff", ON_LIGHT = "#1d2939";
 
@@ -16,8 +16,8 @@
     return SAMPLES[low].map((v, i) => Math.round(v + (place - low) * (SAMPLES[low + 1][i] - v)));
   };
 
-  /* One order on its grid, cut into runs of `span` tokens that are read side by side: at position p each run has read
-     its tokens 0 to p. Ranks in the run, neighbours and jumps are worked out once. */
+  /* One order on its grid, cut into runs of `span` tokens that are read in parallel: at position p each run has read
+     its tokens 0 to p. Ranks within the run, neighbours and jumps are computed once. */
   class Path {
     constructor(order, grid, runs, axis) {
       const [rows, columns] = grid.slice(-2), frames = grid.length === 3 ? grid[0] : 1;
@@ -35,16 +35,16 @@
     column(cell) { return cell % this.columns; }
     place(k) { return k % this.span; }
     share(place) { return this.span > 1 ? place / (this.span - 1) : 0; }
-    /* How step k arrives: from nowhere, from a neighbour in the frame, from the same place a frame away, from far. */
+    /* Where step k comes from: nowhere, a neighbour in the frame, the same place a frame away, or far. */
     kind(k) {
       if (this.place(k) === 0) return "start";
       const from = this.order[k - 1], to = this.order[k], frames = Math.abs(this.frame(from) - this.frame(to));
       const cells = Math.abs(this.column(from) - this.column(to)) + Math.abs(this.row(from) - this.row(to));
       return frames + cells > 1 ? "far" : frames ? "time" : "near";
     }
-    /* The indices into the order that are read at a position, one for each run. */
+    /* The indices into the order that are read at a position, one per run. */
     at(position) { return Array.from({ length: this.runs }, (_, run) => run * this.span + position); }
-    /* The jumps to draw at a position: all up to there, or the latest few. */
+    /* The jumps to draw at a position: all so far, or only the latest. */
     shown(position) {
       const upto = this.jumps.filter((k) => this.place(k) <= position);
       return this.trail ? upto.slice(-TRAIL) : upto;
@@ -55,7 +55,7 @@
     }
   }
 
-  /* Where the cells of a path lie: its frames side by side, `across` of them in a row, each under room for its name. */
+  /* The layout of a path's cells: frames side by side, `across` per row, each with room above it for its name. */
   class Sheet {
     constructor(path, cell, across, gap, above) {
       const { frames, rows, columns } = path, down = Math.ceil(frames / across);
@@ -70,7 +70,7 @@
     x(token) { return this.corner(this.path.frame(token))[0] + this.path.column(token) * this.cell; }
     y(token) { return this.corner(this.path.frame(token))[1] + this.path.row(token) * this.cell; }
     centre(token) { return [this.x(token) + this.cell / 2, this.y(token) + this.cell / 2]; }
-    /* The token at a point, null between the frames. */
+    /* The token at a point; null between frames. */
     under(x, y) {
       const { frames, rows, columns } = this.path;
       for (let frame = 0; frame < frames; frame++) {
@@ -81,7 +81,7 @@
     }
   }
 
-  /* The sheet with the largest cells in a square, in whole pixels where they are not tiny. */
+  /* The sheet with the largest cells that fits a square; cells are whole pixels unless tiny. */
   function fitted(path, side, gap, above, most) {
     const { frames, rows, columns } = path;
     let best = 0, across = 1;
@@ -94,8 +94,8 @@
     return new Sheet(path, best >= 3 ? Math.floor(best) : best, across, gap, above);
   }
 
-  /* A canvas that shows one path. Cells are one pixel each of a small image that is scaled up, and lines are
-     only added to while the scan goes forward, so that a 64 x 64 grid costs little a frame. */
+  /* A canvas that shows one path. Each cell is one pixel of a small image that is scaled up, and while the scan moves
+     forward lines are only added, so that a frame of a 64 x 64 grid is cheap. */
   class View {
     constructor(canvas) {
       this.canvas = canvas;
@@ -107,7 +107,7 @@
       Object.assign(this.cells, { width: path.columns, height: path.rows * path.frames });
       this.drawn = Infinity;
     }
-    /* Fill a square of `side` CSS pixels; `named`: with room for the names of frames. */
+    /* Fill a square of `side` CSS pixels. named: leave room for the names of frames. */
     fit(side, ratio, named) {
       const stack = this.path.frames > 1;
       this.named = named && stack;
@@ -134,7 +134,7 @@
         if (path.trail && cell >= 7) for (const k of path.shown(position)) this.segment(context, k, theme);
       }
       if (numbers) this.number(context, position);
-      if (!marker || (hovered === null && path.runs > path.frames && cell < 7)) return; // too many for so small cells
+      if (!marker || (hovered === null && path.runs > path.frames && cell < 7)) return; // too many marks for cells this small
       for (const token of hovered === null ? path.at(position).map((k) => path.order[k]) : [hovered]) this.mark(context, token, theme);
     }
     fill(position, faint) {
@@ -174,7 +174,7 @@
     segment(context, k, theme) {
       const { path, sheet } = this, kind = path.kinds[k], width = clamp(sheet.cell * 0.08, 1, 5), ink = inkOn(path.share(path.place(k)));
       context.beginPath();
-      if (kind === "time") { // a line would cross the frames between
+      if (kind === "time") { // a line would cross other frames
         if (sheet.cell < 7) return;
         context.fillStyle = ink;
         context.arc(...sheet.centre(path.order[k]), width * 1.5, 0, 2 * Math.PI);
@@ -210,7 +210,7 @@
     }
   }
 
-  /* The picture of a view as SVG text, for slides and papers. */
+  /* The drawing of a view as SVG text, for slides and papers. */
   function svgOf(path, across, position, theme, title) {
     const unit = 20, stack = path.frames > 1, sheet = new Sheet(path, unit, across, stack ? unit / 2 : 0, stack ? unit : 0);
     const line = (k, extra) => {

@@ -1,15 +1,15 @@
 /* The trajectory player: the same noise under an ODE and an SDE solver on a 2-D toy, entirely in the browser.
    zigdemoTrajectories.mount(root, data) with data = {toy, points, extent, cells, frames: [times], density, runs};
-   density: base64 of one byte a cell, frames x cells x cells from the top left; runs: [{solver, label, kind, steps,
+   density: base64 of one byte per cell, frames x cells x cells from the top left; runs: [{solver, label, kind, steps,
    times, nfe, error, states}]; states: base64 of int16 (step, point, x or y) in units of 1 / scale. */
 (() => {
   "use strict";
   const { CALM_MS, clamp, element, icon, watch } = window.zigdemoParts;
   const SPEEDS = [0.25, 0.5, 1, 2, 4], SECONDS = 6, MOST_PX = 440, GRAIN = 1000;
-  const NEAR_PX = 24; // a pointer this near to a point shows its path
+  const NEAR_PX = 24; // a pointer this close to a point shows its path
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-  /* One run: where each point is at any time, on straight lines between the solver's steps. */
+  /* One run: the position of each point at any time, linear between the solver's steps. */
   class Run {
     constructor(run, points, scale) {
       Object.assign(this, run, { points, states: new Int16Array(bytes(run.states).buffer), unit: 1 / scale });
@@ -41,9 +41,9 @@
     }
     build() {
       const button = (shape, label, act, kind = "toy-button") => {
-        const made = element("button", { type: "button", class: kind, title: label, "aria-label": label }, icon(shape));
-        made.addEventListener("click", act);
-        return made;
+        const node = element("button", { type: "button", class: kind, title: label, "aria-label": label }, icon(shape));
+        node.addEventListener("click", act);
+        return node;
       };
       const still = (time) => { this.stop(); this.go(time); };
       this.panels = [0, 1].map(() => {
@@ -66,7 +66,7 @@
           button("last", "To the data", () => still(1)), this.scrub, this.speeds),
         this.status,
         element("div", { class: "toy-keys" },
-          "A colour is one starting noise, the same on both sides; the shade behind is the true density. Point at a dot to follow it."));
+          "Each colour is one starting noise, the same on both sides; the shading is the true density. Point at a dot to follow it."));
       this.root.addEventListener("keydown", (event) => this.key(event));
     }
     show(data) {
@@ -154,9 +154,9 @@
       context.globalAlpha = 1;
     }
     tell() {
-      const said = this.runs.map((run) => `${run.label} in step ${Math.min(run.step(this.time) + 1, run.steps)} of ${run.steps}`);
-      const text = `t = ${this.time.toFixed(2)}: ${said.join(", ")}`;
-      // A status that changes sixty times a second must not be read aloud.
+      const steps = this.runs.map((run) => `${run.label} in step ${Math.min(run.step(this.time) + 1, run.steps)} of ${run.steps}`);
+      const text = `t = ${this.time.toFixed(2)}: ${steps.join(", ")}`;
+      // Screen readers must not read a status that changes sixty times per second.
       this.status.setAttribute("aria-live", this.playing ? "off" : "polite");
       this.status.textContent = text;
       this.scrub.setAttribute("aria-valuetext", text);

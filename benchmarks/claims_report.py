@@ -46,7 +46,7 @@ def tables(result: dict[str, Any]) -> str:
     for title, members in comparisons(cases).items():
         known = [case for case in members if case in cases]
         lines += ["", f"**{title}**", "", "| | weights | seeds | held-out loss | beyond zigzag-8 | Frechet distance | "
-                  "s a step | MB a step |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+                  "s per step | MB per step |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
         for case in sorted(known, key=lambda case: statistics.mean(of(result, case, "held_out_loss").values())):
             loss = spread(list(of(result, case, "held_out_loss").values()))
             distance = spread(list(of(result, case, "frechet").values()))

@@ -173,7 +173,7 @@ def page() -> str:
         "guidances": GUIDANCES,
     }
     lines = [
-        "# Samplers: what goes together, and how fast it converges",
+        "# Samplers: which settings combine, and how fast the solvers converge",
         "",
         "Written by `python -m benchmarks.matrix`; `tests/diffusion/test_matrix.py` checks it with the same functions.",
         "",
@@ -186,14 +186,14 @@ def page() -> str:
         f"**{total.total():,} combinations: {total['finite']:,} finite, {total['refused']:,} refused, "
         f"{total['not finite']} not finite.**",
         "",
-        "Every path goes with every prediction and guidance; what is refused is a form or a last step at a solver that",
-        "has none, and their absence at one that needs them. The columns say which of the two are given.",
+        "Every path works with every prediction and guidance. Refused are a form or a last step for a solver that has",
+        "none, and a missing one for a solver that needs it. The columns say which of the two are given.",
         "",
         *rows,
         "",
         "## Orders of convergence",
         "",
-        "Slope of the error over the length of the steps, from two runs of which the second has twice the steps, on a",
+        "Slope of the error over the step size, from two runs of which the second has twice as many steps, on a",
         f"mixture of two Gaussians whose field is known exactly, from t = 0 to {BEFORE}. dopri5 chooses its own steps.",
         "",
         *order_table(),

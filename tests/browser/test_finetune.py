@@ -36,7 +36,7 @@ def test_new_pictures_become_a_model_though_the_page_is_reloaded(visit, page_of_
     page.locator("#finetune-name textarea, #finetune-name input").fill("bricks")
     page.get_by_role("button", name="More: what learns").click()
     page.get_by_label("Steps", exact=True).locator("visible=true").fill("20000")
-    page.get_by_label("Pictures a step").fill("4")
+    page.get_by_label("Pictures per step").fill("4")
     page.locator("#finetune-start").click()
     page.wait_for_selector("#finetune-curve path", timeout=90_000)
     page.get_by_role("button", name="Pause").click()

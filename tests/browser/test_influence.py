@@ -30,4 +30,4 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
 def test_without_a_text_model_the_attention_tab_says_so(visit, served):
     page = visit(served)
     show_tab(page, "Attention")
-    page.wait_for_selector("text=No text model is here yet")
+    page.wait_for_selector("text=No text model is installed")

@@ -98,7 +98,7 @@ def test_a_strip_stops(visit, served, monkeypatch):
     quick = samplers._strips
     monkeypatch.setattr(samplers, "_strips", slow)  # a tiny model would be done before anyone can press Stop
     page = open_tab(visit, served)
-    box = page.get_by_label("number input for How many steps")
+    box = page.get_by_label("number input for Steps").locator("visible=true")
     box.fill("100")
     box.press("Tab")
     choose(page, "First solver", "Runge-Kutta 4")

@@ -35,11 +35,11 @@ def test_a_program_gets_the_sentence_of_a_mistake_and_a_plain_one_of_a_fault_of_
 
 @pytest.mark.parametrize("fault", [ValueError("not so"), IndexError("list index out of range"), RuntimeError("x")])
 def test_a_handler_ends_with_what_was_asked_for_its_outputs(toasts, fault):
-    @borders.told(lambda sentence: (sentence, "live"))
+    @borders.handler(lambda sentence: (sentence, "live"))
     def plain(value):
         raise fault
 
-    @borders.told(lambda sentence: (sentence, "live"))
+    @borders.handler(lambda sentence: (sentence, "live"))
     def steps(value):
         yield value, "busy"
         raise fault
@@ -50,4 +50,4 @@ def test_a_handler_ends_with_what_was_asked_for_its_outputs(toasts, fault):
 
 
 def test_nothing_is_told_where_nothing_went_wrong(toasts):
-    assert borders.told(lambda sentence: None)(lambda value: value + 1)(1) == 2 and toasts == []
+    assert borders.handler(lambda sentence: None)(lambda value: value + 1)(1) == 2 and toasts == []

@@ -1,4 +1,4 @@
-"""The Generate tab with a model of texts."""
+"""The Generate tab with a text-conditional model."""
 
 import pytest
 from hypothesis import given
@@ -21,10 +21,10 @@ def shelf(tmp_path_factory):
         yield
 
 
-def test_a_model_of_texts_shows_a_prompt_and_no_label():
-    prompt, strengths, label, *_ = generate._of_model("words", "heun", 25, 2.0)
+def test_a_text_model_shows_a_prompt_and_no_label():
+    prompt, strengths, label, *_ = generate._model_updates("words", "heun", 25, 2.0)
     assert prompt["visible"] and strengths["visible"] and not label["visible"] and label["value"] is None
-    prompt, strengths, label, *_ = generate._of_model("labels", "heun", 25, 2.0)
+    prompt, strengths, label, *_ = generate._model_updates("labels", "heun", 25, 2.0)
     assert not prompt["visible"] and not strengths["visible"] and label["visible"] and prompt["value"] == ""
 
 
@@ -44,9 +44,9 @@ def test_strengths_that_make_no_sense_are_one_sentence(text):
         settings.read_strengths(text)
 
 
-def test_a_link_restores_prompt_strengths_and_what_to_keep_away_from():
+def test_a_link_restores_prompt_strengths_and_negative():
     query = {"model": "words", "prompt": "a blue cat", "strengths": "cat=2", "negative": "dog"}
     request, left_out = settings.from_link(query)
     assert (request.prompt, request.strengths, request.negative, left_out) == ("a blue cat", {"cat": 2.0}, "dog", [])
     assert settings.to_request(**settings.shown_values(request)) == request
-    generate._shown(request)
+    generate._show(request)

@@ -9,13 +9,13 @@ from zigdemo.ui.tabs import generate
 
 
 def test_a_prompt_of_a_portrait_offers_changes_and_others_none():
-    offers = swaps.offered(Request("m", prompt="red hair, a blue hoodie"))
+    offers = swaps.offers(Request("m", prompt="red hair, a blue hoodie"))
     assert [swap.kind for swap in offers] == ["hairColor", "clothesColor", "clothes"]
     row, *buttons = swaps.buttons(offers)
     assert row["visible"] and len(buttons) == swaps.MOST_SWAPS
     assert [button["visible"] for button in buttons] == [True] * 3 + [False] * 3
     assert buttons[0]["value"] == "red hair → green hair"
-    assert swaps.offered(Request("m", label="red heart")) == [] and swaps.offered(Request("m")) == []
+    assert swaps.offers(Request("m", label="red heart")) == [] and swaps.offers(Request("m")) == []
 
 
 def test_a_click_brings_the_changed_prompt_and_what_it_is_compared_with():

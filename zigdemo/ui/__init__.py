@@ -1,1 +1,1 @@
-"""The page: one file a tab, the theme, the footer. No numerics here."""
+"""The page: one file per tab, the theme, the footer. No numerics here."""

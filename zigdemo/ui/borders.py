@@ -1,4 +1,4 @@
-"""The borders of the program: where a fault of any kind becomes one sentence for whoever asked."""
+"""Decorators of API endpoints and page handlers that turn any fault into one sentence for the caller."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def endpoint(function: Function) -> Function:
-    """An API function whose faults reach its caller as one sentence, and no traceback."""
+    """An API function whose faults reach the caller as a gr.Error of one sentence, without a traceback."""
 
     @wraps(function)
-    def answered(*arguments: Any, **named: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*arguments, **named)
+            return function(*args, **kwargs)
         except Exception as fault:
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
 
-    return answered
+    return call
 
 
-def told(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
-    """A handler of the page, a function or a generator, whose faults are told as a toast.
+def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
+    """A handler of the page, function or generator, whose faults are shown as a toast.
 
-    failed: what the handler's outputs become, given the sentence.
+    failed: the handler's outputs after a fault, made from the sentence about it.
     """
 
     def decorate(function: Function) -> Function:
         @wraps(function)
-        def answered(*arguments: Any) -> Any:
+        def call(*args: Any) -> Any:
             try:
-                return function(*arguments)
+                return function(*args)
             except Exception as fault:
-                return failed(runs.warned(fault))
+                return failed(runs.toast(fault))
 
         @wraps(function)
-        def yielded(*arguments: Any) -> Iterator[Any]:
+        def iterate(*args: Any) -> Iterator[Any]:
             try:
-                yield from function(*arguments)
+                yield from function(*args)
             except Exception as fault:
-                yield failed(runs.warned(fault))
+                yield failed(runs.toast(fault))
 
-        return yielded if inspect.isgeneratorfunction(function) else answered
+        return iterate if inspect.isgeneratorfunction(function) else call
 
     return decorate

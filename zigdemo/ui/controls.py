@@ -1,4 +1,4 @@
-"""Controls that the Generate and the Video tab share, and how their buttons act."""
+"""Controls that the Generate and Video tabs share, and what their buttons do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .settings import (
     defaults,
     first_label,
     first_prompt,
+    installed_model,
     model_choices,
-    model_here,
     scheme_choices,
     solver_choices,
 )
@@ -26,15 +26,15 @@ from .settings import (
 MOST_NEW_SEED = 2**31 - 1
 
 
-def scan_settings(model: str, chosen: str | None = None) -> dict[str, Any]:
-    """Choices, value and visibility of the scan control, which a model without a scan does not have."""
+def scan_settings(model: str, scan: str | None = None) -> dict[str, Any]:
+    """Choices, value and visibility of the scan control, which is hidden for a model without a scan."""
     schemes = scheme_choices(model)
-    return {"choices": schemes, "value": chosen or (schemes[0][1] if schemes else None), "visible": bool(schemes)}
+    return {"choices": schemes, "value": scan or (schemes[0][1] if schemes else None), "visible": bool(schemes)}
 
 
 def condition_of(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What prompt, label and scan control show for another model."""
-    names, prompt = list(model_here(model).labels or ()), first_prompt(model)
+    """What prompt, label and scan controls show for another model."""
+    names, prompt = list(installed_model(model).labels or ()), first_prompt(model)
     return (
         {"value": prompt or "", "visible": prompt is not None},
         {"choices": names, "value": first_label(model), "visible": bool(names)},
@@ -43,40 +43,42 @@ def condition_of(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, 
 
 
 def build_condition(kind: Kind) -> dict[str, gr.components.Component]:
-    """Model, prompt and label, by name; the first model of the kind is chosen."""
-    here = model_choices(kind)
-    prompt, label, _ = condition_of(here[0][1])
+    """Model, prompt and label controls by name, starting with the first model of the kind."""
+    choices = model_choices(kind)
+    prompt, label, _ = condition_of(choices[0][1])
     return {
-        "model": gr.Dropdown(here, value=here[0][1], label="Model"),
+        "model": gr.Dropdown(choices, value=choices[0][1], label="Model"),
         "prompt": gr.Textbox(label="Prompt", info="A few words, in English.", max_lines=3, **prompt),
         "label": gr.Dropdown(label="Label", info="Type to search.", **label),
     }
 
 
 def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str, gr.components.Component], gr.Checkbox]:
-    """Scan, solver, steps, guidance, seed and count, by name, and the box that asks for a new seed each time."""
-    made: dict[str, gr.components.Component] = {}
+    """Scan, solver, steps, guidance, seed and count controls by name, and the checkbox for a new seed each time."""
+    controls: dict[str, gr.components.Component] = {}
     first = model_choices(kind)[0][1]
-    own = defaults(first)
-    made["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(first))
+    usual = defaults(first)
+    controls["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(first))
     with gr.Row():
-        made["solver"] = gr.Dropdown(
-            solver_choices(), value=own["solver"], label="Solver", min_width=180, elem_classes="solver"
+        controls["solver"] = gr.Dropdown(
+            solver_choices(), value=usual["solver"], label="Solver", min_width=180, elem_classes="solver"
         )
-        made["count"] = gr.Slider(1, kind.most, value=count, step=1, label=kind.name, min_width=180)
+        controls["count"] = gr.Slider(1, kind.most, value=count, step=1, label=kind.name, min_width=180)
     with gr.Row():
-        made["steps"] = gr.Slider(1, MOST_STEPS, value=own["steps"], step=1, label="Steps", min_width=180)
-        made["guidance"] = gr.Slider(0, MOST_GUIDANCE, value=own["guidance"], step=0.1, label="Guidance", min_width=180)
+        controls["steps"] = gr.Slider(1, MOST_STEPS, value=usual["steps"], step=1, label="Steps", min_width=180)
+        controls["guidance"] = gr.Slider(
+            0, MOST_GUIDANCE, value=usual["guidance"], step=0.1, label="Guidance", min_width=180
+        )
     with gr.Row():
-        made["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
+        controls["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
         randomise = gr.Checkbox(
             False, label="New seed each time", min_width=180, elem_id=randomise_id, elem_classes="randomise"
         )
-    return made, randomise
+    return controls, randomise
 
 
 def build_actions(ready: str, progress_id: str) -> tuple[gr.Button, gr.Button, gr.HTML]:
-    """The buttons Generate and Stop, and the line of progress; on a phone the buttons stay in sight."""
+    """The Generate and Stop buttons, which stay visible on a phone, and the progress line."""
     with gr.Row(elem_classes="actions"):
         go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
         stop = gr.Button("Stop", interactive=False, min_width=80, scale=1)
@@ -85,38 +87,38 @@ def build_actions(ready: str, progress_id: str) -> tuple[gr.Button, gr.Button, g
 
 
 def changes(
-    outputs: Sequence[str], running: bool | None = None, line: str | None = None, **given: Any
+    outputs: Sequence[str], running: bool | None = None, line: str | None = None, **updates: Any
 ) -> tuple[Any, ...]:
-    """Updates of the named outputs, none of those not given.
+    """Updates of the outputs, by name; the others keep their values.
 
-    running: sets the outputs go and stop, the two buttons. line: sets the output progress.
+    running: sets "go" and "stop", the two buttons. line: sets "progress".
     """
     if running is not None:
-        given.update(go=gr.update(interactive=not running), stop=gr.update(interactive=running))
+        updates.update(go=gr.update(interactive=not running), stop=gr.update(interactive=running))
     if line is not None:
-        given["progress"] = texts.line_html(line)
-    return tuple(given.get(name, gr.skip()) for name in outputs)
+        updates["progress"] = texts.line_html(line)
+    return tuple(updates.get(name, gr.skip()) for name in outputs)
 
 
 def restore(
-    file: str | None, show: Callable[[Request], tuple[Any, ...]], said: Callable[[Request], str]
+    file: str | None, show: Callable[[Request], tuple[Any, ...]], message: Callable[[Request], str]
 ) -> tuple[Any, ...] | None:
-    """What `show` makes of the request inside a file made here, told as `said` says it.
+    """What `show` returns for the request inside a file of this program, announced with a message.
 
-    None for no file, and for one that cannot be used, which is told in one sentence.
+    None for no file, and for one that cannot be used, with a toast that says why.
     """
     if file is None:
         return None
     try:
-        found, warnings = runs.read_request(file)
-        controls = show(found)
+        request, warnings = runs.read_request(file)
+        updates = show(request)
     except ValueError as fault:
         runs.warn(str(fault))
         return None
     for warning in warnings:
         runs.warn(warning)
-    gr.Info(said(found))
-    return controls
+    gr.Info(message(request))
+    return updates
 
 
 def connect(
@@ -127,9 +129,9 @@ def connect(
     stop_run: Callable[..., Any],
     change: Callable[..., tuple[Any, ...]],
 ) -> Callable[[Any], None]:
-    """Let Generate run and Stop stop. Returns what lets a run follow another event as it follows Generate.
+    """Connect the Generate and Stop buttons. Returns a function that starts the same run after another event.
 
-    buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: answers once the run has ended.
+    buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: returns when the run has ended.
     change: (running, line) -> updates of the outputs.
     """
     go, stop, line = buttons
@@ -138,7 +140,7 @@ def connect(
     def runs_after(event: Any) -> None:
         waiting = event(lambda: change(True, texts.WAITING), None, outputs, queue=False, **QUIET)
         running = waiting.then(run, inputs, outputs, **TURN, **QUIET)
-        # Apart, as the button's own outputs would be marked as failed with what is cancelled.
+        # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
         stop.click(None, None, None, cancels=running)
 
     runs_after(go.click)

@@ -1,4 +1,4 @@
-"""Steps against error, as measured by `python -m benchmarks.solvers`: an SVG of our own and a table beside it."""
+"""Error of the solvers against their network calls, as measured by `python -m benchmarks.solvers`: SVG and table."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "solv
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 420, 76, 16, 16, 66
 X_TICKS = (4, 8, 16, 32, 64, 128, 256, 512)
 Y_TICKS = (0.1, 0.3, 1, 3, 10, 30)
-MOST_ERROR = 60  # levels; above it a picture is lost, and a line may leave the plot
+MOST_ERROR = 60  # levels; pictures beyond it are lost, and curves may leave the plot
 TABLE_CALLS = (16, 50, 100)
 
 
-def measured() -> dict[str, Any]:
-    """The result of the benchmark; ValueError with one sentence where it is not here."""
+def measurement() -> dict[str, Any]:
+    """The result of the benchmark. Raises ValueError with one sentence if it has not been run."""
     if not RESULTS.is_file():
         raise ValueError(texts.NO_CURVES)
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
 def curves_html() -> str:
-    """Plot, table and what they mean; a sentence where nothing was measured yet."""
+    """Plots, table and explanation; a sentence if nothing was measured yet."""
     try:
-        result = measured()
+        result = measurement()
     except ValueError as fault:
         return f"<p>{escape(str(fault))}</p>"
     about = texts.about_curves(result)
@@ -47,9 +47,10 @@ def _default_point(result: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def curve_svg(result: dict[str, Any], error: str) -> str:
-    """One kind of error over network calls, both logarithmic, a line a solver, dashed for SDEs; the default has a ring.
+    """One kind of error over network calls, both logarithmic: one line per solver, dashed for SDEs.
 
-    error: a key of `texts.curve_titles`. Colours come from the page's CSS, --c0, --c1, ..., for light and dark.
+    error: a key of `texts.curve_titles`. A ring marks the default. Colours come from the page's CSS, --c0, --c1, ...,
+    for light and dark.
     """
     points = [point for curve in result["curves"].values() for point in curve["points"]]
     calls = [point["nfe"] for point in points]
@@ -76,13 +77,13 @@ def curve_svg(result: dict[str, Any], error: str) -> str:
         parts.append(_line(curve, error, number, x, y))
     default = _default_point(result)
     if default:
-        here = x(default["nfe"]), y(default[error])
-        parts.append(f'<circle class="default" cx="{here[0]}" cy="{here[1]}" r="9"/>')
-        parts.append(f'<text class="default-name" x="{here[0]}" y="{here[1] + 32}" text-anchor="middle">default</text>')
-    clip = f'<clipPath id="{error}-inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}"/></clipPath>'
+        spot = x(default["nfe"]), y(default[error])
+        parts.append(f'<circle class="default" cx="{spot[0]}" cy="{spot[1]}" r="9"/>')
+        parts.append(f'<text class="default-name" x="{spot[0]}" y="{spot[1] + 32}" text-anchor="middle">default</text>')
+    inside = f'<clipPath id="{error}-inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}"/></clipPath>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(texts.CURVE_LABEL)}">'
-        f"<defs>{clip}</defs>{''.join(parts)}</svg>"
+        f"<defs>{inside}</defs>{''.join(parts)}</svg>"
     )
 
 
@@ -92,13 +93,13 @@ def _line(
     points = [point for point in curve["points"] if error in point]
     if not points:
         return ""
-    places = [(x(point["nfe"]), y(point[error]), point) for point in points]
+    spots = [(x(point["nfe"]), y(point[error]), point) for point in points]
     dash = ' stroke-dasharray="6 4"' if curve["stochastic"] else ""
-    path = "L".join(f"{across} {down}" for across, down, _ in places)
+    path = "L".join(f"{across} {down}" for across, down, _ in spots)
     dots = "".join(
         f'<circle cx="{across}" cy="{down}" r="4" fill="var(--c{number})"><title>'
         f"{escape(curve['label'])}, {point['nfe']} calls: {point[error]:.2g} levels</title></circle>"
-        for across, down, point in places
+        for across, down, point in spots
     )
     return (
         f'<g clip-path="url(#{error}-inside)"><path d="M{path}" fill="none" stroke="var(--c{number})" '
@@ -107,7 +108,7 @@ def _line(
 
 
 def _within(points: list[dict[str, Any]], error: str, calls: int) -> str:
-    """The error of the longest run of at most so many calls, and of more than half as many."""
+    """The error of the longest run with more than half of `calls` and at most all of them, or a dash."""
     fitting = [point for point in points if calls / 2 < point["nfe"] <= calls and error in point]
     return f"{max(fitting, key=lambda point: point['nfe'])[error]:.1f}" if fitting else "–"
 
@@ -116,15 +117,15 @@ def _table(result: dict[str, Any]) -> str:
     titles, rows = texts.curve_titles(result), []
     for number, (name, curve) in enumerate(result["curves"].items()):
         kind = ' class="noisy"' if curve["stochastic"] else ""
-        found = [_within(curve["points"], error, calls) for error in titles for calls in TABLE_CALLS]
-        cells = "".join(f"<td>{cell}</td>" for cell in found)
-        chosen = ' class="chosen"' if name == result["default"]["solver"] else ""
+        errors = [_within(curve["points"], error, calls) for error in titles for calls in TABLE_CALLS]
+        cells = "".join(f"<td>{cell}</td>" for cell in errors)
+        row = ' class="chosen"' if name == result["default"]["solver"] else ""
         swatch = f'<i{kind} style="border-color: var(--c{number})"></i>'
-        rows.append(f'<tr{chosen}><th scope="row">{swatch}{escape(curve["label"])}</th>{cells}</tr>')
-    over = "".join(
+        rows.append(f'<tr{row}><th scope="row">{swatch}{escape(curve["label"])}</th>{cells}</tr>')
+    headings = "".join(
         f'<th scope="colgroup" colspan="{len(TABLE_CALLS)}">{escape(title)}</th>' for title in titles.values()
     )
     calls = "".join(f'<th scope="col">{calls}</th>' for calls in TABLE_CALLS)
-    head = f'<tr><td></td>{over}</tr><tr><th scope="col">Network calls</th>{calls * len(titles)}</tr>'
+    head = f'<tr><td></td>{headings}</tr><tr><th scope="col">Network calls</th>{calls * len(titles)}</tr>'
     caption = f"<caption>{escape(texts.TABLE_TITLE)}</caption>"
     return f'<div class="wide"><table>{caption}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'

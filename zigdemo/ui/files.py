@@ -1,4 +1,4 @@
-"""Where finished pictures lie while the program runs."""
+"""Temporary files of finished pictures and clips."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 from .. import media
 from ..pipeline import Result
 
-FILE_SECONDS = 24 * 3600.0  # how long pictures stay downloadable
+FILE_SECONDS = 24 * 3600.0  # how long files can be downloaded
 
 
 @cache
 def pictures_folder() -> Path:
-    """Where finished pictures are kept while the program runs; the server must be allowed to hand them out."""
+    """The folder of finished pictures and clips while the program runs; the server must be allowed to serve it."""
     folder = tempfile.mkdtemp(prefix="zigdemo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
 def _new_folder() -> Path:
-    """A folder for one run; those of yesterday are dropped."""
+    """A folder for one run; deletes folders older than FILE_SECONDS."""
     for old in pictures_folder().iterdir():
         if time.time() - old.stat().st_mtime > FILE_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
@@ -33,7 +33,7 @@ def _new_folder() -> Path:
 
 
 def save_pictures(result: Result) -> list[str]:
-    """Write the pictures of a run into a folder of their own."""
+    """Write the pictures of a run into a new folder; returns their paths."""
     folder, settings = _new_folder(), result.request.settings
     return [
         str(media.save_png(image, folder / media.file_name(settings, i), settings, result.provenance, i))
@@ -42,7 +42,7 @@ def save_pictures(result: Result) -> list[str]:
 
 
 def save_clips(result: Result, kinds: Sequence[str] = media.CLIP_KINDS) -> list[dict[str, str]]:
-    """Write the clips of a run into a folder of their own; the path of each kind of file, for every clip."""
+    """Write the clips of a run into a new folder; returns for every clip the path of each kind of file."""
     folder, settings = _new_folder(), result.request.settings
     return [
         {

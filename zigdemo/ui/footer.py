@@ -20,16 +20,16 @@ def _plain(operator: str) -> str:
 
 
 def footer_text() -> str:
-    """Markdown in two lines: the backend of every operator on this machine; device, threads and versions."""
+    """Two lines of Markdown: the backend of every operator on this machine; device, threads and versions."""
     device = _device()
-    chosen = [status for status in backends.report(device) if status.chosen]
-    kernels = " · ".join(f"**{_plain(status.operator)}**: {status.backend}" for status in chosen)
+    statuses = [status for status in backends.report(device) if status.chosen]
+    kernels = " · ".join(f"**{_plain(status.operator)}**: {status.backend}" for status in statuses)
     versions = f"zigdemo {__version__} · torch {torch.__version__} · gradio {gr.__version__}"
     return f"{kernels}\n\n{device}, {torch.get_num_threads()} threads · {versions}"
 
 
 def backend_table() -> str:
-    """Markdown table of all backends: whether each runs here, which was chosen, and why."""
+    """Markdown table of all backends: whether each can run here, which was chosen, and why."""
     rows = ["| operator | backend | here | why |", "|---|---|---|---|"]
     for status in backends.report(_device()):
         state = "**runs**" if status.chosen else "available" if status.available else "no"
@@ -38,7 +38,7 @@ def backend_table() -> str:
 
 
 def build_footer() -> None:
-    """The footer under all tabs."""
+    """Lay out the footer below all tabs."""
     gr.Markdown(footer_text(), elem_id="footer")
     with gr.Accordion("Which kernels run here, and why", open=False, elem_id="backends"):
         gr.Markdown(backend_table())

@@ -11,15 +11,15 @@ import gradio as gr
 
 @dataclass
 class Frame:
-    """The page under construction. tab: the one being laid out. followed: of `build_followed`.
+    """The page under construction. tab: the one being laid out. run_state: as `build_run_state` returns it.
 
-    model, follow_model: the dropdown of models of the first tab, and what lets its other controls follow it after an
-    event that changes it; None where there is no model of pictures.
+    model: the model dropdown of the Generate tab. follow_model: updates that tab's other controls after an event that
+    changes the model. Both are None if no image model is installed.
     """
 
     page: gr.Blocks
     tabs: gr.Tabs
-    followed: tuple[gr.BrowserState, gr.Timer]
+    run_state: tuple[gr.BrowserState, gr.Timer]
     tab: gr.Tab | None = None
     model: gr.Dropdown | None = None
     follow_model: Callable[[Any], None] | None = None
@@ -27,7 +27,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Tab:
-    """A row of the table of tabs. build: lays it out; called inside its gr.Tab."""
+    """A row of the table of tabs. build: lays the tab out; called inside its gr.Tab."""
 
     id: str
     title: str

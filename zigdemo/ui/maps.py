@@ -1,4 +1,4 @@
-"""Heat maps on the page, with their legends, for the tabs that look inside; and what these tabs ask a pipeline for."""
+"""Heat maps with their legends, and the requests and controls that the Attention and Influence tabs share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..checks import as_whole
 from ..explain import attends, heat
 from ..pipeline import MOST_SEED, Request, Step, request_for
 from . import texts
-from .settings import MOST_STEPS, first_label, first_prompt, model_here, scheme_choices
+from .settings import MOST_STEPS, first_label, first_prompt, installed_model, scheme_choices
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
@@ -23,12 +23,12 @@ GAP_PX = 6  # between the frames of a clip
 
 
 def number(value: float) -> str:
-    """A number of a map, short."""
+    """A value of a map, in few digits."""
     return f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
 def figure_html(title: str, about: str, image: Image.Image | None, legend: str) -> str:
-    """One map with its title, a sentence and its legend; without an image the sentence stands in its place."""
+    """One map with its title, a sentence and its legend; without an image, only title and sentence."""
     if image is None:
         return f'<figure><b>{escape(title)}</b><p class="none">{escape(about)}</p></figure>'
     return (
@@ -38,25 +38,25 @@ def figure_html(title: str, about: str, image: Image.Image | None, legend: str) 
 
 
 def plain_html(image: Image.Image, name: str) -> str:
-    """A picture alone, as drawn."""
+    """A picture without a map."""
     return (
         f'<div class="maps one"><img class="plain" alt="{escape(name)}" src="{texts.data_url(enlarged(image))}"></div>'
     )
 
 
 def legend_html(peak: float, beside: str = "", low: float = 0.0) -> str:
-    """The ramp from the least to the largest value, and what is said beside it."""
+    """The colour ramp from the lowest to the highest value, and a note beside it."""
     ends = f"<span>{number(low)}</span><i></i><span>{number(peak)}</span>"
     return f'<div class="legend">{ends}<span>{escape(beside)}</span></div>'
 
 
 def note_html(text: str) -> str:
-    """A line in the place of a legend, for a map that only knows yes and no."""
+    """A line in place of a legend, for a map of yes and no."""
     return f'<div class="legend"><span>{escape(text)}</span></div>'
 
 
 def tiles_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
-    """Small maps side by side, each under its name."""
+    """Small maps side by side, each above its name."""
     figures = "".join(
         f'<figure><img alt="{escape(title)}, {escape(name)}" src="{texts.data_url(image)}">{escape(name)}</figure>'
         for name, image in tiles
@@ -65,12 +65,12 @@ def tiles_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
 
 
 def frames_of(step: Step) -> list[Image.Image]:
-    """The one item of a step of the pipeline: the frames of its clip, or its picture alone."""
+    """The frames of the clip of a pipeline step for one item, or its one picture."""
     return [Image.fromarray(frame) for frame in step.clips[0]] if step.clips else step.preview[:1]
 
 
 def side_by_side(frames: list[Image.Image], columns: int = 4) -> Image.Image:
-    """Frames of one size in rows, clear between them; a picture alone is itself."""
+    """Frames of one size in rows, with transparent gaps; a single picture is returned as it is."""
     if len(frames) == 1:
         return frames[0]
     columns = min(columns, len(frames))
@@ -83,21 +83,21 @@ def side_by_side(frames: list[Image.Image], columns: int = 4) -> Image.Image:
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
-    """A picture at the size the page shows, in whole pixels."""
+    """A picture at the size at which the page shows it, without smoothing."""
     return picture.resize(heat.sized(picture, SIDE_PX), Image.Resampling.NEAREST)
 
 
 def places(count: int, value: int, interactive: bool = True, **more: Any) -> dict[str, Any]:
-    """The update of a slider that chooses one of `count` places, from 1; still where there is one alone.
+    """The update of a slider over `count` places, counted from 1; a slider over a single place cannot be moved.
 
-    Gradio refuses a slider whose ends meet.
+    Gradio refuses a slider whose ends meet, so the maximum is at least 2.
     """
     return gr.update(value=value, maximum=max(count, 2), interactive=interactive and count > 1, **more)
 
 
 def one_picture(model: str, prompt: str | None, label: str | None, scan: str | None, steps: Any, seed: Any) -> Request:
-    """The request for one picture to look into, of a model of the page. Raises ValueError with one sentence."""
-    folder = model_here(model)
+    """The request for one item of a model of the page, to look into. Raises ValueError with one sentence."""
+    folder = installed_model(model)
     by_text = bool(getattr(folder.model, "text_width", 0))
     return request_for(
         folder,
@@ -111,8 +111,8 @@ def one_picture(model: str, prompt: str | None, label: str | None, scan: str | N
 
 
 def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What prompt, label and scan controls show for a model."""
-    folder = model_here(model)
+    """What prompt, label and scan controls show for a model. Raises ValueError for an unknown model."""
+    folder = installed_model(model)
     names, schemes = list(folder.labels or ()), scheme_choices(folder.id)
     return (
         {"value": first_prompt(folder.id) or "", "visible": folder.text is not None},
@@ -122,13 +122,13 @@ def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict
 
 
 def text_models() -> list[zoo.ModelFolder]:
-    """The models here that are drawn by words and attend to each."""
+    """The installed models that read prompts and attend to each word of them."""
     by_text = [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0)]
     return [entry for entry in by_text if entry.family == "ZigMa official" or attends(entry.model)]
 
 
 def peak_of_others(values: np.ndarray, token: int) -> float:
-    """The largest value beside a patch's own, which alone would hide all others; its own where they are nothing."""
+    """The largest value of the other patches, as a patch's own would hide them; its own if all others are 0."""
     others = np.delete(values.ravel(), token)
     largest = float(others.max(initial=0))
     return largest if largest > 0 else float(values.max(initial=0))

@@ -1,4 +1,4 @@
-"""The controls under *More* in the Generate tab: the solver's own options, guidance, a picture to start from."""
+"""The controls under *More* in the Generate tab: options of the solver, guidance, a picture to start from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ..diffusion import FORMS, LAST_STEPS, SAMPLERS
 from ..diffusion.samplers import refusal
 from .settings import MORE, OPTIONS
 
-OWN = tuple(dict.fromkeys(name for solver in SAMPLERS.values() for name in solver.options))  # not of every solver
-START = 0.4  # of a given picture
+# Options that some solvers have; none has all.
+SOLVER_OPTIONS = tuple(dict.fromkeys(name for solver in SAMPLERS.values() for name in solver.options))
+START = 0.4  # the share of a start picture that is kept
 FORM_NAMES = {
     "constant": "constant",
     "sbdm": "SBDM, of the forward process",
@@ -29,77 +30,85 @@ LAST_STEP_NAMES = {
 
 
 def why_not(solver: str) -> str:
-    """Why the greyed-out controls of SDE solvers do not act, in words; empty where they do."""
+    """Why the controls of SDE solvers are greyed out for this solver; empty if they are not."""
     reason = refusal(solver, "linear", "velocity", form="sigma")
     return "" if "form" in SAMPLERS[solver].options or reason is None else reason.split(";")[0]
 
 
 def of_solver(solver: str) -> tuple[Any, ...]:
-    """Updates of the note and of the controls in OWN: those that the solver does not have are greyed out."""
-    own = SAMPLERS[solver].options
-    live = [gr.update(interactive=name in own, **({"value": own[name]} if name in own else {})) for name in OWN]
-    return gr.update(value=note(solver)), *live
+    """Updates of the note and of the controls in SOLVER_OPTIONS; those that the solver does not have are greyed out."""
+    options = SAMPLERS[solver].options
+    updates = [
+        gr.update(interactive=True, value=options[name]) if name in options else gr.update(interactive=False)
+        for name in SOLVER_OPTIONS
+    ]
+    return gr.update(value=note(solver)), *updates
 
 
 def note(solver: str) -> str:
-    """One line about a solver: its order, its network calls, and why some controls are grey."""
+    """One line about a solver: ODE or SDE, order, network calls, and why some controls are grey."""
     entry = SAMPLERS[solver]
     calls = "as many network calls as it needs" if entry.calls is None else f"{entry.calls} network call"
     calls += "s" if entry.calls and entry.calls > 1 else ""
     kind = (
-        "SDE or posterior, draws noise on its way" if entry.stochastic else "ODE, the same noise gives the same picture"
+        "SDE or posterior, adds noise on the way" if entry.stochastic else "ODE, the same noise gives the same picture"
     )
-    line = f"**{entry.label}**: {kind}; order {entry.order}, {calls} a step."
+    line = f"**{entry.label}**: {kind}; order {entry.order}, {calls} per step."
     reason = why_not(solver)
     return f"{line} Grey below: {reason}." if reason else line
 
 
 def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown, dict[str, gr.components.Component]]:
-    """The controls by name: those of MORE, then "start" and "image". labels, text: of the first model, and whether it
-    reads prompts.
-    """
-    own, made = SAMPLERS[solver].options, {}
+    """The note about the solver, and the controls by name: those of MORE, then "start" and "image".
 
-    def live(name: str) -> dict[str, Any]:
-        return {"value": OPTIONS[name], "interactive": name in own}
+    labels, text: of the first model, and whether it reads prompts.
+    """
+    options = SAMPLERS[solver].options
+    controls: dict[str, gr.components.Component] = {}
+
+    def initial(name: str) -> dict[str, Any]:
+        return {"value": OPTIONS[name], "interactive": name in options}
 
     with gr.Accordion("More: solver options, guidance, start from a picture", open=False, elem_id="more"):
-        said = gr.Markdown(note(solver))
+        solver_note = gr.Markdown(note(solver))
         with gr.Row():
-            made["form"] = gr.Dropdown(
-                [(FORM_NAMES[n], n) for n in FORMS], label="Noise form", min_width=200, **live("form")
+            controls["form"] = gr.Dropdown(
+                [(FORM_NAMES[n], n) for n in FORMS], label="Noise form", min_width=200, **initial("form")
             )
-            made["strength"] = gr.Number(label="Noise strength", minimum=0, step=0.1, min_width=120, **live("strength"))
+            controls["strength"] = gr.Number(
+                label="Noise strength", minimum=0, step=0.1, min_width=120, **initial("strength")
+            )
         with gr.Row():
             last_steps = [(LAST_STEP_NAMES[n], n) for n in LAST_STEPS]
-            made["last_step"] = gr.Dropdown(last_steps, label="Last step", min_width=200, **live("last_step"))
-            made["last_size"] = gr.Slider(
-                0, 0.5, step=0.01, label="Length of the last step", min_width=240, **live("last_size")
+            controls["last_step"] = gr.Dropdown(last_steps, label="Last step", min_width=200, **initial("last_step"))
+            controls["last_size"] = gr.Slider(
+                0, 0.5, step=0.01, label="Length of the last step", min_width=240, **initial("last_size")
             )
-        made["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", **live("eta"))
+        controls["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", **initial("eta"))
         with gr.Row():
-            made["atol"] = gr.Number(label="Dormand-Prince atol", minimum=1e-9, min_width=120, **live("atol"))
-            made["rtol"] = gr.Number(label="Dormand-Prince rtol", minimum=1e-9, min_width=120, **live("rtol"))
+            controls["atol"] = gr.Number(label="Dormand-Prince atol", minimum=1e-9, min_width=120, **initial("atol"))
+            controls["rtol"] = gr.Number(label="Dormand-Prince rtol", minimum=1e-9, min_width=120, **initial("rtol"))
         with gr.Row():
-            made["shift"] = gr.Number(
-                OPTIONS["shift"], label="Time shift", info="Above 1: more steps in the noise.", minimum=0.05,
+            controls["shift"] = gr.Number(
+                OPTIONS["shift"], label="Time shift", info="Above 1: more steps at high noise.", minimum=0.05,
                 maximum=20, step=0.25, min_width=200,
             )  # fmt: skip
-            made["rescale"] = gr.Slider(
-                0, 1, value=OPTIONS["rescale"], step=0.05, label="Guidance rescale", info="Tames burnt colours.",
+            controls["rescale"] = gr.Slider(
+                0, 1, value=OPTIONS["rescale"], step=0.05, label="Guidance rescale", info="Against oversaturation.",
                 min_width=240,
             )  # fmt: skip
         with gr.Row():
-            made["guide_from"] = gr.Slider(
+            controls["guide_from"] = gr.Slider(
                 0, 1, value=0, step=0.05, label="Guide from time (0 is noise)", min_width=240
             )
-            made["guide_to"] = gr.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=240)
-        made["negative"] = gr.Dropdown(
-            _with_none(labels), value="", label="Keep away from", info="In place of no label or an empty prompt.",
+            controls["guide_to"] = gr.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=240)
+        controls["negative"] = gr.Dropdown(
+            _with_none(labels), value="", label="Negative",
+            info="What guidance moves away from, in place of no label or an empty prompt.",
             allow_custom_value=True,
         )  # fmt: skip
-        made["strengths"] = gr.Textbox(
-            label="Word strengths", info="How much words of the prompt count: red=1.5, heart=0.5", max_lines=1,
+        controls["strengths"] = gr.Textbox(
+            label="Word strengths", info="How much single words of the prompt count: red=1.5, heart=0.5", max_lines=1,
             visible=text,
         )  # fmt: skip
         with gr.Row():
@@ -107,17 +116,17 @@ def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown,
                 label="Start from a picture", type="filepath", sources=["upload", "clipboard"], height=180,
                 min_width=240, elem_id="start-picture",
             )  # fmt: skip
-            made["start"] = gr.Slider(
-                0.05, 0.95, value=START, step=0.05, label="Keep of it", min_width=240,
-                info="Low: drawn nearly anew. High: nearly the same.",
+            controls["start"] = gr.Slider(
+                0.05, 0.95, value=START, step=0.05, label="How much of it to keep", min_width=240,
+                info="Low: nearly redrawn. High: nearly unchanged.",
             )  # fmt: skip
-    return said, {**{name: made[name] for name in MORE}, "start": made["start"], "image": image}
+    return solver_note, {**{name: controls[name] for name in MORE}, "start": controls["start"], "image": image}
 
 
 def _with_none(labels: list[str]) -> list[tuple[str, str]]:
     return [("nothing", ""), *((name, name) for name in labels)]
 
 
-def negative_of(labels: list[str], chosen: str | None = None) -> dict[str, Any]:
+def negative_of(labels: list[str], value: str | None = None) -> dict[str, Any]:
     """Update of the control "negative" for a model with these labels."""
-    return gr.update(choices=_with_none(labels), value=chosen or "")
+    return gr.update(choices=_with_none(labels), value=value or "")

@@ -1,4 +1,4 @@
-"""Clips inside the page: players, filmstrips with frame numbers, downloads, and what they look like on the way."""
+"""Clips on the page: players, filmstrips with frame numbers, downloads, and previews while they are drawn."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..media import filmstrip
 from ..pipeline import Result, Step
 from .texts import data_url, inline
 
-TILE_PX = 96  # the shorter side of a frame of a strip is at most this
-SAID = {"mp4": "MP4", "gif": "GIF", "webp": "WebP", "png": "PNG filmstrip"}
+TILE_PX = 96  # the shorter side of a filmstrip frame, at most
+KIND_LABELS = {"mp4": "MP4", "gif": "GIF", "webp": "WebP", "png": "PNG filmstrip"}
 
 
 def address(path: str | Path) -> str:
-    """Where the server hands out a file it made, from the page."""
+    """The URL, relative to the page, at which the server offers a file it made."""
     return f"gradio_api/file={quote(str(path))}"
 
 
 def empty_html(text: str) -> str:
-    """The place where clips will be."""
+    """The empty place where clips will appear."""
     return f'<p class="empty">{escape(text)}</p>'
 
 
 def preview_html(step: Step) -> str:
-    """The middle frame that every clip is believed to have so far, and the filmstrip of all."""
+    """For every clip, the middle frame as predicted so far, and the filmstrip of all frames."""
     middle = len(step.clips[0]) // 2 + 1
     cards = [
         f"{inline(picture, i)}<p>clip {i + 1} so far, frame {middle}</p>{_strip(clip, 'JPEG')}"
@@ -38,13 +38,13 @@ def preview_html(step: Step) -> str:
 
 
 def result_html(result: Result, files: list[dict[str, str]]) -> str:
-    """A player for every clip, its filmstrip, and its files to download. files: of `save_clips`."""
+    """A player for every clip, its filmstrip, and its files to download. files: as `save_clips` returns them."""
     cards = []
     for i, (clip, paths) in enumerate(zip(result.clips, files, strict=True)):
         count, height, width = clip.shape[:3]
         about = f"seed {result.request.seed + i} · {count} frames, {width} × {height} pixels"
         saves = "".join(
-            f'<a href="{address(path)}" download="{escape(Path(path).name)}">{SAID[kind]}</a>'
+            f'<a href="{address(path)}" download="{escape(Path(path).name)}">{KIND_LABELS[kind]}</a>'
             for kind, path in paths.items()
         )
         cards.append(
@@ -76,7 +76,7 @@ def _grid(cards: list[str]) -> str:
 
 
 def _strip(clip: np.ndarray, kind: str) -> str:
-    """The frames of a clip side by side in one image, each shown by its own item and numbered from 1."""
+    """A filmstrip: one image of all frames, of which each list item shows one, numbered from 1."""
     count, height, width = clip.shape[:3]
     sheet = filmstrip(clip, columns=count)
     side = min(height, width)

@@ -1,4 +1,4 @@
-"""Runs of the pipeline for the page: watched step by step, stopped when asked, every fault one sentence."""
+"""Runs of the pipeline for the page: shown step by step, stopped on request, every fault told in one sentence."""
 
 from __future__ import annotations
 
@@ -17,48 +17,51 @@ import gradio as gr
 from PIL import Image
 
 from ..pipeline import PipelineCache, Request, Step
-from .settings import model_here
+from .settings import installed_model
 
 log = logging.getLogger(__name__)
-PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
-STOP_SECONDS = 60.0  # most that Stop waits for the step under way
-STATE_SECONDS = 3600  # how long what a page looks into is kept after it was closed
+PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
+STOP_SECONDS = 60.0  # at most, that Stop waits for the current step
+STATE_SECONDS = 3600  # how long the state of a page is kept after it was closed
 MODELS = PipelineCache()
-TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one run at a time, whatever tab it is of
+TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one run at a time over all tabs
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run under way: someone may ask it to stop, and wait until it has ended."""
+    """A run in progress, which can be asked to stop and waited for."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def steps(self, request: Request, image: Image.Image | None = None) -> Iterator[Step]:
-        """Steps worth showing, and the last, which has the result; once asked to stop it ends without that one."""
-        shown = -math.inf
-        pipe = MODELS.get(model_here(request.model))
-        cut = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
-        if cut:
-            warn(cut)
+        """The steps to show, and the last, which has the result; ends without that one once `stop` is set.
+
+        Raises ValueError for an unknown model and for a request that its pipeline refuses.
+        """
+        last_shown = -math.inf
+        pipe = MODELS.get(installed_model(request.model))
+        warning = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
+        if warning:
+            warn(warning)
         if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
             gr.Info(escape(caution))
         with closing(pipe.stream(request, image=image)) as steps:
             for step in steps:
                 if self.stop.is_set():
                     return
-                if step.result is not None or time.monotonic() - shown >= PREVIEW_SECONDS:
+                if step.result is not None or time.monotonic() - last_shown >= PREVIEW_SECONDS:
                     yield step
-                    shown = time.monotonic()
+                    last_shown = time.monotonic()
 
 
 RUNS: dict[tuple[str | None, str], Run] = {}  # by page and tab
 
 
 @contextmanager
-def under_way(page: gr.Request, tab: str) -> Iterator[Run]:
-    """The run of a tab of a page, which `stop` finds until it has ended."""
+def track(page: gr.Request, tab: str) -> Iterator[Run]:
+    """A new run of a tab of a page, which `stop` finds until it has ended."""
     key = (page.session_hash, tab)
     run = RUNS[key] = Run()
     try:
@@ -70,7 +73,7 @@ def under_way(page: gr.Request, tab: str) -> Iterator[Run]:
 
 
 def stop(page: gr.Request, tab: str) -> None:
-    """Stop the run of a tab after the step under way; what it showed last stays.
+    """Stop the run of a tab after the current step; what it showed last stays.
 
     Returns when the run has ended, so that no late progress can follow.
     """
@@ -81,31 +84,31 @@ def stop(page: gr.Request, tab: str) -> None:
 
 
 def sentence(fault: Exception) -> str:
-    """One sentence about a fault; what is no one's mistake but ours goes to the log."""
+    """One sentence about a fault; faults of the program, rather than of the user, also go to the log."""
     if isinstance(fault, ValueError):
         return str(fault)
     log.error("a request of the page failed", exc_info=fault)
-    return f"Something went wrong inside ({type(fault).__name__}); the server's log says more. Please try again."
+    return f"Something went wrong inside ({type(fault).__name__}); please try again. The server's log has the details."
 
 
 def warn(text: str) -> None:
-    """A sentence as a toast, which shows HTML: the sentence may quote a stranger's file or link."""
+    """Show a sentence as a toast, escaped: toasts render HTML, and the sentence may quote a stranger's file or link."""
     gr.Warning(escape(text))
 
 
-def warned(fault: Exception) -> str:
-    """The sentence about a fault, shown as a toast too."""
-    said = sentence(fault)
-    warn(said)
-    return said
+def toast(fault: Exception) -> str:
+    """Show the sentence about a fault as a toast, and return it."""
+    text = sentence(fault)
+    warn(text)
+    return text
 
 
-_READING = threading.Lock()  # catching warnings swaps state of the whole process
+_READING = threading.Lock()  # catch_warnings changes the state of the whole process
 
 
 def read_request(file: str | Path) -> tuple[Request, list[str]]:
-    """The request inside a file made here, and warnings in a sentence each. ValueError where it carries none."""
-    with _READING, warnings.catch_warnings(record=True) as caught:
+    """The request inside a file of this program, and one sentence per warning. Raises ValueError if it has none."""
+    with _READING, warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always")
-        found = Request.from_metadata(file)
-    return found, [str(warning.message) for warning in caught if warning.category is UserWarning]
+        request = Request.from_metadata(file)
+    return request, [str(warning.message) for warning in records if warning.category is UserWarning]

@@ -1,4 +1,4 @@
-"""The scan of a clip's frames, layer by layer, as small pictures of a row of four frames."""
+"""Small drawings of how each layer scans the frames of a clip, on a row of four frames."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from .. import zoo
 from ..scans import ScanOrder, scan_scheme
 
-GRID = (4, 4, 4)  # the grid that is drawn; a model's own would be too dense
+GRID = (4, 4, 4)  # the grid that is drawn; the model's real grid would be too dense
 MOST_LAYERS = 8
-# Frames stand side by side like cards seen from the left: px (right, down) to the next frame, row and column.
+# px (right, down) to the next frame, row and column: frames side by side, like cards seen from the left.
 STEPS = np.array([(27, 0), (0, 13), (6, -4)])
 MARGIN = 3
 AXES = {"space": "in frames", "time": "over time", "all": "whole clip"}
@@ -20,12 +20,12 @@ COLOURS = ("#2a788e", "#22a784", "#7ad151")  # from the first step to the last, 
 
 
 def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
-    """What the first layers of a model walk through. scan: a scheme in place of the model's own."""
+    """The scan paths of the first layers of a model. scan: a scheme to draw in place of the model's own."""
     if not folder.schemes:
         return f'<div class="stack"><h4>Scan of the frame stack</h4><p>{NO_SCAN}</p></div>'
     depth = min(getattr(folder.model, "depth", MOST_LAYERS), MOST_LAYERS)
-    own = getattr(folder.model, "schemes", folder.schemes[:1] * depth)
-    layers = [scan_scheme(scan or own[layer]) for layer in range(depth)]
+    schemes = getattr(folder.model, "schemes", folder.schemes[:1] * depth)
+    layers = [scan_scheme(scan or schemes[layer]) for layer in range(depth)]
     axes = [scheme.axis(layer) for layer, scheme in enumerate(layers)]
     panels = "".join(
         f"<li>{_drawing(scheme.order(layer, GRID))}<b>Layer {layer + 1}</b>{AXES[axis]}</li>"
@@ -38,21 +38,21 @@ def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
 
 
 def _about(axes: list[str]) -> str:
-    """Which layers go through frames and which through time, in a sentence."""
+    """A sentence on which layers scan frames and which scan over time."""
     if set(axes) == {"all"}:
-        return "Every layer walks through the whole clip in one scan."
-    what = {"space": "every frame", "time": "every place over time", "all": "the whole clip"}
+        return "Every layer scans the whole clip at once."
+    regions = {"space": "every frame", "time": "every place over time", "all": "the whole clip"}
     parts = []
     for axis in dict.fromkeys(axes):
-        numbers = [str(layer + 1) for layer, of in enumerate(axes) if of == axis]
-        who = f"layer {numbers[0]} scans" if len(numbers) == 1 else f"layers {', '.join(numbers)} scan"
-        parts.append(f"{who} {what[axis]}")
-    said = "; ".join(parts)
-    return said[:1].upper() + said[1:] + "."
+        numbers = [str(layer + 1) for layer, other in enumerate(axes) if other == axis]
+        layers = f"layer {numbers[0]} scans" if len(numbers) == 1 else f"layers {', '.join(numbers)} scan"
+        parts.append(f"{layers} {regions[axis]}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "."
 
 
 def _drawing(order: ScanOrder) -> str:
-    """An SVG of the frames, the first on the left, and the path of every run through them, coloured by its progress."""
+    """An SVG of the frames, the first on the left, with the path of every run, coloured by progress."""
     frames, rows, columns = GRID
     corners = np.array([(0, 0, 0), (0, 0, columns), (0, rows, columns), (0, rows, 0)])
     outlines = [(corners + (frame, 0, 0)) @ STEPS for frame in range(frames)]

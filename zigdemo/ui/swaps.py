@@ -1,4 +1,4 @@
-"""One thing of a prompt changed with a click, at the same seed, and what that changes in the picture."""
+"""Changes of one attribute of a prompt with a click, at the same seed, and what they change in the picture."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ..pipeline import Request
 from .texts import data_url
 
 MOST_SWAPS = 6
-MOST_SHOWN = 4  # pictures of a request whose change is shown
+MOST_SHOWN = 4  # pictures of a run whose change is shown, at most
 TILE_PX = 128
 
 
-def offered(request: Request) -> list[Swap]:
-    """The changes to offer after a request was drawn; none for one without a prompt that can be read."""
+def offers(request: Request) -> list[Swap]:
+    """The changes to offer after a request was drawn; none without a prompt that `data.swaps` understands."""
     return swaps(request.prompt, MOST_SWAPS) if request.prompt else []
 
 
-def buttons(offers: list[Swap]) -> tuple[Any, ...]:
+def buttons(changes: list[Swap]) -> tuple[Any, ...]:
     """Updates of the row of swaps and of its MOST_SWAPS buttons."""
-    shown = [gr.update(value=swap.label, visible=True) for swap in offers]
-    return gr.update(visible=bool(offers)), *shown, *[gr.update(visible=False)] * (MOST_SWAPS - len(offers))
+    visible = [gr.update(value=swap.label, visible=True) for swap in changes]
+    return gr.update(visible=bool(changes)), *visible, *[gr.update(visible=False)] * (MOST_SWAPS - len(changes))
 
 
 def change_html(before: list[str], after: list[Image.Image]) -> str:
-    """Pictures before and after a change, and where they differ; nothing where they do not belong together."""
-    kept = [Path(path) for path in before]
-    if len(kept) != len(after) or not all(path.is_file() for path in kept):
+    """Pictures before and after a change, and where they differ; empty if they do not match in number and size."""
+    paths = [Path(path) for path in before]
+    if len(paths) != len(after) or not all(path.is_file() for path in paths):
         return ""
     cells = []
-    for path, new in list(zip(kept, after, strict=True))[:MOST_SHOWN]:
+    for path, new in list(zip(paths, after, strict=True))[:MOST_SHOWN]:
         with Image.open(path) as file:
             old = file.convert("RGB")
         if old.size != new.size:
@@ -47,6 +47,6 @@ def change_html(before: list[str], after: list[Image.Image]) -> str:
 
 
 def difference(old: Image.Image, new: Image.Image) -> Image.Image:
-    """Where two pictures of one size differ: the mean over the colours, bright where much, over the grey picture."""
+    """Where two pictures of one size differ: the mean over the colours as a heat map over the new picture."""
     apart = np.abs(np.asarray(old, np.float32) - np.asarray(new.convert("RGB"), np.float32)).mean(-1)
     return heat.overlay(new.convert("RGB"), apart, max(new.size), peak=max(float(apart.max()), 1.0))

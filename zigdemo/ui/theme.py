@@ -1,4 +1,4 @@
-"""How the page looks: local fonts only, light and dark."""
+"""The look of the page, light and dark, with local fonts only; the scripts of its players."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
 
 
 class SystemFont(gr.themes.Font):
-    """A font by its CSS keyword: browsers take `system-ui` only without the quotes that Gradio adds."""
+    """A font named by a CSS keyword: browsers accept `system-ui` only without the quotes that Gradio adds."""
 
     def __str__(self) -> str:
         return super().__str__() if " " in self.name else self.name
@@ -36,21 +36,21 @@ def build_theme() -> gr.themes.Base:
 
 
 def page_css() -> str:
-    """The page's own CSS with the players'."""
+    """All style sheets of the page and its players."""
     return "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def head_html() -> str:
-    """Scripts of the players, written into the page, so that nothing is fetched."""
+    """The scripts of the players, embedded in the page so that nothing is fetched."""
     return f"<script>{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
 
 
 def mount_script(root: str, player: str) -> str:
-    """For gr.HTML: hand its value, JSON or nothing yet, to a player of the page's head, now and whenever it changes.
+    """For gr.HTML: pass its value, JSON or nothing yet, to a player from the page's head, now and on every change.
 
-    root: class of the element that the HTML template has; player: the player's name in `window`.
+    root: class of the element in the HTML template; player: the player's name in `window`.
     """
-    # `element`, `props` and `watch` are given by gr.HTML.
+    # gr.HTML provides `element`, `props` and `watch`.
     return """
 const show = (tries) => {
   const root = element.querySelector(".%s");

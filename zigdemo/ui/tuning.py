@@ -1,4 +1,4 @@
-"""What the *Fine-tune* tab reads and shows: pictures within bounds, plans, previews, curves and lines."""
+"""Inputs and outputs of the *Fine-tune* tab: pictures within bounds, plans, previews, curves and status lines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..data.folders import Limits, Pictures, read_pictures
 from ..training.finetuning.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
 from ..training.finetuning.jobs import JobStatus, Plan
 from . import texts
-from .settings import PICTURES, model_choices, model_here, models_here
+from .settings import PICTURES, installed_model, installed_models, model_choices
 
-MOST_SHOWN = 24  # pictures of the preview
+MOST_SHOWN = 24  # pictures in the preview, at most
 PORTRAIT_PROMPTS = 64  # offered to a model of portraits, so that it does not forget them
-CHART = (640, 200, 84)  # width, height and margin of the curve of the loss
+CHART = (640, 200, 84)  # width, height and left margin of the loss curve
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one visitor may ask for. pictures, steps, batch: at most. keep_seconds: how long ended runs stay."""
+    """Limits for one visitor. pictures, steps, batch: at most. keep_seconds: how long ended runs are kept."""
 
     pictures: int
     steps: int
@@ -34,7 +34,7 @@ class Bounds:
     keep_seconds: float
 
 
-OWN = Bounds(100_000, 100_000, 1024, Limits(), 30 * 24 * 3600.0)
+LOCAL = Bounds(100_000, 100_000, 1024, Limits(), 30 * 24 * 3600.0)
 SPACE = Bounds(200, 600, 64, Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000), 6 * 3600.0)
 
 
@@ -44,113 +44,116 @@ def on_space() -> bool:
 
 
 def bounds() -> Bounds:
-    """Those of a Space, or of a machine of one's own."""
-    return SPACE if on_space() else OWN
+    """The limits on this machine: a Space, or one's own computer."""
+    return SPACE if on_space() else LOCAL
 
 
 def runs_folder() -> Path:
-    """Where the runs of the page lie."""
+    """The folder of the page's runs."""
     return Path(os.environ.get("ZIGDEMO_RUNS", zoo.WEIGHTS.parent / "runs" / "fine-tuning"))
 
 
 def starts() -> list[tuple[str, str]]:
-    """The models of pictures that can be fine-tuned here, by labels or by prompts."""
-    found = []
-    for shown, name in model_choices(PICTURES):
+    """(text on the page, id) of the image models that can be fine-tuned, by labels or by prompts."""
+    choices = []
+    for text, name in model_choices(PICTURES):
         try:
-            folder = tunable(model_here(name).path)
+            folder = tunable(installed_model(name).path)
         except ValueError:
             continue
-        told = folder.labels is not None or folder.text is not None
-        if told and folder.model.size[0] == folder.model.size[1]:
-            found.append((shown, name))
-    return found
+        conditional = folder.labels is not None or folder.text is not None
+        if conditional and folder.model.size[0] == folder.model.size[1]:
+            choices.append((text, name))
+    return choices
 
 
-def kept_prompts(model: str) -> list[str] | None:
-    """What a model of texts is to go on drawing; None for a model of labels, whose labels are known.
+def rehearsal_prompts(model: str) -> list[str] | None:
+    """Prompts that a text-conditional model should not forget; None for a model with labels, which rehearses those.
 
-    Its file names no prompts: captions of portraits are offered for a model of these, else the labels that a model of
-    labels learned from the same data, if one is here.
+    A model folder lists no prompts: a model of portraits is offered portrait captions, any other the labels of an
+    installed model that was trained on the same data, if there is one.
     """
-    folder = model_here(model)
+    folder = installed_model(model)
     if folder.text is None:
         return None
     data = folder.about.get("data")
     if data == "portraits":
         return portrait_prompts(PORTRAIT_PROMPTS)
-    alike = (each for each in models_here(PICTURES) if each.labels and each.about.get("data") == data is not None)
-    return list(next((each.labels for each in alike), ()))
+    relatives = (
+        each for each in installed_models(PICTURES) if each.labels and each.about.get("data") == data is not None
+    )
+    return list(next((each.labels for each in relatives), ()))
 
 
 def read(model: str, files: list[str] | None, folder: str | None, label: str | None) -> Pictures:
-    """The pictures given, at the size of the model. Raises ValueError with one sentence where there are none."""
+    """The user's pictures at the size of the model. Raises ValueError with one sentence if there are none."""
     if model not in [name for _, name in starts()]:
-        raise ValueError(f"{str(model)[:60]!r} cannot be fine-tuned here; choose a model of the list")
-    size, limits = pixel_size(model_here(model))[0], bounds().limits
+        raise ValueError(f"{str(model)[:60]!r} cannot be fine-tuned here; choose a model in the list")
+    size, limits = pixel_size(installed_model(model))[0], bounds().limits
     label = (label or "").strip() or None
     if files:
-        found = read_pictures([Path(file) for file in files], size, label, limits)
+        pictures = read_pictures([Path(file) for file in files], size, label, limits)
     elif folder and folder.strip() and not on_space():
-        found = read_pictures(Path(folder.strip()).expanduser(), size, label, limits)
+        pictures = read_pictures(Path(folder.strip()).expanduser(), size, label, limits)
     else:
         raise ValueError("give pictures first: drop some files, or one zip, into the box")
-    if len(found.images) > bounds().pictures:
-        raise ValueError(f"these are {len(found.images):,} pictures; give {bounds().pictures:,} at most here")
-    return found
+    if len(pictures.images) > bounds().pictures:
+        raise ValueError(f"these are {len(pictures.images):,} pictures; give {bounds().pictures:,} at most here")
+    return pictures
 
 
 def plan_of(
     model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None, pictures: Pictures
 ) -> tuple[Plan, Tuning]:
-    """What was asked for, with steps as the trainer would choose them. Raises ValueError with one sentence.
+    """The plan of a run, with the trainer's default steps if none are given. Raises ValueError with one sentence.
 
-    prompts: what a model of texts goes on drawing, one a line; without meaning for a model of labels.
+    prompts: to rehearse with a text-conditional model, one per line; ignored for a model with labels.
     """
-    most, free = bounds(), steps in (None, "")
-    steps = min(default_steps(len(pictures.images)), most.steps) if free else as_whole("steps", steps, 1, most.steps)
+    most, default = bounds(), steps in (None, "")
+    usual = min(default_steps(len(pictures.images)), most.steps)
+    steps = usual if default else as_whole("steps", steps, 1, most.steps)
     batch = 32 if batch in (None, "") else as_whole("batch", batch, 1, most.batch)
-    lines = [] if kept_prompts(model) is None else [line.strip() for line in (prompts or "").splitlines()]
-    kept = tuple(line for line in lines if line)
-    plan = Plan(model, (name or "").strip(), method, steps, batch, prompts=kept)
-    return plan, Tuning(plan.method, steps=plan.steps, batch=plan.batch, rehearse=plan.rehearse, prompts=kept)
+    lines = [] if rehearsal_prompts(model) is None else [line.strip() for line in (prompts or "").splitlines()]
+    rehearsal = tuple(line for line in lines if line)
+    plan = Plan(model, (name or "").strip(), method, steps, batch, prompts=rehearsal)
+    return plan, Tuning(plan.method, steps=plan.steps, batch=plan.batch, rehearse=plan.rehearse, prompts=rehearsal)
 
 
 def look_html(pictures: Pictures) -> str:
-    """The first pictures as the network will see them, each under its label."""
-    shown = zip(pictures.images[:MOST_SHOWN], pictures.labels, strict=False)
+    """The first pictures as the network will see them, each above its label."""
+    pairs = zip(pictures.images[:MOST_SHOWN], pictures.labels, strict=False)
     tiles = "".join(
         f'<figure><img alt="{escape(label)}" src="{texts.data_url(Image.fromarray(image))}">{escape(label)}</figure>'
-        for image, label in shown
+        for image, label in pairs
     )
     return f'<div class="tiles">{tiles}</div>'
 
 
 def look_line(pictures: Pictures) -> str:
-    """What was read and what was not, as Markdown."""
+    """What was read and what was left out, as Markdown."""
     labels, count = list(dict.fromkeys(pictures.labels)), len(pictures.images)
-    named = ", ".join(labels[:8]) + (", …" if len(labels) > 8 else "")
-    said = [f"**{count:,} picture{'s' * (count != 1)}**, label{'s' * (len(labels) != 1)}: {plain(named)}."]
-    counted = (f"{count} picture", f"{len(pictures.skipped)} left out")  # said here with more
-    said += [f"{plain(note)}." for note in pictures.notes if not note.startswith(counted)]
+    listed = ", ".join(labels[:8]) + (", …" if len(labels) > 8 else "")
+    paragraphs = [f"**{count:,} picture{'s' * (count != 1)}**, label{'s' * (len(labels) != 1)}: {plain(listed)}."]
+    counts = (f"{count} picture", f"{len(pictures.skipped)} left out")  # told here in more detail
+    paragraphs += [f"{plain(note)}." for note in pictures.notes if not note.startswith(counts)]
     if pictures.skipped:
         more = f" and {len(pictures.skipped) - 5} more" if len(pictures.skipped) > 5 else ""
-        said.append(f"Left out: {plain('; '.join(pictures.skipped[:5]))}{more}.")
-    return "\n\n".join(said)
+        paragraphs.append(f"Left out: {plain('; '.join(pictures.skipped[:5]))}{more}.")
+    return "\n\n".join(paragraphs)
 
 
 def plain(text: str) -> str:
-    """Text of a stranger that Markdown takes as text."""
+    """Text of a stranger, escaped for Markdown."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>&~" else letter for letter in text)
 
 
-def curve_html(seen: JobStatus) -> str:
+def curve_html(status: JobStatus) -> str:
     """The loss over the steps."""
-    if len(seen.losses) < 2:
+    if len(status.losses) < 2:
         return ""
     width, height, margin = CHART
-    low, high = min(loss for _, loss in seen.losses), max(loss for _, loss in seen.losses)
-    last = max(seen.steps, seen.losses[-1][0])
+    low, high = min(loss for _, loss in status.losses), max(loss for _, loss in status.losses)
+    last = max(status.steps, status.losses[-1][0])
 
     def place(step: int, loss: float) -> str:
         across = margin + (width - margin - 8) * step / last
@@ -165,38 +168,38 @@ def curve_html(seen: JobStatus) -> str:
         f'<text x="{margin - 6}" y="{floor}" text-anchor="end">{low:.3f}</text>'
         f'<text x="{margin}" y="{height - 10}">loss</text>'
         f'<text x="{width - 8}" y="{height - 10}" text-anchor="end">{last:,} steps</text>'
-        f'<path d="M{"L".join(place(*point) for point in seen.losses)}"/></svg>'
+        f'<path d="M{"L".join(place(*point) for point in status.losses)}"/></svg>'
     )
 
 
-def sample_html(seen: JobStatus) -> str:
-    """The newest samples: real pictures above, drawn ones below."""
-    if seen.sample is None:
+def sample_html(status: JobStatus) -> str:
+    """The latest samples: real pictures above, generated ones below."""
+    if status.sample is None:
         return ""
     try:
-        with Image.open(seen.sample) as image:
+        with Image.open(status.sample) as image:
             source = texts.data_url(image.convert("RGB"))
-    except OSError:  # it is being written
+    except OSError:  # while it is being written
         return ""
     return f'<img alt="samples" src="{source}"><p>Samples: a real picture, and below it what the model draws.</p>'
 
 
-def run_line(name: str, seen: JobStatus) -> str:
-    """How far a run is, as Markdown."""
-    left = "" if seen.seconds_left is None else f", about {_duration(seen.seconds_left)} left"
-    loss = f", loss {seen.losses[-1][1]:.3f}" if seen.losses else ""
-    done = {
-        "starting": "reads the pictures and draws what the model knows, so that it is not forgotten.",
-        "running": f"step {seen.step:,} of {seen.steps:,}{loss}{left}.",
-        "paused": f"paused at step {seen.step:,} of {seen.steps:,}.",
-        "stopping": "stops after the step it is in, and keeps what there is by then.",
+def run_line(name: str, status: JobStatus) -> str:
+    """The status of a run, as Markdown."""
+    left = "" if status.seconds_left is None else f", about {_duration(status.seconds_left)} left"
+    loss = f", loss {status.losses[-1][1]:.3f}" if status.losses else ""
+    states = {
+        "starting": "reads the pictures and draws what the model knows, to rehearse it.",
+        "running": f"step {status.step:,} of {status.steps:,}{loss}{left}.",
+        "paused": f"paused at step {status.step:,} of {status.steps:,}.",
+        "stopping": "stops after the current step and keeps the model as it is then.",
         "done": f"done{loss}. It is in the list of models now.",
-        "stopped": f"stopped at step {seen.step:,} of {seen.steps:,}. " + (
-            "The model as it was by then is in the list of models." if seen.model else plain(seen.sentence)),
-        "failed": f"failed: {plain(seen.sentence)}",
-        "lost": plain(seen.sentence),
+        "stopped": f"stopped at step {status.step:,} of {status.steps:,}. " + (
+            "The model at that step is in the list of models." if status.model else plain(status.sentence)),
+        "failed": f"failed: {plain(status.sentence)}",
+        "lost": plain(status.sentence),
     }  # fmt: skip
-    return f"**{plain(name)}**: {done[seen.state]}"
+    return f"**{plain(name)}**: {states[status.state]}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""A picture whose prompt stands above it: the word under the pointer, or in focus, lights up where it acts."""
+"""A picture below its prompt: the word under the pointer, or in focus, lights up the parts it acts on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .texts import data_url
 
 MOST_WORDS = 48
 MASK_PX = 128
-VEIL = 0.82  # of the darkness where a word does not act
+VEIL = 0.82  # opacity of the veil where a word does not act
 
 
 def veil_url(values: ArrayLike) -> str:
-    """A map (rows, columns) as a dark veil that is clear where the values are largest, as the address of itself."""
+    """A map (rows, columns) as the data URL of a dark veil, clear where the values are largest."""
     values = np.asarray(values, np.float32)
     span = float(values.max() - values.min())
     share = upsampled((values - values.min()) / span if span > 0 else 0 * values, (MASK_PX, MASK_PX))
@@ -32,7 +32,7 @@ def veil_url(values: ArrayLike) -> str:
 
 
 def lit_html(picture: Image.Image, words: Sequence[tuple[str, ArrayLike | None]]) -> str:
-    """The words in order, each with its map or None where it has none, above the picture."""
+    """The picture below its words. words: in order, each with its map, or None for a word without one."""
     spans, veils = [], []
     for place, (word, values) in enumerate(words):
         if values is None or place >= MOST_WORDS:

@@ -61,10 +61,10 @@ def test_the_endpoint_gives_two_maps_a_word_and_four_files(wordy):
 def test_drawing_offers_every_word_and_starts_with_the_last(wordy):
     first, last = updates(tab._draw("tiny-text", PROMPT, 2, 0))
     assert first["go"]["interactive"] is False and last["go"]["interactive"] is True
-    assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in last["drawn"].tokens]
+    assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in last["drawing"].tokens]
     assert last["words"]["value"] == ["3"] and "heart" in last["view"] and "steps 1 to 2" in last["view"]
-    assert [one["visible"] for one in tab._kind(tab.ATTENTION)] == [True] * 2
-    assert [one["visible"] for one in tab._kind(tab.EFFECT)] == [False] * 2
+    assert [one["visible"] for one in tab._kind_updates(tab.ATTENTION)] == [True] * 2
+    assert [one["visible"] for one in tab._kind_updates(tab.EFFECT)] == [False] * 2
     assert last["head"]["maximum"] == 8 and last["step_to"]["value"] == 2
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_setting_is_one_sentence(wordy, prompt, steps, seed):
         tab.attention("tiny-text", prompt, steps, seed)
     assert "Something went wrong" not in str(fault.value) and "\n" not in str(fault.value)
     last = updates(tab._draw("tiny-text", prompt, steps, seed))[-1]
-    assert last["go"]["interactive"] is True and last["drawn"] == tab.SKIP
+    assert last["go"]["interactive"] is True and last["drawing"] == tab.SKIP
 
 
 def test_a_clip_has_its_frames_as_a_strip_and_a_map_each(wordy, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ def test_files_a_zip_and_a_folder_are_read_alike(here, tmp_path):
         for file in files:
             packed.write(file, file.rsplit("/", 1)[-1])
     for given in ((files, None), ([str(tmp_path / "all.zip")], None), (None, f" {here} ")):
-        found, preview, line = tab._look("tiny", *given, " ball ")
+        found, preview, line = tab._preview("tiny", *given, " ball ")
         assert found.labels == ["ball", "ball"] and found.images.shape == (2, 16, 16, 3)
         assert preview.count("<figure>") == 2 and preview.count("data:image/png") == 2
         assert "**2 pictures**, label: ball." in line and "text.png" in line
@@ -61,7 +61,7 @@ def test_two_files_of_a_name_both_stay(here, tmp_path):
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(here, model, files, folder, said):
-    found, preview, line = tab._look(model, files, folder, None)
+    found, preview, line = tab._preview(model, files, folder, None)
     assert found is None and preview == "" and said in line.replace("\\", "") and "\n" not in line
 
 
@@ -78,7 +78,7 @@ def test_strangers_give_no_paths_and_little(here, monkeypatch):
         tuning.plan_of("tiny", "mine", "lora", 601.0, None, None, many)
     with pytest.raises(ValueError, match="batch must be a whole number from 1 to 64, not 65"):
         tuning.plan_of("tiny", "mine", "lora", None, 65, None, many)
-    assert tab.earlier() == []
+    assert tab.earlier_runs() == []
 
 
 def pictures(count=20):
@@ -95,21 +95,21 @@ def test_a_plan_has_the_trainers_own_steps_where_none_are_given(here):
 
 
 def named(values):
-    return dict(zip(tab.SHOWN, values, strict=True))
+    return dict(zip(tab.OUTPUTS, values, strict=True))
 
 
 def test_start_says_what_is_wrong_and_changes_nothing_else(here):
     found = named(tab._start(pictures(), "tiny", "tiny", "lora", 2, 2, None))
     assert "a model named tiny already" in found["line"]
-    assert all(found[key] == tab.SKIP for key in tab.SHOWN if key != "line")
+    assert all(found[key] == tab.SKIP for key in tab.OUTPUTS if key != "line")
     assert list(tab._start(None, "tiny", "mine", "lora", 2, 2, None)) == [tab.SKIP] * len(
-        tab.SHOWN
+        tab.OUTPUTS
     )  # the look said why
 
 
 @pytest.mark.parametrize("name", [None, "", "../../etc", "nothing-here", 7])
 def test_a_name_that_is_no_run_shows_nothing_and_opens_no_path(here, name):
-    found = named(tab._watch(name))
+    found = named(tab._status_updates(name))
     assert found["job"] is None and found["timer"].active is False and found["line"] == tab.SKIP
     assert named(tab._press(name, "Stop"))["line"]
     assert tab._pack(name) == tab.SKIP and tab._use(name) == (tab.SKIP, tab.SKIP)
@@ -123,7 +123,7 @@ def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):
         ("starting", None, "reads the pictures"),
         ("running", 130.0, "step 4 of 9, loss 0.500, about 2 minutes left"),
         ("paused", None, "paused at step 4 of 9"),
-        ("stopping", None, "stops after the step"),
+        ("stopping", None, "stops after the current step"),
         ("failed", None, "a \\*sentence"),
         ("lost", None, "a \\*sentence"),
         ("done", None, "in the list of models"),
@@ -131,7 +131,7 @@ def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):
         model = folder if state == "done" else None
         seen = JobStatus(state, 4, 9, left, [(1, 1.0), (4, 0.5)], None, "a *sentence", model)
         monkeypatch.setattr(Job, "status", lambda self, seen=seen: seen)
-        found = named(tab._watch("one"))
+        found = named(tab._status_updates("one"))
         going = state in ("starting", "running", "paused", "stopping")
         assert said in found["line"] and found["timer"].active == going
         assert [found[key]["visible"] for key in ("pause", "stop")] == [going and state != "stopping", going]
@@ -150,14 +150,14 @@ def test_the_text_of_a_stranger_is_text(here):
 def test_the_estimate_is_measured_here(here):
     lines = list(tab._estimate(pictures(4), "tiny", "", "lora", 3, 2, None))
     assert lines[0].startswith("Trying") and "3 steps: about" in lines[1] and "GB here" in lines[1]
-    assert "look at the pictures" in next(iter(tab._estimate(None, "tiny", "", "lora", 3, 2, None)))
+    assert "there are no pictures yet" in next(iter(tab._estimate(None, "tiny", "", "lora", 3, 2, None)))
     assert zoo.find("tiny").labels == tuple(LABELS)
 
 
 def test_a_model_of_texts_keeps_what_it_is_told_and_is_offered_the_names_of_its_data(here, tmp_path):
     tiny_folder(tmp_path / "weights/words", text=small_tower(tmp_path / "weights/emoji-clip"))
     assert "words" in [name for _, name in tuning.starts()]
-    assert tab._prompts_box("tiny")["visible"] is False and tuning.kept_prompts("words") == []
+    assert tab._prompts_box("tiny")["visible"] is False and tuning.rehearsal_prompts("words") == []
     for name, about in (("tiny", {"data": "emoji"}), ("words", {"data": "emoji"})):
         config = tmp_path / "weights" / name / "config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), "about": about}))

@@ -15,7 +15,7 @@ from zigdemo.ops import backends
 from zigdemo.pipeline import Pipeline
 from zigdemo.ui import settings
 from zigdemo.ui.footer import backend_table, footer_text
-from zigdemo.ui.more import OWN, note, of_solver
+from zigdemo.ui.more import SOLVER_OPTIONS, note, of_solver
 from zigdemo.ui.tabs import generate
 from zigdemo.ui.tabs.scan_paths import scan_data
 
@@ -47,7 +47,7 @@ def test_a_model_without_a_scan_hides_the_control(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny", family="dit")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     assert settings.scheme_choices("tiny") == []
-    _, _, _, _, scan, *_ = generate._of_model("tiny", "heun", 25, 2.0)
+    _, _, _, _, scan, *_ = generate._model_updates("tiny", "heun", 25, 2.0)
     assert scan["visible"] is False and scan["value"] is None
 
 
@@ -64,7 +64,7 @@ def test_a_solver_gets_its_own_options_and_no_others(solver):
 def test_what_a_solver_does_not_have_is_grey_and_said(solver):
     own = SAMPLERS[solver].options
     _, *updates = of_solver(solver)
-    assert {name for name, update in zip(OWN, updates, strict=True) if update["interactive"]} == own.keys()
+    assert {name for name, update in zip(SOLVER_OPTIONS, updates, strict=True) if update["interactive"]} == own.keys()
     assert ("Grey below" in note(solver)) == ("form" not in own)
 
 
@@ -213,5 +213,5 @@ def test_the_newest_pictures_come_first_in_the_history(tmp_path, monkeypatch):
     earlier.write_bytes(b"x")
     request = settings.to_request(**{**VALUES, "model": "tiny", "label": "red heart", "count": 2, "steps": 1})
     *_, step = Pipeline.load("tiny").stream(request)
-    shown = dict(zip(generate.OUTPUTS, generate._finished(step, [str(earlier), "gone.png"], []), strict=True))
+    shown = dict(zip(generate.OUTPUTS, generate._result_updates(step, [str(earlier), "gone.png"], []), strict=True))
     assert shown["history"] == [*shown["files"], str(earlier)] == shown["past"] and len(shown["files"]) == 2

@@ -118,33 +118,33 @@ def test_a_click_is_the_patch_under_it_to_the_last_pixel(weights):
     tiny_folder(weights / "tiny")
     drawing, _ = drawn()
     side = tab.enlarged(drawing.pictures[0][0]).width
-    assert tab._clicked(drawing, Click(0, 0)) == (1, 1)
-    assert tab._clicked(drawing, Click(side - 1, 0)) == (1, 4)
-    assert tab._clicked(drawing, Click(side / 2, side)) == (4, 3)
-    assert tab._clicked(None, Click(0, 0)) == (tab.SKIP, tab.SKIP)
+    assert tab._click(drawing, Click(0, 0)) == (1, 1)
+    assert tab._click(drawing, Click(side - 1, 0)) == (1, 4)
+    assert tab._click(drawing, Click(side / 2, side)) == (4, 3)
+    assert tab._click(None, Click(0, 0)) == (tab.SKIP, tab.SKIP)
 
 
 def test_another_layer_is_shown_from_what_was_computed(weights):
     tiny_folder(weights / "tiny")
     drawing, shown = drawn()
-    html = tab._layer(drawing, shown["seen"], 2, 2)
+    html = tab._show_layer(drawing, shown["result"], 2, 2)
     assert "layer 2" in html and "layers 1 to 2" in html and html != shown["maps"]
-    assert tab._layer(None, None, 2, 2) == tab.SKIP
+    assert tab._show_layer(None, None, 2, 2) == tab.SKIP
 
 
 def test_another_patch_first_gets_its_frame_then_its_maps(weights):
     tiny_folder(weights / "tiny")
     drawing, shown = drawn()
-    frame, maps = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 3.0, 1.0, 1.0, 4.0, 2.0))
+    frame, maps = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._refresh(drawing, 3.0, 1.0, 1.0, 4.0, 2.0))
     assert frame["picture"].size == tab.enlarged(drawing.pictures[2][0]).size and frame["maps"] == tab.SKIP
-    assert "Row 1, column 4" in maps["line"] and maps["seen"].token == 3 and maps["maps"] != shown["maps"]
+    assert "Row 1, column 4" in maps["line"] and maps["result"].token == 3 and maps["maps"] != shown["maps"]
 
 
 @pytest.mark.parametrize("number", [None, 0, 99, 1.5, math.nan, "x"], ids=str)
 def test_an_empty_or_wrong_box_is_one_sentence(weights, number):
     tiny_folder(weights / "tiny")
     drawing, _ = drawn()
-    (last,) = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 1, 1, number, 1, 1))
+    (last,) = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._refresh(drawing, 1, 1, number, 1, 1))
     assert re.fullmatch(r"row must be a whole number from 1 to 4, not \S+", last["line"])
 
 
@@ -159,9 +159,9 @@ def test_a_clip_is_looked_into_frame_by_frame(weights, family):
     assert shown["frame"]["maximum"] == 3 and shown["frame"]["visible"] and shown["line"].startswith("Frame 2, row 3")
     assert shown["maps"].count("<img") == 4 and ("Reach, layer 1" in shown["maps"]) == (family == "dit")
     assert "place in time" in shown["maps"] or family != "dit"
-    first, last = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._again(drawing, 3, 1, 2, 4, 2))
+    first, last = (dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._refresh(drawing, 3, 1, 2, 4, 2))
     assert first["picture"].size == tab.enlarged(drawing.pictures[2][0]).size
-    assert last["seen"].token == 7 and last["line"].startswith("Frame 1, row 2, column 4")
+    assert last["result"].token == 7 and last["line"].startswith("Frame 1, row 2, column 4")
     found = tab.influence("tiny", "hedgehog", row=1, column=3, step=2, steps=3, frame=2)
     assert found["grid"] == [3, 4, 4] and np.shape(found["field"]) == (2, 3, 4, 4)
     with pytest.raises(gr.Error, match="frame must be a whole number from 0 to 2, not 3"):
@@ -178,7 +178,7 @@ def test_the_tab_is_there_with_no_model_at_all(weights):
     with gr.Blocks(analytics_enabled=False) as page:
         tab.build_influence_tab(None)
     assert any(
-        "No model is here" in str(block.value) for block in page.blocks.values() if isinstance(block, gr.Markdown)
+        "No model is installed" in str(block.value) for block in page.blocks.values() if isinstance(block, gr.Markdown)
     )
     assert list(page.get_api_info()["named_endpoints"]) == ["/influence"]
 
@@ -197,5 +197,5 @@ def test_a_click_on_a_picture_that_is_not_square_finds_its_row_and_column(weight
     drawing = tab.Drawing(None, [], [[Image.new("RGB", (64, 16))]], None, (1, 2, 8))  # wide: 2 rows, 8 columns
     width, height = tab.enlarged(drawing.pictures[0][0]).size
     assert width == 4 * height
-    assert tab._clicked(drawing, Click(width * 0.95, height * 0.75)) == (2, 8)
-    assert tab._clicked(drawing, Click(width * 0.3, height * 0.25)) == (1, 3)
+    assert tab._click(drawing, Click(width * 0.95, height * 0.75)) == (2, 8)
+    assert tab._click(drawing, Click(width * 0.3, height * 0.25)) == (1, 3)

@@ -28,12 +28,16 @@ def test_what_a_folder_says_of_itself_is_text_and_never_markup(tmp_path, monkeyp
 def test_the_shipped_models_show_their_scores_and_samples(monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", Path(__file__).parents[3] / "weights")
     html = models_html()
-    assert "of 200 labels drawn" in html and "prompts in new words" in html and "data:image/webp" in html
+    assert (
+        "of 200 labels the generated picture is closest to the right original" in html
+        and "prompts in new words" in html
+        and "data:image/webp" in html
+    )
 
 
 def test_no_model_is_said_too(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    assert "No model is here yet" in models_html()
+    assert "No model is installed yet" in models_html()
 
 
 def test_official_checkpoints_come_with_the_command_that_fetches_them():

@@ -98,7 +98,7 @@ def test_a_bad_setting_of_the_strips_is_one_sentence(tiny, change):
 
 
 def test_only_solvers_that_the_model_allows_are_offered(tiny):
-    assert {"heun", "ddpm", "heun-sde"} <= {name for _, name in samplers._allowed("tiny")}
+    assert {"heun", "ddpm", "heun-sde"} <= {name for _, name in samplers._model_solvers("tiny")}
 
 
 @pytest.mark.parametrize("error", ["error", "before"])

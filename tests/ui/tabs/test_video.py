@@ -83,10 +83,10 @@ def test_a_file_that_this_tab_cannot_show_is_one_sentence(shelf, told, tmp_path)
 
 
 def test_the_picture_of_the_scan_says_which_layers_go_where(shelf):
-    html = stack_html(settings.model_here("tiny-clips"))
+    html = stack_html(settings.installed_model("tiny-clips"))
     assert "Layer 1 scans every frame; layer 2 scans every place over time." in html and html.count("<svg") == 2
-    assert "whole clip" in stack_html(settings.model_here("tiny-clips"), "zigzag3d-8")
-    assert "no scan" in stack_html(settings.model_here("no-scan"))
+    assert "whole clip" in stack_html(settings.installed_model("tiny-clips"), "zigzag3d-8")
+    assert "no scan" in stack_html(settings.installed_model("no-scan"))
 
 
 def test_without_a_model_of_clips_the_tab_says_what_to_do(tmp_path, monkeypatch):

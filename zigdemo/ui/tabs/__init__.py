@@ -1,4 +1,4 @@
-"""The tabs of the page, in their order: to add one, write its file and a row here."""
+"""The tabs of the page in order; to add one, write its file and a row here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The *Generate* tab: choose, watch it appear, keep the pictures with their settings inside."""
+"""The *Generate* tab: draw pictures, watch them appear, keep them with their settings inside."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ..controls import (
 )
 from ..files import save_pictures
 from ..frame import Frame
-from ..more import OWN, START, build_more, negative_of, of_solver
+from ..more import SOLVER_OPTIONS, START, build_more, negative_of, of_solver
 from ..runs import MODELS, QUIET, TURN
 from ..settings import (
     EXAMPLES,
@@ -43,10 +43,10 @@ from ..settings import (
     defaults_for,
     examples,
     from_link,
+    installed_model,
+    installed_models,
     known_options,
     model_choices,
-    model_here,
-    models_here,
     show_strengths,
     shown_values,
     to_request,
@@ -55,18 +55,21 @@ from ..settings import (
 
 PAST_PICTURES = 24
 SKIP = gr.skip()
-NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + EXAMPLES)  # of what `_shown` updates
+NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + EXAMPLES)  # for the outputs of `_show`
 
 
 def _examples(model: str) -> tuple[Any, ...]:
-    """Updates of the row of examples, for a model that can be asked for something, and of each example."""
-    folder, shown = model_here(model), examples(model)
-    chips = [gr.update(value=name, visible=True) for name in shown] + [gr.update(visible=False)] * EXAMPLES
+    """Updates of the row of examples, which is hidden for an unconditional model, and of each example."""
+    folder = installed_model(model)
+    chips = [gr.update(value=name, visible=True) for name in examples(model)] + [gr.update(visible=False)] * EXAMPLES
     return gr.update(visible=bool(folder.labels) or folder.text is not None), *chips[:EXAMPLES]
 
 
-def _shown(request: Request) -> tuple[Any, ...]:
-    """Updates of the controls of NAMES, of start, randomise, the solver's note and the examples."""
+def _show(request: Request) -> tuple[Any, ...]:
+    """Updates of the controls of NAMES, of start, randomise, the solver's note and the examples, to show a request.
+
+    Raises ValueError with one sentence if this tab cannot show it.
+    """
     folder = check_shown(request)
     names, values = list(folder.labels or ()), shown_values(request)
     updates: dict[str, Any] = {name: values[name] for name in NAMES}
@@ -76,9 +79,11 @@ def _shown(request: Request) -> tuple[Any, ...]:
     updates["label"] = gr.update(choices=names, value=request.label, visible=folder.labels is not None)
     updates["negative"] = negative_of(names, request.negative)
     updates["scan"] = gr.update(**scan_settings(folder.id, request.scan))
-    said, *live = of_solver(request.solver)
-    updates |= {name: {**update, "value": values[name]} for name, update in zip(OWN, live, strict=True)}
-    return (*updates.values(), values["start"] or START, False, said, *_examples(folder.id))
+    note, *solver_updates = of_solver(request.solver)
+    updates |= {
+        name: {**update, "value": values[name]} for name, update in zip(SOLVER_OPTIONS, solver_updates, strict=True)
+    }
+    return (*updates.values(), values["start"] or START, False, note, *_examples(folder.id))
 
 
 @endpoint
@@ -102,17 +107,18 @@ def generate(
 ) -> tuple[list[gr.FileData], str]:
     """API: draw pictures; returns PNG files with their settings inside, and a line about the run.
 
-    solver, steps, guidance: the model's own where they are not given. options: of the solver, by name, and "shift" and
-    "rescale". image: a picture to start from; start: how much of it is kept, from 0.05 to 0.95. prompt, strengths: for
-    models of texts, what to draw and how much its words count.
+    solver, steps, guidance: by default the model's own. negative: what guidance moves away from, a label, or a prompt
+    for text-conditional models. guide_from, guide_to: guidance applies between these times. options: of the solver, by
+    name, also "shift" and "rescale". image: a picture to start from; start: how much of it to keep, from 0.05 to 0.95.
+    prompt, strengths: for text-conditional models, what to draw and how much its words count.
     """
-    picture = None if image is None else media.read_picture(_uploaded(image))
+    picture = None if image is None else media.read_picture(_upload_path(image))
     settings = with_defaults(model, solver, steps, guidance)
     request = to_request(
         model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
         start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
     )  # fmt: skip
-    folder = model_here(model)
+    folder = installed_model(model)
     PICTURES.refuse(folder)
     for step in MODELS.get(folder).stream(request, previews=False, image=picture):
         last = step
@@ -120,8 +126,8 @@ def generate(
     return files, texts.summary(last)
 
 
-def _uploaded(file: Any) -> str:
-    """Path of a file that was uploaded to this server, never of another file of it."""
+def _upload_path(file: Any) -> str:
+    """The path of an uploaded file. Raises ValueError for any other file of the server."""
     path = Path(str(file.get("path") if isinstance(file, dict) else file.path)).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()):
         raise ValueError("image must be an uploaded picture; send it with gradio_client.handle_file")
@@ -129,60 +135,60 @@ def _uploaded(file: Any) -> str:
 
 
 def models() -> list[dict[str, Any]]:
-    """API: the models here, what they are and how honest their weights are; frames is null for those of pictures."""
+    """API: the installed models with family, origin of the weights, schemes, and frames, null for image models."""
     return [
         {"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes), "frames": e.frames}
-        for e in models_here()
+        for e in installed_models()
     ]
 
 
 @endpoint
 def labels(model: str) -> list[str]:
-    """API: the labels a model knows."""
-    return list(model_here(model).labels or ())
+    """API: the labels of a model."""
+    return list(installed_model(model).labels or ())
 
 
 SWAPS = tuple(f"swap {place}" for place in range(swaps.MOST_SWAPS))
 OUTPUTS = ("seed", "preview", "gallery", "files", "folded", "progress", "go", "stop", "past", "history", "change")
 OUTPUTS += ("before", "offers", "swap row", *SWAPS)
-_change = partial(changes, OUTPUTS)
+_updates = partial(changes, OUTPUTS)
 
 
-def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-    """The Generate button: yields updates of OUTPUTS, one a shown step."""
-    *settings, start, image, randomise, past, before = values
-    chosen = dict(zip(NAMES, settings, strict=True))
+def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
+    """The Generate button: yields updates of OUTPUTS, one per step shown."""
+    *values, start, image, randomise, past, before = inputs
+    settings = dict(zip(NAMES, values, strict=True))
     if randomise and not before:
-        chosen["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
-    with runs.under_way(page, "generate") as run:
+        settings["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
+    with runs.track(page, "generate") as run:
         try:
             picture = None if image is None else media.read_picture(image)
-            request = to_request(**chosen, start=start if picture else 0.0)
-            yield _change(True, texts.STARTING, seed=chosen["seed"])
+            request = to_request(**settings, start=start if picture else 0.0)
+            yield _updates(True, texts.STARTING, seed=settings["seed"])
             with closing(run.steps(request, picture)) as steps:
                 for step in steps:
-                    yield _finished(step, past, before) if step.result else _under_way(step)
-            if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
-                yield _change(False, texts.STOPPED)
+                    yield _result_updates(step, past, before) if step.result else _progress_updates(step)
+            if run.stop.is_set():  # told here too, as Gradio sends the last yield again when a run ends
+                yield _updates(False, texts.STOPPED)
         except Exception as fault:
-            yield _change(False, runs.warned(fault))
+            yield _updates(False, runs.toast(fault))
 
 
-def _under_way(step: Step) -> tuple[Any, ...]:
-    return _change(
+def _progress_updates(step: Step) -> tuple[Any, ...]:
+    return _updates(
         preview=gr.update(value=texts.pictures_html(step.preview), visible=True),
         gallery=gr.update(visible=False),
         progress=texts.progress_html(step),
     )
 
 
-def _finished(step: Step, past: list[str], before: list[str]) -> tuple[Any, ...]:
-    """before: the pictures that this run was to change by a swap, none for any other run."""
+def _result_updates(step: Step, past: list[str], before: list[str]) -> tuple[Any, ...]:
+    """Updates after a run. before: the pictures that the run changes by a swap; empty for any other run."""
     files = save_pictures(step.result)
-    offers = swaps.offered(step.result.request)
+    offers = swaps.offers(step.result.request)
     change = swaps.change_html(before, step.result.images) if before else ""
     past = [path for path in files + past if Path(path).is_file()][:PAST_PICTURES]
-    return _change(
+    return _updates(
         False,
         texts.summary(step),
         preview=gr.update(visible=False),
@@ -201,29 +207,29 @@ def _finished(step: Step, past: list[str], before: list[str]) -> tuple[Any, ...]
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
-    """Stop the run of this page; answers when it has ended."""
+    """The Stop button: stops the run of this page and returns when it has ended."""
     runs.stop(page, "generate")
-    return _change(False, texts.STOPPED)
+    return _updates(False, texts.STOPPED)
 
 
 def _restore(file: str | None) -> tuple[Any, ...]:
-    return restore(file, _shown, _restored) or NO_CHANGE
+    return restore(file, _show, _restore_message) or NO_CHANGE
 
 
-def _restored(request: Request) -> str:
+def _restore_message(request: Request) -> str:
     return texts.RESTORED_OVER_PICTURE if request.common_option("start") else texts.RESTORED
 
 
 def _open_link(request: gr.Request) -> tuple[Any, ...]:
-    found, left_out = from_link(dict(request.query_params))
+    linked, left_out = from_link(dict(request.query_params))
     if left_out:
         runs.warn(" ".join(left_out))
-    return NO_CHANGE if found is None else _shown(found)
+    return NO_CHANGE if linked is None else _show(linked)
 
 
-def _of_model(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
-    """Updates for another model of prompt, strengths, label, negative, scan, solver, steps, guidance, the solver's note
-    and own options, the row of examples and each example.
+def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
+    """Updates for another model: prompt, strengths, label, negative, scan, solver, steps, guidance, the solver's note
+    and options, the row of examples and each example.
     """
     prompt, label, scan = condition_of(model)
     settings = defaults_for(model, solver, steps, guidance)
@@ -240,24 +246,24 @@ def _of_model(model: str, solver: str, steps: float, guidance: float) -> tuple[A
 
 
 def _surprise(model: str) -> tuple[Any, Any]:
-    """Updates of prompt and label: one of the labels, or words that may not have been drawn together before."""
-    folder = model_here(model)
+    """Updates of prompt and label: a random label, or words that may never have been drawn together."""
+    folder = installed_model(model)
     if folder.about.get("data") == "portraits":
-        dice = np.random.default_rng()
-        return portrait_caption(draw_attributes(dice), dice), SKIP
+        rng = np.random.default_rng()
+        return portrait_caption(draw_attributes(rng), rng), SKIP
     if folder.text is not None:
         return f"{random.choice(texts.COLOURS)} {random.choice(texts.THINGS)}", SKIP
     return SKIP, random.choice(folder.labels or [None])
 
 
 def _swap(place: int, offers: list[str], files: list[str] | None) -> tuple[Any, Any]:
-    """The prompt of an offered change, and the pictures it is to change."""
+    """The prompt of an offered change, and the pictures to compare it with."""
     return (offers[place], list(files or [])) if place < len(offers) else (SKIP, [])
 
 
 def _example(name: str, model: str) -> tuple[Any, Any]:
-    """Updates of prompt and label by an example."""
-    return (name, SKIP) if model_here(model).text is not None else (SKIP, name)
+    """Updates of prompt and label for an example."""
+    return (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
 
 
 def build_generate_tab(frame: Frame) -> None:
@@ -266,22 +272,22 @@ def build_generate_tab(frame: Frame) -> None:
     gr.api(generate, api_name="generate", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
-    here = model_choices()
-    if not here:
+    choices = model_choices()
+    if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = model_here(here[0][1])
+    first = installed_model(choices[0][1])
     names, text = list(first.labels or ()), first.text is not None
-    own, shown_examples = defaults(first.id), examples(first.id)
+    solver, first_examples = defaults(first.id)["solver"], examples(first.id)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             condition = build_condition(PICTURES)
             with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
-                filled = [*shown_examples, *[""] * EXAMPLES][:EXAMPLES]
-                chips = [gr.Button(name, size="sm", visible=bool(name)) for name in filled]
+                chip_names = [*first_examples, *[""] * EXAMPLES][:EXAMPLES]
+                chips = [gr.Button(name, size="sm", visible=bool(name)) for name in chip_names]
             sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise")
-            said, more = build_more(names, own["solver"], text)
+            solver_note, more = build_more(names, solver, text)
         with gr.Column(scale=3, min_width=280):
             go, stop, progress = build_actions(texts.READY, "progress")
             preview = gr.HTML(texts.placeholder_html("No pictures yet"), elem_id="preview", padding=False)
@@ -330,24 +336,24 @@ def build_generate_tab(frame: Frame) -> None:
     model, prompt, label = condition.values()
     scan, seed = main["scan"], main["seed"]
     shared = [*(main[name] for name in MAIN), *more.values()]
-    shown = [*shared, start, randomise, said, chip_row, *chips]
+    restored = [*shared, start, randomise, solver_note, chip_row, *chips]
     outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change]
     outputs += [before, offers, swap_row, *swap_buttons]
     inputs = [*shared, start, image, randomise, past, before]
-    runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _change)
+    runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _updates)
     for place, button in enumerate(swap_buttons):
         runs_after(button.click(partial(_swap, place), [offers, files], [prompt, before], **QUIET).then)
     settings = [main[name] for name in ("solver", "steps", "guidance")]
     of_model = [prompt, more["strengths"], label, more["negative"], scan, *settings]
-    of_model += [said, *(more[name] for name in OWN), chip_row, *chips]
-    model.input(_of_model, [model, *settings], of_model, **QUIET)
-    main["solver"].input(of_solver, main["solver"], [said, *(more[name] for name in OWN)], **QUIET)
-    dropped.upload(_restore, dropped, shown, **QUIET)
+    of_model += [solver_note, *(more[name] for name in SOLVER_OPTIONS), chip_row, *chips]
+    model.input(_model_updates, [model, *settings], of_model, **QUIET)
+    main["solver"].input(of_solver, main["solver"], [solver_note, *(more[name] for name in SOLVER_OPTIONS)], **QUIET)
+    dropped.upload(_restore, dropped, restored, **QUIET)
     surprise.click(_surprise, model, [prompt, label], **QUIET)
     for chip in chips:
         chip.click(_example, [chip, model], [prompt, label], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
-    page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models that came since the start
-    page.load(_open_link, None, shown, **QUIET)
+    page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models added since the start
+    page.load(_open_link, None, restored, **QUIET)
     frame.model = model
-    frame.follow_model = lambda event: event.then(_of_model, [model, *settings], of_model, **QUIET)
+    frame.follow_model = lambda event: event.then(_model_updates, [model, *settings], of_model, **QUIET)

@@ -1,4 +1,4 @@
-"""The *Samplers* tab: an ODE and an SDE from the same noise, on a toy and on a model, and steps against error."""
+"""The *Samplers* tab: ODE and SDE from the same noise, on a toy and on a model, and error against network calls."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ...checks import as_whole, shown
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ...explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 from .. import texts
-from ..borders import endpoint, told
-from ..error_curve import curves_html, measured
+from ..borders import endpoint, handler
+from ..error_curve import curves_html, measurement
 from ..frame import Frame
 from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
-from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, model_choices, model_here, to_request
+from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, installed_model, model_choices, to_request
 from ..theme import mount_script
 
 MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
-SCALE = 2048  # states go to the browser as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
+SCALE = 2048  # states are sent as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
 FIRST = ("ring", "heun", "euler-maruyama", 20, "sigma", 0)
 
 
-def _choices(stochastic: bool) -> list[tuple[str, str]]:
+def _solver_choices(stochastic: bool) -> list[tuple[str, str]]:
     return [(e.label, n) for n, e in SAMPLERS.items() if e.stochastic == stochastic and not _missing(n)]
 
 
@@ -42,25 +42,25 @@ def _missing(solver: str) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _cached(toy: str, ode: str, sde: str, steps: int, form: str | None, seed: int) -> ToyRun:
+def _cached_run(toy: str, ode: str, sde: str, steps: int, form: str | None, seed: int) -> ToyRun:
     return toy_run(toy, ode, sde, steps, seed=seed, **({} if form is None else {"form": form}))
 
 
-def _toy(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> ToyRun:
-    for what, value in (("toy", toy), ("ODE solver", ode), ("SDE solver", sde), ("form", form or "")):
+def _toy_run(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> ToyRun:
+    for setting, value in (("toy", toy), ("ODE solver", ode), ("SDE solver", sde), ("form", form or "")):
         if not isinstance(value, str):
-            raise ValueError(f"{what} must be a name, not {shown(value)}")
+            raise ValueError(f"{setting} must be a name, not {shown(value)}")
     steps = as_whole("steps", steps, 1, MOST_TOY_STEPS)
-    return _cached(toy, ode, sde, steps, form or None, as_whole("seed", seed, 0, MOST_SEED))
+    return _cached_run(toy, ode, sde, steps, form or None, as_whole("seed", seed, 0, MOST_SEED))
 
 
-def _packed(numbers: Tensor, kind: str) -> str:
-    return base64.b64encode(numbers.numpy().astype(kind).tobytes()).decode("ascii")
+def _pack(numbers: Tensor, dtype: str) -> str:
+    return base64.b64encode(numbers.numpy().astype(dtype).tobytes()).decode("ascii")
 
 
 def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> dict[str, Any]:
-    """What the player draws, see assets/trajectories.js. Raises ValueError with one sentence for a bad setting."""
-    run = _toy(toy, ode, sde, steps, form, seed)
+    """The data of the player, see assets/trajectories.js. Raises ValueError with one sentence for a bad setting."""
+    run = _toy_run(toy, ode, sde, steps, form, seed)
     limit = np.iinfo(np.int16).max
     return {
         "toy": toy,
@@ -69,7 +69,7 @@ def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed:
         "scale": SCALE,
         "cells": run.density.shape[-1],
         "frames": run.density_times,
-        "density": _packed((255 * run.density).round(), "uint8"),
+        "density": _pack((255 * run.density).round(), "uint8"),
         "runs": [
             {
                 "solver": path.solver,
@@ -79,7 +79,7 @@ def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed:
                 "times": path.times,
                 "nfe": path.nfe,
                 "error": f"{path.error:.2g}",
-                "states": _packed((SCALE * path.states).round().clamp(-limit, limit), "<i2"),
+                "states": _pack((SCALE * path.states).round().clamp(-limit, limit), "<i2"),
             }
             for kind, path in (("ODE", run.ode), ("SDE", run.sde))
         ],
@@ -95,20 +95,20 @@ def toy_paths(
     form: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """API: the same 128 points of noise carried to a toy by both solvers: times, states, network calls, error."""
-    run = _toy(toy, ode, sde, steps, form, seed)
+    """API: the paths of the same 128 noise points under both solvers: times, states, network calls, error."""
+    run = _toy_run(toy, ode, sde, steps, form, seed)
 
-    def told(path: Trajectory) -> dict[str, Any]:
+    def as_dict(path: Trajectory) -> dict[str, Any]:
         states = (path.states * 1e4).round() / 1e4
         return {
             "solver": path.solver, "times": path.times, "states": states.tolist(), "nfe": path.nfe, "error": path.error,
         }  # fmt: skip
 
-    return {"toy": toy, "ode": told(run.ode), "sde": told(run.sde)}
+    return {"toy": toy, "ode": as_dict(run.ode), "sde": as_dict(run.sde)}
 
 
 def _show_toy(*settings: Any) -> tuple[Any, Any]:
-    """New data for the player, or none (the last picture stays) and a sentence that says why."""
+    """New data for the player, or a sentence why there is none (the last picture stays)."""
     try:
         return json.dumps(toy_data(*settings)), gr.update(visible=False)
     except ValueError as fault:
@@ -117,27 +117,27 @@ def _show_toy(*settings: Any) -> tuple[Any, Any]:
 
 
 def _form_of(sde: str) -> Any:
-    """The control of the noise's form, which ancestral solvers do not have."""
-    has = "form" in SAMPLERS[sde].options
-    return gr.update(visible=has, value=SAMPLERS[sde].options["form"] if has else None)
+    """Update of the noise form control, which is hidden for ancestral solvers."""
+    visible = "form" in SAMPLERS[sde].options
+    return gr.update(visible=visible, value=SAMPLERS[sde].options["form"] if visible else None)
 
 
 def _strips(
     model: str, label: str | None, first: str, second: str, steps: float, guidance: float, seed: float,
     prompt: str | None = None,
 ) -> Iterator[list[Strip]]:  # fmt: skip
-    """The strips of both solvers as they grow. ValueError before any work."""
-    PICTURES.refuse(model_here(model))
+    """Yield the strips of both solvers as they grow. Raises ValueError before any work."""
+    PICTURES.refuse(installed_model(model))
     as_whole("steps", steps, 1, MOST_STRIP_STEPS)
     requests = [
         to_request(model, label, None, solver, steps, guidance, seed, 1, prompt=prompt) for solver in (first, second)
     ]
-    pipe, done = MODELS.get(model_here(model)), []
+    pipe, finished = MODELS.get(installed_model(model)), []
     for request in requests:
         with closing(clean_strip(pipe, request)) as strips:
             for strip in strips:
-                yield [*done, strip]
-        done.append(strip)
+                yield [*finished, strip]
+        finished.append(strip)
 
 
 @endpoint
@@ -153,7 +153,7 @@ def solver_strips(
 ) -> list[dict[str, Any]]:
     """API: the predicted clean picture at eight times under two solvers from the same noise, as PNG data URLs.
 
-    prompt: for models of texts.
+    prompt: for text-conditional models.
     """
     for strips in _strips(model, label, first, second, steps, guidance, seed, prompt):
         last = strips
@@ -172,7 +172,7 @@ def solver_strips(
 @endpoint
 def steps_against_error() -> dict[str, Any]:
     """API: the measured error of every solver over its steps and network calls."""
-    return measured()
+    return measurement()
 
 
 def _buttons(running: bool) -> tuple[Any, Any]:
@@ -180,34 +180,34 @@ def _buttons(running: bool) -> tuple[Any, Any]:
     return gr.update(interactive=not running), gr.update(interactive=running)
 
 
-@told(lambda sentence: (gr.skip(), texts.line_html(sentence), *_buttons(False)))
+@handler(lambda sentence: (gr.skip(), texts.line_html(sentence), *_buttons(False)))
 def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
-    """The Draw button: yields updates of strips, line, Draw, Stop."""
+    """The Draw button: yields updates of the strips, the line, Draw and Stop."""
     yield gr.skip(), texts.line_html(texts.STARTING), *_buttons(True)
-    shown = 0.0
+    last_shown = 0.0
     for strips in _strips(*settings):
-        labelled = [(SAMPLERS[strip.solver].label, strip) for strip in strips]
-        if time.monotonic() - shown >= PREVIEW_SECONDS:
-            label, strip = labelled[-1]
-            yield texts.strips_html(labelled), texts.line_html(texts.strips_line(strip, label)), *_buttons(True)
-            shown = time.monotonic()
-    yield texts.strips_html(labelled), texts.line_html(texts.STRIP_DONE), *_buttons(False)
+        with_labels = [(SAMPLERS[strip.solver].label, strip) for strip in strips]
+        if time.monotonic() - last_shown >= PREVIEW_SECONDS:
+            label, strip = with_labels[-1]
+            yield texts.strips_html(with_labels), texts.line_html(texts.strips_line(strip, label)), *_buttons(True)
+            last_shown = time.monotonic()
+    yield texts.strips_html(with_labels), texts.line_html(texts.STRIP_DONE), *_buttons(False)
 
 
-def _allowed(model: str) -> list[tuple[str, str]]:
-    """(label, name) of the solvers that a model can be drawn with."""
-    folder = model_here(model)
+def _model_solvers(model: str) -> list[tuple[str, str]]:
+    """(label, name) of the solvers that work with a model."""
+    folder = installed_model(model)
     options = {name: entry.options for name, entry in SAMPLERS.items()}
     return [
         (SAMPLERS[name].label, name)
-        for name, own in options.items()
-        if refusal(name, folder.interpolant, folder.prediction, own.get("form"), own.get("last_step")) is None
+        for name, values in options.items()
+        if refusal(name, folder.interpolant, folder.prediction, values.get("form"), values.get("last_step")) is None
     ]
 
 
-def _of_model(model: str) -> tuple[Any, ...]:
+def _model_updates(model: str) -> tuple[Any, ...]:
     """Updates of the prompt, the label and both solvers for another model."""
-    names, solvers, prompt = list(model_here(model).labels or ()), _allowed(model), first_prompt(model)
+    names, solvers, prompt = list(installed_model(model).labels or ()), _model_solvers(model), first_prompt(model)
     return (
         gr.update(value=prompt or "", visible=prompt is not None),
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
@@ -222,8 +222,8 @@ def _build_toy(tab: gr.Tab) -> None:
     with gr.Row():
         controls = [
             gr.Dropdown([(n.capitalize(), n) for n in TOYS], value=toy, label="Toy", min_width=140),
-            gr.Dropdown(_choices(False), value=ode, label="ODE solver", min_width=160),
-            gr.Dropdown(_choices(True), value=sde, label="SDE solver", min_width=160),
+            gr.Dropdown(_solver_choices(False), value=ode, label="ODE solver", min_width=160),
+            gr.Dropdown(_solver_choices(True), value=sde, label="SDE solver", min_width=160),
         ]
     with gr.Row():
         controls += [
@@ -236,7 +236,7 @@ def _build_toy(tab: gr.Tab) -> None:
             ),
             gr.Number(seed, label="Noise seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
         ]
-    controls[3].preprocess = lambda payload: payload  # an empty box has a sentence of ours, not a traceback
+    controls[3].preprocess = lambda payload: payload  # an empty box gets a clear sentence, not Gradio's traceback
     message = gr.Markdown(visible=False, elem_id="toy-message")
     player = gr.HTML(
         html_template=f'<div class="toy-player"><p class="toy-wait">{texts.TOY_WAIT}</p></div>',
@@ -252,24 +252,22 @@ def _build_toy(tab: gr.Tab) -> None:
 
 def _build_strips() -> None:
     gr.Markdown(texts.STRIP_INTRO)
-    here = model_choices()
-    if not here:
+    choices = model_choices()
+    if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    first = model_here(here[0][1])
-    names, solvers = list(first.labels or ()), _allowed(first.id)
+    first = installed_model(choices[0][1])
+    names, solvers = list(first.labels or ()), _model_solvers(first.id)
     with gr.Row():
-        model = gr.Dropdown(here, value=first.id, label="Which model", min_width=200)
-        prompt = gr.Textbox(
-            first_prompt(first.id) or "", label="Which prompt", visible=first.text is not None, min_width=200
-        )
-        label = gr.Dropdown(names, value=first_label(first.id), label="Which label", visible=bool(names), min_width=200)
-        one = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)
-        other = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
+        model = gr.Dropdown(choices, value=first.id, label="Model", min_width=200)
+        prompt = gr.Textbox(first_prompt(first.id) or "", label="Prompt", visible=first.text is not None, min_width=200)
+        label = gr.Dropdown(names, value=first_label(first.id), label="Label", visible=bool(names), min_width=200)
+        first_solver = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)
+        second_solver = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
     with gr.Row():
-        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="How many steps", min_width=240, buttons=[])
-        guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="How much guidance", min_width=240, buttons=[])
-        seed = gr.Number(0, label="Which seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
+        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="Steps", min_width=240, buttons=[])
+        guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=240, buttons=[])
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
     for slider in (steps, guidance):
         slider.preprocess = lambda payload: payload
     with gr.Row():
@@ -279,10 +277,10 @@ def _build_strips() -> None:
     strips = gr.HTML(texts.strips_html([]), elem_id="strips", padding=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     run = go.click(
-        _draw, [model, label, one, other, steps, guidance, seed, prompt], [strips, line, go, stop],
+        _draw, [model, label, first_solver, second_solver, steps, guidance, seed, prompt], [strips, line, go, stop],
         concurrency_limit=1, concurrency_id="generate", **quiet,
     )  # fmt: skip
-    # Apart, as the button's own outputs would be marked as failed with what is cancelled.
+    # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
     stop.click(None, None, None, cancels=run)
     stop.click(
         lambda: (texts.line_html(texts.STOPPED), gr.update(interactive=True), gr.update(interactive=False)),
@@ -290,7 +288,7 @@ def _build_strips() -> None:
         [line, go, stop],
         **quiet,
     )
-    model.input(_of_model, model, [prompt, label, one, other], **quiet)
+    model.input(_model_updates, model, [prompt, label, first_solver, second_solver], **quiet)
 
 
 def build_samplers_tab(frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""The *Scan paths* tab: Python makes the orders of a scheme once, the browser plays them."""
+"""The *Scan paths* tab: Python computes the orders of a scheme once, and the browser plays them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from ..frame import Frame
 from ..theme import mount_script
 
 MOST_SIDE = 64
-MOST_TOKENS = 2**13  # of a stack of frames, of which a browser gets up to LAYERS orders
-LAYERS = 16  # that the player can show; the interface answers for any layer up to MOST_LAYER
+MOST_TOKENS = 2**13  # in a stack of frames, for which a browser gets up to LAYERS orders
+LAYERS = 16  # that the player can show; the API takes any layer up to MOST_LAYER
 MOST_LAYER = 9999
 EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
 
 def _grid(scheme: ScanScheme, height: object, width: object, frames: object) -> tuple[int, ...]:
-    """(rows, columns), with the frames in front if the scheme is for videos; one for both reads 1 frame as an image."""
+    """(rows, columns), preceded by frames if the scheme is for videos; a scheme for both reads 1 frame as an image.
+
+    Raises ValueError with one sentence for a side out of range or too many tokens.
+    """
     sides = (
         as_whole("the number of rows", height, 1, MOST_SIDE),
         as_whole("the number of columns", width, 1, MOST_SIDE),
@@ -33,34 +36,35 @@ def _grid(scheme: ScanScheme, height: object, width: object, frames: object) -> 
     sides = (as_whole("the number of frames", frames, 1, MOST_SIDE), *sides)
     if prod(sides) > MOST_TOKENS:
         raise ValueError(
-            f"the frames have {prod(sides)} tokens together; take fewer or smaller ones, {MOST_TOKENS} at most"
+            f"the frames have {prod(sides)} tokens together, and at most {MOST_TOKENS} are allowed; "
+            "choose fewer or smaller frames"
         )
     return sides[1:] if sides[0] == 1 and 2 in scheme.dimensions else sides
 
 
 def scan_data(scheme: str, height: float, width: float, frames: float = 1) -> dict[str, Any]:
-    """What the player draws: the orders of the first layers of a scheme on a grid, and their measures.
+    """The data of the player: the orders of the first layers of a scheme on a grid, and their measures.
 
-    At most one order for each of 16 layers, distinct ones only; all orders of one layer where a layer uses
-    several. frames is for schemes for videos. Raises ValueError with one sentence for an unknown scheme, a side
-    outside 1 to 64, or frames of more than 2**13 tokens together.
+    Only distinct orders, for at most 16 layers; if a layer uses several at once, all orders of one layer. frames: for
+    schemes for videos. Raises ValueError with one sentence for an unknown scheme, a side outside 1 to 64, or frames of
+    more than 2**13 tokens together.
     """
-    chosen = scan_scheme(scheme)
-    grid = _grid(chosen, height, width, frames)
-    orders = chosen.scans(layer=0, grid=grid)
+    scan = scan_scheme(scheme)
+    grid = _grid(scan, height, width, frames)
+    orders = scan.scans(layer=0, grid=grid)
     scans = len(orders)
     if scans == 1:
-        orders = tuple(chosen.order(layer=layer, grid=grid) for layer in range(min(chosen.paths, LAYERS)))
-    found = [measure(order, grid) for order in orders]
+        orders = tuple(scan.order(layer=layer, grid=grid) for layer in range(min(scan.paths, LAYERS)))
+    measures = [measure(order, grid) for order in orders]
     return {
-        "scheme": chosen.name,
-        "label": chosen.label,
+        "scheme": scan.name,
+        "label": scan.label,
         "grid": grid,
-        "paths": chosen.paths,
+        "paths": scan.paths,
         "scans": scans,
         "orders": [order.perm.tolist() for order in orders],
         "runs": [order.runs for order in orders],
-        "axes": [chosen.axis(layer) for layer in range(len(orders))],
+        "axes": [scan.axis(layer) for layer in range(len(orders))],
         "measures": [
             {
                 "continuity": one.continuity,
@@ -68,13 +72,13 @@ def scan_data(scheme: str, height: float, width: float, frames: float = 1) -> di
                 "longest_jump": one.longest_jump,
                 "neighbour_distance": one.mean_neighbour_distance,
             }
-            for one in found
+            for one in measures
         ],
     }
 
 
 def _update(scheme: str, height: float, width: float, frames: float) -> tuple[Any, Any, Any]:
-    """New data for the player, or none (the last picture stays) and a sentence that says why; and the slider."""
+    """New data for the player, or a sentence why there is none (the last picture stays); and the frames slider."""
     slider = gr.skip()
     try:
         slider = gr.update(visible=3 in scan_scheme(scheme).dimensions)
@@ -86,29 +90,29 @@ def _update(scheme: str, height: float, width: float, frames: float) -> tuple[An
 
 @endpoint
 def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int = 1) -> dict[str, Any]:
-    """The order of one layer: perm[k] is the raster index of the k-th token visited, with its measures.
+    """API: the scan order of one layer and its measures; perm[k] is the raster index of the k-th token visited.
 
-    runs: equal pieces of it that are scanned each on its own. frames: for schemes for videos.
+    runs: the number of equal pieces of the order that are scanned independently. frames: for schemes for videos.
     """
-    chosen = scan_scheme(scheme)
-    grid = _grid(chosen, height, width, frames)
+    scan = scan_scheme(scheme)
+    grid = _grid(scan, height, width, frames)
     number = as_whole("layer", layer, 0, MOST_LAYER)
-    order = chosen.order(layer=number, grid=grid)
-    found = asdict(measure(order, grid))
+    order = scan.order(layer=number, grid=grid)
+    measures = asdict(measure(order, grid))
     return {
         "scheme": scheme,
         "layer": number,
         "grid": list(grid),
         "perm": order.perm.tolist(),
         "runs": order.runs,
-        "jumps": found["jumps"],
-        "measures": found,
+        "jumps": measures["jumps"],
+        "measures": measures,
     }
 
 
 def _side_slider(label: str, visible: bool = True) -> gr.Slider:
     slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[], visible=visible)
-    # Gradio's own check ends in a traceback where the box beside the slider is empty; `as_whole` has a sentence.
+    # Gradio's own check raises a traceback if the number box is empty; `as_whole` raises a clear sentence.
     slider.preprocess = lambda payload: payload
     return slider
 

@@ -1,4 +1,4 @@
-"""The *Video* tab: clips by a model of clips, watched while they appear, kept with their settings inside."""
+"""The *Video* tab: draw clips, watch them appear, keep them with their settings inside."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ from ..settings import (
     MAIN,
     check_shown,
     from_link,
+    installed_model,
     model_choices,
-    model_here,
     shown_values,
     to_request,
     with_defaults,
 )
 from ..stack import stack_html
 
-TAB = "video"  # the id of the tab, and the name of its runs
+TAB = "video"  # the id of the tab and of its runs
 PAST_CLIPS = 12
 SKIP = gr.skip()
 OUTPUTS = ("seed", "stage", "progress", "go", "stop", "past", "folded", "history")
-_change = partial(changes, OUTPUTS)
-NO_CHANGE = (SKIP,) * (len(MAIN) + 2)  # of what `_shown` updates
+_updates = partial(changes, OUTPUTS)
+NO_CHANGE = (SKIP,) * (len(MAIN) + 2)  # for the outputs of `_show`
 
 
 @endpoint
@@ -65,15 +65,15 @@ def generate_clip(
     prompt: str | None = None,
     kind: str = "mp4",
 ) -> tuple[list[gr.FileData], str]:
-    """API: draw clips; returns a file of each with its settings inside, and a line about the run.
+    """API: draw clips; returns one file per clip with its settings inside, and a line about the run.
 
-    solver, steps, guidance: the model's own where they are not given. count: 1 to 4. prompt: for models of texts.
-    kind: of file, mp4, gif, webp, or png, which is a filmstrip.
+    solver, steps, guidance: by default the model's own. count: 1 to 4. prompt: for text-conditional models. kind: of
+    file: mp4, gif, webp, or png for a filmstrip.
     """
     choice("kind", kind, CLIP_KINDS)
     settings = with_defaults(model, solver, steps, guidance)
     request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
-    folder = model_here(model)
+    folder = installed_model(model)
     CLIPS.refuse(folder)
     for step in MODELS.get(folder).stream(request, previews=False):
         last = step
@@ -81,34 +81,34 @@ def generate_clip(
     return files, texts.summary(last)
 
 
-def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-    """The Generate button: yields updates of OUTPUTS, one a shown step."""
-    *settings, randomise, past = values
-    chosen = dict(zip(MAIN, settings, strict=True))
+def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
+    """The Generate button: yields updates of OUTPUTS, one per step shown."""
+    *values, randomise, past = inputs
+    settings = dict(zip(MAIN, values, strict=True))
     if randomise:
-        chosen["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
-    with runs.under_way(page, TAB) as run:
+        settings["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
+    with runs.track(page, TAB) as run:
         try:
-            request = to_request(**chosen, kind=CLIPS)
-            CLIPS.refuse(model_here(request.model))
-            yield _change(True, texts.STARTING, seed=chosen["seed"])
+            request = to_request(**settings, kind=CLIPS)
+            CLIPS.refuse(installed_model(request.model))
+            yield _updates(True, texts.STARTING, seed=settings["seed"])
             with closing(run.steps(request)) as steps:
                 for step in steps:
-                    yield _finished(step, past) if step.result else _under_way(step)
-            if run.stop.is_set():  # said here too, as the page is sent the last yield again when a run ends
-                yield _change(False, texts.STOPPED)
+                    yield _result_updates(step, past) if step.result else _progress_updates(step)
+            if run.stop.is_set():  # told here too, as Gradio sends the last yield again when a run ends
+                yield _updates(False, texts.STOPPED)
         except Exception as fault:
-            yield _change(False, runs.warned(fault))
+            yield _updates(False, runs.toast(fault))
 
 
-def _under_way(step: Step) -> tuple[Any, ...]:
-    return _change(stage=preview_html(step), progress=texts.progress_html(step))
+def _progress_updates(step: Step) -> tuple[Any, ...]:
+    return _updates(stage=preview_html(step), progress=texts.progress_html(step))
 
 
-def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
+def _result_updates(step: Step, past: list[str]) -> tuple[Any, ...]:
     files = save_clips(step.result)
     earlier = [path for path in past if Path(path).is_file()]
-    return _change(
+    return _updates(
         False,
         texts.summary(step),
         stage=result_html(step.result, files),
@@ -119,13 +119,16 @@ def _finished(step: Step, past: list[str]) -> tuple[Any, ...]:
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
-    """Stop the run of this page; answers when it has ended."""
+    """The Stop button: stops the run of this page and returns when it has ended."""
     runs.stop(page, TAB)
-    return _change(False, texts.STOPPED)
+    return _updates(False, texts.STOPPED)
 
 
-def _shown(request: Request) -> tuple[Any, ...]:
-    """Updates of the controls of MAIN, of the new-seed box and of the picture of the scan."""
+def _show(request: Request) -> tuple[Any, ...]:
+    """Updates of the controls of MAIN, of the new-seed checkbox and of the scan drawing, to show a request.
+
+    Raises ValueError with one sentence if this tab cannot show it.
+    """
     folder, values = check_shown(request, CLIPS), shown_values(request)
     updates: dict[str, Any] = {name: values[name] for name in MAIN}
     updates["prompt"] = gr.update(value=request.prompt or "", visible=folder.text is not None)
@@ -137,20 +140,20 @@ def _shown(request: Request) -> tuple[Any, ...]:
 
 
 def _restore(file: str | None) -> tuple[Any, ...]:
-    return restore(file, _shown, lambda found: texts.CLIPS_RESTORED) or NO_CHANGE
+    return restore(file, _show, lambda request: texts.CLIPS_RESTORED) or NO_CHANGE
 
 
 def _open_link(request: gr.Request) -> tuple[Any, ...]:
-    """Updates of what `_shown` updates, and of the tabs, as a link to clips opens this one."""
-    found, left_out = from_link(dict(request.query_params), CLIPS)
+    """Updates of the outputs of `_show`, and of the tabs, since a link to a video model opens this one."""
+    linked, left_out = from_link(dict(request.query_params), CLIPS)
     if left_out:
         runs.warn(" ".join(left_out))
-    return (*NO_CHANGE, SKIP) if found is None else (*_shown(found), gr.update(selected=TAB))
+    return (*NO_CHANGE, SKIP) if linked is None else (*_show(linked), gr.update(selected=TAB))
 
 
-def _of_model(model: str) -> tuple[Any, ...]:
-    """Updates of prompt, label, scan and the picture of the scan for another model."""
-    folder = model_here(model)
+def _model_updates(model: str) -> tuple[Any, ...]:
+    """Updates of prompt, label, scan and the scan drawing for another model."""
+    folder = installed_model(model)
     return *(gr.update(**one) for one in condition_of(model)), stack_html(folder)
 
 
@@ -165,7 +168,9 @@ def build_video_tab(frame: Frame) -> None:
         with gr.Column(scale=2, min_width=280):
             condition = build_condition(CLIPS)
             sampling, randomise = build_sampling(CLIPS, count=1, randomise_id="clip-randomise")
-            scan_picture = gr.HTML(stack_html(model_here(condition["model"].value)), elem_id="clip-scan", padding=False)
+            scan_picture = gr.HTML(
+                stack_html(installed_model(condition["model"].value)), elem_id="clip-scan", padding=False
+            )
         with gr.Column(scale=3, min_width=280):
             go, stop, progress = build_actions(texts.CLIPS_READY, "clip-progress")
             stage = gr.HTML(empty_html("No clips yet"), elem_id="clip-stage", padding=False)
@@ -185,15 +190,15 @@ def build_video_tab(frame: Frame) -> None:
 
     main = {**condition, **sampling}
     shared = [main[name] for name in MAIN]
-    shown = [*shared, randomise, scan_picture]
+    restored = [*shared, randomise, scan_picture]
     outputs = [main["seed"], stage, progress, go, stop, past, folded, history]
-    connect((go, stop, progress), [*shared, randomise, past], outputs, _run, _stop, _change)
+    connect((go, stop, progress), [*shared, randomise, past], outputs, _run, _stop, _updates)
     of_model = [main["prompt"], main["label"], main["scan"], scan_picture]
-    main["model"].input(_of_model, main["model"], of_model, **QUIET)
+    main["model"].input(_model_updates, main["model"], of_model, **QUIET)
     main["scan"].input(
-        lambda model, scan: stack_html(model_here(model), scan or None), [main["model"], main["scan"]], scan_picture,
-        **QUIET,
+        lambda model, scan: stack_html(installed_model(model), scan or None),
+        [main["model"], main["scan"]], scan_picture, **QUIET,
     )  # fmt: skip
-    dropped.upload(_restore, dropped, shown, **QUIET)
+    dropped.upload(_restore, dropped, restored, **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.CLIP_LINK_SCRIPT, **QUIET)
-    page.load(_open_link, None, [*shown, tabs], **QUIET)
+    page.load(_open_link, None, [*restored, tabs], **QUIET)
