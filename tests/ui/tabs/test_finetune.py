@@ -70,7 +70,7 @@ def test_strangers_give_no_paths_and_little(here, monkeypatch):
     with pytest.raises(ValueError, match="give pictures first"):
         tuning.read("tiny", None, str(here), None)
     many = Pictures(np.zeros((201, 16, 16, 3), np.uint8), ["x"] * 201, [""] * 201)
-    monkeypatch.setattr(tuning, "_read_files", lambda *given: many)
+    monkeypatch.setattr(tuning, "read_pictures", lambda *given: many)
     with pytest.raises(ValueError, match="these are 201 pictures; give 200 at most here"):
         tuning.read("tiny", ["x.png"], None, None)
     assert tuning.plan_of("tiny", "mine", "lora", None, None, None, many)[0].steps == 600
