@@ -18,6 +18,7 @@ MOST_PIXELS = 64_000_000
 # Formats that Pillow knows and no picture of a stranger may bring: they run another program, or hold no pixels.
 REFUSED_FORMATS = ("EPS", "WMF", "EMF", "MPEG", "HDF5", "GRIB", "BUFR", "STUB", "PDF", "PALM")
 MOST_TIMED_FRAMES, MOST_TIMED_PIXELS = 2000, 2**28  # of an animation whose durations are read
+PICTURE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 ORIENTATION = 0x0112  # tag of Exif
 DEEP_GREYS = (8, 10, 12, 14, 16)  # bits that greys of 16 are known to hold
 # What Pillow lets out for damaged files: its own errors, and those of numbers and places that are not there.
@@ -118,6 +119,8 @@ def _not_a_picture(source: bytes | Path | Image.Image) -> str:
         return "a page (PostScript or PDF), which has no pixels; save it as PNG"
     if start.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file itself; run `git lfs pull`"
+    if start.startswith(PICTURE_MAGICS):
+        return "broken picture (its beginning is damaged)"
     return "it is empty" if not start else "no picture, whatever its name says"
 
 
