@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-EPSILON = 1e-6  # of the norms of DiT and DiG
+EPSILON = 1e-6  # of LayerNorm, as in DiT
 
 
 def timestep_features(t: Tensor, width: int, max_period: float = 10000.0) -> Tensor:

@@ -15,7 +15,9 @@ from ..scans import ScanOrder, scan_scheme
 from .base import BackboneConfig
 from .checks import fits, one_of, switches, whole
 from .layers import (
+    EPSILON,
     CrossAttention,
+    FinalLayer,
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
@@ -23,6 +25,7 @@ from .layers import (
     embed_patches,
     initialise_embedders,
     modulate,
+    modulation,
     picture,
     refiner,
     run_block,
@@ -139,8 +142,7 @@ class Block(nn.Module):
         self.normalised_skip, self.drop = config.skip == "normalised", drop
         self.mixer = Mamba(*mixer_settings(config))
         self.norm = _norm(config)
-        parts = 6 if config.text_width else 3
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
+        self.adaLN_modulation = modulation(config.width, 6 if config.text_width else 3)
         if config.text_width:
             self.msa = CrossAttention(config.width, config.text_heads, config.text_head_width)
 
@@ -158,7 +160,7 @@ class Block(nn.Module):
         if context is not None:
             shift, scale, gate = attention
             skipped = x if self.normalised_skip else residual + x
-            query = F.layer_norm(skipped, skipped.shape[-1:], eps=1e-6)
+            query = F.layer_norm(skipped, skipped.shape[-1:], eps=EPSILON)
             x = torch.addcmul(x, gate[:, None], self.msa(modulate(query, shift, scale), context))
         return x, residual
 
@@ -169,17 +171,6 @@ def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
         return x
     keep = x.new_empty(len(x), 1, 1).bernoulli_(1 - rate)
     return x * keep / (1 - rate)
-
-
-class FinalLayer(nn.Module):
-    """LayerNorm without affine, then a linear map to the pixels of each patch."""
-
-    def __init__(self, width: int, outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(F.layer_norm(x, x.shape[-1:], eps=1e-6))
 
 
 class ZigMa(nn.Module):
@@ -209,7 +200,7 @@ class ZigMa(nn.Module):
         rates = [config.drop_path * max(i - 1, 0) / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm_f = _norm(config)
-        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels)
+        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels, adaptive=False)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         self._initialise()
@@ -263,7 +254,7 @@ class ZigMa(nn.Module):
         for block, paths in zip(self.blocks, self._own_scans if scheme is None else self.scans(scheme), strict=True):
             tokens, residual = run_block(self, block, tokens, residual, c, context, *paths)
         tokens = self.norm_f(residual + drop_path(tokens, self.config.drop_path, self.training))
-        return picture(self, self.final_layer(tokens), x)
+        return picture(self, self.final_layer(tokens, c), x)
 
     def _placed(self, tokens: Tensor) -> Tensor:
         """The tokens (batch, tokens, width) with what says where, and in which frame, each is."""
