@@ -1,7 +1,7 @@
-"""Frames of videos and animations, decoded one after another inside bounds: the files may be anyone's.
+"""Frames of videos and animations, decoded one by one within limits, as the files are untrusted.
 
-PyAV gets an open file and the one container format that its first bytes say, never a path or an address: a playlist or
-a list of files in disguise is no video here. It is imported where a video is opened.
+PyAV gets an open file and the one container format indicated by its first bytes, never a path or URL, so that disguised
+playlists and file lists are not followed. It is imported only to open a video.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from PIL import Image
 MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
 ANIMATIONS = ("GIF", "WEBP")
-# What Pillow lets out for damaged files: its own errors, and those of numbers and places that are not there.
+# What Pillow raises for damaged files: its own errors, and errors from bad values and offsets.
 PILLOW_FAULTS = (OSError, EOFError, SyntaxError, ValueError, IndexError, KeyError, TypeError, struct.error)
 PILLOW_FAULTS += (MemoryError, Image.DecompressionBombError)
 
 
 class ClipError(ValueError):
-    """A clip that cannot be read, or only with more memory than a clip may take; one sentence."""
+    """A clip that cannot be read, or would need too much memory; one sentence."""
 
 
 def import_av() -> Any:
-    """The module of PyAV. Raises ValueError, one sentence, where it is not installed."""
+    """The module of PyAV. Raises ValueError with one sentence if it is not installed."""
     try:
         import av
     except ImportError:
@@ -38,9 +38,9 @@ def import_av() -> Any:
 
 
 def container_of(path: Path) -> str | None:
-    """The container format of a video by its first bytes: mp4 (MOV too), avi or matroska (WebM too); None for others.
+    """The container format of a video by its first bytes: mp4 (also MOV), avi, matroska (also WebM), or None.
 
-    Raises ValueError where there is no such file.
+    Raises ClipError if there is no such file.
     """
     try:
         with path.open("rb") as file:
@@ -57,27 +57,27 @@ def container_of(path: Path) -> str | None:
 def frames(path: Path, frames_per_second: float | None = None) -> Iterator[np.ndarray]:
     """RGB frames of a video, GIF or animated WebP, each (H, W, 3) uint8 on white, in order of display.
 
-    frames_per_second: give a frame of an animation as often as its time asks for at this speed; None: once, though
-    GIF and WebP keep equal frames that follow each other as one.
-    Raises ClipError where the file is no such thing, damaged, or its frames too large or of several sizes.
+    frames_per_second: repeat each frame of an animation for its duration at this rate; None: yield it once, although
+    GIF and WebP merge equal consecutive frames. Raises ClipError for any other file, a damaged one, and frames that are
+    too large or change their size.
     """
     shape = None
     for frame in _video(path) if container_of(path) else _animation(path, frames_per_second):
         if frame.shape != (shape or frame.shape):
-            raise ClipError(f"{path.name} changes its size on the way; give another clip")
+            raise ClipError(f"{path.name} has frames of several sizes; give another clip")
         shape = frame.shape
         yield frame
 
 
 def frames_per_second(path: Path) -> float:
-    """The mean speed that a video, GIF or animated WebP says; 8 where it says none that makes sense.
+    """The mean frame rate of a video, GIF or animated WebP; 8 if it gives no plausible one.
 
     Raises ClipError as `frames` does.
     """
     if container_of(path):
         with _open(path) as container:
-            said = container.streams.video[0].average_rate if container.streams.video else None
-            speed = float(said) if said else 0.0
+            rate = container.streams.video[0].average_rate if container.streams.video else None
+            speed = float(rate) if rate else 0.0
     else:
         try:
             with Image.open(path, formats=ANIMATIONS) as picture:
@@ -89,14 +89,14 @@ def frames_per_second(path: Path) -> float:
 
 
 def comment(path: Path) -> str | None:
-    """The comment that a video carries."""
+    """The comment in a video's metadata. Raises ClipError as `frames` does."""
     with _open(path) as container:
         return container.metadata.get("comment")
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    """A video as an open container of PyAV; whatever is wrong with it becomes one ValueError."""
+    """A video as an open container of PyAV; every fault becomes a ClipError."""
     av = import_av()
     if path.stat().st_size > MOST_VIDEO_BYTES:
         raise ClipError(f"{path.name} is larger than {MOST_VIDEO_BYTES // 2**20} MB; give a smaller clip")
@@ -112,7 +112,7 @@ def _open(path: Path) -> Iterator[Any]:
 def _video(path: Path) -> Iterator[np.ndarray]:
     with _open(path) as container:
         if not container.streams.video:
-            raise ClipError(f"{path.name} has no pictures in it; give a video")
+            raise ClipError(f"{path.name} has no video stream; give a video")
         stream = container.streams.video[0]
         _check_pixels(path, stream.codec_context.width, stream.codec_context.height)
         stream.codec_context.thread_count = 1
