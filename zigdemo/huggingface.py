@@ -47,7 +47,7 @@ def check_hash(path: Path, expected: str, what: str) -> None:
     """Raise ValueError if the SHA-256 of a file differs from the expected one, and remove the file."""
     if file_sha256(path) != expected:
         path.resolve().unlink()
-        raise ValueError(f"{path.name} of {what} is incomplete or damaged: its checksum is wrong; download it again")
+        raise ValueError(f"{path.name} of {what} is incomplete or damaged: its checksum is wrong; run it again")
 
 
 def push_folder(path: Path, repo: str, patterns: list[str], private: bool = False) -> str:
