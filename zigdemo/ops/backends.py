@@ -137,26 +137,26 @@ def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype
     a name that does not exist or cannot run here.
     """
     entries = OPERATORS[operator]
-    wanted = _environment_backend(operator) if backend == "auto" else backend
-    if wanted == "auto":
+    setting = _environment_backend(operator) if backend == "auto" else backend
+    if setting == "auto":
         able = (entry.name for entry in entries if entry.fault(device, dtype) is None)
         return next(name for name in able if not _interpreted(name, device))
     for entry in entries:
-        if entry.name == wanted:
+        if entry.name == setting:
             fault = entry.fault(device, dtype)
             if fault is None:
-                return wanted
-            raise ValueError(f"backend {wanted!r} of {operator} cannot run: {fault}; use backend='auto'")
-    raise ValueError(f"unknown backend {wanted!r} of {operator}; choose auto, {', '.join(e.name for e in entries)}")
+                return setting
+            raise ValueError(f"backend {setting!r} of {operator} cannot run: {fault}; use backend='auto'")
+    raise ValueError(f"unknown backend {setting!r} of {operator}; choose auto, {', '.join(e.name for e in entries)}")
 
 
 def _environment_backend(operator: str) -> str:
     """The backend that the environment sets for an operator; "auto" if only other operators have it."""
-    wanted = os.environ.get(ENVIRONMENT, "auto")
+    setting = os.environ.get(ENVIRONMENT, "auto")
     names = {entry.name for known in OPERATORS.values() for entry in known}
-    if wanted != "auto" and wanted not in names:
-        raise ValueError(f"{ENVIRONMENT} is {wanted!r}; set it to auto or one of {', '.join(sorted(names))}")
-    return wanted if wanted in [entry.name for entry in OPERATORS[operator]] else "auto"
+    if setting != "auto" and setting not in names:
+        raise ValueError(f"{ENVIRONMENT} is {setting!r}; set it to auto or one of {', '.join(sorted(names))}")
+    return setting if setting in [entry.name for entry in OPERATORS[operator]] else "auto"
 
 
 def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> list[Status]:

@@ -51,7 +51,7 @@ def gated_linear_attention(
     expect("log_gate", log_gate, (batch, length, heads, keys), q, parameter=True)
     expect("initial_state", initial_state, (batch, heads, keys, values), q, parameter=True)
     _check_gate(log_gate)
-    chosen = backends.choose("gated_linear_attention", backend, q.device, q.dtype)
-    implementation = import_module(f"zigdemo.ops.gla.{chosen}")
+    backend_name = backends.choose("gated_linear_attention", backend, q.device, q.dtype)
+    implementation = import_module(f"zigdemo.ops.gla.{backend_name}")
     o, state = implementation.gated_linear_attention(q, k, v, log_gate, initial_state)
     return (o, state) if final_state else o

@@ -62,8 +62,8 @@ def s4d_convolution(
         raise ValueError("log_dt must be finite and has NaN or infinite entries")
     if not (A.real < 0).all():  # false for NaN too
         raise ValueError("A must have a negative real part in every entry: other modes grow without bound")
-    chosen = backends.choose("s4d_convolution", backend, u.device, u.dtype)
-    implementation = import_module(f"zigdemo.ops.s4d.{chosen}")  # numba may be absent
+    backend_name = backends.choose("s4d_convolution", backend, u.device, u.dtype)
+    implementation = import_module(f"zigdemo.ops.s4d.{backend_name}")  # numba may be absent
     return implementation.s4d_convolution(u, log_dt, A, C if bidirectional else C[None], D)
 
 

@@ -59,13 +59,13 @@ def selective_scan(
     for name, value in (("D", D), ("dt_bias", dt_bias)):
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
-    chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if chosen == "cpu":  # its kernel detects NaN
+    backend_name = backends.choose("selective_scan", backend, x.device, x.dtype)
+    if backend_name == "cpu":  # its kernel detects NaN
         perm = None if order is None else permutation(order)
     else:
         no_nan("dt", dt)
         perm = None if order is None else index(order, x.device)
-    return _module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm, 1 if order is None else order.runs)
+    return _module(backend_name).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm, 1 if order is None else order.runs)
 
 
 @wrap_torch_function(_first)
@@ -88,9 +88,9 @@ def causal_conv(
     expect("weight", weight, (channels, sizes("weight", weight, "channels, taps")[1]), x, parameter=True)
     expect("bias", bias, (channels,), x, parameter=True)
     fitting(order, length)
-    chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if chosen == "cpu":
+    backend_name = backends.choose("selective_scan", backend, x.device, x.dtype)
+    if backend_name == "cpu":
         perm = None if order is None else permutation(order)
     else:
         perm = None if order is None else index(order, x.device)
-    return _module(chosen).causal_conv(x, weight, bias, perm, silu, 1 if order is None else order.runs)
+    return _module(backend_name).causal_conv(x, weight, bias, perm, silu, 1 if order is None else order.runs)
