@@ -41,9 +41,9 @@ MUTATIONS = (
         "tests/diffusion/test_interpolants.py",
     ),
     Mutation(
-        "word strengths multiplied into what is kept", "zigdemo/conditioning/text.py",
-        "return found * self._factors(self.prompt(text), strengths).to(found)[None, :, None]",
-        "return found.mul_(self._factors(self.prompt(text), strengths).to(found)[None, :, None])",
+        "word strengths multiplied into the cached features", "zigdemo/conditioning/text.py",
+        "return features * self._factors(self.prompt(text), strengths).to(features)[None, :, None]",
+        "return features.mul_(self._factors(self.prompt(text), strengths).to(features)[None, :, None])",
         "tests/conditioning/test_text.py",
     ),
     Mutation(
@@ -109,8 +109,8 @@ MUTATIONS = (
         "padding not cut", SAMPLING, "part[: len(rows)] for part", "part for part", SAMPLING_TESTS,
     ),
     Mutation(
-        "the same seeds in every group", SAMPLING, "manual_seed(seeds[row]) for row in filled",
-        "manual_seed(seeds[i]) for i, _ in enumerate(filled)", SAMPLING_TESTS,
+        "the same seeds in every group", SAMPLING, "manual_seed(seeds[row]) for row in padded_rows",
+        "manual_seed(seeds[i]) for i, _ in enumerate(padded_rows)", SAMPLING_TESTS,
     ),
     Mutation(
         "the end of the guidance interval ignored", "zigdemo/diffusion/guidance.py",

@@ -1,4 +1,4 @@
-"""Where a network runs and in which precision: chosen or asked for, refused in one sentence where it cannot be."""
+"""Device and precision of a network, chosen automatically or by name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
-    """The device of a name, as in DEVICES or "cuda:1"; None and "auto" take CUDA where it is, else the CPU.
+    """The device of a name, as in DEVICES or "cuda:1"; None and "auto" choose CUDA if available, else the CPU.
 
-    Apple's GPU is taken only when asked for: the scans have no kernel of their own there. Raises ValueError for a
-    device that is not here.
+    Apple's GPU is used only by name, as the scans have no kernels for it. Raises ValueError for an unknown or
+    unavailable device.
     """
     has_cuda = torch.cuda.is_available()
     if name is None or name == "auto":
@@ -42,9 +42,9 @@ def memory_bytes(device: torch.device) -> int:
 
 
 def choose_dtype(name: str | None, device: torch.device) -> str:
-    """The precision of a name of DTYPES on a device; None and "auto" take bf16 on a CUDA GPU made for it, else fp32.
+    """The precision of a name of DTYPES; None and "auto" choose bf16 on a CUDA GPU that supports it, else fp32.
 
-    Raises ValueError for a precision that the device does not have.
+    Raises ValueError for a precision that is unknown or not supported by the device.
     """
     has_bf16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     if name is None or name == "auto":
@@ -58,17 +58,17 @@ def choose_dtype(name: str | None, device: torch.device) -> str:
 
 
 def lower_blocks(network: nn.Module, device: torch.device, dtype: str) -> nn.Module:
-    """Let the blocks of a network compute their matrix products in half precision, and keep those weights in it.
+    """Run the matrix products in the blocks of a network in half precision, and store their weights in it.
 
-    Inputs and outputs, embeddings of time and condition, the residual stream, norms, recurrences' own parameters and
-    the final layer stay in float32. fp32 leaves the network as it is.
+    Inputs and outputs, embeddings of time and condition, the residual stream, norms, the parameters of recurrences and
+    the final layer stay in float32. With fp32 the network is unchanged.
     """
     if dtype == "fp32":
         return network
     half = DTYPES[dtype]
     for block in network.blocks:
         for module in block.modules():
-            if isinstance(module, nn.Linear):  # ahead of time, as autocast would round them again at every call
+            if isinstance(module, nn.Linear):  # once, as autocast would round them in every call
                 module.weight = nn.Parameter(module.weight.to(half), requires_grad=False)
         block.forward = torch.autocast(device.type, half)(block.forward)
     return network

@@ -1,4 +1,4 @@
-"""Files: hashed, written whole or not at all, and the parts of models looked up."""
+"""Files: hashes, atomic writes, and lookup of the parts of models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's content in hexadecimal, read in pieces."""
+    """SHA-256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while piece := file.read(2**20):
@@ -20,9 +20,9 @@ def file_sha256(path: str | Path) -> str:
 
 @contextmanager
 def replacing_file(path: str | Path) -> Iterator[Path]:
-    """A path beside a file, to be written in its place: renamed to it at the end, flushed to the disk first.
+    """A temporary path beside a file; at the end it is flushed to disk and replaces the file.
 
-    On any error the file stays as it was, and what was written aside is removed.
+    On any error the file is unchanged and the temporary file is removed.
     """
     path = Path(path)
     aside = path.with_name(f"{path.name}.part")
@@ -37,14 +37,14 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_whole(path: str | Path, content: bytes | str) -> None:
-    """Make or replace a file whole, a text as UTF-8 with plain line ends."""
+    """Write a file atomically; text as UTF-8 with Unix line ends."""
     with replacing_file(path) as aside:
         aside.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 @contextmanager
 def replacing_files(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
-    """Paths beside several files of a folder that belong together: all are written before the first is renamed."""
+    """Temporary paths for several files that belong together: all are written before the first is renamed."""
     asides = [folder / f"{name}.part" for name in names]
     try:
         yield asides
@@ -56,10 +56,10 @@ def replacing_files(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
 
 
 def find_part(name: str, places: Sequence[Path], file: str) -> Path | None:
-    """The folder of a part of a model (a text tower, an autoencoder) that has `file`; None where there is none.
+    """The folder of a part of a model (a text tower, an autoencoder) that contains `file`, or None.
 
-    name: an id, looked up in the places in their order, or an absolute path. Never the current directory, so that a
-    model draws the same from wherever it is started.
+    name: an id, looked up in the places in order, or an absolute path. The current directory is never searched, so that
+    a model's results do not depend on it.
     """
     folders = [Path(name)] if Path(name).is_absolute() else [place / name for place in places]
     return next((folder for folder in folders if (folder / file).is_file()), None)

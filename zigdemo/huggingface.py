@@ -17,15 +17,15 @@ BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def is_repository(name: str) -> bool:
-    """Whether a name has the form owner/name of a repository; nothing is asked of the network."""
+    """Whether a name has the form owner/name of a repository, without network access."""
     return REPOSITORY.fullmatch(name) is not None
 
 
 def hub_file(repo: str, file: str, what: str, otherwise: str) -> Path:
-    """A file of a repository, cached or downloaded (resumed, with a bar), its hash checked where the hub has one.
+    """A file of a repository from the cache or downloaded (resumable, with a progress bar), its checksum verified.
 
-    what: what the file is for; otherwise: what to do without the network; both end up in the sentence of the
-    ValueError for: no network, no access, no such repository or file, a wrong checksum.
+    what: name of what the file is for; otherwise: advice for use without a network; both are part of the ValueError for
+    no network, no access, no such repository or file, or a wrong checksum.
     """
     from huggingface_hub import errors, hf_hub_download
 
@@ -39,27 +39,27 @@ def hub_file(repo: str, file: str, what: str, otherwise: str) -> Path:
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
         raise ValueError(f"{what} is not on this machine and huggingface.co cannot be reached; {otherwise}") from None
     except (errors.RepositoryNotFoundError, errors.EntryNotFoundError):
-        raise ValueError(f"{repo} has no {file} any more, or only for some; {otherwise}") from None
+        raise ValueError(f"{repo} has no {file}, or you have no access to it; {otherwise}") from None
     except (errors.HfHubHTTPError, OSError) as fault:
         raise ValueError(f"{what} could not be fetched ({first_line(fault)}); run it again") from None
-    # The cache keeps a large file under its SHA-256; smaller files are under another hash, of another length.
-    kept_as = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", kept_as):
-        check_hash(path, kept_as, what)
+    # The cache names large files by their SHA-256; smaller files by another hash of another length.
+    cache_name = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", cache_name):
+        check_hash(path, cache_name, what)
     return path
 
 
-def check_hash(path: Path, wanted: str, what: str) -> None:
-    """Remove a file whose SHA-256 is not the wanted one, and raise ValueError."""
-    if file_sha256(path) != wanted:
+def check_hash(path: Path, expected: str, what: str) -> None:
+    """Raise ValueError if the SHA-256 of a file differs from the expected one, and remove the file."""
+    if file_sha256(path) != expected:
         path.resolve().unlink()
-        raise ValueError(f"{path.name} of {what} did not arrive whole: its checksum is wrong; run it again")
+        raise ValueError(f"{path.name} of {what} is incomplete or damaged: its checksum is wrong; run it again")
 
 
 def push_folder(path: Path, repo: str, patterns: list[str], private: bool = False) -> str:
-    """Upload the files of a folder that match the patterns into a repository, made if it is not there; its address.
+    """Upload the files of a folder that match the patterns to a repository, created if needed. Returns its address.
 
-    repo: owner/name. Raises ValueError with one sentence: no such form of name, not logged in, no network.
+    repo: owner/name. Raises ValueError with one sentence for a malformed name, no login, no access or no network.
     """
     from huggingface_hub import HfApi, errors
 
@@ -76,7 +76,9 @@ def push_folder(path: Path, repo: str, patterns: list[str], private: bool = Fals
     except errors.HfHubHTTPError as fault:
         status = getattr(getattr(fault, "response", None), "status_code", None)
         if status in (401, 403):
-            raise ValueError(f"{repo} may not be written by you: run `hf auth login` with a token that may") from None
+            raise ValueError(
+                f"you may not write to {repo}: run `hf auth login` with a token that has write access"
+            ) from None
         raise ValueError(f"{path.name} could not be pushed to {repo} ({first_line(fault)}); run it again") from None
     except (errors.OfflineModeIsEnabled, OSError) as fault:
         raise ValueError(
@@ -111,5 +113,5 @@ def fill_card(template: Path, metadata: Mapping[str, Any], **values: Any) -> str
 
 
 def first_line(fault: Exception) -> str:
-    """What an exception says, in one short line."""
+    """The message of an exception, in one short line."""
     return (str(getattr(fault, "reason", None) or fault).splitlines() or [type(fault).__name__])[0][:120]

@@ -1,4 +1,4 @@
-"""Request -> stream of Steps -> Result: the one way anything is generated."""
+"""Request -> stream of Steps -> Result: the only way anything is generated."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x, t, condition)
 
 @dataclass(frozen=True)
 class Result:
-    """What was generated: PIL images, or clips (uint8 (T, H, W, 3)), and everything needed to make them again."""
+    """Generated PIL images, or clips (uint8 (T, H, W, 3)), with everything needed to reproduce them."""
 
     images: list[Image.Image]
     clips: list[np.ndarray]
@@ -63,9 +63,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Step:
-    """Progress after one solver step; result is set in the last.
+    """Progress after one solver step; result is set in the last step.
 
-    preview: the clean images predicted on the way, of clips the middle frames; clips: these, uint8 (T, H, W, 3) each.
+    preview: the predicted clean images, for clips their middle frames; clips: uint8 (T, H, W, 3) each.
     """
 
     index: int
@@ -79,10 +79,10 @@ class Step:
 
 
 class Record(Protocol):
-    """Looks on while a request is drawn; `explain` has some. It is in `Result.record` in the end.
+    """An observer of a run, such as those in `explain`; `Result.record` has it in the end.
 
-    begin: once, before the first network call. next_step: before each solver step. watch: gives the network call for
-    the items `rows`, which must answer as `call` does, in its place.
+    begin: called once, before the first network call. next_step: called before each solver step. watch: returns a
+    replacement of `call` for the items `rows`, with the same results.
     """
 
     def begin(self, network: nn.Module, request: Request) -> None: ...
@@ -93,14 +93,14 @@ class Record(Protocol):
 
 
 def to_pixels(image: Image.Image, size: tuple[int, int]) -> Tensor:
-    """A PIL image, its middle cut out and resized, as (1, 3, H, W) in [-1, 1]; transparent parts become white."""
+    """A PIL image, cropped to its centre and resized, as (1, 3, H, W) in [-1, 1]; transparency becomes white."""
     picture = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
     pixels = np.asarray(ImageOps.fit(picture, size[::-1], Image.Resampling.LANCZOS), np.float32)
     return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
 
 
 class Pipeline:
-    """A loaded model; safe to use from several threads at once, as nothing of a request is kept in it."""
+    """A loaded model; thread-safe, as it keeps no state of a request. Raises ValueError if its parts do not match."""
 
     def __init__(
         self, folder: zoo.ModelFolder, device: str | torch.device | None = None, dtype: str | None = None
@@ -108,7 +108,7 @@ class Pipeline:
         self.folder = folder
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
-        self.latents = folder.load_latents(self.device)  # first, as it may be missing where there is no network
+        self.latents = folder.load_latents(self.device)  # first, as it may be missing without a network
         self.network = lower_blocks(folder.load(self.device), self.device, self.dtype)
         if self.network.config.in_channels != self.latents.channels:
             raise ValueError(
@@ -118,9 +118,9 @@ class Pipeline:
         self.text = folder.load_text(self.device)
         width = getattr(self.network.config, "text_width", 0)
         if width != (0 if self.text is None else self.text.width):
-            read = "no tower" if self.text is None else f"{self.text.name}, which makes {self.text.width},"
+            tower = "no tower" if self.text is None else f"{self.text.name}, which makes {self.text.width},"
             raise ValueError(
-                f"{folder.id} takes text features of width {width} and {folder.path / zoo.CONFIG} names {read} "
+                f"{folder.id} takes text features of width {width} and {folder.path / zoo.CONFIG} names {tower} "
                 "under 'text'; correct it"
             )
         self.weights = folder.sha256
@@ -129,50 +129,50 @@ class Pipeline:
 
     @classmethod
     def load(cls, name: str | Path, device: str | torch.device | None = None, dtype: str | None = None) -> Pipeline:
-        """Load a shipped or official id, a model folder, or owner/name of huggingface.co, fetched if it is not here.
+        """Load a shipped or official id, a model folder, or owner/name of huggingface.co, downloaded if needed.
 
         device: "auto" (also None), "cpu", "cuda" or "mps". dtype: "auto", "fp32", "bf16" or "fp16", see `lower_blocks`.
-        Raises ValueError with one sentence where it cannot be.
+        Raises ValueError with one sentence if it cannot be loaded.
         """
-        choose_dtype(dtype, choose_device(device))  # before anything is fetched
+        choose_dtype(dtype, choose_device(device))  # before any download
         return cls(obtain(name), device, dtype)
 
     @property
     def modules(self) -> list[nn.Module]:
         """The networks it holds: its own, and those of its autoencoder and tower where it has them."""
-        parts = (self.network, getattr(self.latents, "network", None), self.text and self.text.clip)
+        parts = (self.network, getattr(self.latents, "network", None), self.text and self.text.clip_model)
         return [part for part in parts if part is not None]
 
     from_pretrained = load  # the name it has in other libraries
 
     def push_to_hub(self, repo: str, private: bool = False) -> str:
-        """Upload the model folder to owner/name on huggingface.co; returns its address. See `ModelFolder.push`."""
+        """Upload the model folder to owner/name on huggingface.co and return its address, see `ModelFolder.push`."""
         return self.folder.push(repo, private)
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Names of the classes the model knows, or None for a model without labels."""
+        """Names of the model's classes, or None for a model without labels."""
         return self.folder.labels
 
     @property
     def schemes(self) -> tuple[str, ...]:
-        """Scan schemes the model was trained with, none where it has no scan; others of the same kind of block run."""
+        """Scan schemes it was trained with, empty without a scan; others for the same kind of block also run."""
         return self.folder.schemes
 
     def words(self, prompt: str) -> list[tuple[str, list[int]]]:
-        """The words of a prompt, its start and end with them, each with the places of its tokens in the features.
+        """The words of a prompt, including start and end, each with the positions of its tokens in the features.
 
-        Raises ValueError for a model that is not drawn by text.
+        Raises ValueError for a model without text.
         """
         if self.text is None:
-            raise ValueError(f"{self.folder.id} reads no text; choose a model that is drawn by prompt")
-        read = self.text.prompt(prompt)
-        spelled = [(word, [i for i, of in enumerate(read.word_of) if of == n]) for n, word in enumerate(read.words)]
-        return [(read.pieces[0], [0]), *spelled, (read.pieces[-1], [read.length - 1])]
+            raise ValueError(f"{self.folder.id} has no text conditioning; choose a model that takes a prompt")
+        tokens = self.text.prompt(prompt)
+        words = [(word, [i for i, of in enumerate(tokens.word_of) if of == n]) for n, word in enumerate(tokens.words)]
+        return [(tokens.pieces[0], [0]), *words, (tokens.pieces[-1], [tokens.length - 1])]
 
     @property
     def frames(self) -> int | None:
-        """Frames of the clips it draws, None for a model of pictures."""
+        """Frames of its clips, None for a model of pictures."""
         return self.network.config.frames or None
 
     @property
@@ -182,11 +182,11 @@ class Pipeline:
         return rows * self.latents.factor, columns * self.latents.factor
 
     def request(self, **settings: Any) -> Request:
-        """A request for this model, by its own solver, steps and guidance where none are given; see `request_for`."""
+        """A request for this model, with its default solver, steps and guidance; see `request_for`."""
         return request_for(self.folder, **settings)
 
     def __call__(self, request: Request, image: Image.Image | None = None, record: Record | None = None) -> Result:
-        """Generate and wait for the result."""
+        """Generate and wait for the result; arguments and errors as in `stream`."""
         for step in self.stream(request, previews=False, image=image, record=record):
             result = step.result
         return result
@@ -196,17 +196,18 @@ class Pipeline:
     ) -> Iterator[Step]:
         """Generate, yielding a Step after every solver step; the last one has the result. Closing stops the work.
 
-        image: a picture to draw anew from part of the way: it is brought to the model's size, noised to the time of
-        the option "start", and the solver goes on from there. record: what looks on, see `Record`. Raises ValueError
-        with one sentence, before any work, for a request this model cannot do, and for an image without a start or the
-        other way round.
+        image: a picture to start from: it is resized to the model's size and noised to the time of the option "start",
+        where the solver starts. record: an observer, see `Record`. Raises ValueError with one sentence, before any
+        work, for a request the model cannot fulfil, and unless image and start are given together.
         """
         condition, null = self._condition(request)
         self._check(request)
         if (image is None) != (request.common_option("start") == 0):
             raise ValueError('the option "start" and a picture to start from belong together; give both or neither')
         if image is not None and self.frames:
-            raise ValueError(f"{self.folder.id} draws clips, and a picture is none; leave start and the picture out")
+            raise ValueError(
+                f"{self.folder.id} draws clips and cannot start from a picture; leave start and the picture out"
+            )
         clean = None if image is None else self._encode(image)
         if record is not None:
             record.begin(self.network, request)
@@ -223,33 +224,34 @@ class Pipeline:
                 if record is not None:
                     record.next_step(index)
                 parts = next(run)
-                last = index + 1 == request.steps
+                is_last = index + 1 == request.steps
                 seconds = time.monotonic() - started
                 images, clips, result, nfe = [], [], None, max(part.nfe for part in parts)
-                if previews or last:
-                    states = [part.x if last else part.clean for part in parts]
-                    images, clips = self._shown(own_items(states, request.count, self.device), last)
-                if last:
-                    drawn = [] if clips else images
-                    result = Result(drawn, clips, request, self.provenance(), seconds, nfe, record)
-                left = seconds / (index + 1) * (request.steps - index - 1)
-                yield Step(index, request.steps, nfe, parts[0].time, images, left, result, clips)
+                if previews or is_last:
+                    states = [part.x if is_last else part.clean for part in parts]
+                    images, clips = self._shown(own_items(states, request.count, self.device), is_last)
+                if is_last:
+                    pictures = [] if clips else images
+                    result = Result(pictures, clips, request, self.provenance(), seconds, nfe, record)
+                seconds_left = seconds / (index + 1) * (request.steps - index - 1)
+                yield Step(index, request.steps, nfe, parts[0].time, images, seconds_left, result, clips)
 
     @torch.inference_mode()
     def _encode(self, image: Image.Image) -> Tensor:
         return self.latents.encode(to_pixels(image, self.size).to(self.device)).cpu()
 
     def _shown(self, state: Tensor, last: bool) -> tuple[list[Image.Image], list[np.ndarray]]:
-        """Pictures of a state and no clips, or the middle frames of its clips and the clips."""
+        """The pictures of a state and no clips, or the middle frames of its clips and the clips."""
         frames = self.network.config.frames
         if not frames:
             return self._images(state, last), []
         pictures = self._images(state.flatten(0, 1), last)
         clips = [pictures[first : first + frames] for first in range(0, len(pictures), frames)]
-        return [clip[frames // 2] for clip in clips], [np.stack([np.asarray(one) for one in clip]) for clip in clips]
+        arrays = [np.stack([np.asarray(picture) for picture in clip]) for clip in clips]
+        return [clip[frames // 2] for clip in clips], arrays
 
     def _images(self, state: Tensor, last: bool) -> list[Image.Image]:
-        """Latents as pictures: decoded in the last step, a cheap look at them before, both of the final size."""
+        """Latents as pictures of the final size: decoded in the last step, a cheap preview before."""
         pixels = self.latents.decode(state) if last else self.latents.preview(state)
         pictures = [Image.fromarray(picture) for picture in self.latents.to_bytes(pixels).numpy()]
         size = (state.shape[-1] * self.latents.factor, state.shape[-2] * self.latents.factor)
@@ -259,7 +261,7 @@ class Pipeline:
         self, request: Request, condition: Tensor | None, null: Tensor | None, clean: Tensor | None,
         record: Record | None,
     ) -> Iterator[list[SolverStep]]:  # fmt: skip
-        """The solver steps of every group of items that shares network calls."""
+        """The solver steps of all groups of items that share network calls."""
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
             return self.network(x, t, cond, scheme=request.scan)
@@ -280,9 +282,9 @@ class Pipeline:
         )
 
     def _condition(self, request: Request) -> tuple[Tensor | None, Tensor | None]:
-        """What a request asks for and what guidance pushes away from: labels (1,) int64, or text features (1, ...)."""
+        """The conditions of a request to guide towards and away from: labels (1,) int64, or text features (1, ...)."""
         if self.text is not None:
-            return self._read(request, self.text)
+            return self._text_condition(request, self.text)
         if request.prompt is not None:
             raise ValueError(f"{self.folder.id} is drawn by label, not by prompt; give a label and no prompt")
         if self.labels is None:
@@ -291,27 +293,27 @@ class Pipeline:
             return None, None
         config = self.network.config
         null = len(self.labels) if config.null_label else None
-        wanted = null if request.label is None else self._row(request.label)
-        if wanted is None:
+        cond_row = null if request.label is None else self._row(request.label)
+        if cond_row is None:
             raise ValueError(f"{self.folder.id} needs a label; choose one it knows, such as {self.labels[0]!r}")
-        away = null if request.negative is None else self._row(request.negative)
-        return tuple(None if row is None else torch.tensor([row], device=self.device) for row in (wanted, away))
+        null_row = null if request.negative is None else self._row(request.negative)
+        return tuple(None if row is None else torch.tensor([row], device=self.device) for row in (cond_row, null_row))
 
-    def _read(self, request: Request, text: TextTower) -> tuple[Tensor, Tensor | None]:
-        """The features of prompt and negative prompt, each the empty text where there is none.
+    def _text_condition(self, request: Request, text: TextTower) -> tuple[Tensor, Tensor | None]:
+        """The features of prompt and negative prompt, with the empty text as their default.
 
-        A model that was trained without empty texts is pushed away from a negative prompt alone.
+        A model that was trained without empty texts is guided only if there is a negative prompt.
         """
         if request.label is not None:
             raise ValueError(f"{self.folder.id} is drawn by prompt, not by label; give a prompt and no label")
-        for said in (request.prompt, request.negative):
-            cut = None if said is None else text.prompt(said).warning
-            if cut:
-                warnings.warn(cut, stacklevel=4)
-        wanted = text.features(request.prompt or "", request.strengths)
+        for prompt in (request.prompt, request.negative):
+            warning = None if prompt is None else text.prompt(prompt).warning
+            if warning:
+                warnings.warn(warning, stacklevel=4)
+        features = text.features(request.prompt or "", request.strengths)
         if request.negative is None and not self.network.config.null_label:
-            return wanted, None
-        return wanted, text.features(request.negative or "")
+            return features, None
+        return features, text.features(request.negative or "")
 
     def _row(self, label: str) -> int:
         if label not in self._rows:
@@ -331,7 +333,7 @@ class Pipeline:
         check_options(request.solver, request.own_options, self.path.name, self.folder.prediction)
 
     def provenance(self) -> dict[str, Any]:
-        """What decides the pixels beside the request: versions, weights, autoencoder, device, precision, backend."""
+        """What determines the pixels, apart from the request: versions, weights, device, precision, backend."""
         operator = self.network.config.operator
         return {
             "zigdemo": __version__,
@@ -363,7 +365,7 @@ class PipelineCache:
         self._loaded: OrderedDict[Path, tuple[tuple[int, ...], Pipeline]] = OrderedDict()  # least recently used first
 
     def get(self, folder: zoo.ModelFolder) -> Pipeline:
-        """The pipeline of a model folder, loaded again when its files were replaced. Errors as in `Pipeline`."""
+        """The pipeline of a model folder, reloaded if its files were replaced. Errors as in `Pipeline`."""
         with self._lock:
             stamp, pipe = self._loaded.pop(folder.path, (None, None))
             if pipe is None or stamp != folder.stamp:

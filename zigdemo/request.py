@@ -1,4 +1,4 @@
-"""What to generate, checked, and read back from the files that were generated."""
+"""What to generate: validated, and read back from generated files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .scans import scan_scheme
 
 MOST_STEPS, MOST_COUNT, MOST_SEED, MOST_GUIDANCE = 1000, 64, 2**32 - 1, 50.0
 MOST_STRENGTH, MOST_STRENGTHS = 5.0, 64
-# Options that every solver takes, with their defaults and bounds: the shift of its times towards the noise, how far
-# guidance's burnt colours are put back, and the share of a given picture's noise left out, see `Pipeline.stream`.
+# Options of every solver, with default and bounds: shift of the times towards noise, rescaling against the
+# oversaturation of guidance (see `guide`), and the time at which to start from a picture (see `Pipeline.stream`).
 COMMON_OPTIONS = {"shift": (1.0, 0.05, 20.0), "rescale": (0.0, 0.0, 1.0), "start": (0.0, 0.0, 0.99)}
 
 
@@ -30,13 +30,12 @@ def _text(name: str, value: object, required: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """What to generate; checked on construction, so that a Request that exists makes sense for some model.
+    """What to generate; validated on construction, so that every Request is valid for some model.
 
-    prompt: what to draw, for a model of texts; label: a class name, for a model of labels; negative: what to keep away
-    from, of the same kind; None: no condition. strengths: factors, 0 to 5, of the features of words of the prompt.
-    guidance acts while t, 0 noise to 1 data, is in guidance_interval. scan: a scan scheme, None for the model's own.
-    size: (H, W) in pixels, None for the model's own.
-    steps: updates of the solver. solver_options: the solver's own, see `diffusion.SAMPLERS`, and COMMON_OPTIONS.
+    prompt: for a text model; label: class name, for a model with labels; negative: a prompt or label to avoid; None for
+    no condition. strengths: factors from 0 to 5 for the features of words in the prompt. guidance_interval: of t, from
+    noise at 0 to data at 1, in which guidance acts. scan: a scan scheme; size: (H, W) in pixels; None for the model's.
+    steps: updates of the solver. solver_options: see `diffusion.SAMPLERS` and COMMON_OPTIONS.
     Raises ValueError with one sentence that names the setting.
     """
 
@@ -100,17 +99,17 @@ class Request:
 
     @property
     def own_options(self) -> dict[str, Any]:
-        """The options that this solver alone has."""
+        """The options specific to this solver."""
         return {name: value for name, value in self.solver_options.items() if name not in COMMON_OPTIONS}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The fields by name, as files carry them."""
+        """The fields by name, as stored in files."""
         return asdict(self)
 
     @property
     def sampling(self) -> Sampling:
-        """What it says of how items are drawn."""
+        """The settings for sampling items."""
         common = {name: self.common_option(name) for name in COMMON_OPTIONS}
         return Sampling(
             self.solver, self.steps, self.guidance, self.guidance_interval, options=self.own_options, **common
@@ -118,9 +117,9 @@ class Request:
 
     @classmethod
     def from_metadata(cls, file: str | Path) -> Request:
-        """The request inside a picture or clip made here; other weights or versions than now are a warning.
+        """The request in a picture or clip made here; warns if weights or versions have changed.
 
-        Raises ValueError with one sentence where the file carries none, or one that makes no sense.
+        Raises ValueError with one sentence if the file has none or an invalid one.
         """
         content = media.read_metadata(file)
         settings, name = content["request"], Path(file).name
@@ -136,7 +135,7 @@ class Request:
 
 
 def request_for(folder: zoo.ModelFolder, **settings: Any) -> Request:
-    """A request for a model, by the defaults of its own where no setting is given, or one is None.
+    """A request for a model, with the model's defaults for settings that are missing or None.
 
     Raises ValueError with one sentence that names the setting.
     """

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, sampled_from
 
 from zigdemo.backbones import DiG, DiGConfig, build
-from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS, log_sigmoid, turned
+from zigdemo.backbones.dig import CONVOLUTIONS, DIRECTIONS, log_sigmoid, reoriented
 from zigdemo.backbones.presets import preset
 from zigdemo.scans import scan_scheme
 
@@ -106,9 +106,9 @@ def test_the_four_directions_are_rows_and_columns_each_way():
 def test_turning_leads_from_any_orientation_to_any_other(rows, columns, start, end):
     orders = build(replace(TINY, size=(2 * rows, 2 * columns), width=4, heads=1)).orders()
     cells = torch.arange(rows * columns)[None, :, None]
-    lying = turned(cells, (rows, columns), (False, False), TINY.orientation(start))
+    lying = reoriented(cells, (rows, columns), (False, False), TINY.orientation(start))
     assert lying.flatten().tolist() == orders[start].perm.tolist()
-    again = turned(lying, (rows, columns), TINY.orientation(start), TINY.orientation(end))
+    again = reoriented(lying, (rows, columns), TINY.orientation(start), TINY.orientation(end))
     assert again.flatten().tolist() == orders[end].perm.tolist()
 
 

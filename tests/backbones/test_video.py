@@ -76,7 +76,7 @@ def test_the_temporal_embedding_is_added_to_all_tokens_of_its_frame():
     assert layout("ZigMa", config).shapes()["temporal_pos_embedding"] == (1, 4, 48)
     network = official_zigma(config)
     network.temporal_pos_embedding.data.copy_(torch.randn(1, 4, 48))
-    placed = network._placed(torch.zeros(1, 4 * 16, 48)).unflatten(1, (4, 16))
+    placed = network._with_positions(torch.zeros(1, 4 * 16, 48)).unflatten(1, (4, 16))
     assert (placed == network.temporal_pos_embedding[:, :, None]).all()
 
 

@@ -75,7 +75,7 @@ def test_kept_features_are_those_that_are_not_kept(tower, said):
 def test_what_is_kept_is_bounded_and_nobody_can_write_into_it(tower):
     for i in range(towers.MOST_CACHED + 10):
         tower.features(f"cat {i}")
-    assert len(tower._kept) == towers.MOST_CACHED
+    assert len(tower._cache) == towers.MOST_CACHED
     before = tower.features("cat").clone()
     tower.features("cat").zero_()
     assert torch.equal(tower.features("cat"), before)
@@ -132,7 +132,7 @@ def test_a_pretrained_tower_is_read_by_name_without_its_image_half(tmp_path, mon
     whole = pretrained(tmp_path, monkeypatch, prefix)
     found = TextSpec("Tiny", "openai").load()
     assert torch.equal(found.features("a red heart"), whole.features("a red heart"))
-    assert not hasattr(found.clip, "visual") and found.name == "Tiny (openai)"
+    assert not hasattr(found.clip_model, "visual") and found.name == "Tiny (openai)"
 
 
 def test_without_a_network_one_sentence_names_what_is_missing_and_the_shipped_tower(monkeypatch, tmp_path):

@@ -54,7 +54,7 @@ def test_ancestral_and_ddim_runs_with_the_recorded_noise(case):
             RUNS["in.x"],
             lambda: next(draws),
             eta=settings["eta"] if settings["mode"] == "ddim" else None,
-            clip=settings["clip_denoised"],
+            clamp=settings["clip_denoised"],
         )
     )
     states, clean = RUNS[f"out.{case}"], RUNS[f"out.{case}.pred_xstart"]

@@ -107,7 +107,7 @@ def test_the_maps_are_written_as_arrays_and_as_a_sheet(tmp_path):
 def test_a_model_of_labels_and_an_empty_record_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     tiny_folder(tmp_path / "labels")
-    with pytest.raises(ValueError, match="not drawn by words"):
+    with pytest.raises(ValueError, match="takes no prompt"):
         Pipeline.load("labels")(Request("labels", label="hedgehog", count=1, steps=1), record=EffectRecorder(WORDS))
     with pytest.raises(ValueError, match="nothing was recorded"):
         _ = EffectRecorder(WORDS).maps

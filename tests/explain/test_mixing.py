@@ -145,11 +145,11 @@ def test_strength_is_the_mean_over_lanes_however_small_the_working_tensors(monke
     assert torch.allclose(found.strength([8, 0, 4]), whole.abs().mean(-1))
     largest = []
 
-    def seen(steps, ends, passed=mixing._passed):
+    def seen(steps, ends, passed=mixing._sums_between):
         largest.append(len(ends) * steps.numel())
         return passed(steps, ends)
 
-    monkeypatch.setattr(mixing, "_passed", seen)
+    monkeypatch.setattr(mixing, "_sums_between", seen)
     for most in (1, 60, 150):
         monkeypatch.setattr(mixing, "MOST_NUMBERS", most)
         largest.clear()

@@ -108,10 +108,10 @@ def test_a_file_is_downloaded_once(server):
     assert server.asked == [None]
 
 
-def test_a_download_that_broke_off_goes_on_where_it_was(server, capsys):
+def test_a_download_that_stopped_is_resumed(server, capsys):
     server.most = 300_000
-    sentence("there", "broke off after 300,000 bytes; run it again to go on")
-    sentence("there", "broke off after 600,000 bytes")
+    sentence("there", "stopped after 300,000 bytes; run it again to resume")
+    sentence("there", "stopped after 600,000 bytes")
     server.most = len(CONTENT)
     path = fetch("there")
     assert path.read_bytes() == CONTENT and not list(path.parent.glob("*.part"))
@@ -121,7 +121,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(server, capsys):
 
 def test_a_server_without_ranges_starts_again(server):
     server.most = 300_000
-    sentence("there", "broke off")
+    sentence("there", "stopped after")
     server.ranges, server.most = False, len(CONTENT)
     assert fetch("there").read_bytes() == CONTENT
 
@@ -144,7 +144,7 @@ def test_a_wrong_checksum_is_refused_and_forgotten(server, monkeypatch):
 
 def test_a_refusing_or_missing_server_is_one_sentence(server, monkeypatch):
     server.status = 403
-    sentence("there", r"not given out \(403\)")
+    sentence("there", r"not available \(403\)")
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
         url = f"http://127.0.0.1:{closed.server_port}/x"
     monkeypatch.setitem(SOURCES, "there", Source("ZigMa", "there.pt", "a test", url=url))

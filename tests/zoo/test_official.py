@@ -86,7 +86,7 @@ def test_the_command_imports_and_says_what_it_assumed(tmp_path, capsys):
     assert "mine: ZigMa official" in capsys.readouterr().out
     assert zoo.find("mine").model.settings["scan_type"] == "zigzagN2"
     assert main(["import", str(path), "--name", "mine", "--set", "img_dim=4"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The networks: `build(config)` makes one, `families.py` lists them, `official/` has the published behaviour."""
+"""The networks: `build(config)` makes one, `families.py` lists them, `official/` reproduces the published ones."""
 
 from __future__ import annotations
 

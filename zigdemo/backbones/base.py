@@ -1,10 +1,10 @@
-"""The contract of a backbone: what every config says, and what the rest of the program is told of a family.
+"""The contract of a backbone: the fields of every config, and what the rest of the program knows about a family.
 
 A backbone is a module with a config, a network and a cost formula, and one entry in `families.FAMILIES`. Its network is
-called as network(x, t, cond, scheme=None): x (batch, channels, H, W), of clips (batch, frames, channels, H, W); t
-(batch,) in [0, 1], 0 noise and 1 data; cond labels (batch,) int64, text features (batch, words, text_width), or None.
-It has `config`, `checkpointing` (compute blocks again in the backward pass), `blocks`, and `orders(scheme=None)`, the
-path of every layer, empty where there is none.
+called as network(x, t, cond, scheme=None). x: (batch, channels, H, W), for clips (batch, frames, channels, H, W). t:
+(batch,) in [0, 1], from noise to data. cond: labels (batch,) int64, text features (batch, words, text_width), or None.
+A network has `config`, `blocks`, `checkpointing` (recompute blocks in the backward pass) and `orders(scheme=None)`, the
+scan order of every layer, empty if it has no scan.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from .checks import check_sizes, checked_size
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What the configs of all backbones share; each adds its own and sets its defaults.
+    """The fields all backbones share; each adds its own and sets its defaults.
 
-    size: (H, W) of the input, pixels or latents, each a multiple of patch. frames: of a clip, 0 for pictures. labels:
-    number of classes, 0 for none. null_label: for guidance, one more row in the label table, or with text, trained with
-    empty prompts in between. label_dropout: share of labels or captions that training replaces by none. text_width:
-    width of the text features, 0 for none. refine: channels of a two-layer 3x3 convolution that mends the seams between
-    patches; 0 for none.
+    size: (H, W) of the input, pixels or latents, multiples of patch. frames: of a clip, 0 for pictures. labels: number
+    of classes, 0 for none. null_label: for guidance, one more row in the label table; with text, training on empty
+    prompts. label_dropout: share of the labels or captions that training drops. text_width: width of the text features,
+    0 for none. refine: hidden channels of two 3x3 convolutions that smooth the seams between patches, 0 for none.
     """
 
     in_channels: int = 3
@@ -41,8 +40,8 @@ class BackboneConfig:
     text_width: int = 0
     refine: int = 0
 
-    scheme: ClassVar[Any] = None  # of the scans, where one can be chosen
-    operator: ClassVar[str | None] = None  # of zigdemo.ops, which does the mixing
+    scheme: ClassVar[Any] = None  # of the scans, if it can be chosen
+    operator: ClassVar[str | None] = None  # of zigdemo.ops, which mixes the tokens
 
     def __post_init__(self) -> None:
         check_sizes(self, ("in_channels", "patch", "width", "depth"), least=1)
@@ -51,22 +50,22 @@ class BackboneConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens, in each frame."""
+        """Rows and columns of tokens in a frame."""
         return self.size[0] // self.patch, self.size[1] // self.patch
 
     @property
     def token_grid(self) -> tuple[int, ...]:
-        """Rows and columns of tokens, for clips with the frames in front."""
+        """(rows, columns) of tokens, for clips (frames, rows, columns)."""
         return (self.frames, *self.grid) if self.frames else self.grid
 
     @property
     def out_channels(self) -> int:
-        """Channels of what the network returns."""
+        """Channels of the output."""
         raise NotImplementedError
 
     @property
     def mixing(self) -> str:
-        """How the tokens meet, in a few words for a model card."""
+        """How tokens are mixed, in a few words for a model card."""
         raise NotImplementedError
 
     @property
@@ -77,7 +76,7 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class Cost:
-    """weights: how many; macs: multiply-adds of a forward pass; activation_bytes: kept for the backward pass."""
+    """weights: number of them; macs: multiply-adds per forward pass; activation_bytes: kept for the backward pass."""
 
     weights: int
     macs: int
@@ -90,20 +89,19 @@ class Cost:
 
     @classmethod
     def total(cls, costs: Iterable[Cost]) -> Cost:
-        """The sum, such as a whole network's: Cost.total(cost(config).values())."""
+        """The sum of costs; for a whole network Cost.total(cost(config).values())."""
         return sum(costs, cls(0, 0, 0))
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the program is told of a backbone: how to build it, what its operators do, what it costs, how it is called.
+    """What the program knows about a backbone: how to build it, what its operators do and what it costs.
 
-    roles: of a config, what the operators of one block do, in the order it calls them: "scan", "linear attention",
-    "convolution", "self-attention", or "words" for attention to the condition. cost: (config, batch, words) -> the cost
-    of every layer. sizes: the published ones by name, each some of the config's fields. mixer: (title, sentence) of how
-    its tokens mix, seen as a matrix. in_order: whether a patch sees only those before it on a path. reads_words: of a
-    config, the role through which patches attend to the condition, None where they do not. before_words: what stands in
-    front of the words there.
+    roles: config -> what the operators of a block do, in the order of their calls: "scan", "linear attention",
+    "convolution", "self-attention", or "words" for attention to the condition. cost: (config, batch, words) -> cost of
+    every layer. sizes: published sizes by name, each a few config fields. mixer: (title, sentence) about the mixing
+    matrix. in_order: whether a patch sees only the patches before it in the scan. reads_words: config -> the role
+    through which patches attend to the condition, or None. before_words: tokens in front of the words there.
     """
 
     config: type[BackboneConfig]

@@ -1,7 +1,7 @@
 """DiffuSSM: dense layers on folded tokens around a bidirectional state-space model at full length (arXiv 2311.18257).
 
-The published code does not exist; the paper's equations leave the inner widths open. Ours give a block exactly
-9 D^2 + 2 M D^2 weights in its linear maps, as the paper counts them: see `DiffuSSMBlock`.
+There is no published code, and the paper's equations leave the inner widths open. Ours give the linear maps of a block
+9 D^2 + 2 M D^2 weights, the number in the paper: see `DiffuSSMBlock`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..checks import number
 from ..ops import s4d_convolution
 from ..ops.s4d import s4d_lin
+from ..scans import ScanOrder
 from .base import BackboneConfig
 from .checks import check_sizes, checked_variance, fits
 from .layers import (
@@ -38,10 +39,10 @@ from .layers import (
 
 @dataclass(frozen=True)
 class DiffuSSMConfig(BackboneConfig):
-    """Everything that defines the network; fields that DiTConfig has too mean the same there.
+    """Everything that defines the network; fields of the same name are as in DiTConfig.
 
-    hourglass: how many tokens, neighbours in raster order, are folded into one vector of the dense layers. modes: of
-    the state-space model of each channel, pairs of complex conjugates.
+    hourglass: number of neighbouring tokens in raster order that are folded into one vector of the dense layers.
+    modes: conjugate pairs in the state-space model of each channel.
     """
 
     patch: int = 2
@@ -52,7 +53,7 @@ class DiffuSSMConfig(BackboneConfig):
     drop_sigma: bool = False
     time_scale: float = 1000.0
 
-    operator: ClassVar[str] = "s4d_convolution"  # of zigdemo.ops, which does the mixing
+    operator: ClassVar[str] = "s4d_convolution"  # of zigdemo.ops, which mixes the tokens
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,22 +72,22 @@ class DiffuSSMConfig(BackboneConfig):
 
     @property
     def adaptive(self) -> bool:
-        """Whether the last layer is shifted and scaled by the condition: always."""
+        """Whether the condition shifts and scales the final layer: always."""
         return True
 
     @property
     def out_channels(self) -> int:
-        """Channels of what the network returns."""
+        """Channels of the output."""
         return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
 
     @property
     def mixing(self) -> str:
-        """How the tokens meet, in a few words for a model card."""
+        """How tokens are mixed, in a few words for a model card."""
         return f"S4D both ways with {self.modes} modes, hourglass {self.hourglass}"
 
     @property
     def parameters(self) -> int:
-        """Number of weights, the fixed position table with them, counted without allocating any."""
+        """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiffuSSM(replace(self, depth=1, size=(self.patch, self.patch * self.hourglass)))
         block = sum(p.numel() for p in one.blocks.parameters())
@@ -95,9 +96,9 @@ class DiffuSSMConfig(BackboneConfig):
 
 
 class BidirectionalS4D(nn.Module):
-    """S4D read from both ends with one set of rates and steps: (batch, tokens, channels) -> the same.
+    """S4D in both directions with shared rates and steps: (batch, tokens, channels) -> the same.
 
-    Weights are real numbers, so that any format can keep them. Source: arXiv 2206.11893, S4D-Lin.
+    Weights are stored as real numbers, which every file format supports. Source: arXiv 2206.11893, S4D-Lin.
     """
 
     def __init__(self, channels: int, modes: int) -> None:
@@ -116,19 +117,19 @@ class BidirectionalS4D(nn.Module):
 
 
 class Unfold(nn.Module):
-    """A map of its own for each of the tokens in a folded one: (batch, J, width) -> (batch, J * hourglass, outputs)."""
+    """A separate linear map for each token of a folded one: (batch, J, width) -> (batch, J * hourglass, outputs)."""
 
     def __init__(self, width: int, outputs: int, hourglass: int) -> None:
         super().__init__()
         self.hourglass = hourglass
-        self.linear = nn.Linear(width, hourglass * outputs)  # all of them read the same vector: one product
+        self.linear = nn.Linear(width, hourglass * outputs)  # all maps read the same vector: one product
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x).unflatten(-1, (self.hourglass, -1)).flatten(1, 2)
 
 
 class Fold(nn.Module):
-    """A map of its own for each of the tokens to be folded, side by side: (batch, L, width) -> (batch, J, outputs)."""
+    """A separate linear map for each token to be folded, concatenated: (batch, L, width) -> (batch, J, outputs)."""
 
     def __init__(self, width: int, outputs: int, hourglass: int) -> None:
         super().__init__()
@@ -141,11 +142,11 @@ class Fold(nn.Module):
 
 
 class DiffuSSMBlock(nn.Module):
-    """A gated bidirectional S4D at full length L inside dense layers at J = L / M; M is the hourglass, D the width.
+    """A gated bidirectional S4D at full length L between dense layers at J = L / M; M is the hourglass, D the width.
 
-    With I (J, D) normed and modulated: U_l = act(W_up[m] act(W_0 I_j)) (L, 2D), Y = S4D(U) (L, 2D), I'_j =
+    With I (J, D) normalised and modulated: U_l = act(W_up[m] act(W_0 I_j)) (L, 2D), Y = S4D(U) (L, 2D), I'_j =
     concat_m act(W_down[m] Y_l) (J, 2D), O = W_out (I' * act(W_gate I)). Weights of the maps: W_0 D^2, W_up 2 M D^2,
-    W_down 4 D^2 whatever M, W_gate and W_out 2 D^2 each. Source: arXiv 2311.18257, section 3.2; act is SiLU here.
+    W_down 4 D^2 for any M, W_gate and W_out 2 D^2 each. Source: arXiv 2311.18257, section 3.2; act is SiLU here.
     """
 
     def __init__(self, config: DiffuSSMConfig) -> None:
@@ -161,19 +162,19 @@ class DiffuSSMBlock(nn.Module):
         self.adaLN_modulation = modulation(width, 3)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """x: (batch, J, width), folded tokens; c: (batch, width), time and label."""
+        """x: (batch, J, width), folded tokens; c: (batch, width), embedding of time and label."""
         shift, scale, gate = self.adaLN_modulation(c).chunk(3, -1)
-        given = modulate(self.norm(x), shift, scale)
-        tokens = F.silu(self.up(F.silu(self.enter(given))))
+        modulated = modulate(self.norm(x), shift, scale)
+        tokens = F.silu(self.up(F.silu(self.enter(modulated))))
         folded = F.silu(self.down(self.mixer(tokens)))
-        return torch.addcmul(x, gate[:, None], self.out(folded * F.silu(self.gate(given))))
+        return torch.addcmul(x, gate[:, None], self.out(folded * F.silu(self.gate(modulated))))
 
 
 class DiffuSSM(nn.Module):
-    """The network: forward(x, t, cond) predicts what its weights were trained to.
+    """The network; what forward(x, t, cond) predicts depends on how it was trained.
 
-    A token is embedded in width / hourglass numbers, so that a folded one has `width`, and nothing of the picture is
-    thrown away on the way in while patches are small. checkpointing: as in DiT.
+    A token is embedded in width / hourglass channels, so that a folded token has `width` of them and, with small
+    patches, no information is lost. checkpointing: as in DiT.
     """
 
     checkpointing = False
@@ -194,20 +195,22 @@ class DiffuSSM(nn.Module):
             self.refine = refiner(config.in_channels, config.refine)
         initialise_adaptive(self)
 
-    def orders(self, scheme: str | None = None) -> list:
-        """No paths to choose: raster order, both ways. Raises ValueError for any scheme."""
+    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
+        """Empty: the raster order in both directions is fixed. Raises ValueError for any scheme."""
         if scheme is not None:
             raise ValueError(f"this model reads the raster order both ways; leave scheme {scheme!r} out")
         return []
 
     def condition(self, t: Tensor, cond: Tensor | None) -> Tensor:
-        """The vector for adaLN, (batch, width): the time, and the label or the mean of the words."""
+        """The vector for adaLN, (batch, width): time plus the label or the mean of the words."""
         c, words = self.t_embedder(t), embed_condition(self, t, cond)
         return c if words is None else c + words.mean(1)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1 data; cond: labels (batch,) int64, text
+        """x: (batch, channels, H, W); t: (batch,) in [0, 1], from noise to data; cond: labels (batch,) int64, text
         features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
+
+        Raises ValueError for a wrong shape, a scheme, or a missing condition.
         """
         fits(self.config, x)
         self.orders(scheme)

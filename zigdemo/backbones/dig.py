@@ -1,4 +1,4 @@
-"""DiG: DiT with gated linear attention, which scans the tokens in four directions by turns (arXiv 2405.18428)."""
+"""DiG: DiT with gated linear attention, cycling through four scan directions (arXiv 2405.18428)."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ from .layers import (
 
 DIRECTIONS = ("layer", "seq")
 CONVOLUTIONS = ("block", "inside", "none")
-GATE_RANK, GATE_SHARE = 16, 16  # of the map that makes the gates; what divides their logarithm
+GATE_RANK, GATE_SHARE = 16, 16  # rank of the gates' projection; divisor of their logarithm
 PIECE = 256  # the MLP's inner width is a multiple of it
-LEAST_LOGIT = -80.0  # below it a sigmoid is all but 0 in float32 and its logarithm the logit itself
+LEAST_LOGIT = -80.0  # below it a sigmoid is nearly 0 in float32 and its logarithm equals the logit
 
-Orientation = tuple[bool, bool]  # tokens in reverse order; grid transposed. The two commute.
+Orientation = tuple[bool, bool]  # (reversed, transposed) order of the tokens; the two commute
 
 
 @dataclass(frozen=True)
 class DiGConfig(BackboneConfig):
-    """Everything that defines the network; fields that DiTConfig has too mean the same there.
+    """Everything that defines the network; fields of the same name are as in DiTConfig.
 
-    directions: "layer": the order of the tokens is reversed after every block; "seq": it is not. transpose: after every
-    second block the grid is transposed too; with "layer" these are the four directions. skip: U-shape, outputs of the
-    first half are joined to inputs of the second. conv: a depthwise convolution of `kernel` x `kernel` tokens after
-    each block ("block"), before its attention ("inside") or none. rms_norm: RMSNorm in place of LayerNorm. expand_k,
-    expand_v: widths of keys and values over width.
-    frames: of a clip; the even blocks then scan each frame, in the directions above, the odd ones each place over time,
-    forwards and backwards by turns.
-    restore: tokens are brought to one orientation where a skip joins them, and to that of the picture at the end. As
-    published they are not, so that only depths that are multiples of 4 end as they began.
+    directions: "layer" reverses the order of the tokens after every block, "seq" does not. transpose: also transpose
+    the grid after every second block; with "layer" this gives four directions. skip: U-shape, with connections from the
+    first half of the blocks to the second. conv: a depthwise convolution over `kernel` x `kernel` tokens after each
+    block ("block"), before its attention ("inside") or "none". rms_norm: RMSNorm instead of LayerNorm. expand_k,
+    expand_v: width of keys and values relative to width.
+    frames: of a clip; even blocks then scan each frame in the directions above, odd blocks scan each location over
+    time, alternating between forward and backward.
+    restore: align tokens before they are joined by a skip, and restore the picture's orientation at the end. The
+    published code does not, so that only depths that are multiples of 4 end in the orientation they began with.
     """
 
     heads: int = 6
@@ -72,7 +72,7 @@ class DiGConfig(BackboneConfig):
     drop_sigma: bool = False
     time_scale: float = 1000.0
 
-    operator: ClassVar[str] = "gated_linear_attention"  # of zigdemo.ops, which does the mixing
+    operator: ClassVar[str] = "gated_linear_attention"  # of zigdemo.ops, which mixes the tokens
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,28 +111,28 @@ class DiGConfig(BackboneConfig):
 
     @property
     def inner(self) -> int:
-        """Width inside the MLP: 8/3 of the width, rounded up to a multiple of 256."""
+        """Hidden width of the MLP: 8/3 of the width, rounded up to a multiple of 256."""
         return PIECE * math.ceil(self.width * 8 // 3 / PIECE)
 
     @property
     def adaptive(self) -> bool:
-        """Whether the last layer is shifted and scaled, which it is where there is a condition beside the time."""
+        """Whether the final layer is shifted and scaled: if there is a condition besides the time."""
         return bool(self.labels or self.text_width)
 
     @property
     def out_channels(self) -> int:
-        """Channels of what the network returns."""
+        """Channels of the output."""
         return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
 
     @property
     def mixing(self) -> str:
-        """How the tokens meet, in a few words for a model card."""
+        """How tokens are mixed, in a few words for a model card."""
         count = (2 if self.directions == "layer" else 1) * (2 if self.transpose else 1)
         return f"{self.heads} heads, {count} direction{'s' if count > 1 else ''}"
 
     @property
     def parameters(self) -> int:
-        """Number of weights, the fixed position table with them, counted without allocating any."""
+        """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiG(replace(self, depth=1, skip=False, size=(self.patch, self.patch), frames=0))
         block = sum(p.numel() for p in one.blocks.parameters())
@@ -141,39 +141,39 @@ class DiGConfig(BackboneConfig):
         return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table + joints
 
     def orientation(self, block: int) -> Orientation:
-        """How the tokens lie that block `block` reads; `depth` for what the last block leaves."""
+        """Orientation of the tokens at the input of a block; block = depth is the output of the last one."""
         turn = (block + 1) // 2 if self.frames else block
         return self.directions == "layer" and turn % 2 == 1, self.transpose and turn // 2 % 2 == 1
 
 
-def turned(tokens: Tensor, grid: tuple[int, int], now: Orientation, wanted: Orientation) -> Tensor:
-    """(batch, tokens, width) from one orientation of a grid (of the picture: not transposed) to another."""
-    if now[0] != wanted[0]:
+def reoriented(tokens: Tensor, grid: tuple[int, int], source: Orientation, target: Orientation) -> Tensor:
+    """Tokens (batch, tokens, width) reordered between two orientations; grid: of the picture, not transposed."""
+    if source[0] != target[0]:
         tokens = tokens.flip(1)
-    if now[1] != wanted[1]:
-        tokens = tokens.unflatten(1, grid[::-1] if now[1] else grid).transpose(1, 2).flatten(1, 2)
+    if source[1] != target[1]:
+        tokens = tokens.unflatten(1, grid[::-1] if source[1] else grid).transpose(1, 2).flatten(1, 2)
     return tokens
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """log(1 / (1 + exp(-x))), by functions that torch has vectorised on the CPU; its own takes 7 times as long."""
+    """log(1 / (1 + exp(-x))) by functions that torch vectorises on the CPU; F.logsigmoid takes 7 times as long."""
     return x.clamp_min(LEAST_LOGIT).sigmoid().log() + (x.clamp_max(LEAST_LOGIT) - LEAST_LOGIT)
 
 
 class NormAndGate(nn.Module):
-    """RMSNorm over the values of a head, times swish of a gate."""
+    """RMSNorm over the values of each head, times swish of a gate."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, o: Tensor, gate: Tensor) -> Tensor:
-        """o: (batch, tokens, heads, width); gate: (batch, tokens, heads * width), which is returned alike."""
+        """o: (batch, tokens, heads, width); gate: (batch, tokens, heads * width). Returns a tensor like gate."""
         return F.rms_norm(o, o.shape[-1:], self.weight.to(o.dtype), EPSILON).flatten(2) * F.silu(gate)
 
 
 class GatedLinearAttention(nn.Module):
-    """Every token attends to those before it, which fade by gates of its own: (batch, tokens, width) -> the same.
+    """Causal linear attention whose state decays by input-dependent gates: (batch, tokens, width) -> the same.
 
     Source: Yang et al. 2023 (arXiv 2312.06635), section 4.4.
     """
@@ -191,7 +191,7 @@ class GatedLinearAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logit = self.gk_proj(x)
-        # The gates of many tokens are multiplied: their logarithms are float32 at least.
+        # The gates of many tokens are multiplied: keep their logarithms in float32 at least.
         log_gate = log_sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32))) / GATE_SHARE
         parts = (self.q_proj(x), self.k_proj(x), self.v_proj(x), log_gate)
         o = gated_linear_attention(*(part.unflatten(-1, (self.heads, -1)) for part in parts))
@@ -199,7 +199,7 @@ class GatedLinearAttention(nn.Module):
 
 
 class GatedMlp(nn.Module):
-    """SwiGLU: a linear map, times swish of another, and a third. Source: arXiv 2002.05202."""
+    """SwiGLU: a linear map times swish of another, then a third one. Source: arXiv 2002.05202."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -235,7 +235,7 @@ class DiGBlock(nn.Module):
             self.skip_linear = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, c: Tensor, grid: tuple[int, int], skip: Tensor | None = None) -> Tensor:
-        """x: (batch, tokens, width), rows of the grid as it lies now; c: (batch, width); skip: like x, to be joined."""
+        """x: (batch, tokens, width) in the current orientation; c: (batch, width); grid: as oriented; skip: like x."""
         if skip is not None:
             x = self.skip_linear(torch.cat([x, skip], -1))
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, -1)
@@ -247,7 +247,7 @@ class DiGBlock(nn.Module):
         return self._convolve(x, grid) if self.conv == "block" else x
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Over the tokens of each picture or frame, or over time at each place, forwards and backwards by turns."""
+        """Attend over the tokens of each picture or frame, or over time at each location, alternating in direction."""
         if not self.over_time:
             return self.attn(x)
         clips = x.unflatten(0, (-1, self.frames))
@@ -255,15 +255,12 @@ class DiGBlock(nn.Module):
         return turn(along(self.attn, turn(clips).flatten(1, 2), self.frames, "time").view_as(clips)).flatten(0, 1)
 
     def _convolve(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The transposed tokens are a picture in torch's channels-last layout: nothing is copied on the way."""
+        """Transposed tokens are a picture in torch's channels-last layout, so nothing is copied."""
         return self.dw_conv(x.transpose(1, 2).unflatten(2, grid)).flatten(2).transpose(1, 2)
 
 
 class DiG(nn.Module):
-    """The network: forward(x, t, cond) predicts what its weights were trained to.
-
-    checkpointing: as in DiT.
-    """
+    """The network; what forward(x, t, cond) predicts depends on how it was trained. checkpointing: as in DiT."""
 
     checkpointing = False
 
@@ -283,7 +280,7 @@ class DiG(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """The official initialisation: as DiT's, smaller maps around the attention, convolutions that do nothing."""
+        """The official initialisation: DiT's, smaller projections in the attention, convolutions as the identity."""
         initialise_adaptive(self)
         for block in self.blocks:
             for module in block.attn.modules():
@@ -294,7 +291,7 @@ class DiG(nn.Module):
                 nn.init.zeros_(block.dw_conv.bias)
 
     def orders(self, scheme: str | None = None) -> list[ScanOrder]:
-        """The path of every block, which its place in the network decides. Raises ValueError for any scheme."""
+        """The fixed scan order of every block. Raises ValueError for any scheme."""
         if scheme is not None:
             raise ValueError(f"this model's directions are fixed and no scheme can be chosen; leave {scheme!r} out")
         cells = np.arange(math.prod(self.config.grid)).reshape(self.config.grid)
@@ -306,31 +303,33 @@ class DiG(nn.Module):
         return paths
 
     def condition(self, t: Tensor, cond: Tensor | None) -> Tensor:
-        """The vector for adaLN, (batch, width): the time, and the label or the mean of the words."""
+        """The vector for adaLN, (batch, width): time plus the label or the mean of the words."""
         c, words = self.t_embedder(t), embed_condition(self, t, cond)
         return c if words is None else c + words.mean(1)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1
+        """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], from noise to
         data; cond: labels (batch,) int64, text features (batch, words, text_width), or None; scheme: None. Returns a
-        tensor like x, of config.out_channels.
+        tensor like x with config.out_channels.
+
+        Raises ValueError for a wrong shape, a scheme, or a missing condition.
         """
         fits(self.config, x)
         if scheme is not None:
             self.orders(scheme)
         c = self.condition(t, cond)
         tokens = embed_patches(self, x) + self.pos_embed
-        tokens = self._mixed(tokens, c) if not self.config.frames else self._mixed_frames(tokens, c)
+        tokens = self._apply_blocks(tokens, c) if not self.config.frames else self._apply_to_frames(tokens, c)
         return picture(self, self.final_layer(tokens, c), x)
 
-    def _mixed_frames(self, tokens: Tensor, c: Tensor) -> Tensor:
-        """The tokens of clips after all blocks: frames are turned and convolved as pictures are."""
+    def _apply_to_frames(self, tokens: Tensor, c: Tensor) -> Tensor:
+        """The tokens of clips after all blocks: each frame is reoriented and convolved as a picture."""
         frames = self.config.frames
-        mixed = self._mixed(tokens.unflatten(1, (frames, -1)).flatten(0, 1), c.repeat_interleave(frames, 0))
+        mixed = self._apply_blocks(tokens.unflatten(1, (frames, -1)).flatten(0, 1), c.repeat_interleave(frames, 0))
         return mixed.reshape(tokens.shape)
 
-    def _mixed(self, tokens: Tensor, c: Tensor) -> Tensor:
-        """The tokens after all blocks. Every block finds them in an orientation of its own and scans them in order."""
+    def _apply_blocks(self, tokens: Tensor, c: Tensor) -> Tensor:
+        """The tokens after all blocks; each block scans them in order, in its own orientation."""
         config, half = self.config, self.config.depth // 2
         skips: list[Tensor] = []
         for i, block in enumerate(self.blocks):
@@ -338,12 +337,12 @@ class DiG(nn.Module):
             skip = None
             if config.skip and i > half:
                 skip = skips.pop()
-                if config.restore:  # it lies as block depth - 1 - i has left it
-                    skip = turned(skip, config.grid, config.orientation(config.depth - i), now)
+                if config.restore:  # its orientation is that of the output of block depth - 1 - i
+                    skip = reoriented(skip, config.grid, config.orientation(config.depth - i), now)
             if config.restore and i + 1 == config.depth:
                 after = (False, False)
             grid = config.grid[::-1] if now[1] else config.grid
-            tokens = turned(run_block(self, block, tokens, c, grid, skip), config.grid, now, after)
+            tokens = reoriented(run_block(self, block, tokens, c, grid, skip), config.grid, now, after)
             if config.skip and i + 1 < half:
                 skips.append(tokens)
         return tokens

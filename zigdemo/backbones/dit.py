@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checks import choice, number
+from ..scans import ScanOrder
 from .base import BackboneConfig
 from .checks import check_sizes, checked_variance, fits
 from .layers import (
@@ -32,22 +33,22 @@ from .layers import (
 )
 
 CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
-PARTS = {"adaln-zero": 6, "adaln": 4}  # vectors that modulate a block
+PARTS = {"adaln-zero": 6, "adaln": 4}  # modulation vectors per block
 
 
 @dataclass(frozen=True)
 class DiTConfig(BackboneConfig):
-    """Everything that defines the network; what all share is in BackboneConfig.
+    """Everything that defines the network; shared fields are in BackboneConfig.
 
-    frames: of a clip, 0 for pictures; the even blocks then attend within each frame, the odd ones over time at each
-    place (arXiv 2401.03048, variant 1).
+    frames: of a clip, 0 for pictures; even blocks then attend within each frame, odd blocks over time at each location
+    (arXiv 2401.03048, variant 1).
 
     conditioning: how time and label (or text) enter a block. "adaln": shift and scale after each LayerNorm;
-    "adaln-zero": a gate on each branch too, zero at the start; "cross-attention": a third branch attends to them;
-    "in-context": they are tokens in front of the image's. adaLN takes the mean of the words of a text.
-    mlp_ratio: inner width of the MLP over width. time_scale: what t is multiplied by before its sine features.
-    learn_sigma: the last layer has twice the channels, the second half for the variance of a DDPM step; drop_sigma:
-    that half is computed and not returned, as in SiT.
+    "adaln-zero": also a gate on each branch, initially zero; "cross-attention": a third branch attends to them;
+    "in-context": tokens in front of the image tokens. adaLN uses the mean over the words of a text.
+    mlp_ratio: hidden width of the MLP relative to width. time_scale: factor of t before its sine features.
+    learn_sigma: the final layer has twice the channels, the second half for the variance of a DDPM step; drop_sigma:
+    that half is computed but not returned, as in SiT.
     """
 
     heads: int = 6
@@ -73,22 +74,22 @@ class DiTConfig(BackboneConfig):
 
     @property
     def inner(self) -> int:
-        """Width inside the MLP."""
+        """Hidden width of the MLP."""
         return int(self.width * self.mlp_ratio)
 
     @property
     def out_channels(self) -> int:
-        """Channels of what the network returns."""
+        """Channels of the output."""
         return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
 
     @property
     def mixing(self) -> str:
-        """How the tokens meet, in a few words for a model card."""
+        """How tokens are mixed, in a few words for a model card."""
         return f"{self.heads} heads, {self.conditioning}"
 
     @property
     def parameters(self) -> int:
-        """Number of weights, the fixed position table with them, counted without allocating any."""
+        """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiT(replace(self, depth=1, size=(self.patch, self.patch), frames=0))
         block = sum(p.numel() for p in one.blocks.parameters())
@@ -97,7 +98,7 @@ class DiTConfig(BackboneConfig):
 
 
 class Attention(nn.Module):
-    """Self-attention of all tokens, (batch, tokens, width) -> the same."""
+    """Self-attention over all tokens: (batch, tokens, width) -> the same."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear maps with GELU between them, in its tanh form as published."""
+    """Two linear maps with the published tanh form of GELU in between."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -123,7 +124,7 @@ class Mlp(nn.Module):
 
 
 def _norm(config: DiTConfig) -> nn.LayerNorm:
-    """LayerNorm, with its own weights only where the condition does not give shift and scale."""
+    """LayerNorm, with learned shift and scale unless the condition provides them."""
     return nn.LayerNorm(config.width, eps=EPSILON, elementwise_affine=config.conditioning not in PARTS)
 
 
@@ -163,10 +164,10 @@ class DiTBlock(nn.Module):
 
 
 class DiT(nn.Module):
-    """The network: forward(x, t, cond) predicts what its weights were trained to.
+    """The network; what forward(x, t, cond) predicts depends on how it was trained.
 
-    checkpointing: set it to True to compute the blocks again in the backward pass in place of keeping their inner
-    activations, which makes a training step slower and smaller.
+    checkpointing: set to True to recompute blocks in the backward pass instead of storing their activations, which
+    makes training slower but saves memory.
     """
 
     checkpointing = False
@@ -188,23 +189,25 @@ class DiT(nn.Module):
             self.refine = refiner(config.in_channels, config.refine)
         initialise_adaptive(self)
 
-    def orders(self, scheme: str | None = None) -> list:
-        """No paths: attention reads all tokens at once. Raises ValueError for any scheme."""
+    def orders(self, scheme: str | None = None) -> list[ScanOrder]:
+        """Empty: attention has no scan. Raises ValueError for any scheme."""
         if scheme is not None:
             raise ValueError(f"this model attends to all tokens at once and has no scan; leave scheme {scheme!r} out")
         return []
 
     def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The vector for adaLN, (batch, width), and the words for attention, (batch, words, width), time first."""
+        """The vector for adaLN, (batch, width), and the tokens for attention, (batch, 1 + words, width), time first."""
         c, words = self.t_embedder(t), embed_condition(self, t, cond)
         if words is None:
             return c, c[:, None]
         return c + words.mean(1), torch.cat([c[:, None], words], 1)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1
+        """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], from noise to
         data; cond: labels (batch,) int64, text features (batch, words, text_width), or None; scheme: None. Returns a
-        tensor like x, of config.out_channels.
+        tensor like x with config.out_channels.
+
+        Raises ValueError for a wrong shape, a scheme, or a missing condition.
         """
         fits(self.config, x)
         self.orders(scheme)

@@ -1,4 +1,4 @@
-"""The backbones there are: for each one entry with all that the rest of the program is told of it."""
+"""The table of backbones: one entry for each, with all that the rest of the program knows about it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .dig import DiG, DiGConfig
 from .dit import DiT, DiTConfig
 from .zigma import ZigMa, ZigMaConfig
 
-# ZigMa: B is the width and depth of the published checkpoints. B, L and H are those of Mamba's language models of 130,
-# 370 and 790 million weights (arXiv 2312.00752). No published file pins S and M: S is the width that has 31.3 million
-# weights at the depth of B, M lies between L and H. With 4 channels, patch 2 and no position table the counts are
+# ZigMa: B has the width and depth of the published checkpoints. B, L and H equal Mamba's language models with 130, 370
+# and 790 million weights (arXiv 2312.00752). No published file determines S and M: S has the width that gives 31.3
+# million weights at the depth of B, M is between L and H. With 4 channels, patch 2 and no position table the counts are
 # 31.3, 133.9, 472.5, 736.5 and 1,058.7 million.
 #
-# DiT (arXiv 2212.09748, table 1; SiT has the same): the name says the size and the patch. DiG (arXiv 2405.18428) has
-# DiT's sizes, and heads of 64 values in XL too. DiffuSSM (arXiv 2311.18257) names no sizes: DiT's widths, and the depth
-# at which the weights come within 3 % of DiT's.
+# DiT (arXiv 2212.09748, table 1; SiT is the same): names give size and patch. DiG (arXiv 2405.18428) has DiT's sizes,
+# but 64 values per head also in XL. DiffuSSM (arXiv 2311.18257) names no sizes: these have DiT's widths, and the depth
+# that brings the number of weights within 3 % of DiT's.
 _DIT = {
     "S": {"width": 384, "depth": 12, "heads": 6},
     "B": {"width": 768, "depth": 12, "heads": 12},
@@ -91,7 +91,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(config: Any) -> tuple[str, Family]:
-    """The name and the entry of a config's backbone. Raises ValueError for a config of none."""
+    """Name and entry of a config's backbone. Raises ValueError for an unknown type of config."""
     for name, family in FAMILIES.items():
         if isinstance(config, family.config):
             return name, family
@@ -99,5 +99,5 @@ def family_of(config: Any) -> tuple[str, Family]:
 
 
 def build(config: BackboneConfig) -> nn.Module:
-    """The network of a config, freshly initialised. Raises ValueError for a config of no known family."""
+    """The freshly initialised network of a config. Raises ValueError for an unknown type of config."""
     return family_of(config)[1].network(config)

@@ -1,4 +1,4 @@
-"""Layers shared by the backbones, under the names of the official state dicts."""
+"""Layers shared by the backbones, named as in the official state dicts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-EPSILON = 1e-6  # of the norms of DiT and DiG
+EPSILON = 1e-6  # of LayerNorm, as in DiT
 
 
 def timestep_features(t: Tensor, width: int, max_period: float = 10000.0) -> Tensor:
-    """Sinusoidal features [cos | sin] of scaled time. t: (batch,); returns (batch, width) float32.
+    """Sinusoidal features [cos | sin] of scaled time. t: (batch,). Returns (batch, width) float32.
 
-    An odd width ends in a zero column. Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.5.
+    For an odd width the last column is zero. Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.5.
     """
     half = width // 2
     steps = torch.arange(half, dtype=torch.float32, device=t.device)
@@ -27,9 +27,9 @@ def timestep_features(t: Tensor, width: int, max_period: float = 10000.0) -> Ten
 
 
 def sincos_2d(width: int, grid: tuple[int, int]) -> np.ndarray:
-    """Fixed 2-D position table, (rows * columns, width) float64; width must be a multiple of 4.
+    """Fixed 2-D position table, (rows * columns, width) float64. Raises ValueError unless width is a multiple of 4.
 
-    The first half of the channels encodes the column, the second the row; in a half the sines come first.
+    The first half of the channels encodes the column, the second the row; each has its sines first.
     Source: Dosovitskiy et al. 2020 (arXiv 2010.11929) in the layout of MAE and DiT.
     """
     if width % 4:
@@ -45,7 +45,7 @@ def sincos_2d(width: int, grid: tuple[int, int]) -> np.ndarray:
 
 
 def sincos_1d(width: int, length: int) -> np.ndarray:
-    """Fixed position table of a line, (length, width) float64, width even: the sines first."""
+    """Fixed 1-D position table, (length, width) float64, for an even width; sines first."""
     angles = np.arange(length)[:, None] / 10000 ** (np.arange(width // 2) / (width / 2))
     return np.concatenate([np.sin(angles), np.cos(angles)], 1)
 
@@ -53,7 +53,7 @@ def sincos_1d(width: int, length: int) -> np.ndarray:
 def sincos_table(config: Any) -> Tensor:
     """The fixed position table of a config's tokens, (1, tokens, width) float32.
 
-    Of a clip it is the sum of the place's and the frame's. Source: arXiv 2401.03048, section 3.3.
+    For clips it is the sum of the tables for location and frame. Source: arXiv 2401.03048, section 3.3.
     """
     place = sincos_2d(config.width, config.grid)
     if config.frames:
@@ -62,7 +62,7 @@ def sincos_table(config: Any) -> Tensor:
 
 
 class TimeEmbedder(nn.Module):
-    """Time features through a two-layer MLP: (batch,) -> (batch, width). `scale` multiplies t first."""
+    """Sinusoidal time features through a two-layer MLP: (batch,) -> (batch, width); scale: factor of t."""
 
     def __init__(self, width: int, scale: float, features: int = 256) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class TimeEmbedder(nn.Module):
 
 
 class LabelEmbedder(nn.Module):
-    """A table of class vectors, with one more row for "no label" where guidance is wanted."""
+    """A table of class vectors, with one more row for "no label" if null_label is set, for guidance."""
 
     def __init__(self, labels: int, width: int, null_label: bool, dropout: float) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class LabelEmbedder(nn.Module):
         self.embedding_table = nn.Embedding(labels + int(null_label), width)
 
     def forward(self, label: Tensor) -> Tensor:
-        """label: (batch,) int64, the null row is `labels`; in training a share `dropout` becomes null."""
+        """label: (batch,) int64, `labels` is the null row; training replaces a share `dropout` of them by it."""
         if self.training and self.null is not None and self.dropout > 0:
             drop = torch.rand(label.shape, device=label.device) < self.dropout
             label = torch.where(drop, self.null, label)
@@ -91,28 +91,28 @@ class LabelEmbedder(nn.Module):
 
 
 class PatchEmbedder(nn.Module):
-    """(batch, channels, H, W) -> (batch, tokens, width), one token a patch x patch square, raster order."""
+    """(batch, channels, H, W) -> (batch, tokens, width), one token per patch x patch square, in raster order."""
 
     def __init__(self, channels: int, width: int, patch: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(channels, width, patch, stride=patch)
 
     def forward(self, x: Tensor) -> Tensor:
-        # In memory as the tokens are read: every layer norm after it would copy strided tokens again.
+        # Contiguous, as every later layer norm would copy strided tokens again.
         return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
 def embed_patches(network: Any, x: Tensor) -> Tensor:
-    """The tokens of pictures, or of clips frame by frame, (batch, tokens, width) in raster order."""
+    """Tokens of pictures, or of clips frame by frame: (batch, tokens, width) in raster order."""
     if not network.config.frames:
         return network.x_embedder(x)
     return network.x_embedder(x.flatten(0, 1)).reshape(len(x), -1, network.config.width)
 
 
 def along(mix: Callable[[Tensor], Tensor], x: Tensor, frames: int, axis: str) -> Tensor:
-    """mix(x), over the tokens of each frame ("space") or of each place ("time") on their own, or over "all" at once.
+    """mix(x) along an axis: within each frame ("space"), over time at each location ("time"), or over "all" tokens.
 
-    x: (batch, frames * places, width); mix: (sequences, length, width) -> the same.
+    x: (batch, frames * locations, width); mix: (sequences, length, width) -> the same.
     """
     if axis == "all":
         return mix(x)
@@ -131,19 +131,20 @@ def unpatchify(tokens: Tensor, grid: tuple[int, int], patch: int, channels: int)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """x * (1 + scale) + shift, with one shift and scale vector a batch element."""
+    """x * (1 + scale) + shift, with one shift and scale vector per batch element."""
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
 
 def modulation(width: int, parts: int) -> nn.Sequential:
-    """The condition (batch, width) to `parts` vectors of that width side by side, for `modulate` and gates."""
+    """Map from the condition (batch, width) to `parts` concatenated vectors of that width, for `modulate` and gates."""
     return nn.Sequential(nn.SiLU(), nn.Linear(width, parts * width))
 
 
 class FinalLayer(nn.Module):
-    """LayerNorm and a linear map to pixels; adaptive: shifted and scaled by the condition between the two.
+    """LayerNorm and a linear map to pixels.
 
-    affine: the norm has weights of its own. Source: arXiv 2212.09748, section 3.2.
+    adaptive: the condition shifts and scales the normalised tokens. affine: the norm has weights.
+    Source: arXiv 2212.09748, section 3.2.
     """
 
     def __init__(self, width: int, outputs: int, *, adaptive: bool, affine: bool = False) -> None:
@@ -162,7 +163,7 @@ class FinalLayer(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of the tokens to the context tokens, unmasked; heads of a fixed width whatever the model's."""
+    """Unmasked attention from tokens to context tokens; the width of a head is independent of the model's."""
 
     def __init__(self, width: int, heads: int = 8, head_width: int = 64) -> None:
         super().__init__()
@@ -184,17 +185,17 @@ class CrossAttention(nn.Module):
 
 
 def condition_embedder(config: Any) -> nn.Module:
-    """What turns the condition of a config into vectors: a linear map of text features, or a table of labels."""
+    """The embedder of a config's condition: a linear map of text features, or a table of labels."""
     if config.text_width:
         return nn.Linear(config.text_width, config.width)
     return LabelEmbedder(config.labels, config.width, config.null_label, config.label_dropout)
 
 
 def embed_condition(network: Any, t: Tensor, cond: Tensor | None) -> Tensor | None:
-    """The embedded words (batch, words, width), the label as one word, or None where the network has no condition.
+    """The embedded words (batch, words, width), a label as one word, or None if the network has no condition.
 
     t: (batch,), for the batch size; cond: text features (batch, words, text_width), labels (batch,) int64, or None
-    for the null label. Raises ValueError where a condition is needed and none is given.
+    for the null label. Raises ValueError if a condition is missing.
     """
     config = network.config
     if config.text_width:
@@ -211,7 +212,7 @@ def embed_condition(network: Any, t: Tensor, cond: Tensor | None) -> Tensor | No
 
 
 def initialise_embedders(network: Any) -> None:
-    """The official initialisation of `x_embedder`, `t_embedder` and a table of labels in `y_embedder`."""
+    """The official initialisation of `x_embedder`, `t_embedder` and, if it is a label table, `y_embedder`."""
     nn.init.xavier_uniform_(network.x_embedder.proj.weight.flatten(1))
     nn.init.zeros_(network.x_embedder.proj.bias)
     for layer in (network.t_embedder.mlp[0], network.t_embedder.mlp[2]):
@@ -221,7 +222,7 @@ def initialise_embedders(network: Any) -> None:
 
 
 def initialise_adaptive(network: Any) -> None:
-    """The official initialisation of DiT and DiG: Xavier, and zero for what modulates and for the last layer."""
+    """The official initialisation of DiT and DiG: Xavier, with zeros for modulation and final layer."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
@@ -235,9 +236,9 @@ def initialise_adaptive(network: Any) -> None:
 
 
 def refiner(channels: int, inner: int) -> nn.Sequential:
-    """Two 3x3 convolutions of picture and input, (batch, 2 * channels, H, W), to a correction of the picture.
+    """Two 3x3 convolutions from picture and input, (batch, 2 * channels, H, W), to a correction of the picture.
 
-    It is added to the picture, to mend the seams between patches, and starts at zero.
+    The correction smooths the seams between patches and is initially zero.
     """
     layers = nn.Sequential(
         nn.Conv2d(2 * channels, inner, 3, padding=1), nn.SiLU(), nn.Conv2d(inner, channels, 3, padding=1)
@@ -248,7 +249,7 @@ def refiner(channels: int, inner: int) -> nn.Sequential:
 
 
 def picture(network: Any, pixels: Tensor, x: Tensor) -> Tensor:
-    """What a network returns: the last layer's pixels of each patch as pictures or clips, a dropped variance left out.
+    """The output of a network: the final layer's patches as pictures or clips, without a dropped variance.
 
     pixels: (batch, tokens, patch * patch * channels) in raster order; x: the network's input, for `refine`.
     """
@@ -263,7 +264,7 @@ def picture(network: Any, pixels: Tensor, x: Tensor) -> Tensor:
 
 
 def run_block(network: Any, block: nn.Module, *inputs: Any) -> Any:
-    """block(*inputs), recomputed in the backward pass where `network.checkpointing` is set."""
+    """block(*inputs), recomputed in the backward pass if `network.checkpointing` is set."""
     if network.checkpointing and torch.is_grad_enabled():
         return checkpoint(block, *inputs, use_reentrant=False)
     return block(*inputs)

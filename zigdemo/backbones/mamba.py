@@ -1,4 +1,4 @@
-"""The Mamba mixer: one selective scan along a path over the tokens, one each way, or several side by side."""
+"""The Mamba mixer: one selective scan along a scan order, a bidirectional pair, or several in parallel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..scans import ScanOrder
 
 
 class Mamba(nn.Module):
-    """(batch, tokens, width) -> the same, mixing the tokens along one scan order or several.
+    """(batch, tokens, width) -> the same, mixing the tokens along one or several scan orders.
 
-    scans: what the weights of each scan are called after: its own convolution, projections, A and D; "" for the first.
-    The gated outputs of all are summed, the maps into and out of the block are shared. step_rank: rank of the map that
-    makes the step sizes, 0 for a sixteenth of the width.
+    scans: suffixes of the weights of each scan, which has its own convolution, projections, A and D; "" for the first.
+    The gated outputs of all scans are summed; input and output projections are shared. step_rank: rank of the
+    projection to step sizes, 0 for a sixteenth of the width.
     Source: Gu & Dao 2023 (arXiv 2312.00752), figure 3; two scans: arXiv 2401.09417; k scans: arXiv 2403.13802.
     """
 
@@ -49,7 +49,7 @@ class Mamba(nn.Module):
             self.out_proj.weight /= math.sqrt(depth)
 
     def _initialise(self, side: str) -> None:
-        """A = -(1 .. state), D = 1, and steps softplus(dt bias) log-uniform in [0.001, 0.1] (Mamba, section 3.6)."""
+        """A = -(1 .. state), D = 1, step sizes softplus(dt bias) log-uniform in [0.001, 0.1] (Mamba, section 3.6)."""
         dt_proj = self.get_submodule(f"dt_proj{side}")
         nn.init.uniform_(dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
         with torch.no_grad():
@@ -60,8 +60,8 @@ class Mamba(nn.Module):
             self.get_parameter(f"D{side}").fill_(1.0)
 
     def forward(self, tokens: Tensor, *orders: ScanOrder) -> Tensor:
-        """tokens: (batch, length, width); orders: a path over length tokens for each of the scans."""
-        if type(self.in_proj) is nn.Linear:  # two products, as the halves of one would be strided
+        """tokens: (batch, length, width); orders: one scan order of `length` tokens per scan."""
+        if type(self.in_proj) is nn.Linear:  # two products, as the halves of a single one would be strided
             x, z = (F.linear(tokens, weight) for weight in self.in_proj.weight.chunk(2))
         else:  # an adapter that adds to its output
             x, z = (half.contiguous() for half in self.in_proj(tokens).chunk(2, -1))

@@ -13,8 +13,8 @@ from .families import FAMILIES
 def preset(family: str, name: str, /, **changes: Any) -> BackboneConfig:
     """The config of a published size, with fields changed: preset("zigma", "B", in_channels=4, size=(32, 32)).
 
-    What the table does not say is as in the config's defaults. Raises ValueError for an unknown family, size or
-    field, with the names that exist.
+    Fields that are not in the table have the config's defaults. Raises ValueError for an unknown family, size or field,
+    listing the known names.
     """
     choice("backbone family", family, FAMILIES)
     kind, sizes = FAMILIES[family].config, FAMILIES[family].sizes

@@ -1,4 +1,4 @@
-"""ZigMa: a DiT-style stack of single-scan Mamba blocks, every layer along its own path (arXiv 2403.13802)."""
+"""ZigMa: a DiT-style stack of single-scan Mamba blocks, each layer with its own scan order (arXiv 2403.13802)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ..scans import ScanOrder, scan_scheme
 from .base import BackboneConfig
 from .checks import check_sizes, fits
 from .layers import (
+    EPSILON,
     CrossAttention,
+    FinalLayer,
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
@@ -24,6 +26,7 @@ from .layers import (
     embed_patches,
     initialise_embedders,
     modulate,
+    modulation,
     picture,
     refiner,
     run_block,
@@ -36,25 +39,26 @@ SKIPS = ("plain", "normalised")
 
 
 def scan_names(scheme: str) -> tuple[str, ...]:
-    """What the weights of the scans in a block are called after: ("",), ("", "_b") both ways, ("", "_1", ...) for k."""
-    chosen = scan_scheme(scheme)
-    if chosen.block == "bidirectional":
+    """Suffixes of the weights of a block's scans: ("",), bidirectional ("", "_b"), or parallel ("", "_1", ...)."""
+    rule = scan_scheme(scheme)
+    if rule.block == "bidirectional":
         return "", "_b"
-    return "", *(f"_{i}" for i in range(1, chosen.at_once))
+    return "", *(f"_{i}" for i in range(1, rule.at_once))
 
 
 @dataclass(frozen=True)
 class ZigMaConfig(BackboneConfig):
-    """Everything that defines the network; the defaults are ours, `official.py` sets the published behaviour.
+    """Everything that defines the network; the defaults are ours, `official/` sets the published behaviour.
 
-    What all backbones share is in BackboneConfig; a clip needs a scheme for grids (T, H, W).
+    Shared fields are in BackboneConfig; clips need a scheme for grids (T, H, W).
     text_heads, text_head_width: of the attention to the text.
-    position: of the tokens: "none", "sincos" (fixed), "learned", or "shared": learned, one table for every frame.
-    frame_position: a learned vector for each frame, added to all its tokens.
-    skip: "plain" adds to the residual stream; "normalised" lets the normalised tokens be the skip branch, so that
-    they are added to the residual again by the next block (official). zero_final: the last layer starts at zero.
-    scheme: the scan scheme of all layers, or a name for each; all need one kind of block.
-    step_rank: rank of the map that makes Mamba's step sizes, 0 for a sixteenth of the width.
+    position: embedding of the tokens: "none", "sincos" (fixed), "learned", or "shared" (learned, the same table for
+    every frame). frame_position: add a learned vector per frame to all its tokens.
+    skip: "plain" adds to the residual stream; "normalised" uses the normalised tokens as the skip branch, so that the
+    next block adds them to the residual again (official). zero_final: initialise the final layer with zeros.
+    scheme: the scan scheme of all layers, or one name per layer; all must need the same kind of block.
+    step_rank: rank of the projection to Mamba's step sizes, 0 for a sixteenth of the width.
+    drop_path: rate of dropped branches in training, rising with depth from 0 to this value.
     """
 
     scheme: str | tuple[str, ...] = "zigzag-8"
@@ -72,7 +76,7 @@ class ZigMaConfig(BackboneConfig):
     zero_final: bool = True
     drop_path: float = 0.0
 
-    operator: ClassVar[str | None] = "selective_scan"  # of zigdemo.ops, whose backend decides speed and rounding
+    operator: ClassVar[str | None] = "selective_scan"  # of zigdemo.ops, which mixes the tokens
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,22 +102,22 @@ class ZigMaConfig(BackboneConfig):
 
     @property
     def scans(self) -> tuple[str, ...]:
-        """What the weights of each scan in a block are called after."""
+        """Suffixes of the weights of each scan in a block."""
         return scan_names(self.schemes[0])
 
     @property
     def out_channels(self) -> int:
-        """Channels of what the network returns."""
+        """Channels of the output."""
         return self.in_channels
 
     @property
     def mixing(self) -> str:
-        """How the tokens meet, in a few words for a model card."""
+        """How tokens are mixed, in a few words for a model card."""
         return f"state {self.state_size}, {', '.join(dict.fromkeys(self.schemes))}"
 
     @property
     def parameters(self) -> int:
-        """Number of weights, counted without allocating any, however many there are."""
+        """Number of weights, counted without allocating them."""
         position = "learned" if self.position == "sincos" else self.position
         with torch.device("meta"):
             one = ZigMa(replace(self, depth=1, scheme=self.schemes[0], position=position))
@@ -133,15 +137,14 @@ def mixer_settings(config: ZigMaConfig) -> tuple[Any, ...]:
 
 
 class Block(nn.Module):
-    """adaLN-modulated Mamba along one path, then, with text, adaLN-modulated cross-attention."""
+    """adaLN-modulated Mamba, then, with text, adaLN-modulated cross-attention."""
 
     def __init__(self, config: ZigMaConfig, drop: float) -> None:
         super().__init__()
         self.normalised_skip, self.drop = config.skip == "normalised", drop
         self.mixer = Mamba(*mixer_settings(config))
         self.norm = _norm(config)
-        parts = 6 if config.text_width else 3
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, parts * config.width))
+        self.adaLN_modulation = modulation(config.width, 6 if config.text_width else 3)
         if config.text_width:
             self.msa = CrossAttention(config.width, config.text_heads, config.text_head_width)
 
@@ -149,7 +152,7 @@ class Block(nn.Module):
         self, x: Tensor, residual: Tensor | None, c: Tensor, context: Tensor | None, *orders: ScanOrder
     ) -> tuple[Tensor, Tensor]:
         """x, residual: (batch, tokens, width); c: (batch, width); context: (batch, words, width) or None; orders: one
-        path for each scan of the block.
+        per scan of the block.
         """
         residual = x if residual is None else residual + drop_path(x, self.drop, self.training)
         x = self.norm(residual)
@@ -159,36 +162,21 @@ class Block(nn.Module):
         if context is not None:
             shift, scale, gate = attention
             skipped = x if self.normalised_skip else residual + x
-            query = F.layer_norm(skipped, skipped.shape[-1:], eps=1e-6)
+            query = F.layer_norm(skipped, skipped.shape[-1:], eps=EPSILON)
             x = torch.addcmul(x, gate[:, None], self.msa(modulate(query, shift, scale), context))
         return x, residual
 
 
 def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Drop the whole branch of a share `rate` of the batch in training (Huang et al. 2016, arXiv 1603.09382)."""
+    """In training drop the whole branch for a share `rate` of the batch (Huang et al. 2016, arXiv 1603.09382)."""
     if not training or rate == 0:
         return x
     keep = x.new_empty(len(x), 1, 1).bernoulli_(1 - rate)
     return x * keep / (1 - rate)
 
 
-class FinalLayer(nn.Module):
-    """LayerNorm without affine, then a linear map to the pixels of each patch."""
-
-    def __init__(self, width: int, outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(F.layer_norm(x, x.shape[-1:], eps=1e-6))
-
-
 class ZigMa(nn.Module):
-    """The network: forward(x, t, cond) predicts the velocity or the clean image, as its weights were trained to.
-
-    checkpointing: set it to True to compute the blocks again in the backward pass in place of keeping their inner
-    activations, which makes a training step slower and smaller.
-    """
+    """The network; what forward(x, t, cond) predicts depends on how it was trained. checkpointing: as in DiT."""
 
     checkpointing = False
 
@@ -210,13 +198,13 @@ class ZigMa(nn.Module):
         rates = [config.drop_path * max(i - 1, 0) / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm_f = _norm(config)
-        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels)
+        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels, adaptive=False)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         self._initialise()
 
     def _initialise(self) -> None:
-        """The official initialisation; with `zero_final` the net starts by predicting zero, as DiT does."""
+        """The official initialisation; with `zero_final` the initial prediction is zero, as in DiT."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear) and module.bias is not None and "dt_proj" not in name:
                 nn.init.zeros_(module.bias)
@@ -227,7 +215,7 @@ class ZigMa(nn.Module):
             nn.init.zeros_(self.final_layer.linear.weight)
 
     def scans(self, scheme: str | None = None) -> list[tuple[ScanOrder, ...]]:
-        """The paths of every layer, one for each scan of its block, by the schemes it was built with or another.
+        """The orders of every layer, one per scan of its block, by the config's schemes or the given one.
 
         Raises ValueError for a scheme that needs another kind of block.
         """
@@ -241,11 +229,11 @@ class ZigMa(nn.Module):
         return [scan_scheme(name).scans(layer=i, grid=self.config.token_grid) for i, name in enumerate(names)]
 
     def orders(self, scheme: str | None = None) -> list[ScanOrder]:
-        """The path of every layer, the first where it has several; as `scans`."""
+        """The order of every layer, the first one if it has several; as `scans`."""
         return [paths[0] for paths in self.scans(scheme)]
 
     @cached_property
-    def _own_scans(self) -> list[tuple[ScanOrder, ...]]:
+    def _config_scans(self) -> list[tuple[ScanOrder, ...]]:
         return self.scans()
 
     def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -254,20 +242,23 @@ class ZigMa(nn.Module):
         return (c if words is None else c + words.mean(1)), (words if self.config.text_width else None)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], 0 noise and 1
-        data; cond: labels (batch,) int64, text features (batch, words, text_width), or None. Returns a tensor like x.
+        """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], from noise to
+        data; cond: labels (batch,) int64, text features (batch, words, text_width), or None; scheme: other than the
+        config's, or None. Returns a tensor like x.
+
+        Raises ValueError for a wrong shape, a scheme for another kind of block, or a missing condition.
         """
         fits(self.config, x)
-        tokens = self._placed(embed_patches(self, x))
+        tokens = self._with_positions(embed_patches(self, x))
         c, context = self.condition(t, cond)
         residual = None
-        for block, paths in zip(self.blocks, self._own_scans if scheme is None else self.scans(scheme), strict=True):
+        for block, paths in zip(self.blocks, self._config_scans if scheme is None else self.scans(scheme), strict=True):
             tokens, residual = run_block(self, block, tokens, residual, c, context, *paths)
         tokens = self.norm_f(residual + drop_path(tokens, self.config.drop_path, self.training))
-        return picture(self, self.final_layer(tokens), x)
+        return picture(self, self.final_layer(tokens, c), x)
 
-    def _placed(self, tokens: Tensor) -> Tensor:
-        """The tokens (batch, tokens, width) with what says where, and in which frame, each is."""
+    def _with_positions(self, tokens: Tensor) -> Tensor:
+        """Tokens (batch, tokens, width) plus their position embeddings."""
         if self.config.position == "shared":
             tokens = tokens + self.pos_embed.repeat(1, tokens.shape[1] // self.pos_embed.shape[1], 1)
         elif self.config.position != "none":

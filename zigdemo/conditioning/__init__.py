@@ -1,4 +1,4 @@
-"""What a picture is drawn from: the text towers that turn prompts into features."""
+"""Text towers, which turn prompts into features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance and likelihood."""
+"""Paths between noise and data, predictions on them, ODE and SDE solvers, guidance and likelihood."""
 
 from .brownian import BrownianPath
 from .fields import Field, Noise, SolverStep, Velocity, item_noise

@@ -1,4 +1,4 @@
-"""Solvers that run on other packages: dopri5 by torchdiffeq, UniPC by diffusers; imported when they are called."""
+"""Solvers from other packages, imported when called: dopri5 from torchdiffeq, UniPC from diffusers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from .fields import SolverStep, Steps, Velocity, as_field, at, number
 from .interpolants import NEAREST_END, clean_of
 
-LEAST_STEP = 1e-4  # dopri5 stops halving here: at a kink no step is short enough for its estimate of the error
-LEAST_ALPHA = 1e-6  # UniPC works in log alpha, which has to exist at the start
+LEAST_STEP = 1e-4  # minimum step of dopri5: at a kink no step is short enough for its error estimate
+LEAST_ALPHA = 1e-6  # UniPC works in log alpha, which must be finite at the start
 
 
 def _worst_item(error: Tensor) -> Tensor:
-    """Root mean square of the worst item: no item is solved less exactly for the company it is in."""
+    """Root mean square of the worst item, so that no item loses accuracy because of the rest of the batch."""
     return error.flatten(1).square().mean(1).max().sqrt()
 
 
@@ -31,13 +31,13 @@ def dopri5(
     rtol: float = 1e-3,
     official: bool = False,
 ) -> Steps:
-    """Dormand and Prince's adaptive fifth-order solver; it chooses its own steps and interpolates at the given times.
+    """Dormand and Prince's adaptive fifth-order solver; it chooses its steps and interpolates at the given times.
 
-    atol, rtol: error allowed in each of its steps, which the batch shares: an item drawn in other company may differ
-    within the tolerance. The last step ends at the last time; where the field cannot be read there, NEAREST_END before
-    it, and an Euler step of one more call leads on. official: as the official runs, judge the error by the
-    mean of the batch and step past the end; a network must then stand times beyond [0, 1].
-    Source: torchdiffeq, method "dopri5", taken by its solver class since `odeint` cannot be watched or stopped.
+    atol, rtol: tolerated error per step. The whole batch shares the steps, so an item may differ within the tolerance
+    depending on the rest of the batch. The last step ends at the last time; if the field is singular there, NEAREST_END
+    before it, followed by an Euler step with one more network call. official: as in the official runs, use the mean
+    error of the batch and step past the end; the network must then accept times outside [0, 1].
+    Source: torchdiffeq, method "dopri5", by its solver class because `odeint` cannot be observed or stopped.
     """
     from torchdiffeq._impl.dopri5 import Dopri5Solver
 
@@ -67,10 +67,10 @@ def dopri5(
 
 
 def unipc(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
-    """UniPC of order 2 by diffusers: a multistep predictor and corrector; one network call a step.
+    """UniPC of order 2 from diffusers: a multistep predictor-corrector; one network call per step.
 
-    Every path is the linear one after a change of scale, x / (alpha + sigma), and of time, so one scheduler in
-    flow form does for all. Source: Zhao et al. 2023 (arXiv 2302.04867).
+    Rescaling x / (alpha + sigma) and reparametrising time turn every path into the linear one, so one scheduler in
+    flow form serves all paths. Source: Zhao et al. 2023 (arXiv 2302.04867).
     """
     from diffusers import UniPCMultistepScheduler
 
@@ -81,7 +81,7 @@ def unipc(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
     scheduler = UniPCMultistepScheduler(prediction_type="sample", use_flow_sigmas=True)
     scheduler.set_timesteps(len(times) - 1)
     scheduler.set_begin_index(0)
-    # The logarithm of alpha is asked for at the start, where alpha may be 0.
+    # The scheduler takes log alpha at the start, where alpha may be 0.
     scheduler.sigmas = torch.tensor(sigmas, dtype=torch.float64).clamp(0, 1 - LEAST_ALPHA)
     scheduler.sigmas = scheduler.sigmas if x.dtype == torch.float64 else scheduler.sigmas.float()
     x = x / scales[0]

@@ -1,4 +1,4 @@
-"""One Brownian path read at any times, so that runs of an SDE with few and with many steps share their noise."""
+"""A Brownian path, so that runs of an SDE with few and with many steps share their noise."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .fields import Noise
 
 
 class BrownianPath:
-    """A Brownian path for each item, known at the given times.
+    """An independent Brownian path for each item, known at the given times.
 
-    times: of all runs that will share it, in any order. draw: the next standard normal, (batch, ...), see `item_noise`.
-    Two runs along it come nearer to each other as their steps get shorter (strong convergence), where runs with noise
-    of their own would stay apart whatever their steps.
+    times: of all runs that share it, in any order. draw: the next standard normal, (batch, ...), see `item_noise`.
+    Two runs on the same path converge to each other as their steps get shorter (strong convergence); with independent
+    noise they would not.
     """
 
     def __init__(self, times: Iterable[float], draw: Noise) -> None:
@@ -28,9 +28,9 @@ class BrownianPath:
             self._places[after] = place
 
     def noise(self, times: list[float]) -> Noise:
-        """For a solver that goes through these times and draws once a step: the step's increment, as a standard normal.
+        """Noise for a solver that uses these times and draws once per step: the increments, scaled to standard normals.
 
-        Raises KeyError for a time that the path is not known at.
+        Drawing raises KeyError for a time at which the path is not known.
         """
         steps = pairwise(times)
 

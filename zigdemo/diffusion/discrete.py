@@ -1,4 +1,4 @@
-"""DDIM and DDPM over any field, by its clean sample and noise at each step."""
+"""DDIM and DDPM for any field, from its clean sample and noise at each step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .fields import Noise, SolverStep, Steps, Velocity, as_field, at, number
 
 
 def ddim(velocity: Velocity, x: Tensor, times: list[float], noise: Noise | None = None, eta: float = 0.0) -> Steps:
-    """DDIM: split x into clean sample and noise, put them together at the next time; one network call a step.
+    """DDIM: split x into clean sample and noise, recombine them at the next time; one network call per step.
 
-    eta: share of the noise that is drawn afresh, 0 none, 1 as much as DDPM; `noise` is needed above 0 and drawn in
-    each step that uses it. Written in signal-to-noise ratios, it holds on every path; with eta 0 falling times invert.
+    eta: amount of fresh noise, from 0, none, to 1, as in DDPM. noise: needed if eta > 0, drawn in each step that uses
+    it. In terms of signal-to-noise ratios this holds on every path. With eta 0, falling times invert a sample.
+    Raises ValueError for an eta out of range, or without noise or rising times where it needs them.
     Source: Song et al. 2021 (arXiv 2010.02502), equations 12 and 16.
     """
     if not 0 <= eta <= 1:
@@ -28,8 +29,8 @@ def ddim(velocity: Velocity, x: Tensor, times: list[float], noise: Noise | None 
         alpha, sigma = number(path.alpha, after), number(path.sigma, after)
         fresh = 0.0
         if eta:
-            kept = number(path.alpha, now) * sigma / (alpha * number(path.sigma, now))
-            fresh = eta * sigma * math.sqrt(max(1 - kept**2, 0))
+            ratio = number(path.alpha, now) * sigma / (alpha * number(path.sigma, now))
+            fresh = eta * sigma * math.sqrt(max(1 - ratio**2, 0))
         x = alpha * clean + math.sqrt(max(sigma**2 - fresh**2, 0)) * old
         if fresh:
             x = x + fresh * noise()
@@ -37,9 +38,9 @@ def ddim(velocity: Velocity, x: Tensor, times: list[float], noise: Noise | None 
 
 
 def ddpm(velocity: Velocity, x: Tensor, times: list[float], noise: Noise) -> Steps:
-    """Ancestral sampling with the posterior's own variance: DDIM at eta 1; one network call a step.
+    """Ancestral sampling with the posterior variance, which is DDIM with eta 1; one network call per step.
 
-    A network that learned its variance goes by `gaussian.Gaussian.sample`.
+    For networks with a learned variance use `gaussian.Gaussian.sample`.
     Source: Ho et al. 2020 (arXiv 2006.11239), algorithm 2; the equality: Song et al. 2021, section 4.1.
     """
     return ddim(velocity, x, times, noise, eta=1.0)

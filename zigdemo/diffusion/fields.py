@@ -16,10 +16,10 @@ Noise = Callable[[], Tensor]  # the next standard normal, shaped like x
 
 @dataclass(frozen=True)
 class Field:
-    """What a network says at (x, t) on a path; itself callable as the velocity.
+    """A network's prediction at (x, t) on a path; calling it gives the velocity.
 
-    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS. nearest: how near it is read
-    to a singular end, see `readable`. One network call a reading.
+    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS. nearest: least distance in
+    time to a singular end, see `readable`. Each evaluation is one network call.
     """
 
     output: Velocity
@@ -28,14 +28,14 @@ class Field:
     nearest: float = NEAREST_END
 
     def is_singular_at(self, time: float) -> bool:
-        """Whether the velocity cannot be read at this time, the data's, and a step must do without."""
+        """Whether the velocity cannot be evaluated at this time, at the data end."""
         return time > 1 - NEAREST_END and singular_end(self.prediction, self.path)
 
-    def read(self, x: Tensor, t: Tensor, *wanted: str) -> tuple[Tensor, ...]:
-        """The wanted predictions at (x, t), from one network call."""
+    def read(self, x: Tensor, t: Tensor, *kinds: str) -> tuple[Tensor, ...]:
+        """Predictions of the given kinds at (x, t), from one network call."""
         t = readable(self.prediction, t, self.path, self.nearest)
         output = self.output(x, t)
-        return tuple(convert(kind, self.prediction, output, x, t, self.path) for kind in wanted)
+        return tuple(convert(kind, self.prediction, output, x, t, self.path) for kind in kinds)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         return self.read(x, t, "velocity")[0]
@@ -61,7 +61,7 @@ Steps = Iterator[SolverStep]
 
 
 def at(x: Tensor, time: float) -> Tensor:
-    """`time` for each of the batch, (batch,); float64 where x is."""
+    """`time` for every item of the batch, (batch,); float64 if x is."""
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     return torch.full((len(x),), time, dtype=dtype, device=x.device)
 
@@ -72,10 +72,10 @@ def number(coefficient: Callable[[Tensor], Tensor], time: float) -> float:
 
 
 def item_noise(generators: Sequence[torch.Generator], like: Tensor) -> Noise:
-    """Standard normals for a batch, each item's drawn from its own CPU generator.
+    """Standard normals for a batch, drawn from one CPU generator per item.
 
-    generators: one per item of `like` (batch, ...). An item's draws do not depend on what else is in the batch.
-    Raises ValueError where the numbers differ or a generator appears twice.
+    generators: one per item of `like` (batch, ...). An item's draws do not depend on the rest of the batch. Raises
+    ValueError if the numbers differ or a generator appears twice.
     """
     if len(generators) != len(like):
         raise ValueError(f"generators must be one per item, {len(like)}, not {len(generators)}")

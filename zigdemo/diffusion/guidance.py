@@ -1,4 +1,4 @@
-"""Classifier-free guidance: one batched network call for the conditional and the unconditional half."""
+"""Classifier-free guidance: one network call for the conditional and unconditional half of a batch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .interpolants import LINEAR, Interpolant
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
-def guide(wanted: Tensor, plain: Tensor, scale: float, channels: int | None = None, rescale: float = 0.0) -> Tensor:
-    """plain + scale (wanted - plain), from two outputs (batch, channels, ...).
+def guide(cond: Tensor, uncond: Tensor, scale: float, channels: int | None = None, rescale: float = 0.0) -> Tensor:
+    """uncond + scale (cond - uncond), from two outputs (batch, channels, ...).
 
-    channels: guide the first so many alone and take the others from `wanted`; the official DiT and SiT have 3.
-    rescale: from 0 to 1, how far each item's spread is put back to that of `wanted`, against burnt colours.
+    channels: guide only the first so many and take the others from `cond`; 3 in the official DiT and SiT.
+    rescale: from 0 to 1, how far each item's standard deviation returns to that of `cond`, against oversaturation.
     Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6; rescale: Lin et al. 2023 (arXiv 2305.08891), section 3.4.
     """
-    guided = plain + scale * (wanted - plain)
+    guided = uncond + scale * (cond - uncond)
     if rescale:
-        spread, mine = (part.flatten(1).std(1, correction=0) for part in (wanted, guided))
-        factor = rescale * spread / mine.clamp_min(1e-6) + (1 - rescale)
+        cond_std, guided_std = (part.flatten(1).std(1, correction=0) for part in (cond, guided))
+        factor = rescale * cond_std / guided_std.clamp_min(1e-6) + (1 - rescale)
         guided = guided * factor.reshape(-1, *[1] * (guided.ndim - 1))
-    return guided if channels is None else torch.cat([guided[:, :channels], wanted[:, channels:]], 1)
+    return guided if channels is None else torch.cat([guided[:, :channels], cond[:, channels:]], 1)
 
 
 def guided_velocity(
@@ -39,12 +39,12 @@ def guided_velocity(
     rescale: float = 0.0,
     path: Interpolant = LINEAR,
 ) -> Field:
-    """The field of a network at `cond`, pushed away from `null` by `scale` while t lies in `interval`.
+    """The field of a network at `cond`, guided away from `null` by `scale` while t is in `interval`.
 
-    cond, null: what the network takes as its third argument, with the batch's length, or None; null may be any
-    condition to keep away from. A scale of 1, a time outside the interval or no null leaves one plain call. interval:
-    None for every time, as a network that is given discrete steps in place of t needs.
-    channels, rescale: see `guide`. Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6;
+    cond, null: third argument of the network, one row per item, or None; null may be any condition to avoid. With a
+    scale of 1, outside the interval or without null there is one unguided call. interval: None for all times, needed
+    for networks that receive discrete steps instead of t. channels, rescale: see `guide`.
+    Source: Ho & Salimans 2022 (arXiv 2207.12598), equation 6;
     interval: Kynkaanniemi et al. 2024 (arXiv 2404.07724).
     """
 

@@ -1,4 +1,4 @@
-"""Paths between noise and data, what a network may predict on them, and losses.
+"""Paths between noise and data, the predictions of networks on them, and losses.
 
 x_t = alpha(t) clean + sigma(t) noise. Time runs from 0, noise, to 1, data, everywhere in this project.
 Source: Albergo et al. 2023 (arXiv 2303.08797); Ma et al. 2024, SiT (arXiv 2401.08740).
@@ -17,16 +17,16 @@ from ..checks import choice
 
 PREDICTIONS = ("velocity", "clean", "noise", "score")
 WEIGHTINGS = ("plain", "velocity", "likelihood")
-NEAREST_DATA = 0.05  # least 1 - t at which a clean prediction is judged, so that the loss stays bounded at the data
-NEAREST_END = 1e-3  # how near a singular end a network is read; the official code's distance
-LEAST_SIGMA = 1e-3  # least sigma by which a score is divided
+NEAREST_DATA = 0.05  # least 1 - t in the loss of a clean prediction, so that it stays bounded at the data
+NEAREST_END = 1e-3  # least distance in time to a singular end, as in the official code
+LEAST_SIGMA = 1e-3  # lower bound of the divisor of a score
 
 
 class Interpolant:
-    """One interpolant: alpha and sigma at t (any shape, in [0, 1]) and their derivatives by t, tensors like t.
+    """alpha and sigma at t (any shape, in [0, 1]) and their derivatives with respect to t, all tensors like t.
 
-    alpha_vanishes: alpha(0) = 0, so that noise alone says nothing about the data there.
-    slope_diverges: d_sigma grows without bound towards t = 1.
+    alpha_vanishes: alpha(0) = 0, where x is pure noise and carries no information about the data.
+    slope_diverges: d_sigma is unbounded towards t = 1.
     """
 
     name: ClassVar[str]
@@ -47,9 +47,9 @@ class Interpolant:
         raise NotImplementedError
 
     def forward_rate(self, t: Tensor) -> Tensor:
-        """w(t) of the SDE that carries data to noise, sigma^2 alpha'/alpha - sigma sigma'; SiT's "SBDM" diffusion.
+        """w(t) of the SDE from data to noise, sigma^2 alpha'/alpha - sigma sigma'; SiT's "SBDM" diffusion.
 
-        Infinite where alpha is 0, so read no nearer to it than NEAREST_END.
+        Infinite where alpha is 0, so t is kept NEAREST_END away from there.
         """
         if self.alpha_vanishes:
             t = t.clamp_min(NEAREST_END)
@@ -59,7 +59,7 @@ class Interpolant:
 
 @dataclass(frozen=True)
 class Linear(Interpolant):
-    """The straight path, alpha = t; rectified flow."""
+    """The straight path of rectified flow, alpha = t."""
 
     name = "linear"
     label = "Linear"
@@ -79,7 +79,7 @@ class Linear(Interpolant):
 
 @dataclass(frozen=True)
 class GVP(Interpolant):
-    """The trigonometric path of constant variance, alpha = sin(pi t / 2)."""
+    """The trigonometric path with constant variance, alpha = sin(pi t / 2)."""
 
     name = "gvp"
     label = "GVP"
@@ -98,7 +98,7 @@ class GVP(Interpolant):
 
 
 class VariancePreserving(Interpolant):
-    """alpha^2 + sigma^2 = 1, given by log alpha, which some noise is left of at t = 0."""
+    """alpha^2 + sigma^2 = 1, defined by log alpha; alpha is small but not 0 at t = 0."""
 
     alpha_vanishes = False
     slope_diverges = True
@@ -143,10 +143,10 @@ class VP(VariancePreserving):
 
 @dataclass(frozen=True)
 class DDPM(VariancePreserving):
-    """The discrete DDPM schedule as a smooth path through all its steps, for networks trained on the steps.
+    """The discrete DDPM schedule as a continuous path through all its steps, for networks trained on the steps.
 
-    Step k of `steps` lies at t = 1 - (k + 1) / steps. The sum over log(1 - beta_k), beta linear, is replaced by its
-    integral with the midpoints on the steps; alpha_bar then differs by less than 1e-6 of itself.
+    Step k of `steps` is at t = 1 - (k + 1) / steps. The sum of log(1 - beta_k), with linear beta, is replaced by an
+    integral with midpoints at the steps, which changes alpha_bar by a relative 1e-6 at most.
     Source: Ho et al. 2020 (arXiv 2006.11239), section 4, for the betas.
     """
 
@@ -155,14 +155,14 @@ class DDPM(VariancePreserving):
     steps: int = 1000
 
     def _betas(self, t: Tensor) -> tuple[float, float, Tensor]:
-        """First beta's lower edge, rise per step, beta at the upper edge of the step at t."""
+        """Beta at the lower edge of the first step, its rise per step, and beta at the upper edge of the step at t."""
         scale = 1000 / self.steps
         first, rise = scale * 1e-4, scale * (0.02 - 1e-4) / (self.steps - 1)
         edge = first - rise / 2
         return edge, rise, edge + rise * self.steps * (1 - t)
 
     def log_alpha(self, t: Tensor) -> Tensor:
-        # -log(1 - b) = b + b^2/2 + b^3/3 + b^4/4: integrated power by power, as differences lose no digits this way.
+        # -log(1 - b) = b + b^2/2 + b^3/3 + b^4/4, integrated power by power to avoid cancellation.
         a, _, b = self._betas(t)
         sums = (b + a) / 2 + (b**2 + b * a + a**2) / 6 + (b**3 + b**2 * a + b * a**2 + a**3) / 12 + b**4 / 20
         return -0.5 * self.steps * (1 - t) * sums
@@ -171,7 +171,7 @@ class DDPM(VariancePreserving):
         return -0.5 * self.steps * torch.log1p(-self._betas(t)[2])
 
     def step_at(self, t: Tensor) -> Tensor:
-        """The step, a float in [0, steps - 1], that a network is asked at for time t."""
+        """The step, a float in [0, steps - 1], that corresponds to time t."""
         return (self.steps * (1 - t) - 1).clamp(0, self.steps - 1)
 
 
@@ -180,25 +180,25 @@ PATHS: dict[str, Interpolant] = {path.name: path for path in (LINEAR, GVP(), VP(
 
 
 def _over(values: Tensor, x: Tensor) -> Tensor:
-    """values: (batch,) shaped to broadcast over x."""
+    """Values (batch,), reshaped to broadcast over x."""
     return values.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _fine(t: Tensor) -> Tensor:
-    """t in the finest float its device has: coefficients near the ends are differences of near equals."""
+    """t in the most precise float of its device: coefficients near the ends are differences of nearly equal values."""
     return t.float() if t.device.type == "mps" else t.double()
 
 
 def singular_end(prediction: str, path: Interpolant = LINEAR) -> bool:
-    """Whether the velocity is divided by something that vanishes at t = 1, so that nothing can be read there."""
+    """Whether the velocity has a divisor that vanishes at t = 1, so that it cannot be evaluated there."""
     return prediction == "clean" or (prediction == "noise" and path.slope_diverges)
 
 
 def readable(prediction: str, t: Tensor, path: Interpolant = LINEAR, nearest: float = NEAREST_END) -> Tensor:
-    """t, or the nearest time at which a prediction of this kind tells the velocity.
+    """t, or the nearest time at which a prediction of this kind determines the velocity.
 
-    Noise and score at alpha = 0 are known without a network and say nothing about the data: they are asked for a
-    little later. Where the end is singular they are asked for `nearest` before it.
+    At alpha = 0 noise and score do not depend on the data, so they are evaluated slightly later; at a singular end,
+    `nearest` before it.
     """
     if path.alpha_vanishes and prediction in ("noise", "score"):
         t = t.clamp_min(NEAREST_END)
@@ -206,7 +206,7 @@ def readable(prediction: str, t: Tensor, path: Interpolant = LINEAR, nearest: fl
 
 
 def velocity_coefficients(prediction: str, t: Tensor, path: Interpolant = LINEAR) -> tuple[Tensor, Tensor]:
-    """(a, b), each (batch,), with velocity = a x + b output, at the nearest readable time.
+    """(a, b), each (batch,), of velocity = a x + b output, at the nearest readable time.
 
     Raises ValueError for an unknown prediction. Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2; clean:
     Li & He 2025 (arXiv 2511.13720), table 1.
@@ -224,31 +224,32 @@ def velocity_coefficients(prediction: str, t: Tensor, path: Interpolant = LINEAR
     return rate, of_noise if prediction == "noise" else -sigma * of_noise
 
 
-def convert(wanted: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
-    """What a network's output at (x, t) says as another kind of prediction.
+def convert(target: str, prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
+    """A network's output at (x, t), converted to another kind of prediction.
 
-    wanted, prediction: of PREDICTIONS. output, x: (batch, ...); t: (batch,). Finite for every finite output at every
-    t in [0, 1]: divisors that vanish at an end are held at their value near it.
+    target, prediction: of PREDICTIONS. output, x: (batch, ...); t: (batch,). The result is finite for every finite
+    output and t in [0, 1]: divisors that vanish at an end keep their value near it.
+    Raises ValueError for unknown kinds.
     """
-    if wanted == prediction:
+    if target == prediction:
         return output
-    if wanted == "velocity":
+    if target == "velocity":
         a, b = velocity_coefficients(prediction, t, path)
         return _over(a, x) * x + _over(b, x) * output
-    choice("prediction", wanted, PREDICTIONS)
+    choice("prediction", target, PREDICTIONS)
     t = readable(prediction, _fine(t), path)
     alpha, sigma = path.alpha(t), path.sigma(t)
-    if wanted == "score":
+    if target == "score":
         return convert("noise", prediction, output, x, t, path) / _over(-sigma.clamp_min(LEAST_SIGMA), x)
     if prediction == "velocity":
         d_alpha, d_sigma = path.d_alpha(t), path.d_sigma(t)
         cross = alpha * d_sigma - d_alpha * sigma  # never 0: the signal-to-noise ratio rises all the way
-        mine, slope = (sigma, d_sigma) if wanted == "clean" else (-alpha, -d_alpha)
-        return _over(slope / cross, x) * x - _over(mine / cross, x) * output
+        level, slope = (sigma, d_sigma) if target == "clean" else (-alpha, -d_alpha)
+        return _over(slope / cross, x) * x - _over(level / cross, x) * output
     if prediction == "clean":
         return (x - _over(alpha, x) * output) / _over(sigma, x)
     noise = output if prediction == "noise" else -_over(sigma, x) * output
-    return noise if wanted == "noise" else (x - _over(sigma, x) * noise) / _over(alpha, x)
+    return noise if target == "noise" else (x - _over(sigma, x) * noise) / _over(alpha, x)
 
 
 def interpolate(clean: Tensor, noise: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
@@ -264,17 +265,17 @@ def path_velocity(clean: Tensor, noise: Tensor, t: Tensor, path: Interpolant = L
 
 
 def velocity_of(prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
-    """The velocity dx/dt that a network's output at (x, t) stands for."""
+    """The velocity dx/dt that corresponds to a network's output at (x, t)."""
     return convert("velocity", prediction, output, x, t, path)
 
 
 def clean_of(velocity: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
-    """The clean sample expected at (x, t) by this velocity; on the linear path, where the straight line ends."""
+    """The clean sample that corresponds to a velocity at (x, t); on the linear path the end of the straight line."""
     return convert("clean", "velocity", velocity, x, t, path)
 
 
 def training_span(prediction: str, path: Interpolant = LINEAR) -> tuple[float, float]:
-    """The times that the official training draws from: the ends are left out where the loss or its weight diverges.
+    """The interval of the official training times, without ends at which the loss or its weight diverges.
 
     Source: Ma et al. 2024 (arXiv 2401.08740), appendix A, and the released code's defaults.
     """
@@ -286,9 +287,9 @@ def training_span(prediction: str, path: Interpolant = LINEAR) -> tuple[float, f
 def draw_times(
     batch: int, mean: float, spread: float, generator: torch.Generator, span: tuple[float, float] = (0.0, 1.0)
 ) -> Tensor:
-    """Training times (batch,) from a logit-normal; a negative mean leans to the noisy half; spread 0 is uniform.
+    """Training times (batch,) from a logit-normal; a negative mean favours noise, a spread of 0 means uniform.
 
-    span: the interval that [0, 1] is squeezed into. Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
+    span: the interval that [0, 1] is mapped to. Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
     """
     if spread == 0:
         times = torch.rand(batch, generator=generator)
@@ -308,9 +309,9 @@ def prediction_loss(
 ) -> Tensor:
     """Per-sample mean squared error (batch,) of a prediction, weighted by time.
 
-    plain: in the prediction's own units; a score is judged as noise, by |sigma score + noise|^2. velocity: as the
-    error of the velocity that the output stands for. likelihood: so that the sum over uniform times bounds the
-    likelihood, forward_rate / sigma^2 times the error of the noise. Raises ValueError for unknown names.
+    plain: in units of the prediction; for a score as noise, |sigma score + noise|^2. velocity: the error of the
+    corresponding velocity. likelihood: forward_rate / sigma^2 times the error of the noise, so that the sum over
+    uniform times bounds the likelihood. Raises ValueError for unknown names.
     Source: Ma et al. 2024 (arXiv 2401.08740), section 2.2 and appendix A.
     """
     choice("weighting", weighting, WEIGHTINGS)
@@ -335,10 +336,10 @@ def prediction_loss(
 def velocity_loss(
     prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR
 ) -> Tensor:
-    """Per-sample mean squared error (batch,) between the velocity that `output` at (x, t) stands for and the path's.
+    """Per-sample mean squared error (batch,) between the velocity of `output` at (x, t) and that of the path.
 
-    x: the interpolated sample. A clean prediction is judged no nearer to the data than NEAREST_DATA, so that its
-    loss on the linear path is |output - clean|^2 / max(1 - t, NEAREST_DATA)^2.
+    x: the interpolated sample. For clean predictions the weight stops growing at NEAREST_DATA: on the linear path the
+    loss is |output - clean|^2 / max(1 - t, NEAREST_DATA)^2. Raises ValueError if the shapes differ.
     """
     if output.shape != x.shape:
         raise ValueError(f"output must have the shape of x, {tuple(x.shape)}, not {tuple(output.shape)}")

@@ -1,4 +1,4 @@
-"""The ODE run backwards: likelihood of a sample, the noise it came from, and drawing again from part of the way."""
+"""The ODE in reverse: likelihood of a sample, the noise it came from, and redrawing from an intermediate time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .interpolants import LINEAR, Interpolant, interpolate
 from .samplers import SAMPLERS, checked_options, time_grid
 
 INVERTIBLE = ("euler", "heun", "midpoint", "rk4", "rk4-3/8", "dopri5", "ddim")
-INVERSION_EDGE = 0.01  # nearer, a network's error in the clean sample would be multiplied too much
+INVERSION_EDGE = 0.01  # closer to the data, a network's error in the clean sample would be amplified too much
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """log_p: (batch,) in nats; latent: the noise reached, like x; nfe: network calls, each with its gradients."""
+    """log_p: (batch,) in nats; latent: the noise at t = 0, like x; nfe: network calls, each with gradients."""
 
     log_p: Tensor
     latent: Tensor
@@ -29,7 +29,7 @@ class Likelihood:
 
 
 def item_signs(generators: Sequence[torch.Generator], like: Tensor) -> Noise:
-    """Rademacher probes, +-1 with equal chance, each item's from its own CPU generator; see `item_noise`."""
+    """Rademacher probes, +-1 with equal probability, from one CPU generator per item; see `item_noise`."""
     draw = item_noise(generators, like)
     return lambda: torch.where(draw() < 0, -1.0, 1.0).to(like)
 
@@ -37,11 +37,11 @@ def item_signs(generators: Sequence[torch.Generator], like: Tensor) -> Noise:
 def log_likelihood(
     velocity: Velocity, x: Tensor, times: list[float], probe: Noise | None, solver: str = "heun", **options: Any
 ) -> Likelihood:
-    """log density of samples x (batch, ...) by the change of variables along the ODE down to standard noise.
+    """log density of samples x (batch, ...), by the change of variables along the ODE to standard noise.
 
-    times: falling, from 1 to 0. probe: the next Hutchinson probe, like x, drawn once a network call; give a constant
-    one to an adaptive solver; None takes the exact divergence, one gradient a dimension, for few dimensions.
-    solver: of INVERTIBLE, ODE solvers alone. Raises ValueError for others and for rising times.
+    times: falling, from 1 to 0. probe: the next Hutchinson probe, like x, drawn once per network call; constant for an
+    adaptive solver; None computes the exact divergence by one gradient per dimension. solver: an ODE solver of
+    INVERTIBLE. Raises ValueError for other solvers and for rising times.
     Source: Grathwohl et al. 2019 (arXiv 1810.01367), section 3.1; Song et al. 2021 (arXiv 2011.13456), section 4.3.
     """
     if solver not in INVERTIBLE or solver == "ddim":
@@ -79,30 +79,31 @@ def _divergence(slope: Tensor, x: Tensor, probe: Noise | None) -> Tensor:
 def bits_per_dimension(log_p: Tensor, dimensions: int, bin_width: float = 1.0) -> Tensor:
     """log_p (batch,) in nats as bits per dimension.
 
-    bin_width: of the levels the data is stored in, 2 / 255 for 8-bit pixels on [-1, 1], to which noise of that width
-    was added; 1 leaves the density itself. Source: Theis et al. 2016 (arXiv 1511.01844), section 3.1.
+    bin_width: of the quantisation, with dequantisation noise of that width: 2 / 255 for 8-bit pixels in [-1, 1]; 1 for
+    the density itself. Source: Theis et al. 2016 (arXiv 1511.01844), section 3.1.
     """
     return -(log_p / dimensions + math.log(bin_width)) / math.log(2)
 
 
 def invert(field: Field, x: Tensor, steps: int, solver: str = "heun", **options: Any) -> Steps:
-    """From samples x (batch, ...) back to the noise that this solver draws them from; yields a SolverStep an update.
+    """From samples x (batch, ...) back to the noise this solver would draw them from; yields a SolverStep per update.
 
-    steps: updates. The same solver and steps forward give x again, the closer the more steps there are. A field that
-    cannot be read at the data is read INVERSION_EDGE before it.
-    Raises ValueError for solvers that draw noise or remember earlier steps.
+    steps: number of updates. The same solver and steps in the forward direction approximately give x again, better with
+    more steps. A field that is singular at the data is evaluated INVERSION_EDGE before it. Raises ValueError for
+    solvers that draw noise or use previous steps.
     """
     if solver not in INVERTIBLE or options.get("eta"):
         raise ValueError(f"solver must be one of {', '.join(INVERTIBLE)}, without eta, to be run backwards")
-    chosen = checked_options(solver, field, options)
+    solver_options = checked_options(solver, field, options)
     edged = replace(field, nearest=INVERSION_EDGE)
-    return SAMPLERS[solver].function(edged, x, time_grid(solver, steps)[::-1], **chosen)
+    return SAMPLERS[solver].function(edged, x, time_grid(solver, steps)[::-1], **solver_options)
 
 
 def renoise(clean: Tensor, noise: Tensor, strength: float, path: Interpolant = LINEAR) -> tuple[Tensor, float]:
-    """The state, and its time, from which `sample(..., start=time)` redraws this share of the way.
+    """The state and the time from which `sample(..., start=time)` redraws this share of the path.
 
-    clean, noise: (batch, ...); strength: above 0, the sample itself, to 1, new noise alone.
+    clean, noise: (batch, ...); strength: from 0 (excluded), the sample itself, to 1, pure noise. Raises ValueError for
+    any other strength.
     Source: Meng et al. 2022, SDEdit (arXiv 2108.01073), section 3.
     """
     number("strength", strength, above=0, most=1)

@@ -1,4 +1,4 @@
-"""Every solver by name, what goes together, and the one door to a whole run: `sample`."""
+"""All solvers by name, their valid combinations, and complete runs: `sample`."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ SAMPLERS: dict[str, Solver] = {
 def refusal(
     solver: str, path: str, prediction: str, form: str | None = None, last_step: str | None = None
 ) -> str | None:
-    """Why these do not go together, in one sentence, or None where they do and every result is finite.
+    """Why these cannot be combined, in one sentence, or None if they can and every result is finite.
 
-    form, last_step: None for solvers that have none. A solver of the probability-flow ODE has no noise to shape; an
-    SDE solver needs both. All predictions go with all paths, as each is converted into each other one.
+    form, last_step: required for SDE solvers, None for all others. Every prediction works on every path, as it can be
+    converted to any other.
     """
     named = (
         ("solver", solver, SAMPLERS),
@@ -71,15 +71,17 @@ def checked_options(solver: str, field: Field, options: dict[str, Any]) -> dict[
     if unknown:
         has = f"its options are {', '.join(known)}" if known else "it has none"
         raise ValueError(f"solver {solver!r} has no option {unknown[0]!r}; {has}")
-    chosen = {**known, **options}
-    reason = refusal(solver, field.path.name, field.prediction, chosen.get("form"), chosen.get("last_step"))
+    solver_options = {**known, **options}
+    reason = refusal(
+        solver, field.path.name, field.prediction, solver_options.get("form"), solver_options.get("last_step")
+    )
     if reason:
         raise ValueError(reason)
-    chosen = {name: value for name, value in chosen.items() if name in known}
-    for name, value in chosen.items():
+    solver_options = {name: value for name, value in solver_options.items() if name in known}
+    for name, value in solver_options.items():
         if name not in ("form", "last_step"):
             number(f"{name} of solver {solver!r}", value, **_BOUNDS.get(name, {"least": 0}))
-    return chosen
+    return solver_options
 
 
 def check_options(solver: str, options: dict[str, Any], path: str = "linear", prediction: str = "velocity") -> None:
@@ -89,9 +91,9 @@ def check_options(solver: str, options: dict[str, Any], path: str = "linear", pr
 
 
 def resolution_shift(tokens: int, base: int) -> float:
-    """Time shift for `tokens` (or pixels) where no shift fits `base`: sqrt(tokens / base).
+    """Time shift for `tokens` (or pixels) if `base` of them need none: sqrt(tokens / base).
 
-    Source: Esser et al. 2024 (arXiv 2403.03206), section 5.3.2, equation 23.
+    Raises ValueError for numbers below 1. Source: Esser et al. 2024 (arXiv 2403.03206), section 5.3.2, equation 23.
     """
     if tokens < 1 or base < 1:
         raise ValueError(f"tokens and base must be at least 1, not {tokens} and {base}")
@@ -99,9 +101,10 @@ def resolution_shift(tokens: int, base: int) -> float:
 
 
 def shift_times(times: list[float], shift: float) -> list[float]:
-    """Times moved towards the noise by a shift above 1, towards the data below 1; 0 and 1 stay.
+    """Times shifted towards noise by a shift above 1, towards data below 1; 0 and 1 are fixed points.
 
-    Source: Esser et al. 2024 (arXiv 2403.03206), equation 23, with time turned round.
+    Raises ValueError unless shift is finite and above 0.
+    Source: Esser et al. 2024 (arXiv 2403.03206), equation 23, with reversed time.
     """
     number("shift", shift, above=0)
     return [t / (t + shift * (1 - t)) for t in times]
@@ -110,9 +113,10 @@ def shift_times(times: list[float], shift: float) -> list[float]:
 def time_grid(
     solver: str, steps: int, *, start: float = 0.0, shift: float = 1.0, last_size: float = 0.0
 ) -> list[float]:
-    """The steps + 1 times of a run from `start` to the data. steps: updates, at least 1; start: in [0, 1).
+    """The steps + 1 times of a run from `start` to the data. steps: number of updates; start: in [0, 1).
 
-    last_size: length of an SDE's last step, 0 for even steps. Raises ValueError for an unknown solver or number.
+    last_size: length of the last step of an SDE, 0 for even steps. Raises ValueError for an unknown solver or a bad
+    number.
     """
     choice("solver", solver, SAMPLERS)
     whole("steps", steps, 1)
@@ -132,21 +136,21 @@ def sample(
     shift: float = 1.0,
     **options: Any,
 ) -> Steps:
-    """Run a solver of SAMPLERS from x at time `start` to the data, yielding a SolverStep an update.
+    """Run a solver of SAMPLERS from x at time `start` to the data, yielding a SolverStep per update.
 
-    x: (batch, ...), standard noise for start 0. steps: updates. noise: for stochastic solvers, see `item_noise`.
-    shift: see `shift_times`. options: the solver's own. Raises ValueError, one sentence, before any network call,
-    for what `refusal` refuses, options the solver does not have, and missing noise.
+    x: (batch, ...), standard noise for start 0. steps: number of updates. noise: for stochastic solvers, see
+    `item_noise`. shift: see `shift_times`. options: those of the solver. Raises ValueError with one sentence before any
+    network call: for invalid combinations (see `refusal`), unknown options and missing noise.
     """
-    chosen = checked_options(solver, field, options)
-    size = chosen.pop("last_size", 0.0)
+    solver_options = checked_options(solver, field, options)
+    size = solver_options.pop("last_size", 0.0)
     times = time_grid(
-        solver, steps, start=start, shift=shift, last_size=size if chosen.get("last_step") != "none" else 0
+        solver, steps, start=start, shift=shift, last_size=size if solver_options.get("last_step") != "none" else 0
     )
-    if SAMPLERS[solver].stochastic or chosen.get("eta"):
+    if SAMPLERS[solver].stochastic or solver_options.get("eta"):
         if noise is None:
             raise ValueError(
                 f"solver {solver!r} draws noise on its way; give `noise`, such as item_noise(generators, x)"
             )
-        chosen["noise"] = noise
-    return SAMPLERS[solver].function(field, x, times, **chosen)
+        solver_options["noise"] = noise
+    return SAMPLERS[solver].function(field, x, times, **solver_options)

@@ -1,4 +1,4 @@
-"""The one function that draws items from a network: for the page, for the samples of a training and for its scores."""
+"""The one function that samples items from a network: for the page, for training samples and for evaluation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .samplers import sample
 
 @dataclass(frozen=True)
 class Sampling:
-    """How items are drawn; what a `Request` says of it.
+    """How items are sampled: the part of a `Request` about sampling.
 
-    guidance acts while t is in `interval`; rescale: see `guide`; shift: of the times; start: the share of a given clean
-    item that is kept; options: the solver's own.
+    interval: of t in which guidance acts; rescale: see `guide`; shift: see `shift_times`; start: time at which to start
+    from a given clean item; options: those of the solver.
     """
 
     solver: str = "heun"
@@ -37,12 +37,12 @@ class Sampling:
 
 
 def items_per_call(device: torch.device) -> int:
-    """How many items share a network call; one fills a CPU."""
+    """Number of items per network call; a single one keeps a CPU busy."""
     return 8 if device.type == "cuda" else 1
 
 
 def groups(count: int, size: int) -> list[list[int]]:
-    """The places 0 to count - 1 in groups that share a network call, the last one perhaps smaller."""
+    """Indices 0 to count - 1 in groups that share a network call; the last may be smaller."""
     return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
 
@@ -61,31 +61,31 @@ def sample_items(
     clean: Tensor | None = None,
     watch: Callable[[Network, list[int]], Network] | None = None,
 ) -> Iterator[list[SolverStep]]:
-    """Draw an item for every seed; yields after each step of the solver that of every group. Closing stops the work.
+    """Sample one item per seed; after each solver step yields the steps of all groups. Closing stops the work.
 
-    network: (x, t, cond) -> prediction. shape: of one item. cond, null: (n, ...), a row for each seed, or (1, ...) for
-    all of them, or None. clean: (1, ...) an item to start from, `sampling.start` of the way. watch: gives the network
-    call of a group in place of `network`, which must answer alike.
+    network: (x, t, cond) -> prediction. shape: of one item. cond, null: (n, ...), one row per seed, or (1, ...) for all
+    of them, or None. clean: (1, ...), an item to start from at time `sampling.start`. watch: (network, rows) -> a
+    function with the same results to call instead. Raises ValueError as `sample` does.
 
-    A matrix product may round differently at another batch size; calls of one fixed size, the last one filled up, make
-    an item's numbers the same whatever is drawn beside it. The places of a group beyond its own items are copies.
+    Matrix products may round differently for other batch sizes. All calls therefore have the same size, the last group
+    padded with copies, so that an item does not depend on what is sampled with it.
     """
     size = items_per_call(device)
 
     def solve(rows: list[int]) -> Iterator[SolverStep]:
-        filled = rows + [rows[-1]] * (size - len(rows))
-        generators = [torch.Generator().manual_seed(seeds[row]) for row in filled]
+        padded_rows = rows + [rows[-1]] * (size - len(rows))
+        generators = [torch.Generator().manual_seed(seeds[row]) for row in padded_rows]
         x, start = torch.stack([torch.randn(shape, generator=each) for each in generators]), sampling.start
         if clean is not None:
             x, start = renoise(clean.expand_as(x), x, 1 - start, path)
         x = x.to(device)
-        wanted, other = (_rows(value, filled, device) for value in (cond, null))
+        group_cond, group_null = (_rows(value, padded_rows, device) for value in (cond, null))
         call = network if watch is None else watch(network, rows)
         velocity = guided_velocity(
             stepped(call, path) if path.name == "ddpm" else call,
             prediction,
-            wanted,
-            other,
+            group_cond,
+            group_null,
             sampling.guidance,
             sampling.interval,
             guided_channels,
@@ -103,13 +103,13 @@ def sample_items(
 
 
 def own_items(parts: Sequence[Tensor], count: int, device: torch.device) -> Tensor:
-    """The items of all groups, (count, ...), without the copies that fill up the last."""
-    kept = [part[: len(rows)] for part, rows in zip(parts, groups(count, items_per_call(device)), strict=True)]
-    return torch.cat(kept)
+    """The items of all groups, (count, ...), without the padding of the last."""
+    items = [part[: len(rows)] for part, rows in zip(parts, groups(count, items_per_call(device)), strict=True)]
+    return torch.cat(items)
 
 
 def _rows(value: Tensor | None, rows: list[int], device: torch.device) -> Tensor | None:
-    """The conditions of some items; one row stands for all of them."""
+    """The conditions of some items; a single row applies to all items."""
     if value is None:
         return None
     return (value.expand(len(rows), *value.shape[1:]) if len(value) == 1 else value[rows]).to(device)

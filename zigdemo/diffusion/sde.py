@@ -1,4 +1,4 @@
-"""SDE solvers over a field: the marginals of the ODE, reached with fresh noise on the way.
+"""SDE solvers: the marginals of the ODE, reached with fresh noise in every step.
 
 dX = (velocity + w score) dt + sqrt(2 w) dW has the ODE's marginals for every w(t) >= 0, so w is a free choice.
 Source: Ma et al. 2024, SiT (arXiv 2401.08740), sections 2.3 and 3.4.
@@ -25,19 +25,19 @@ FORMS: dict[str, Callable[[Interpolant, float, float], float]] = {
     "increasing-decreasing": lambda path, t, strength: strength * math.sin(math.pi * t) ** 2,
 }
 LAST_STEPS = ("none", "mean", "tweedie", "euler")
-STABLE = 0.5  # most w step / sigma^2: at 2 a step would throw the noise in x back at itself as large as it came
+STABLE = 0.5  # upper bound of w step / sigma^2; at 2 a step would not reduce the noise in x
 
 
 def diffusion_rate(form: str, path: Interpolant, time: float, strength: float = 1.0) -> float:
-    """w(t) of one of FORMS, at strength 1 the published one. Source: Ma et al. 2024, section 3.4 and its code."""
+    """w(t) of one of FORMS; strength 1 is the published one. Source: Ma et al. 2024, section 3.4 and its code."""
     return FORMS[form](path, time, strength)
 
 
-def _steady(form: str, path: Interpolant, time: float, strength: float, step: float, stable: bool) -> float:
-    """w(t), held where a step of this length follows it without overshooting.
+def _limited_rate(form: str, path: Interpolant, time: float, strength: float, step: float, stable: bool) -> float:
+    """w(t), limited so that a step of this length does not overshoot.
 
-    Near the data the score is as steep as -1 / sigma^2, near the noise "sbdm" has no bound. A smaller w is still a
-    valid one: what is reached is the same, less noise is used to reach it.
+    Near the data the slope of the score is about -1 / sigma^2; near the noise "sbdm" is unbounded. A smaller w is also
+    valid: the marginals stay the same, with less noise on the way.
     """
     rate = diffusion_rate(form, path, time, strength)
     return min(rate, STABLE * number(path.sigma, time) ** 2 / step) if stable else rate
@@ -50,8 +50,10 @@ def _check(times: list[float], form: str, last_step: str) -> None:
         raise ValueError("times must rise, from noise to data: an SDE cannot be run backwards by its own noise")
 
 
-def _close(field: Field, x: Tensor, now: float, after: float, rate: float, last_step: str) -> tuple[Tensor, Tensor]:
-    """The state after a last step without noise, and the clean sample; one network call."""
+def _last_update(
+    field: Field, x: Tensor, now: float, after: float, rate: float, last_step: str
+) -> tuple[Tensor, Tensor]:
+    """The state after a noiseless last step, and the clean sample; one network call."""
     velocity, score, clean = field.read(x, at(x, now), "velocity", "score", "clean")
     if last_step == "tweedie":
         return clean, clean
@@ -69,19 +71,20 @@ def euler_maruyama(
     last_step: str = "mean",
     stable: bool = True,
 ) -> Steps:
-    """Euler-Maruyama; one network call a step, weak order 1.
+    """Euler-Maruyama; one network call per step, weak order 1.
 
-    times: steps + 1 rising values, see `sde_times`. The last step follows last_step: "none" another noisy one, "mean"
-    its drift alone, "tweedie" the clean sample expected there, "euler" the ODE. noise: drawn once a noisy step.
-    stable: hold w where a step cannot overshoot; without it w is the published one and may blow up.
+    times: steps + 1 rising values, see `sde_times`. form: of FORMS. last_step: "none" (noisy like the others), "mean"
+    (its drift only), "tweedie" (the clean prediction) or "euler" (the ODE). noise: drawn once per noisy step. stable:
+    limit w so that steps do not overshoot; without it w is the published one and may diverge. Raises ValueError for
+    unknown names and for times that do not rise.
     """
     _check(times, form, last_step)
     field = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         step = after - now
-        rate = _steady(form, field.path, now, strength, step, stable)
+        rate = _limited_rate(form, field.path, now, strength, step, stable)
         if i + 2 == len(times) and last_step != "none":
-            x, clean = _close(field, x, now, after, rate, last_step)
+            x, clean = _last_update(field, x, now, after, rate, last_step)
         else:
             slope, score, clean = field.read(x, at(x, now), "velocity", "score", "clean")
             x = x + step * (slope + rate * score) + math.sqrt(2 * rate * step) * noise()
@@ -98,18 +101,18 @@ def heun_sde(
     last_step: str = "mean",
     stable: bool = True,
 ) -> Steps:
-    """Heun's method on the drift, after the noise of the step; two network calls a step, one in a noiseless last one.
+    """Heun's method on the drift, after the noise; two network calls per step, one in a noiseless last step.
 
-    Arguments as in `euler_maruyama`. Where the field cannot be read at the end, a last noisy step takes the drift at
-    its middle. Source: Ma et al. 2024, SiT, appendix and its code.
+    Arguments and errors as in `euler_maruyama`. If the field is singular at the end, a noisy last step uses the drift
+    at its midpoint. Source: Ma et al. 2024, SiT, appendix and its code.
     """
     _check(times, form, last_step)
     field, nfe = as_field(velocity), 0
     for i, (now, after) in enumerate(pairwise(times)):
         step = after - now
-        rate = _steady(form, field.path, now, strength, step, stable)
+        rate = _limited_rate(form, field.path, now, strength, step, stable)
         if i + 2 == len(times) and last_step != "none":
-            x, clean = _close(field, x, now, after, rate, last_step)
+            x, clean = _last_update(field, x, now, after, rate, last_step)
             nfe += 1
         else:
             x = x + math.sqrt(2 * rate * step) * noise()
@@ -117,16 +120,16 @@ def heun_sde(
             drift = slope + rate * score
             ahead = (now + after) / 2 if field.is_singular_at(after) else after
             slope, score = field.read(x + (ahead - now) * drift, at(x, ahead), "velocity", "score")
-            other = slope + _steady(form, field.path, ahead, strength, step, stable) * score
+            other = slope + _limited_rate(form, field.path, ahead, strength, step, stable) * score
             x = x + step * (other if ahead < after else (drift + other) / 2)
             nfe += 2
         yield SolverStep(i, after, x, clean, nfe)
 
 
 def sde_times(steps: int, last_size: float = 0.04, start: float = 0.0) -> list[float]:
-    """steps + 1 times from `start` to 1: even ones up to 1 - last_size, then the last step; 0 makes all even.
+    """steps + 1 times from `start` to 1: evenly spaced up to 1 - last_size, then the last step; 0 for even steps.
 
-    A last step is never longer than an even one. The official sampler's num_steps counts these steps too.
+    The last step is never longer than an even one. The official sampler's num_steps includes it too.
     """
     last = min(last_size or 1.0, (1 - start) / steps)
     return [start + (1 - last - start) * i / max(steps - 1, 1) for i in range(steps)] + [1.0]

@@ -1,11 +1,11 @@
-"""ODE solvers with fixed steps, one plain function each: solver(velocity, x, times) yields one SolverStep an update.
+"""ODE solvers with fixed steps, one function each: solver(velocity, x, times) yields one SolverStep per update.
 
 velocity: a Field, or a function (x (batch, ...), t (batch,)) -> dx/dt on the linear path. x: state at times[0].
 times: steps + 1 values in [0, 1], rising to generate, falling to find the noise of a sample. Closing the iterator
-stops the work; the last step's `nfe` is the number of network calls made.
+stops the work; `nfe` of the last step is the total number of network calls.
 
-Some fields cannot be read at t = 1, where their velocity is 0 / 0 (`Field.is_singular_at`). A last step that would ask
-there is made by the midpoint rule with as many calls: it is exact where the clean sample no longer changes.
+Some fields cannot be evaluated at t = 1, where their velocity is 0 / 0 (`Field.is_singular_at`). A last step that needs
+it is replaced by midpoint steps with as many calls, which is exact once the clean sample no longer changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .interpolants import clean_of
 
 
 def euler(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
-    """Euler's first-order ODE solver; one network call a step."""
+    """Euler's first-order ODE solver; one network call per step."""
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         slope = follow(x, at(x, now))
@@ -33,19 +33,19 @@ def euler(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
 
 
 def _through_middle(follow: Field, slope: Tensor, x: Tensor, now: float, after: float) -> Tensor:
-    """The state after a midpoint step that began with this slope; one network call."""
+    """The state after a midpoint step with this initial slope; one network call."""
     return x + (after - now) * follow(x + (after - now) / 2 * slope, at(x, (now + after) / 2))
 
 
 def _through_quarters(follow: Field, slope: Tensor, x: Tensor, now: float, after: float) -> Tensor:
-    """The same in two halves; three network calls."""
+    """The state after two midpoint steps of half the length; three network calls."""
     half = (now + after) / 2
     x = _through_middle(follow, slope, x, now, half)
     return _through_middle(follow, follow(x, at(x, half)), x, half, after)
 
 
 def midpoint(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
-    """The second-order midpoint rule; two network calls a step, none at the end of the step."""
+    """The second-order midpoint rule; two network calls per step, none at its end."""
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         slope = follow(x, at(x, now))
@@ -55,10 +55,10 @@ def midpoint(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
 
 
 def heun(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
-    """Heun's second-order ODE solver (explicit trapezoid); two network calls a step.
+    """Heun's second-order ODE solver (explicit trapezoid); two network calls per step.
 
-    The published algorithm ends in an Euler step because its velocity is singular there; ours, see above, keeps its
-    order. Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1 without churn.
+    The published algorithm ends with an Euler step because its velocity is singular there; ours keeps its order, see
+    above. Source: Karras et al. 2022 (arXiv 2206.00364), algorithm 1 without churn.
     """
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
@@ -73,7 +73,7 @@ def heun(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
 
 
 def rk4(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
-    """The classic fourth-order Runge-Kutta solver; four network calls a step."""
+    """The classic fourth-order Runge-Kutta solver; four network calls per step."""
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         step, middle = after - now, at(x, (now + after) / 2)
@@ -90,7 +90,7 @@ def rk4(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
 
 
 def rk4_38(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
-    """Kutta's 3/8 rule, fourth order, what torchdiffeq calls rk4; four network calls a step."""
+    """Kutta's 3/8 rule, fourth order, what torchdiffeq calls rk4; four network calls per step."""
     follow = as_field(velocity)
     for i, (now, after) in enumerate(pairwise(times)):
         step = after - now
@@ -108,11 +108,11 @@ def rk4_38(velocity: Velocity, x: Tensor, times: list[float]) -> Steps:
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver as the page, the request and the errors know it.
+    """A solver with what the page, requests and error messages need to know.
 
-    calls: network calls a step, None where it chooses them itself; one less in a run for each step that an SDE's
-    last step replaces. order: of convergence, in law for an SDE. stochastic: takes `noise`. options: names of its
-    further keyword arguments with their defaults. needs: an optional package it runs on.
+    calls: network calls per step, None if adaptive; a noiseless last step of an SDE needs one. order: of convergence,
+    weak for an SDE. stochastic: takes `noise`. options: further keyword arguments with their defaults. needs: an
+    optional package it requires.
     """
 
     function: Callable[..., Steps]
@@ -129,7 +129,7 @@ class Solver:
         return self.needs is None or find_spec(self.needs) is not None
 
 
-# The solvers that need nothing beside a velocity and the times; `samplers.SAMPLERS` has these and all others.
+# The solvers that need only a velocity and times; `samplers.SAMPLERS` has all solvers.
 SOLVERS = {
     "euler": Solver(euler, "Euler", 1),
     "heun": Solver(heun, "Heun", 2, order=2),

@@ -1,4 +1,4 @@
-"""Gaussian mixtures, whose velocity, score, noise and clean sample are known exactly on every path."""
+"""Gaussian mixtures, for which velocity, score, noise and clean sample are known exactly on every path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..checks import choice
 from .fields import Field
 from .interpolants import LINEAR, PREDICTIONS, Interpolant
 
-BEFORE_END = 1 - 1e-9  # sigma' sigma has a limit at t = 1 where sigma' has none; it is read just before
+BEFORE_END = 1 - 1e-9  # sigma' sigma has a limit at t = 1 where sigma' has none, so it is evaluated just before
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,22 @@ class Mixture:
 
     @property
     def mean(self) -> Tensor:
-        """(d,) of the whole mixture."""
+        """Mean (d,) of the whole mixture."""
         return self.weights @ self.means
 
     @property
     def covariance(self) -> Tensor:
-        """(d, d) of the whole mixture."""
+        """Covariance (d, d) of the whole mixture."""
         apart = self.means - self.mean
         return torch.einsum("k,kij->ij", self.weights, self.covariances + apart[:, :, None] * apart[:, None])
 
     @cached_property
     def _axes(self) -> tuple[Tensor, Tensor]:
-        """Variances (k, d) of the parts and the axes (k, d, d) they lie along."""
+        """Principal variances (k, d) and axes (k, d, d) of the components."""
         return tuple(torch.linalg.eigh(self.covariances))
 
     def _parts(self, x: Tensor, t: Tensor, path: Interpolant) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """alpha, sigma (n, 1, 1); log weight of each part at x (n, k); its whitened offset C^-1 (x - m) (n, k, d)."""
+        """alpha, sigma (n, 1, 1); log weights of the components at x (n, k); their offsets C^-1 (x - m) (n, k, d)."""
         t = t.double().clamp_max(BEFORE_END)
         alpha, sigma = (rate(t).to(x.dtype).reshape(-1, 1, 1) for rate in (path.alpha, path.sigma))
         values, axes = (part.to(x) for part in self._axes)
@@ -84,8 +84,8 @@ class Mixture:
         return Field(lambda x, t: self.output(prediction, x, t, path), prediction, path)
 
 
-def _round(means: list[tuple[float, float]], spread: float) -> Mixture:
-    """Equal, round parts."""
+def _isotropic(means: list[tuple[float, float]], spread: float) -> Mixture:
+    """Equally weighted isotropic components."""
     count = len(means)
     return Mixture(
         torch.tensor(means, dtype=torch.float64),
@@ -104,7 +104,7 @@ def gaussian() -> Mixture:
 
 
 def pair() -> Mixture:
-    """Two parts of unequal weight and tilt."""
+    """Two components of unequal weight and tilt."""
     return Mixture(
         torch.tensor([[-1.0, 0.5], [1.0, -0.3]], dtype=torch.float64),
         torch.tensor([[[0.2, 0.1], [0.1, 0.15]], [[0.1, -0.05], [-0.05, 0.3]]], dtype=torch.float64),
@@ -113,21 +113,21 @@ def pair() -> Mixture:
 
 
 def ring() -> Mixture:
-    """Eight round parts on a circle."""
+    """Eight isotropic components on a circle."""
     angles = [2 * math.pi * i / 8 for i in range(8)]
-    return _round([(1.5 * math.cos(angle), 1.5 * math.sin(angle)) for angle in angles], 0.15)
+    return _isotropic([(1.5 * math.cos(angle), 1.5 * math.sin(angle)) for angle in angles], 0.15)
 
 
 def spiral() -> Mixture:
-    """Twenty-four round parts along one and a half turns."""
+    """Twenty-four isotropic components along a spiral of one and a half turns."""
     turns = [(0.3 + 1.4 * i / 23, 3 * math.pi * i / 23) for i in range(24)]
-    return _round([(radius * math.cos(angle), radius * math.sin(angle)) for radius, angle in turns], 0.1)
+    return _isotropic([(radius * math.cos(angle), radius * math.sin(angle)) for radius, angle in turns], 0.1)
 
 
 def checkerboard() -> Mixture:
-    """The eight dark squares of a 4 x 4 board, as round parts."""
+    """The eight dark squares of a 4 x 4 board, as isotropic components."""
     squares = [(row, column) for row in range(4) for column in range(4) if (row + column) % 2 == 0]
-    return _round([(column - 1.5, 1.5 - row) for row, column in squares], 0.22)
+    return _isotropic([(column - 1.5, 1.5 - row) for row, column in squares], 0.22)
 
 
 TOYS = {"gaussian": gaussian, "pair": pair, "ring": ring, "spiral": spiral, "checkerboard": checkerboard}

@@ -20,10 +20,10 @@ class ClipScore:
     """
 
     def __init__(self, tower: TextTower) -> None:
-        if not hasattr(tower.clip, "visual"):
+        if not hasattr(tower.clip_model, "visual"):
             raise ValueError(f"{tower.name} reads texts alone and cannot score pictures; use the tower emoji-clip")
         self.tower = tower
-        self.size = tower.clip.visual.image_size
+        self.size = tower.clip_model.visual.image_size
 
     @torch.no_grad()
     def embed_pictures(self, pictures: np.ndarray, batch: int = 64) -> Tensor:
@@ -33,8 +33,8 @@ class ClipScore:
             pixels = torch.from_numpy(np.array(some)).permute(0, 3, 1, 2) / 127.5 - 1
             if pixels.shape[-1] != self.size:
                 pixels = F.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=True)
-            pixels = pixels.to(self.tower.clip.logit_scale.device)
-            parts.append(F.normalize(self.tower.clip.encode_image(pixels), dim=-1))
+            pixels = pixels.to(self.tower.clip_model.logit_scale.device)
+            parts.append(F.normalize(self.tower.clip_model.encode_image(pixels), dim=-1))
         return torch.cat(parts)
 
     def similarity(self, texts: Sequence[str], pictures: np.ndarray) -> np.ndarray:

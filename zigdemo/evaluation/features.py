@@ -139,7 +139,7 @@ def _lite(device: torch.device) -> Features:
 def _emoji_clip(device: torch.device) -> Features:
     """The shipped image tower; its vectors of length 1 times the root of their width, so that numbers are near 1."""
     scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(device, (zoo.WEIGHTS,)))
-    width = scorer.tower.clip.text_projection.shape[1]
+    width = scorer.tower.clip_model.text_projection.shape[1]
 
     def network(pictures: Tensor) -> Tensor:
         return scorer.embed_pictures(pictures.cpu().numpy()) * width**0.5

@@ -1,4 +1,4 @@
-"""Looking inside: what networks cost, attend to and listen to, and where solvers go."""
+"""Looking inside: cost, attention and influence in networks, and trajectories of solvers."""
 
 from ..backbones import Cost
 from .attention import AttentionMaps, Recorder, attends

@@ -1,4 +1,4 @@
-"""Table of what the published sizes cost: `python -m zigdemo.explain [--side 32] > docs/costs.md`."""
+"""Table of the cost of the published sizes: `python -m zigdemo.explain [--side 32] > docs/costs.md`."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ fp32, without weights and optimiser. ZigMa has patch 2 where the name says none.
 
 
 def rows(side: int) -> list[list[str]]:
-    """One row a size: name, weights, multiply-adds, each with the paper's beside it, and kept memory."""
-    found = []
+    """One row per size: name, weights and multiply-adds, each with the paper's value, and activation memory."""
+    table = []
     for family, entry in FAMILIES.items():
         for name in entry.sizes:
-            given = {} if family == "zigma" else {"learn_sigma": True}
+            variance = {} if family == "zigma" else {"learn_sigma": True}
             patch = {} if "/" in name else {"patch": 2}
-            config = preset(family, name, in_channels=CHANNELS, size=(side, side), labels=LABELS, **given, **patch)
+            config = preset(family, name, in_channels=CHANNELS, size=(side, side), labels=LABELS, **variance, **patch)
             total = Cost.total(cost(config).values())
             paper = PUBLISHED.get((family, name)) if side == SIDE else None
-            theirs = ("", "") if paper is None else (f"{paper[0]}", f"{paper[1]:.2f}")
-            macs, kept = f"{total.macs / 1e9:.2f}", f"{total.activation_bytes / 2**20:,.0f}"
-            found.append([f"{family} {name}", f"{total.weights / 1e6:.1f}", theirs[0], macs, theirs[1], kept])
-    return found
+            paper_cells = ("", "") if paper is None else (f"{paper[0]}", f"{paper[1]:.2f}")
+            macs, memory = f"{total.macs / 1e9:.2f}", f"{total.activation_bytes / 2**20:,.0f}"
+            table.append(
+                [f"{family} {name}", f"{total.weights / 1e6:.1f}", paper_cells[0], macs, paper_cells[1], memory]
+            )
+    return table
 
 
 def main() -> None:

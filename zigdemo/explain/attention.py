@@ -1,4 +1,4 @@
-"""Attention of a picture's tokens to the words, the label or the time: recorded while it is drawn, then summed up."""
+"""Attention of image tokens to words, label or time, recorded during sampling and then averaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Words = Sequence[tuple[str, Sequence[int]]]  # each word with the indices of its
 def attend(
     q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """softmax(q k^T scale) v, and the softmax itself that was multiplied; arguments as torch's own attention has them.
+    """softmax(q k^T scale) v and the softmax itself; arguments as in torch's attention.
 
     q, k, v: (batch, heads, length, width). Returns (batch, heads, queries, width) and (batch, heads, queries, keys).
     """
@@ -38,19 +38,19 @@ def attend(
 
 
 def attends(config: Any) -> bool:
-    """Whether a network of this config has attention to its condition that can be recorded."""
+    """Whether a network of this config has attention to its condition."""
     return family_of(config)[1].reads_words(config) is not None
 
 
 class Recorder(FirstCalls):
-    """Records the probabilities with which the tokens of one picture attend to the tokens of its condition.
+    """Records the attention probabilities from the tokens of one picture to the tokens of its condition.
 
-    Give it to `Pipeline.stream` as `record`; afterwards `maps` has what was seen, one network call a step. The blocks
-    multiply the very probabilities that are kept, and so the picture is the same up to rounding.
-    item: which picture of the request. most_bytes: bound of what is kept, in float32 on the CPU; where all steps do not
-    fit, every k-th is kept, with the least k that fits, and ValueError says so where not even one fits. While a layer
-    is computed its probabilities for the whole network call exist once more, for an in-context DiT those between all
-    tokens. Raises ValueError for a network without attention to a condition.
+    Pass it to `Pipeline.stream` as `record`; afterwards `maps` has the result of one network call per step. The blocks
+    use the recorded probabilities themselves, so the picture is the same up to rounding.
+    item: index of the picture in the request. most_bytes: memory limit in float32 on the CPU; if not all steps fit,
+    every k-th one is kept, with the smallest k that fits. During a layer its probabilities for the whole network call
+    exist as well, for an in-context DiT between all tokens. `begin` raises ValueError for a network without attention
+    to its condition, recording if not even one step fits.
     """
 
     def __init__(self, item: int = 0, most_bytes: int = 2**28) -> None:
@@ -67,19 +67,19 @@ class Recorder(FirstCalls):
         if self.index % self._every:
             return call(x, t, cond)
         config, layers = self.network.config, []
-        read_by = family_of(config)[1].reads_words(config)
-        in_context = read_by != "words"  # the words are tokens among the patches
+        words_role = family_of(config)[1].reads_words(config)
+        in_context = words_role != "words"  # the words are tokens among the patches
         patches = math.prod(config.token_grid)
 
         def look(layer: int, role: str, operator: Any, args: tuple, kwargs: dict) -> Tensor:
-            if role != read_by:
+            if role != words_role:
                 return operator(*args, **kwargs)
             output, probabilities = attend(*args, **kwargs)
-            own = probabilities[place]
+            item = probabilities[place]
             if in_context:
-                before = own.shape[-1] - patches
-                own = own[:, before:, :before]
-            layers.append(own.float().cpu())
+                before = item.shape[-1] - patches
+                item = item[:, before:, :before]
+            layers.append(item.float().cpu())
             return output
 
         with Watch(config, look):
@@ -87,21 +87,21 @@ class Recorder(FirstCalls):
         self._keep(torch.stack(layers), float(t[place]))
         return output
 
-    def _keep(self, seen: Tensor, time: float) -> None:
-        """Keep a step, (layers, heads, patches, tokens); the first decides how many fit."""
+    def _keep(self, probabilities: Tensor, time: float) -> None:
+        """Store the probabilities of a step, (layers, heads, patches, tokens); the first decides how many fit."""
         if not self._kept:
-            fitting = self.most_bytes // seen.nbytes
+            fitting = self.most_bytes // probabilities.nbytes
             if fitting == 0:
                 raise ValueError(
-                    f"one step of attention maps takes {seen.nbytes:,} bytes and most_bytes allows "
+                    f"one step of attention maps takes {probabilities.nbytes:,} bytes and most_bytes allows "
                     f"{self.most_bytes:,}; allow more"
                 )
             self._every = -(-self.request.steps // fitting)
-        self._kept[self.index], self._times[self.index] = seen, time
+        self._kept[self.index], self._times[self.index] = probabilities, time
 
     @property
     def maps(self) -> AttentionMaps:
-        """What was recorded so far. Raises ValueError before the first step."""
+        """The maps recorded so far. Raises ValueError before the first step."""
         if not getattr(self, "_kept", None):
             raise ValueError("nothing was recorded yet; draw a picture with this recorder first")
         config = self.network.config
@@ -114,33 +114,34 @@ class Recorder(FirstCalls):
         )
 
 
-def _chosen(name: str, wanted: Collection[int] | None, count: int) -> list[int]:
-    """The wanted indices, all for None; ValueError for one that does not exist or for none at all."""
-    indices = list(range(count)) if wanted is None else sorted(set(wanted))
+def _checked_indices(name: str, selection: Collection[int] | None, count: int) -> list[int]:
+    """Sorted indices, all for None. Raises ValueError for indices that do not exist and for an empty selection."""
+    indices = list(range(count)) if selection is None else sorted(set(selection))
     if not indices or indices[0] < 0 or indices[-1] >= count:
-        raise ValueError(f"{name} must be some of 0 to {count - 1}, not {list(wanted or ())[:20]}")
+        raise ValueError(f"{name} must be some of 0 to {count - 1}, not {list(selection or ())[:20]}")
     return indices
 
 
-def kept_places(kept: Sequence[int], steps: Collection[int] | None) -> list[int]:
-    """Places in `kept`, rising steps of a solver, of the wanted steps, all for None; of the last one before them where
-    none of these was kept. Raises ValueError for a step below 0 or for none at all.
+def recorded_positions(recorded: Sequence[int], steps: Collection[int] | None) -> list[int]:
+    """Positions of `steps` in `recorded`, rising steps of a solver; all for None.
+
+    If none of them was recorded, the last recorded step before them. Raises ValueError for negative or no steps.
     """
-    places = list(range(len(kept)))
+    positions = list(range(len(recorded)))
     if steps is None:
-        return places
-    asked = set(_chosen("steps", steps, max(kept[-1], *steps, 0) + 1))
-    found = [i for i in places if kept[i] in asked]
-    return found or [max((i for i in places if kept[i] <= min(asked)), default=0)]
+        return positions
+    requested = set(_checked_indices("steps", steps, max(recorded[-1], *steps, 0) + 1))
+    matches = [i for i in positions if recorded[i] in requested]
+    return matches or [max((i for i in positions if recorded[i] <= min(requested)), default=0)]
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Recorded probabilities, float32 (steps kept, layers, heads, patches, tokens of the condition).
+    """Recorded probabilities, float32 (recorded steps, layers, heads, patches, tokens of the condition).
 
-    Over the last axis they sum to 1, except where a DiT attends to its patches beside them ("in-context"). steps: of
-    the solver, those that were kept; times: what the network was told as time there; grid: (rows, columns) of the
-    patches, of clips (frames, rows, columns); leading: what stands in front of the words.
+    They sum to 1 over the last axis, except for in-context DiTs, which also attend to patches. steps: recorded steps of
+    the solver; times: t of the network calls; grid: (rows, columns) of patches, for clips (frames, rows, columns);
+    leading: names of the tokens in front of the words.
     """
 
     probabilities: Tensor
@@ -150,15 +151,15 @@ class AttentionMaps:
     leading: tuple[str, ...] = ()
 
     def tokens(self, words: Words) -> list[tuple[str, tuple[int, ...]]]:
-        """Every token of the condition under a name: what leads, the words, and what is left as "other tokens".
+        """All tokens of the condition by name: leading tokens, words, and the rest as "other tokens".
 
-        words: each with the indices of its tokens in the text features, a label as [("label", [0])].
+        words: each with the indices of its tokens in the text features; a label is [("label", [0])].
         """
         first, count = len(self.leading), self.probabilities.shape[-1]
-        named = [(name, (i,)) for i, name in enumerate(self.leading)]
-        named += [(word, tuple(first + i for i in indices)) for word, indices in words]
-        left = sorted(set(range(count)) - {i for _, indices in named for i in indices})
-        return named + ([("other tokens", tuple(left))] if left else [])
+        tokens = [(name, (i,)) for i, name in enumerate(self.leading)]
+        tokens += [(word, tuple(first + i for i in indices)) for word, indices in words]
+        rest = sorted(set(range(count)) - {i for _, indices in tokens for i in indices})
+        return tokens + ([("other tokens", tuple(rest))] if rest else [])
 
     def map(
         self,
@@ -167,18 +168,17 @@ class AttentionMaps:
         steps: Collection[int] | None = None,
         heads: Collection[int] | None = None,
     ) -> Tensor:
-        """Shaped as the grid: the sum over `tokens`, the mean over layers, steps and heads, all of them where None.
+        """A map on the grid: the sum over `tokens`, averaged over layers, steps and heads (None for all).
 
-        steps: of the solver; where none of these was kept, the last one before them stands for them. Raises ValueError
-        for an index that does not exist.
+        steps: of the solver, see `recorded_positions`. Raises ValueError for an index that does not exist.
         """
         shape = self.probabilities.shape
-        part = self.probabilities[kept_places(self.steps, steps)]
-        part = part[:, _chosen("layers", layers, shape[1])][:, :, _chosen("heads", heads, shape[2])]
-        return part[..., _chosen("tokens", tokens, shape[4])].sum(-1).mean((0, 1, 2)).unflatten(0, self.grid)
+        part = self.probabilities[recorded_positions(self.steps, steps)]
+        part = part[:, _checked_indices("layers", layers, shape[1])][:, :, _checked_indices("heads", heads, shape[2])]
+        return part[..., _checked_indices("tokens", tokens, shape[4])].sum(-1).mean((0, 1, 2)).unflatten(0, self.grid)
 
     def save_npz(self, path: str | Path, words: Words = ()) -> Path:
-        """Write everything as arrays: probabilities, steps, times, grid, and the name of every token."""
+        """Write probabilities, steps, times, grid and token names as arrays."""
         names = np.full(self.probabilities.shape[-1], "", dtype=object)
         for name, indices in self.tokens(words):
             names[list(indices)] = name
@@ -194,18 +194,17 @@ class AttentionMaps:
         return path
 
     def word_sheet(
-        self, picture: Image.Image | Sequence[Image.Image], words: Words, side: int = 160, **chosen: Any
+        self, picture: Image.Image | Sequence[Image.Image], words: Words, side: int = 160, **selection: Any
     ) -> Image.Image:
-        """The map of every word over the picture, or over each frame of a clip, side by side under its name.
+        """The map of every word over the picture or each frame of a clip, captioned and side by side.
 
-        Each is coloured from its own least value to its largest, of all frames, which are written beside the name.
-        chosen: as in `map`.
+        Colours span the range of each word over all frames, which its caption gives. selection: arguments of `map`.
         """
         frames, tiles = [picture] if isinstance(picture, Image.Image) else picture, []
         for name, indices in self.tokens(words):
-            values = self.map(indices, **chosen).numpy().reshape(len(frames), *self.grid[-2:])
+            values = self.map(indices, **selection).numpy().reshape(len(frames), *self.grid[-2:])
             low, peak = float(values.min()), float(values.max())
-            for number, (frame, own) in enumerate(zip(frames, values, strict=True), 1):
+            for number, (frame, frame_values) in enumerate(zip(frames, values, strict=True), 1):
                 caption = f"{name} {low:.2f} to {peak:.2f}" if number == 1 else f"frame {number}"
-                tiles.append((caption, overlay(frame, own, side, low=low, peak=peak)))
+                tiles.append((caption, overlay(frame, frame_values, side, low=low, peak=peak)))
         return sheet(tiles)

@@ -1,4 +1,4 @@
-"""Numbers on a grid as colours over a picture."""
+"""Heat maps over pictures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-# Dark to bright in even steps of lightness, so that equal differences look equal: the stops of "magma" (Smith and van
-# der Walt, matplotlib, CC0). Its dark end veils what does not matter, on a light page and on a dark one.
+# Perceptually uniform from dark to bright: the stops of "magma" (Smith and van der Walt, matplotlib, CC0). Its dark end
+# dims unimportant parts on light and dark pages.
 RAMP = ("#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f", "#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf")
 _STOPS = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in RAMP], dtype=float)
-OPACITY = 0.8  # of the colours over the picture, which is grey below them; also of the veil
+OPACITY = 0.8  # of the colours over the grey picture, and of the dimming
 _GAP, _LINE = 8, 18
 
 
 def colours(values: ArrayLike) -> NDArray[np.uint8]:
-    """RAMP at values from 0 to 1, (...) -> (..., 3); values outside are taken as 0 or 1."""
+    """RAMP at values from 0 to 1, (...) -> (..., 3); other values are clamped."""
     at = np.clip(np.asarray(values, dtype=float), 0, 1) * (len(_STOPS) - 1)
     low = np.minimum(at.astype(int), len(_STOPS) - 2)
     share = (at - low)[..., None]
@@ -25,7 +25,7 @@ def colours(values: ArrayLike) -> NDArray[np.uint8]:
 
 
 def upsampled(values: ArrayLike, size: tuple[int, int], smooth: bool = True) -> NDArray[np.float32]:
-    """Values on a grid, (rows, columns), as (height, width): linear between the middles of cells, or whole cells."""
+    """Values (rows, columns) resized to (height, width): linearly between cell centres, or as uniform cells."""
     height, width = size
     image = Image.fromarray(np.asarray(values, np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST))
@@ -40,9 +40,9 @@ def overlay(
     peak: float | None = None,
     smooth: bool = True,
 ) -> Image.Image:
-    """A picture in grey under the colours of values (rows, columns), from `low` to `peak`, their largest if None.
+    """A grey picture under the colours of values (rows, columns), from `low` to `peak` (None: their maximum).
 
-    side: of the longer edge in pixels. smooth: as in `upsampled`; small pictures are enlarged by whole pixels.
+    side: longer edge in pixels. smooth: as in `upsampled`; the picture itself is scaled without interpolation.
     """
     values = np.asarray(values, np.float32)
     span = (float(values.max(initial=low)) if peak is None else peak) - low
@@ -53,7 +53,7 @@ def overlay(
 
 
 def veiled(picture: Image.Image, shown: ArrayLike, side: int) -> Image.Image:
-    """A picture under a dark veil where `shown`, (rows, columns) of bool, is false; side as in `overlay`."""
+    """A picture, dimmed where `shown` (rows, columns) is false; side as in `overlay`."""
     size = sized(picture, side)
     clear = upsampled(shown, size[::-1], smooth=False)[..., None]
     pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.NEAREST), float)
@@ -62,13 +62,13 @@ def veiled(picture: Image.Image, shown: ArrayLike, side: int) -> Image.Image:
 
 
 def sized(picture: Image.Image, side: int) -> tuple[int, int]:
-    """(width, height) of a picture whose longer edge is brought to `side` pixels."""
+    """(width, height) of a picture scaled to a longer edge of `side` pixels."""
     share = side / max(picture.size)
     return max(1, round(picture.width * share)), max(1, round(picture.height * share))
 
 
 def mark(picture: Image.Image, cell: tuple[int, int], grid: tuple[int, int]) -> Image.Image:
-    """A copy with a frame of white in black around one cell of the grid, to be seen on any colours."""
+    """A copy with a black and white frame around one cell of the grid, visible on any colour."""
     (row, column), (rows, columns) = cell, grid
     picture = picture.convert("RGB")
     draw = ImageDraw.Draw(picture)
@@ -86,7 +86,7 @@ def mark(picture: Image.Image, cell: tuple[int, int], grid: tuple[int, int]) -> 
 
 
 def sheet(tiles: list[tuple[str, Image.Image]]) -> Image.Image:
-    """Captioned pictures of one size in a grid as square as can be, on white, for a file."""
+    """Captioned pictures of one size in a nearly square grid on white."""
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     width, height = tiles[0][1].size

@@ -1,4 +1,4 @@
-"""Where solvers go: on a 2-D mixture, where the answer is known, and on a model, by what it believes on the way."""
+"""Trajectories of solvers: on 2-D mixtures with known answers, and on models by their clean predictions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..checks import choice
 from ..diffusion import PATHS, SAMPLERS, TOYS, BrownianPath, Field, Interpolant, Mixture, Noise, sample, time_grid
 from ..pipeline import Pipeline, Request
 
-ODE_STEPS, SDE_STEPS = 60, 400  # of the answers: Runge-Kutta 4 is then exact to 1e-5 on the linear path
-EXTENT = 2.6  # half the side of the square that is shown, which holds every toy and nearly all of the noise
+ODE_STEPS, SDE_STEPS = 60, 400  # of the reference runs; Runge-Kutta 4 is exact to 1e-5 on the linear path
+EXTENT = 2.6  # half the side of the visible square, which contains all toys and nearly all of the noise
 
 
 @dataclass(frozen=True)
 class Trajectory:
     """A run from noise to data: times (steps + 1), states (steps + 1, points, 2), network calls.
 
-    error: root mean square distance of its ends to `exact` (points, 2), where the same start leads without steps: along
-    the ODE, or along the SDE on the same Brownian path.
+    exact: (points, 2), end points of the exact ODE, or of the exact SDE on the same Brownian path, from the same start.
+    error: root mean square distance of the final states to them.
     """
 
     solver: str
@@ -38,9 +38,9 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class ToyRun:
-    """The same noise under an ODE and an SDE solver, and the true density at some times on a square of side 2 EXTENT.
+    """The same noise under an ODE and an SDE solver, and the true density over time on a square of side 2 EXTENT.
 
-    density: (times, rows, columns), each time's highest value 1; row 0 is at the top.
+    density: (times, rows, columns), with a maximum of 1 at each time; row 0 is at the top.
     """
 
     ode: Trajectory
@@ -55,18 +55,18 @@ def _normal(seed: int, count: int) -> Noise:
 
 
 def _follow(field: Field, solver: str, start: Tensor, steps: int, draw: Noise, options: dict[str, Any]) -> Trajectory:
-    """One run beside its answer; an SDE's is the same solver with SDE_STEPS along the same Brownian path."""
+    """A run and its reference; for an SDE the same solver with SDE_STEPS on the same Brownian path."""
     entry = SAMPLERS[solver]
-    judge, most = (solver, SDE_STEPS) if entry.stochastic else ("rk4", ODE_STEPS)
+    reference, reference_steps = (solver, SDE_STEPS) if entry.stochastic else ("rk4", ODE_STEPS)
     size = options.get("last_size", entry.options.get("last_size", 0.0))
     size = 0.0 if options.get("last_step") == "none" else size
-    times, fine = (time_grid(solver, count, last_size=size) for count in (steps, most))
-    brownian = BrownianPath([*times, *fine], draw) if entry.stochastic else None
-    noise, same = (brownian.noise(grid) if brownian else None for grid in (times, fine))
+    times, reference_times = (time_grid(solver, count, last_size=size) for count in (steps, reference_steps))
+    brownian = BrownianPath([*times, *reference_times], draw) if entry.stochastic else None
+    noise, reference_noise = (brownian.noise(grid) if brownian else None for grid in (times, reference_times))
     states = [start]
     for step in sample(solver, field, start, steps, noise=noise, **options):
         states.append(step.x)
-    for last in sample(judge, field, start, most, noise=same, **options):
+    for last in sample(reference, field, start, reference_steps, noise=reference_noise, **options):
         exact = last.x
     error = (states[-1] - exact).square().sum(-1).mean().sqrt().item()
     return Trajectory(solver, times, torch.stack(states), step.nfe, exact, error)
@@ -85,11 +85,11 @@ def toy_run(
     cells: int = 48,
     **options: Any,
 ) -> ToyRun:
-    """Draw `points` points of a toy from the same noise by an ODE and by an SDE solver.
+    """Sample `points` points of a toy from the same noise with an ODE and an SDE solver.
 
-    toy: of TOYS; ode, sde: of SAMPLERS, of its kind; path: of PATHS; options: the SDE solver's. frames: times of the
-    density, evenly spaced from 0 to 1; cells: its rows and columns. float64 on the CPU.
-    Raises ValueError with one sentence for unknown names, a solver of the other kind, and options it does not have.
+    toy: of TOYS; ode, sde: deterministic and stochastic solver of SAMPLERS; path: of PATHS; options: of the SDE solver.
+    frames: number of evenly spaced times of the density; cells: its rows and columns. float64 on the CPU. Raises
+    ValueError with one sentence for unknown names, the wrong kind of solver, and unknown options.
     """
     choice("toy", toy, TOYS)
     choice("path", path, PATHS)
@@ -103,7 +103,7 @@ def toy_run(
 
 
 def density(toy: Mixture, time: float, cells: int, path: Interpolant = PATHS["linear"]) -> Tensor:
-    """p_t on the middles of cells x cells, (rows, columns) from the top, divided by its highest value."""
+    """p_t at the centres of cells x cells, (rows, columns) from the top, divided by its maximum."""
     side = EXTENT * (2 * torch.arange(cells, dtype=torch.float64) + 1 - cells) / cells
     x = torch.stack([side.expand(cells, cells), -side[:, None].expand(cells, cells)], -1)
     log = toy.log_density(x.reshape(-1, 2), time, path).reshape(cells, cells)
@@ -112,9 +112,9 @@ def density(toy: Mixture, time: float, cells: int, path: Interpolant = PATHS["li
 
 @dataclass(frozen=True)
 class Strip:
-    """One picture's predicted clean images through time, as far as the run has come; the last one is its result.
+    """One picture's clean predictions over time, up to the current step; the last one is the result.
 
-    times: when the network was asked, None where no step came near a column's time; done: steps made, of `total`.
+    times: t of the network calls, None for columns without a step near their time; done: completed steps of `total`.
     """
 
     solver: str
@@ -129,23 +129,23 @@ class Strip:
 def clean_strip(pipe: Pipeline, request: Request, columns: int = 8) -> Iterator[Strip]:
     """Run a request for one picture, yielding its strip after every step. Closing the iterator stops the work.
 
-    columns: at evenly spaced times from noise, 0, to data, 1; each has the step that asked nearest to its time.
-    Raises ValueError with one sentence for a request that the model cannot do or that asks for several pictures.
+    columns: number of evenly spaced times from noise, 0, to data, 1; each shows the step with the nearest network call.
+    Raises ValueError with one sentence for several pictures, and as `Pipeline.stream` does.
     """
     if request.count != 1 or columns < 2:
         raise ValueError(f"a strip shows one picture in two columns or more, not {request.count} in {columns}")
     times: list[float | None] = [None] * columns
     images: list[Image.Image | None] = [None] * columns
-    asked, began = 0.0, perf_counter()
+    call_time, start = 0.0, perf_counter()
     with closing(pipe.stream(request)) as steps:
         for step in steps:
             if step.result is None:
-                column = min(round(asked * (columns - 1)), columns - 2)
-                middle, held = column / (columns - 1), times[column]
-                if held is None or abs(asked - middle) < abs(held - middle):
-                    times[column], images[column] = asked, step.preview[0]
+                column = min(round(call_time * (columns - 1)), columns - 2)
+                column_time, current = column / (columns - 1), times[column]
+                if current is None or abs(call_time - column_time) < abs(current - column_time):
+                    times[column], images[column] = call_time, step.preview[0]
             else:
                 times[-1], images[-1] = 1.0, step.result.images[0]
-            asked = step.t
-            seconds = perf_counter() - began
+            call_time = step.t
+            seconds = perf_counter() - start
             yield Strip(request.solver, list(times), list(images), step.index + 1, step.total, step.nfe, seconds)

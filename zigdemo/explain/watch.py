@@ -1,4 +1,4 @@
-"""The operators that mix tokens, seen as the blocks of a network call them; nothing in a network knows of it."""
+"""Observation of the operators that mix tokens as blocks call them, without changes to the networks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ Look = Callable[..., Any]
 
 
 class Watch(TorchFunctionMode):
-    """Within it, `look(layer, role, operator, args, kwargs)` answers for every operator that a block calls.
+    """A context in which `look(layer, role, operator, args, kwargs)` replaces every mixing operator of the blocks.
 
-    For one call of the network of `config`, in this thread alone: others see nothing of it. Outside of it no code
-    differs, so that not looking costs nothing.
+    For a single call of the network of `config`, in this thread only. Without it there is no overhead.
     """
 
     def __init__(self, config: Any, look: Look) -> None:
@@ -42,46 +41,46 @@ class Watch(TorchFunctionMode):
 
 
 class FirstCalls:
-    """What a `pipeline.Record` needs that looks at the first network call of every step, for one item of a request.
+    """Base of a `pipeline.Record` that observes the first network call of every step, for one item of a request.
 
-    A solver of higher order asks the network again within a step, at states that are only tried; these are left out.
-    With guidance the half of the call that has the condition is meant.
+    Further calls of higher-order solvers within a step, at intermediate states, are ignored. With guidance the
+    conditional half of the call is observed.
     """
 
     def __init__(self, item: int = 0) -> None:
         self.item = item
 
     def begin(self, network: nn.Module, request: Request) -> None:
-        """A request starts; what was seen before is dropped. Raises ValueError where it has no such item."""
+        """Start of a request, which clears earlier records. Raises ValueError if the request has no such item."""
         if not 0 <= self.item < request.count:
             raise ValueError(f"item {self.item} is not among the {request.count} pictures of the request")
         self.network, self.request = network, request
-        self.index, self._seen = 0, False
+        self.index, self._is_done = 0, False
 
     def next_step(self, index: int) -> None:
-        """Step `index` of the solver starts."""
-        self.index, self._seen = index, False
+        """Start of step `index` of the solver."""
+        self.index, self._is_done = index, False
 
     def watch(self, call: Network, rows: list[int]) -> Network:
-        """`call` for the items `rows`, looked at; its first result of a step comes from `look`."""
+        """A replacement of `call` for the items `rows`, whose first result in a step comes from `look`."""
         if self.item not in rows:
             return call
 
         def watched(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
-            if self._seen:
+            if self._is_done:
                 return call(x, t, cond)
-            self._seen = True
+            self._is_done = True
             return self.look(call, rows.index(self.item), x, t, cond)
 
         return watched
 
     def look(self, call: Network, place: int, x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
-        """call(x, t, cond), where the item is number `place` of the batch."""
+        """call(x, t, cond), where `place` is the index of the item in the batch."""
         raise NotImplementedError
 
 
 class RecordGroup:
-    """Several records that look at one drawing. One that asks the network more often comes after those that count."""
+    """Several records of one run. Records that make extra network calls must come after those that count calls."""
 
     def __init__(self, *records: FirstCalls) -> None:
         self.records = records
@@ -101,6 +100,6 @@ class RecordGroup:
 
 
 def own_copy(value: Tensor | None, place: int) -> Tensor | None:
-    """One item of a batch, (1, ...), usable in autograd though it was made without."""
+    """A copy of one item of a batch, (1, ...), usable in autograd even if made in inference mode."""
     with torch.inference_mode(False):
         return None if value is None else value[place : place + 1].clone()

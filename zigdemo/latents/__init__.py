@@ -1,4 +1,4 @@
-"""What a network draws in: pixels, or the latents of an autoencoder."""
+"""The spaces in which networks generate: pixels, or the latents of an autoencoder."""
 
 from __future__ import annotations
 

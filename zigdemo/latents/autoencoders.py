@@ -1,4 +1,4 @@
-"""Autoencoders in the format of diffusers, which is imported when one is loaded."""
+"""Autoencoders in the format of diffusers, which is imported only to load one."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .spaces import Latents
 
 KINDS = {"kl": "AutoencoderKL", "tiny": "AutoencoderTiny"}  # the class names of diffusers
 CONFIG, TENSORS = "config.json", "diffusion_pytorch_model.safetensors"
-TILED_FROM_PX = 1024 * 1024  # pictures of so many pixels are encoded and decoded in overlapping tiles
-SWATCH_PX = 64  # side of the plain pictures that previews are fitted to
+TILED_FROM_PX = 1024 * 1024  # pictures with at least so many pixels are processed in overlapping tiles
+SWATCH_PX = 64  # side of the uniformly coloured pictures to which previews are fitted
 MOST_CONFIG_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class AutoencoderSpec:
-    """Which autoencoder a model's latents belong to; said without loading it.
+    """The autoencoder of a model's latents, named without loading it.
 
-    kind: of KINDS. source: id of an autoencoder beside the weights (or an absolute path), a folder in diffusers'
-    format; else owner/name on huggingface.co. subfolder: inside the source. channels, factor: of its latents. Raises
-    ValueError naming the field.
+    kind: of KINDS. source: id of a folder in diffusers' format beside the weights (or an absolute path), else
+    owner/name on huggingface.co. subfolder: inside the source. channels, factor: of its latents. Raises ValueError
+    naming the field.
     """
 
     kind: str
@@ -53,42 +53,45 @@ class AutoencoderSpec:
 
     @classmethod
     def read(cls, content: Any) -> AutoencoderSpec:
-        """The spec that a model's config has under "latents". Raises ValueError with one sentence."""
-        known = {entry.name for entry in fields(cls)}
-        if not isinstance(content, dict) or set(content) - known or not {"kind", "source"} <= set(content):
-            raise ValueError(f"latents must have kind and source, and of the rest only {', '.join(sorted(known))}")
+        """The spec under "latents" in a model's config. Raises ValueError with one sentence."""
+        field_names = {entry.name for entry in fields(cls)}
+        if not isinstance(content, dict) or set(content) - field_names or not {"kind", "source"} <= set(content):
+            raise ValueError(
+                f"latents must have kind and source, and of the rest only {', '.join(sorted(field_names))}"
+            )
         return cls(**content)
 
     def content(self) -> dict[str, Any]:
-        """What `read` reads, for JSON."""
+        """The content that `read` reads, for JSON."""
         return asdict(self)
 
     def load(self, device: str | torch.device = "cpu", places: Sequence[Path] = ()) -> Autoencoder:
-        """The autoencoder in float32, fetched where it is not here. places: folders that an id is looked up in.
+        """The autoencoder in float32, downloaded if needed. places: folders in which an id is looked up.
 
-        Raises ValueError with one sentence: not here and no network, no safetensors, damaged, not what is said here.
+        Raises ValueError with one sentence if it cannot be downloaded, is damaged, has no safetensors or does not match
+        this spec.
         """
-        folder = self.find(places) or self._fetched()
+        folder = self.find(places) or self._download()
         try:
             network = _read(folder, KINDS[self.kind])
         except (ValueError, OSError, RuntimeError, KeyError, TypeError) as fault:
-            first = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
-            raise ValueError(f"the autoencoder in {folder} cannot be used: {first}") from None
-        found = Autoencoder(network.to(device), self, file_sha256(folder / TENSORS))
-        if (found.channels, found.factor) != (self.channels, self.factor):
+            reason = (str(fault).splitlines() or [type(fault).__name__])[0][:200]
+            raise ValueError(f"the autoencoder in {folder} cannot be used: {reason}") from None
+        autoencoder = Autoencoder(network.to(device), self, file_sha256(folder / TENSORS))
+        if (autoencoder.channels, autoencoder.factor) != (self.channels, self.factor):
             raise ValueError(
-                f"the autoencoder in {folder} has {found.channels} channels and factor {found.factor}, where the model "
-                f"needs {self.channels} and {self.factor}; give another source"
+                f"the autoencoder in {folder} has {autoencoder.channels} channels and factor {autoencoder.factor}, "
+                f"where the model needs {self.channels} and {self.factor}; give another source"
             )
-        return found
+        return autoencoder
 
     def find(self, places: Sequence[Path]) -> Path | None:
-        """The folder with its two files, on this machine, or None."""
+        """The local folder with its two files, or None."""
         source = find_part(self.source, places, f"{self.subfolder}/{CONFIG}" if self.subfolder else CONFIG)
         return None if source is None else source / self.subfolder
 
-    def _fetched(self) -> Path:
-        """The folder with its two files after a download."""
+    def _download(self) -> Path:
+        """The folder with its two downloaded files."""
         if Path(self.source).is_absolute():
             raise ValueError(f"there is no autoencoder folder {self.source}; give a folder or owner/name")
         if not is_repository(self.source):
@@ -102,9 +105,9 @@ class AutoencoderSpec:
 
 
 def folder_spec(name: str, places: Sequence[Path] = ()) -> AutoencoderSpec:
-    """The spec of an autoencoder by its folder (a path, or an id in the places), read from its config.
+    """The spec of an autoencoder folder (a path, or an id in the places), read from its config.
 
-    A name that is no folder here is an AutoencoderKL of huggingface.co. Raises ValueError for a config that is none.
+    A name that is no local folder is an AutoencoderKL on huggingface.co. Raises ValueError for an invalid config.
     """
     folder = Path(name).resolve() if (Path(name) / CONFIG).is_file() else find_part(name, places, CONFIG)
     if folder is None:
@@ -123,14 +126,14 @@ def folder_spec(name: str, places: Sequence[Path] = ()) -> AutoencoderSpec:
 AUTOENCODERS = {
     "sd-vae-ft-ema": AutoencoderSpec("kl", "stabilityai/sd-vae-ft-ema"),
     "sd-vae-ft-mse": AutoencoderSpec("kl", "stabilityai/sd-vae-ft-mse"),
-    # The place where runwayml/stable-diffusion-v1-5, named by the official scripts, is kept since it was taken down.
+    # The mirror of runwayml/stable-diffusion-v1-5, which the official scripts name and which was taken down.
     "sd-v1-5": AutoencoderSpec("kl", "stable-diffusion-v1-5/stable-diffusion-v1-5", "vae"),
     "taesd": AutoencoderSpec("tiny", "madebyollin/taesd"),
 }
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The parsed config of a folder. Raises ValueError where it is too long or no object."""
+    """The parsed config of a folder. Raises ValueError if it is too long or no object."""
     config = folder / CONFIG
     if config.stat().st_size > MOST_CONFIG_BYTES:
         raise ValueError(f"its {CONFIG} is far larger than a config")
@@ -141,7 +144,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, kind: str) -> nn.Module:
-    """The network of a folder in diffusers' format: safetensors alone, every weight there, finite, float32."""
+    """The network in a folder in diffusers' format: safetensors only, all weights present and finite, float32."""
     config, weights = folder / CONFIG, folder / TENSORS
     if not config.is_file() or not weights.is_file():
         raise ValueError(f"it needs {CONFIG} and {TENSORS}, files of other names are not read")
@@ -161,53 +164,53 @@ def _read(folder: Path, kind: str) -> nn.Module:
 
 
 class Autoencoder(Latents):
-    """AutoencoderKL or AutoencoderTiny of diffusers; latents are scaled as the networks on them were trained.
+    """AutoencoderKL or AutoencoderTiny of diffusers, with latents scaled as networks trained on them expect.
 
-    network: in eval mode. Pictures go through it one at a time, large ones in tiles, so that neither the memory
-    needed nor an item's numbers depend on how many there are. Safe to use from several threads.
+    network: in eval mode. Pictures are processed one at a time, large ones in tiles, so that neither memory nor results
+    depend on the batch size. Thread-safe.
     """
 
     def __init__(self, network: nn.Module, spec: AutoencoderSpec, sha256: str) -> None:
-        self.network, self.sha256 = network.to(memory_format=torch.channels_last), sha256  # which CPUs read faster
+        self.network, self.sha256 = network.to(memory_format=torch.channels_last), sha256  # faster on CPUs
         self.name = "/".join(filter(None, (spec.source, spec.subfolder)))
         self.channels = network.config.latent_channels
         widths = network.config.block_out_channels if spec.kind == "kl" else network.config.decoder_block_out_channels
         self.factor = 2 ** (len(widths) - 1)
         self.scale, self.shift = network.config.scaling_factor, network.config.shift_factor or 0.0
-        self._has_spread = spec.kind == "kl"
-        self._lock = threading.Lock()  # tiling is a switch of the network
+        self._has_posterior = spec.kind == "kl"
+        self._lock = threading.Lock()  # tiling is a setting of the network
 
     def _tiled(self, pixels: int) -> None:
         self.network.use_tiling = pixels >= TILED_FROM_PX
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Scaled latents. generator: draws from the posterior of an AutoencoderKL; without one, its mean.
+        """Scaled latents. generator: to sample the posterior of an AutoencoderKL; without one, its mean.
 
-        Raises ValueError where the sides are no multiples of the factor, or a tiny autoencoder is given a generator.
+        Raises ValueError if the sides are no multiples of the factor, or for a tiny autoencoder with a generator.
         """
         if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] % self.factor or pixels.shape[3] % self.factor:
             raise ValueError(
                 f"pixels must be (batch, 3, H, W) with sides that are multiples of {self.factor}, "
                 f"not {tuple(pixels.shape)}"
             )
-        if generator is not None and not self._has_spread:
+        if generator is not None and not self._has_posterior:
             raise ValueError(f"{self.name} has no spread to sample from; leave generator out")
         parts = []
         with self._lock:
             self._tiled(pixels.shape[2] * pixels.shape[3])
             for item in pixels.to(self.network.device, torch.float32).split(1):
-                found = self.network.encode(item)
-                if not self._has_spread:
-                    parts.append(found.latents)
+                output = self.network.encode(item)
+                if not self._has_posterior:
+                    parts.append(output.latents)
                 else:
-                    spread = found.latent_dist
-                    parts.append(spread.mode() if generator is None else spread.sample(generator))
+                    posterior = output.latent_dist
+                    parts.append(posterior.mode() if generator is None else posterior.sample(generator))
         return (torch.cat(parts) - self.shift) * self.scale
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """Pixels (batch, 3, H, W) of scaled latents, not clamped. Raises ValueError for another number of channels."""
+        """Pixels (batch, 3, H, W) of scaled latents, not clamped. Raises ValueError for a wrong number of channels."""
         if latents.ndim != 4 or latents.shape[1] != self.channels:
             raise ValueError(f"latents must be (batch, {self.channels}, H, W), not {tuple(latents.shape)}")
         latents = latents.to(self.network.device, torch.float32) / self.scale + self.shift
@@ -219,20 +222,22 @@ class Autoencoder(Latents):
     def _colours(self) -> tuple[Tensor, Tensor]:
         """Matrix (3, channels) and offset (3,) from a latent to its colour.
 
-        Fitted by least squares to the latents of plain pictures, the corners, faces and middle of the colour cube.
+        Fitted by least squares to uniform pictures in the colours at the corners, faces and centre of the RGB cube.
         """
         cube = torch.tensor(list(product((-1.0, 0.0, 1.0), repeat=3)))
         colours = cube[(cube == 0).sum(1) != 1]
         size = max(SWATCH_PX, 4 * self.factor)
         latents = self.encode(colours[:, :, None, None].expand(-1, -1, size, size)).cpu()
-        middle = latents[:, :, latents.shape[2] // 2, latents.shape[3] // 2]
-        known = torch.cat([middle, torch.ones(len(middle), 1)], 1).double()
-        # A light pull to zero, as plain colours may leave directions of the latents untouched.
-        squares = known.T @ known + 1e-3 * len(known) * torch.diag(torch.tensor([1.0] * self.channels + [0.0])).double()
-        fitted = torch.linalg.solve(squares, known.T @ colours.double()).float()
-        return fitted[:-1].T, fitted[-1]
+        centre = latents[:, :, latents.shape[2] // 2, latents.shape[3] // 2]
+        inputs = torch.cat([centre, torch.ones(len(centre), 1)], 1).double()
+        # Slight ridge regularisation, as uniform colours may not span all directions of the latents.
+        squares = (
+            inputs.T @ inputs + 1e-3 * len(inputs) * torch.diag(torch.tensor([1.0] * self.channels + [0.0])).double()
+        )
+        solution = torch.linalg.solve(squares, inputs.T @ colours.double()).float()
+        return solution[:-1].T, solution[-1]
 
     def preview(self, latents: Tensor) -> Tensor:
-        """A colour for each latent, (batch, 3, H/f, W/f): what a linear map says, without a decoder."""
+        """A colour for each latent, (batch, 3, H/f, W/f), by a linear map instead of the decoder."""
         matrix, offset = self._colours
         return torch.einsum("oc,bchw->bohw", matrix, latents.float().cpu()) + offset[:, None, None]

@@ -1,4 +1,4 @@
-"""The contract of a latent space, and the one without an autoencoder: pixels."""
+"""The contract of a latent space, and the trivial one: pixels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class Latents:
-    """A space that networks draw in. Pixels are (batch, 3, H, W) in [-1, 1], latents (batch, channels, H/f, W/f).
+    """A space in which networks generate. Pixels are (batch, 3, H, W) in [-1, 1], latents (batch, channels, H/f, W/f).
 
-    name: for provenance. channels: of the latents. factor: f, pixels a latent covers along each side. sha256: of the
-    autoencoder's weights, None without one.
+    name: for provenance. channels: of the latents. factor: f, side of a latent in pixels. sha256: of the autoencoder's
+    weights, None without one.
     """
 
     name: str
@@ -19,24 +19,24 @@ class Latents:
     sha256: str | None = None
 
     def encode(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The latents of pixels: the mean, or with a generator a sample where the space has a spread."""
+        """The latents of pixels: the mean, or with a generator a sample from the posterior."""
         raise NotImplementedError
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The pixels of latents, not clamped; an item's do not depend on what else is in the batch."""
+        """The pixels of latents, not clamped; an item does not depend on the rest of the batch."""
         raise NotImplementedError
 
     def preview(self, latents: Tensor) -> Tensor:
-        """A cheap look at latents, as pixels of any size that shrinks the picture evenly."""
+        """A cheap preview of latents, as pixels at any uniformly reduced size."""
         raise NotImplementedError
 
     def to_bytes(self, pixels: Tensor) -> Tensor:
-        """uint8 (batch, H, W, 3) on the CPU, by the rounding of the official sampling scripts."""
+        """uint8 (batch, H, W, 3) on the CPU, rounded as in the official sampling scripts."""
         return (127.5 * pixels + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu()
 
 
 class PixelSpace(Latents):
-    """No autoencoder: the network draws pixels."""
+    """No autoencoder: the network generates pixels."""
 
     name, channels, factor = "pixels", 3, 1
 
@@ -50,7 +50,7 @@ class PixelSpace(Latents):
         return latents
 
     def to_bytes(self, pixels: Tensor) -> Tensor:
-        """uint8 (batch, H, W, 3) on the CPU, to the nearest level, as the pictures were scaled for training."""
+        """uint8 (batch, H, W, 3) on the CPU, rounded to the nearest level, the inverse of the scaling for training."""
         return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
 
 

@@ -1,4 +1,4 @@
-"""Pictures and clips with everything inside that is needed to make them again, and reading that back safely."""
+"""Pictures and clips as files that embed everything needed to reproduce them, and safe reading of such files."""
 
 from .clips import CLIP_KINDS, filmstrip, read_clip, save_clip
 from .metadata import KEY, read_metadata

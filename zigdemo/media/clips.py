@@ -1,4 +1,4 @@
-"""Clips as files that carry their settings: MP4, GIF, animated WebP and PNG filmstrip, written and read back."""
+"""Clips as files with embedded settings: MP4, GIF, animated WebP and PNG filmstrips."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .decoding import MOST_FRAME_PIXELS, PILLOW_FAULTS, ClipError, frames, impor
 from .metadata import EXIF_DESCRIPTION, KEY, read_metadata, settings_text
 
 CLIP_KINDS = ("mp4", "gif", "webp", "png")
-SHOWN_PX = 256  # the shorter side of a clip to be watched is at least this, by whole repetition of pixels
+SHOWN_PX = 256  # minimum shorter side of a clip for watching, reached by integer upscaling
 MOST_SHOWN_PX, MOST_SIDE_PX = 2048, 4096
 MOST_FRAMES = 1024
 MOST_CLIP_BYTES = 2**29
-REC709 = 1  # number of the colour matrix, primaries and transfer in the files' standards
+REC709 = 1  # code of its matrix, primaries and transfer in the file formats
 LIMITED_RANGE = 1
 
 
@@ -31,11 +31,11 @@ def save_clip(
     index: int = 0,
     frames_per_second: float = 8.0,
 ) -> Path:
-    """Write a clip that carries its settings (of a request), provenance and place in the batch, whole or not at all.
+    """Write a clip atomically, with the settings of its request, its provenance and its index in the batch.
 
-    clip: (frames, H, W, 3) uint8. The path's ending says the kind, of CLIP_KINDS. MP4 (H.264, yuv420p), GIF and WebP
-    (without loss) loop in a browser and are enlarged to be watched; a PNG has all frames as they are, side by side.
-    Raises ValueError for another kind, no clip or too large a one, and for an MP4 where PyAV is not installed.
+    clip: (frames, H, W, 3) uint8. The suffix of the path selects the kind, of CLIP_KINDS. MP4 (H.264, yuv420p), GIF and
+    lossless WebP are upscaled for watching in a browser; a PNG has all frames side by side, unscaled. Raises ValueError
+    for another kind, a wrong shape, too large a clip, and for an MP4 if PyAV is not installed.
     """
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
@@ -60,28 +60,28 @@ def save_clip(
 
 
 def read_clip(path: str | Path) -> np.ndarray:
-    """The frames of an MP4, MOV, AVI, WebM, GIF, animated WebP or filmstrip made here, as (frames, H, W, 3) uint8.
+    """The frames of an MP4, MOV, AVI, WebM, GIF, animated WebP or our own filmstrip, as (frames, H, W, 3) uint8.
 
-    At the size and with the losses of the file: what `save_clip` enlarged stays so.
-    Raises ValueError with one sentence for any other file, a damaged one, and one of too many or too large frames.
+    The frames are as in the file: upscaling and losses of `save_clip` are not undone. Raises ValueError with one
+    sentence for any other file, a damaged one, and too many or too large frames.
     """
     path = Path(path)
     about = _about(path)
     if "columns" in about:
-        return _cut(path, about)
+        return _split_filmstrip(path, about)
     speed = about.get("frames_per_second")
-    found: list[np.ndarray] = []
+    clip_frames: list[np.ndarray] = []
     for frame in frames(path, speed if isinstance(speed, int | float) and 0 < speed <= 100 else None):
-        if len(found) == MOST_FRAMES or (len(found) + 1) * frame.nbytes > MOST_CLIP_BYTES:
+        if len(clip_frames) == MOST_FRAMES or (len(clip_frames) + 1) * frame.nbytes > MOST_CLIP_BYTES:
             raise ClipError(f"{path.name} has too many or too large frames; give a shorter clip")
-        found.append(frame)
-    if not found:
+        clip_frames.append(frame)
+    if not clip_frames:
         raise ClipError(f"{path.name} has no frames; give another clip")
-    return np.stack(found)
+    return np.stack(clip_frames)
 
 
 def filmstrip(clip: np.ndarray, columns: int | None = None) -> Image.Image:
-    """All frames of a clip (frames, H, W, 3) uint8, row by row on white in one picture; None: about a square."""
+    """All frames of a clip (frames, H, W, 3) uint8 in one picture, row by row on white; None: nearly square."""
     _check(clip)
     count, height, width = clip.shape[:3]
     columns = min(columns or _columns(count), count)
@@ -93,9 +93,9 @@ def filmstrip(clip: np.ndarray, columns: int | None = None) -> Image.Image:
 
 
 def enlarged(clip: np.ndarray) -> np.ndarray:
-    """A clip with every pixel repeated so often that its shorter side has SHOWN_PX or more: small ones stay crisp.
+    """A clip upscaled by an integer factor, so that its shorter side has at least SHOWN_PX and pixels stay crisp.
 
-    A long and narrow one less often, so that its longer side has at most MOST_SHOWN_PX.
+    The factor is smaller for narrow clips, so that the longer side has at most MOST_SHOWN_PX.
     """
     times = max(1, min(-(-SHOWN_PX // min(clip.shape[1:3])), MOST_SHOWN_PX // max(clip.shape[1:3])))
     return clip.repeat(times, axis=1).repeat(times, axis=2)
@@ -110,16 +110,16 @@ def _check(clip: np.ndarray) -> None:
 
 
 def _columns(count: int) -> int:
-    """Columns of a filmstrip: the least that make it no higher than wide."""
+    """Columns of a filmstrip: the smallest number with no more rows than columns."""
     return next(columns for columns in range(1, count + 1) if columns * columns >= count)
 
 
 def _save_mp4(clip: np.ndarray, path: Path, text: str, frames_per_second: float) -> None:
-    """H.264 with the colours of Rec. 709, said in the file, and the index before the pictures, as browsers want it."""
+    """H.264 tagged as Rec. 709, with the index before the frames for streaming in browsers."""
     from fractions import Fraction
 
     av = import_av()
-    # Colours are kept for blocks of 2 x 2 pixels, so both sides must be even: the last row and column are repeated.
+    # yuv420p stores colour per 2 x 2 pixels, so both sides must be even: repeat the last row or column.
     clip = np.pad(clip, ((0, 0), (0, clip.shape[1] % 2), (0, clip.shape[2] % 2), (0, 0)), mode="edge")
     with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as container:
         container.metadata["comment"] = text
@@ -136,9 +136,9 @@ def _save_mp4(clip: np.ndarray, path: Path, text: str, frames_per_second: float)
 
 
 def _save_animation(clip: np.ndarray, path: Path, kind: str, text: str, frames_per_second: float) -> None:
-    """GIF with the settings as its comment, WebP with them in its EXIF description."""
+    """GIF with the settings as its comment, or WebP with them in its EXIF description."""
     first, *rest = map(Image.fromarray, clip)
-    # A GIF counts hundredths of a second: rounded sums keep the speed where rounded frames would not.
+    # GIF durations are in hundredths of a second: rounding the end times, not the durations, keeps the speed.
     ends = np.round(np.arange(len(clip) + 1) * 100 / frames_per_second).astype(int) * 10
     options: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": np.diff(ends).tolist(), "loop": 0}
     if kind == "GIF":
@@ -150,15 +150,15 @@ def _save_animation(clip: np.ndarray, path: Path, kind: str, text: str, frames_p
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """What a file says of its frames; nothing where it was not made here."""
+    """The metadata of a file about its frames; empty for files of other origin."""
     try:
         return read_metadata(path).get("clip", {})
     except ValueError:
         return {}
 
 
-def _cut(path: Path, about: dict[str, Any]) -> np.ndarray:
-    """The frames of a filmstrip that says how many it has and in how many columns."""
+def _split_filmstrip(path: Path, about: dict[str, Any]) -> np.ndarray:
+    """The frames of a filmstrip, whose metadata gives their number and the columns."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             sheet = np.asarray(image.convert("RGB"))

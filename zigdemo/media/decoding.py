@@ -1,7 +1,7 @@
-"""Frames of videos and animations, decoded one after another inside bounds: the files may be anyone's.
+"""Frames of videos and animations, decoded one by one within limits, as the files are untrusted.
 
-PyAV gets an open file and the one container format that its first bytes say, never a path or an address: a playlist or
-a list of files in disguise is no video here. It is imported where a video is opened.
+PyAV gets an open file and the one container format indicated by its first bytes, never a path or URL, so that disguised
+playlists and file lists are not followed. It is imported only to open a video.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ File = Path | MemoryFile
 
 
 class ClipError(ValueError):
-    """A clip that cannot be read, or only with more memory than a clip may take; one sentence."""
+    """A clip that cannot be read, or would need too much memory; one sentence."""
 
 
 def import_av() -> Any:
-    """The module of PyAV. Raises ValueError, one sentence, where it is not installed."""
+    """The module of PyAV. Raises ValueError with one sentence if it is not installed."""
     try:
         import av
     except ImportError:
@@ -85,14 +85,14 @@ def container_of(path: File) -> str | None:
 def frames(path: File, frames_per_second: float | None = None) -> Iterator[np.ndarray]:
     """RGB frames of a video or animation, each (H, W, 3) uint8, upright, with square pixels, on white, as displayed.
 
-    frames_per_second: give a frame of an animation as often as its time asks for at this speed; None: once, though
-    GIF and WebP keep equal frames that follow each other as one.
-    Raises ClipError where the file is no such thing, damaged, or its frames too large or of several sizes.
+    frames_per_second: repeat each frame of an animation for its duration at this rate; None: yield it once, although
+    GIF and WebP merge equal consecutive frames. Raises ClipError for any other file, a damaged one, and frames that are
+    too large or change their size.
     """
     shape = None
     for frame in _video(path) if container_of(path) else _animation(path, frames_per_second):
         if frame.shape != (shape or frame.shape):
-            raise ClipError(f"{path.name} changes its size on the way; give another clip")
+            raise ClipError(f"{path.name} has frames of several sizes; give another clip")
         shape = frame.shape
         yield frame
 
@@ -125,7 +125,7 @@ def is_turned(path: File) -> bool:
 
 
 def comment(path: Path) -> str | None:
-    """The comment that a video carries."""
+    """The comment in a video's metadata. Raises ClipError as `frames` does."""
     with _open(path) as container:
         return container.metadata.get("comment")
 

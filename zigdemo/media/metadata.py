@@ -1,4 +1,4 @@
-"""The settings that files made here carry as text, and where each kind of file keeps it."""
+"""The settings embedded as text in our files, and where each file format stores them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from . import decoding
 
 KEY = "zigdemo"  # the PNG text chunk
-EXIF_DESCRIPTION = 0x010E  # where a WebP keeps it; GIF and MP4 have a comment
+EXIF_DESCRIPTION = 0x010E  # used for WebP; GIF and MP4 have a comment
 MOST_FILE_BYTES = 2**26
 MOST_METADATA_CHARACTERS = 2**16
 
@@ -20,19 +20,19 @@ MOST_METADATA_CHARACTERS = 2**16
 def settings_text(
     settings: Mapping[str, Any], provenance: dict[str, Any], index: int, clip: dict[str, float] | None = None
 ) -> str:
-    """The text that a file carries: its settings, provenance, place in the batch, and for a clip frames and speed.
+    """The text for a file: settings, provenance, index in the batch, and for a clip its frames and frame rate.
 
-    ASCII, as some kinds of file keep nothing else.
+    ASCII, as some file formats support nothing else.
     """
     content = {"request": dict(settings), "provenance": provenance, "index": index}
     return json.dumps(content if clip is None else {**content, "clip": clip})
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The {"request", "provenance", "index"} inside a PNG, MP4, GIF or WebP made here; nothing in it is trusted or run.
+    """The {"request", "provenance", "index"} in a PNG, MP4, GIF or WebP of ours; the content is untrusted data.
 
-    A clip has {"clip": {"frames", "frames_per_second"}} too.
-    Raises ValueError with one sentence where the file is none of these, too large, or carries nothing of ours.
+    A clip also has {"clip": {"frames", "frames_per_second"}}. Raises ValueError with one sentence if the file is none
+    of these, too large, or has no such metadata.
     """
     path = Path(path)
     name = path.name
@@ -54,17 +54,17 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("request"), dict):
         raise ValueError(f"the settings inside {name} are damaged; choose another one")
     provenance = content.get("provenance")
-    found = {
+    metadata = {
         "request": content["request"],
         "provenance": provenance if isinstance(provenance, dict) else {},
         "index": content.get("index", 0),
     }
     clip = content.get("clip")
-    return {**found, "clip": clip} if isinstance(clip, dict) else found
+    return {**metadata, "clip": clip} if isinstance(clip, dict) else metadata
 
 
 def _text_inside(path: Path) -> object:
-    """What a file has where files made here keep their settings; ValueError where it cannot be read."""
+    """The content of a file where ours store their settings. Raises ValueError if it cannot be read."""
     if decoding.container_of(path) is not None:
         return decoding.comment(path)
     try:
@@ -72,7 +72,7 @@ def _text_inside(path: Path) -> object:
             if image.format == "PNG":
                 image.load()  # text chunks may follow the pixels
                 return image.info.get(KEY)
-            found = image.info.get("comment") if image.format == "GIF" else image.getexif().get(EXIF_DESCRIPTION)
+            text = image.info.get("comment") if image.format == "GIF" else image.getexif().get(EXIF_DESCRIPTION)
     except decoding.PILLOW_FAULTS as fault:
         raise ValueError(f"{path.name} is not a readable PNG, MP4, GIF or WebP; choose one made here") from fault
-    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text

@@ -1,4 +1,4 @@
-"""PNG files that carry their settings, and pictures that someone gave."""
+"""PNG files with embedded settings, and reading of the user's pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 def save_png(
     image: Image.Image, path: str | Path, settings: Mapping[str, Any], provenance: dict[str, Any], index: int = 0
 ) -> Path:
-    """Write a PNG that carries its settings (of a request), provenance and place in the batch, whole or not at all."""
+    """Write a PNG atomically, with the settings of its request, its provenance and its index in the batch."""
     path = Path(path)
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEY, settings_text(settings, provenance, index))
@@ -29,17 +29,17 @@ def save_png(
 
 
 def file_name(settings: Mapping[str, Any], index: int, kind: str = "png") -> str:
-    """A name that sorts and says what it is: model, label, seed; only characters every file system takes.
+    """A sortable, descriptive name: model, label or prompt, seed; only characters that every file system supports.
 
     settings: of a request, its model, seed, and label or prompt.
     """
-    said = settings.get("label") or settings.get("prompt")
-    words = "-".join(filter(None, (settings["model"], said, f"seed{settings['seed'] + index}")))
+    condition = settings.get("label") or settings.get("prompt")
+    words = "-".join(filter(None, (settings["model"], condition, f"seed{settings['seed'] + index}")))
     return re.sub(r"[^A-Za-z0-9._-]+", "-", words).strip("-.")[-100:] + f".{kind}"
 
 
 def read_picture(path: str | Path) -> Image.Image:
-    """A picture that someone gave, of any common kind. Raises ValueError, one sentence, for none or too large a one."""
+    """The user's picture in any common format. Raises ValueError with one sentence if it is unreadable or too large."""
     path = Path(path)
     try:
         if path.stat().st_size > MOST_FILE_BYTES:

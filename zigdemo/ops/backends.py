@@ -11,12 +11,12 @@ from functools import cache
 
 import torch
 
-ENVIRONMENT = "ZIGDEMO_BACKEND"  # names a backend for every operator that has one of that name
+ENVIRONMENT = "ZIGDEMO_BACKEND"  # selects a backend for every operator that has one of that name
 
 
 @cache
 def numba_fault() -> str | None:
-    """Why the numba kernels cannot run, or None where they can."""
+    """Why the numba kernels cannot run, or None if they can."""
     try:
         importlib.import_module("zigdemo.ops.selective_scan.cpu")
     except ModuleNotFoundError as fault:
@@ -34,8 +34,8 @@ def _fla_import_fault() -> str | None:
         return f"{fault.name} is not installed (pip install flash-linear-attention)"
     except (ImportError, AttributeError, OSError, RuntimeError) as fault:
         return f"flash-linear-attention does not import here: {str(fault).splitlines()[0]}"
-    layout = inspect.signature(chunk_gla).parameters.get("head_first")
-    if layout is not None and layout.default is True:
+    head_first = inspect.signature(chunk_gla).parameters.get("head_first")
+    if head_first is not None and head_first.default is True:
         return "flash-linear-attention is too old: its tensors are head-first (pip install -U flash-linear-attention)"
     return None
 
@@ -58,7 +58,7 @@ def _cpu_fault(device: torch.device, dtype: torch.dtype) -> str | None:
 
 @cache
 def _import_fault(module: str, install: str) -> str | None:
-    """Why an optional package cannot be used, or None; compiled packages fail in many ways when they do not fit."""
+    """Why an optional package cannot be used, or None; incompatible compiled packages fail in many ways."""
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as fault:
@@ -69,7 +69,7 @@ def _import_fault(module: str, install: str) -> str | None:
 
 
 def _interpreted(backend: str, device: torch.device) -> bool:
-    """Whether a backend would run in Triton's interpreter: right but very slow, so never chosen unasked."""
+    """Whether a backend would run in Triton's interpreter: correct but very slow, so never chosen automatically."""
     return backend == "triton" and device.type == "cpu"
 
 
@@ -91,14 +91,14 @@ def _mamba_fault(device: torch.device, dtype: torch.dtype) -> str | None:
 
 @dataclass(frozen=True)
 class Backend:
-    """One implementation: `fault(device, dtype)` is None where it can run, otherwise the reason."""
+    """One implementation: `fault(device, dtype)` is None if it can run, otherwise the reason."""
 
     name: str
     title: str
     fault: Callable[[torch.device, torch.dtype], str | None]
 
 
-# Best first; the last always runs.
+# In order of preference; the last one always runs.
 OPERATORS: dict[str, tuple[Backend, ...]] = {
     "selective_scan": (
         Backend("cpu", "numba kernels, order inside, own threads", _cpu_fault),
@@ -121,7 +121,7 @@ OPERATORS: dict[str, tuple[Backend, ...]] = {
 
 @dataclass(frozen=True)
 class Status:
-    """One line of the report: what a backend is, whether it can run, whether it was chosen, and why."""
+    """One line of the report: whether a backend can run, whether it is chosen, and why."""
 
     operator: str
     backend: str
@@ -133,50 +133,50 @@ class Status:
 def choose(operator: str, backend: str, device: torch.device, dtype: torch.dtype) -> str:
     """The backend that runs `operator` on tensors of this device and dtype.
 
-    backend: "auto" takes the environment's, else the best that can run. Raises ValueError for a name that does not
-    exist or cannot run here, with the reason.
+    backend: "auto" uses the one set in the environment, else the best available. Raises ValueError with the reason for
+    a name that does not exist or cannot run here.
     """
-    known = OPERATORS[operator]
-    wanted = _wished(operator) if backend == "auto" else backend
-    if wanted == "auto":
-        able = (entry.name for entry in known if entry.fault(device, dtype) is None)
+    entries = OPERATORS[operator]
+    setting = _environment_backend(operator) if backend == "auto" else backend
+    if setting == "auto":
+        able = (entry.name for entry in entries if entry.fault(device, dtype) is None)
         return next(name for name in able if not _interpreted(name, device))
-    for entry in known:
-        if entry.name == wanted:
+    for entry in entries:
+        if entry.name == setting:
             fault = entry.fault(device, dtype)
             if fault is None:
-                return wanted
-            raise ValueError(f"backend {wanted!r} of {operator} cannot run: {fault}; use backend='auto'")
-    raise ValueError(f"unknown backend {wanted!r} of {operator}; choose auto, {', '.join(e.name for e in known)}")
+                return setting
+            raise ValueError(f"backend {setting!r} of {operator} cannot run: {fault}; use backend='auto'")
+    raise ValueError(f"unknown backend {setting!r} of {operator}; choose auto, {', '.join(e.name for e in entries)}")
 
 
-def _wished(operator: str) -> str:
-    """What the environment asks of an operator; "auto" where it names a backend that only others have."""
-    wanted = os.environ.get(ENVIRONMENT, "auto")
+def _environment_backend(operator: str) -> str:
+    """The backend that the environment sets for an operator; "auto" if only other operators have it."""
+    setting = os.environ.get(ENVIRONMENT, "auto")
     names = {entry.name for known in OPERATORS.values() for entry in known}
-    if wanted != "auto" and wanted not in names:
-        raise ValueError(f"{ENVIRONMENT} is {wanted!r}; set it to auto or one of {', '.join(sorted(names))}")
-    return wanted if wanted in [entry.name for entry in OPERATORS[operator]] else "auto"
+    if setting != "auto" and setting not in names:
+        raise ValueError(f"{ENVIRONMENT} is {setting!r}; set it to auto or one of {', '.join(sorted(names))}")
+    return setting if setting in [entry.name for entry in OPERATORS[operator]] else "auto"
 
 
 def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> list[Status]:
-    """Every operator's backends for tensors of this device and dtype: available, why not, chosen, why."""
+    """All backends of every operator for this device and dtype: availability, choice and reasons."""
     device = torch.device(device)
     lines = []
-    for operator, known in OPERATORS.items():
-        chosen = choose(operator, "auto", device, dtype)
-        for entry in known:
+    for operator, entries in OPERATORS.items():
+        choice = choose(operator, "auto", device, dtype)
+        for entry in entries:
             fault = entry.fault(device, dtype)
-            picked = entry.name == chosen
-            why = fault or (f"the fastest that runs here: {entry.title}" if picked else entry.title)
-            if picked and _wished(operator) != "auto":
+            is_chosen = entry.name == choice
+            why = fault or (f"the fastest that runs here: {entry.title}" if is_chosen else entry.title)
+            if is_chosen and _environment_backend(operator) != "auto":
                 why = f"asked for by {ENVIRONMENT}"
-            lines.append(Status(operator, entry.name, fault is None, picked, why))
+            lines.append(Status(operator, entry.name, fault is None, is_chosen, why))
     return lines
 
 
 def warm_up() -> None:
-    """Compile the CPU kernels, or load them from the disk cache, so that the first picture need not wait."""
+    """Compile the CPU kernels, or load them from the disk cache, so that the first picture does not wait."""
     if numba_fault() is None:
         for operator in ("selective_scan", "gla", "s4d"):
             importlib.import_module(f"zigdemo.ops.{operator}.cpu").warm_up()

@@ -1,12 +1,11 @@
-"""The threads the numba kernels run on: torch's own OpenMP team where it can be had, else a small pool.
+"""The threads of the numba kernels: torch's own OpenMP team if available, else a small pool.
 
 numba's parallel layers are not safe here: `workqueue`, the default on some macOS and Windows installs, aborts the
-process when two threads launch kernels at once, which is what a web page does. Kernels are compiled without the
-interpreter lock instead and every thread gets a run of tasks; results do not depend on the split.
+process when two threads launch kernels at once, which is what a web page does. Instead, kernels release the
+interpreter lock and every thread gets a range of tasks; results do not depend on the split.
 
-After each of its operators torch's OpenMP threads spin for some milliseconds, ready for the next. Kernels on threads
-of their own share the cores with that spinning, which costs a third of the time on two cores; on the same team they
-are what it spins for.
+After each operator torch's OpenMP threads spin for some milliseconds, waiting for the next one. Kernels on separate
+threads would compete with that spinning, which costs a third of the time on two cores, so they run on the same team.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def _after_fork() -> None:
-    """A forked child has no threads to run on: it computes serially instead of waiting for them for ever."""
+    """A forked child has none of these threads: it computes serially instead of waiting forever."""
     global _pool, _lock, _forked
     _pool, _lock, _forked = None, Lock(), True
 
@@ -40,9 +39,9 @@ if hasattr(os, "register_at_fork"):
 
 @lru_cache(maxsize=1)
 def openmp() -> ctypes.CDLL | None:
-    """The OpenMP library that torch is linked with, where it has GNU's entry points; None elsewhere.
+    """The OpenMP library that torch is linked with if it has GNU's entry points, else None.
 
-    Linux only: a library's symbols are looked up together with those of the libraries it is linked with.
+    Linux only, where symbol lookup in a library includes the libraries it is linked with.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -63,7 +62,7 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def _in_team(library: ctypes.CDLL, share: Callable[[int], None], threads: int) -> None:
-    """share(0) ... share(threads - 1), each in a thread of the calling thread's OpenMP team."""
+    """Run share(0) ... share(threads - 1), each in one thread of the caller's OpenMP team."""
     faults: list[BaseException] = []
 
     def body(_: int | None) -> None:
@@ -78,7 +77,7 @@ def _in_team(library: ctypes.CDLL, share: Callable[[int], None], threads: int) -
 
 
 def run(kernel: Callable[..., None], tasks: int, *arguments: object) -> None:
-    """Run kernel(*arguments, first, last) over [0, tasks) on torch.get_num_threads() threads and wait for all."""
+    """Run kernel(*arguments, first, last) over [0, tasks) on torch.get_num_threads() threads and wait."""
     threads = 1 if _forked or tasks == 1 else torch.get_num_threads()
     if threads == 1:
         kernel(*arguments, 0, tasks)

@@ -1,7 +1,7 @@
-"""Elementary functions that LLVM turns into vector code inside numba loops, and the cache hint they wait for.
+"""Elementary functions that LLVM vectorises inside numba loops, and a prefetch hint.
 
-`np.exp` in a numba loop is a scalar library call, ten times slower than the rest of the scan; these are
-branch-free polynomials, so the loop vectorizer widens them like any other arithmetic.
+`np.exp` in a numba loop is a scalar library call, ten times slower than the rest of the scan; these functions are
+branch-free polynomials, which the loop vectoriser handles like other arithmetic.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numba.extending import intrinsic
 LOG2E = np.float32(1.4426950408889634)
 LN2 = np.float32(0.6931471805599453)
 
-# Minimax coefficients of 2**f on [-1/2, 1/2], highest power first: relative error 9e-8, under one
-# float32 ulp, and exact at 0 (no decay stays no decay).
+# Minimax coefficients of 2**f on [-1/2, 1/2], highest power first: relative error 9e-8, less than one
+# float32 ulp, and exact at 0, so that no decay remains no decay.
 _EXP2 = (1.32647273e-3, 9.67151276e-3, 5.55073374e-2, 2.40222421e-1, 6.93146978e-1, 1.0)
 # log((1 + s) / (1 - s)) / s as a polynomial in s**2 for s in [0, 1/3], highest power first: relative error 4e-9.
 _LOG1P = (0.281783448, 0.279606006, 0.400249104, 0.666663147, 2.0)
@@ -48,7 +48,7 @@ def exp2(typingctx, x):
 
 @intrinsic
 def prefetch(typingctx, rows, i, j, k):
-    """Ask the memory for the cache line of rows[i, j, k]; a hint, it changes no value. The index must be in range."""
+    """Prefetch the cache line of rows[i, j, k], without any effect on values. The index must be in range."""
 
     def codegen(context, builder, signature, args):
         array = context.make_array(signature.args[0])(context, builder, args[0])

@@ -1,8 +1,7 @@
-"""A vector register as a value of numba code: loops in these functions are vector loops, with no vectorizer to ask.
+"""Vector registers as values in numba code, for vector loops that do not depend on the vectoriser.
 
-LLVM's vectorizer starts every loop with a check for overlapping arrays and returns every intermediate result to
-memory; where the inner loops are short and many, these cost more than the arithmetic. LLVM cuts a `Vector` into the
-registers that the machine has.
+LLVM's vectoriser checks for overlapping arrays before every loop and writes every intermediate result to memory; with
+many short inner loops this costs more than the arithmetic. LLVM splits a `Vector` into the machine's registers.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
 class Vector(types.Type):
-    """LANES float32 that live in a register; numba code holds them in variables and tuples, not in arrays."""
+    """LANES float32 in a register; numba code can keep them in variables and tuples, not in arrays."""
 
     def __init__(self) -> None:
         super().__init__(name=f"Vector({LANES})")
@@ -46,7 +45,7 @@ def _place(context, builder, kind, array, kinds, index):
 
 @intrinsic
 def load(typingctx, array, index):
-    """The LANES float32 from array[index] on; index: a tuple, one entry an axis, the last axis contiguous."""
+    """LANES float32 starting at array[index]; index: a tuple, one entry per axis, the last axis contiguous."""
 
     def codegen(context, builder, signature, args):
         place = _place(context, builder, signature.args[0], args[0], signature.args[1].types, args[1])
@@ -57,7 +56,7 @@ def load(typingctx, array, index):
 
 @intrinsic
 def store(typingctx, array, index, value):
-    """Write a vector to array[index] and what follows; index as in `load`."""
+    """Store a vector starting at array[index]; index as in `load`."""
 
     def codegen(context, builder, signature, args):
         place = _place(context, builder, signature.args[0], args[0], signature.args[1].types, args[1])

@@ -1,8 +1,8 @@
-"""Token orders: in which sequence a scanning network reads the tokens of an image."""
+"""Scan orders: the sequence in which a network reads the tokens of an image or a clip."""
 
-from zigdemo.scans.measures import Measures, measure, order_receptive_field, receptive_mask
-from zigdemo.scans.paths2d import gilbert_rank
-from zigdemo.scans.schemes import SCHEMES, ScanOrder, ScanScheme, scan_scheme
+from .measures import Measures, measure, order_receptive_field, receptive_mask
+from .paths2d import gilbert_rank
+from .schemes import SCHEMES, ScanOrder, ScanScheme, scan_scheme
 
 __all__ = [
     "SCHEMES",

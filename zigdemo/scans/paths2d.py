@@ -1,7 +1,7 @@
-"""Walks of an H x W grid: snakes, the generalised Hilbert curve, random and shuffled orders.
+"""Walks over an H x W grid: snakes, the generalised Hilbert curve, random and shuffled orders.
 
 Every `*_walk` returns a (H * W,) int64 permutation: walk[k] is the raster index (row * width + column) of the
-k-th cell visited. Sizes are checked by the caller (`schemes.check_grid`).
+k-th cell visited. The caller checks the sizes (`schemes.check_grid`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from numpy.typing import NDArray
 
 Walk = NDArray[np.int64]
 
-# Mixed into the seeds, so that random and shuffled orders of the same grid are unrelated.
+# Part of the seed, so that random and shuffled orders of the same grid are unrelated.
 _RANDOM, _SHUFFLED = 1, 2
 
 
 def sweep_walk(*grid: int) -> Walk:
-    """Row by row from the top, each row from the left, of a video frame by frame: the raster order."""
+    """Raster order: row by row from the top left, in a video frame by frame."""
     return np.arange(prod(grid), dtype=np.int64)
 
 
 def zigzag_walk(path: int, height: int, width: int) -> Walk:
     """Snake number `path` (0 to 7): every step goes to a 4-neighbour on any grid.
 
-    Start corners in the order top-left, top-right, bottom-left, bottom-right; from each corner first the
-    row-wise, then the column-wise snake.
-    Source: Hu et al. 2024 (arXiv 2403.13802), figure 3; the order of the paths is that of their code.
+    The start corners are top-left, top-right, bottom-left, bottom-right; each has a row-wise snake, then a
+    column-wise one. Source: Hu et al. 2024 (arXiv 2403.13802), figure 3, in the order of their code.
     """
     bottom, right, columns = path & 4, path & 2, path & 1
     lines = np.arange(height * width, dtype=np.int64).reshape(height, width)
@@ -39,14 +38,13 @@ def zigzag_walk(path: int, height: int, width: int) -> Walk:
 
 
 def gilbert_rank(height: int, width: int, main_axis: int | None = None) -> Walk:
-    """(height, width) table of the rank of every cell along the generalised Hilbert curve of the grid.
+    """Rank of every cell along the generalised Hilbert curve of the grid, (height, width).
 
-    The curve starts in the top-left corner and works its way along main_axis (0 down the rows, 1 along the
-    columns); by default along the longer side, down the rows of a square. Every step goes to a 4-neighbour,
-    on any grid. Plain gilbert ends in the next corner along the main side, which on an odd main by an even
-    other side forces one diagonal step; there the last, near-square part is walked along the even side
-    instead, so none is needed. For a square this is the table of ZigMa's code, which gathers with it, where
-    `hilbert_walk` gathers with its inverse.
+    The curve starts in the top-left corner and advances along main_axis (0: down the rows, 1: along the columns); by
+    default along the longer side, in a square down the rows. Every step goes to a 4-neighbour, on any grid. Plain
+    gilbert ends in the next corner along the main side, which forces one diagonal step if that side is odd and the
+    other even; here the last, nearly square part then runs along the even side, which avoids it. For a square this is
+    the table in ZigMa's code, which gathers with it where `hilbert_walk` gathers with its inverse.
     Source: J. Cerveny's generalised Hilbert curve, github.com/jakubcerveny/gilbert.
     """
     if main_axis is None:
@@ -71,7 +69,7 @@ def gilbert_rank(height: int, width: int, main_axis: int | None = None) -> Walk:
 
 
 def _rank_lines(rank: Walk, blocks: Walk) -> None:
-    """Number the cells of blocks that are one cell thick; blocks as in `_split`."""
+    """Number the cells of blocks that are one cell wide; blocks as in `_split`."""
     first, corner, main, side = blocks[:, 0], blocks[:, 1:3], blocks[:, 3:5], blocks[:, 5:7]
     ahead = np.where(np.abs(side.sum(axis=1, keepdims=True)) == 1, main, side)
     lengths = np.abs(ahead.sum(axis=1))
@@ -82,18 +80,17 @@ def _rank_lines(rank: Walk, blocks: Walk) -> None:
 
 
 def _split(blocks: Walk) -> Walk:
-    """Divide every block of a Hilbert curve into the two or three that its curve runs through.
+    """Split every block of a Hilbert curve into the two or three blocks that its curve runs through.
 
-    blocks: (n, 7) rows of rank of the first cell, that cell (row, column), main side (row, column), other
-    side (row, column); sides are signed vectors along an axis. The curve of a block enters at the first
-    cell and leaves in the next corner along the main side. All blocks are divided at once: a curve takes a
-    logarithmic number of calls.
+    blocks: (n, 7), each row the rank of the first cell, its (row, column), the main side and the other side, both
+    signed vectors (row, column) along an axis. The curve enters a block at its first cell and leaves it in the next
+    corner along the main side. All blocks are split at once, so a curve takes a logarithmic number of calls.
     """
     first, corner, main, side = blocks[:, 0], blocks[:, 1:3], blocks[:, 3:5], blocks[:, 5:7]
     main_step, side_step = np.sign(main), np.sign(side)
     main_cells, side_cells = np.abs(main.sum(axis=1)), np.abs(side.sum(axis=1))
     is_long = 2 * main_cells > 3 * side_cells
-    # Halves are made even where possible: an even main side is what lets a curve do without diagonal steps.
+    # Halves are even where possible: with an even main side a curve needs no diagonal step.
     half_main, half_side = main // 2, side // 2
     half_main += main_step * (is_long & (np.abs(half_main.sum(axis=1)) % 2 == 1) & (main_cells > 2))[:, None]
     half_side += side_step * (~is_long & (np.abs(half_side.sum(axis=1)) % 2 == 1) & (side_cells > 2))[:, None]
@@ -112,18 +109,17 @@ def _split(blocks: Walk) -> Walk:
             half_main - main,
         ),
     ]
-    return np.concatenate([np.column_stack(columns)[wanted] for wanted, *columns in parts])
+    return np.concatenate([np.column_stack(columns)[mask] for mask, *columns in parts])
 
 
 def hilbert_walk(path: int, height: int, width: int) -> Walk:
-    """Generalised Hilbert curve number `path` (0 to 7), truly walked: every step goes to a 4-neighbour.
+    """Generalised Hilbert curve number `path` (0 to 7): every step goes to a 4-neighbour.
 
-    Path 0 is the curve of `gilbert_rank`, path 1 its transpose, paths 2 to 7 the curve turned anticlockwise
-    by 90, 180 and 270 degrees, each followed by its transpose. On a grid that is not square, the curve is
-    made on the turned or transposed grid with the same main axis, so half of the paths work along the
-    longer side and half along the shorter. Parity makes them the same curves, in pairs, if the longer side
-    is even and the shorter odd, or the longer odd and just one cell more than the shorter.
-    Plain gilbert takes one diagonal step on some grids of an odd by an even side; `gilbert_rank` takes none.
+    Path 0 is the curve of `gilbert_rank`, path 1 its transpose, paths 2 to 7 the curve rotated anticlockwise by 90,
+    180 and 270 degrees, each followed by its transpose. If the grid is not square, the curve is built on the rotated
+    or transposed grid with the same main axis, so half of the paths advance along the longer side and half along the
+    shorter. By parity they coincide in pairs if the longer side is even and the shorter odd, or if the longer side is
+    odd and exactly one cell longer than the shorter.
     """
     turns, transposed = divmod(path, 2)
     main_axis = 0 if height >= width else 1
@@ -141,7 +137,7 @@ def random_walk(path: int, height: int, width: int) -> Walk:
 
 
 def shuffled_walk(path: int, run: int, height: int, width: int) -> Walk:
-    """Snake number `path` cut into runs of `run` cells (the last may be shorter), the runs in random order.
+    """Snake number `path` cut into runs of `run` cells (the last may be shorter), in random order.
 
     Within a run the steps are those of the snake; with run >= H * W it is the snake itself.
     """
@@ -152,11 +148,11 @@ def shuffled_walk(path: int, run: int, height: int, width: int) -> Walk:
 
 
 def _seeded_permutation(length: int, seed: tuple[int, ...]) -> Walk:
-    # Raw PCG64 bits, because numpy promises never to change them, which it does not promise of `permutation`.
+    # Raw PCG64 bits, which numpy guarantees to be stable; it gives no such guarantee for `permutation`.
     return np.argsort(np.random.PCG64(seed).random_raw(length), kind="stable").astype(np.int64, copy=False)
 
 
 def _ranges(starts: Walk, lengths: Walk) -> Walk:
-    """Concatenation of arange(start, start + length) over the pairs given."""
+    """Concatenation of arange(start, start + length) over all pairs of start and length."""
     before = np.cumsum(lengths) - lengths
     return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - before, lengths)

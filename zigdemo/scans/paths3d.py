@@ -1,7 +1,7 @@
-"""Walks of a T x H x W grid: snakes through space and time, and layers that scan space and time in turn.
+"""Walks over a T x H x W grid: snakes through space and time, and layers that alternate between the two.
 
 Every `*_walk` returns a (T * H * W,) int64 permutation: walk[k] is the raster index ((frame * height + row) * width +
-column) of the k-th cell visited. Sizes are checked by the caller (`schemes.check_grid`).
+column) of the k-th cell visited. The caller checks the sizes (`schemes.check_grid`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from math import gcd, lcm
 
 import numpy as np
 
-from zigdemo.scans.paths2d import Walk, zigzag_walk
+from .paths2d import Walk, zigzag_walk
 
-# The axes (0 time, 1 rows, 2 columns) from the slowest to the fastest, and the start corner: 1 is the far end of an
-# axis. Paths come in pairs from opposite corners, the first six have each order of the axes once, and the last two
-# start at the same end of their slowest axis as their like, so that on no grid a path is the reverse of another.
+# The axes (0 time, 1 rows, 2 columns) from slowest to fastest, and the start corner: 1 is the far end of an axis.
+# Paths come in pairs from opposite corners. The first six use each order of the axes once; the last two start at the
+# same end of the slowest axis as the earlier path with that order, so that no path is the reverse of another.
 _SNAKES = (
     ((0, 1, 2), (0, 0, 0)),
     ((0, 2, 1), (1, 1, 1)),
@@ -30,8 +30,8 @@ _SNAKES = (
 def zigzag3d_walk(path: int, frames: int, height: int, width: int) -> Walk:
     """Snake number `path` (0 to 7) through space and time: every step goes to a 6-neighbour on any grid.
 
-    The planes along the slowest axis are walked one after the other, each as a snake that starts where the one
-    before ended. Source: Hu et al. 2024 (arXiv 2403.13802), its 3-D zigzag; which eight is our choice.
+    The planes along the slowest axis are visited one after the other, each by a snake that starts where the previous
+    one ended. Source: Hu et al. 2024 (arXiv 2403.13802), 3-D zigzag; the choice of the eight paths is ours.
     """
     axes, corner = _SNAKES[path]
     cells = np.arange(frames * height * width, dtype=np.int64).reshape(frames, height, width)
@@ -43,13 +43,13 @@ def zigzag3d_walk(path: int, frames: int, height: int, width: int) -> Walk:
 
 
 def factorized_walk(path: int, word: str, frames: int, height: int, width: int) -> Walk:
-    """The walk of layer `path` of a word of s and t, letter path mod len(word); to be cut into `factorized_runs`.
+    """The walk of layer `path` for a word of s and t, by letter path mod len(word); cut it into `factorized_runs`.
 
-    An s layer walks frame after frame, each by the same zigzag: number 0 to 7 in turn among the s layers. A t layer
-    walks location after location (in raster order) through time, forward and backward in turn among the t layers.
-    Source: Hu et al. 2024 (arXiv 2403.13802), its factorised 3-D zigzag.
+    An s layer visits frame after frame, each by the same zigzag; the s layers cycle through zigzags 0 to 7. A t layer
+    visits location after location (in raster order) through time; the t layers alternate between forward and backward.
+    Source: Hu et al. 2024 (arXiv 2403.13802), factorised 3-D zigzag.
     """
-    turn = _letters(path, word, word[path % len(word)])
+    turn = _count_before(path, word, word[path % len(word)])
     cells = np.arange(frames * height * width, dtype=np.int64).reshape(frames, height * width)
     if word[path % len(word)] == "s":
         return cells[:, zigzag_walk(turn % 8, height, width)].ravel()
@@ -57,17 +57,17 @@ def factorized_walk(path: int, word: str, frames: int, height: int, width: int) 
 
 
 def factorized_runs(path: int, word: str, frames: int, height: int, width: int) -> int:
-    """Pieces that the walk of layer `path` is scanned in: the frames of an s layer, the locations of a t layer."""
+    """Number of runs in the walk of layer `path`: the frames of an s layer, the locations of a t layer."""
     return frames if word[path % len(word)] == "s" else height * width
 
 
 def factorized_paths(word: str) -> int:
-    """Layers after which the walks of a word repeat: the word ends, zigzag 0 is next, and time runs forward."""
+    """Number of layers after which the walks of a word repeat: at a word's end, with zigzag 0 and forward time next."""
     repeats = [turns // gcd(turns, word.count(letter)) for letter, turns in (("s", 8), ("t", 2))]
     return len(word) * lcm(*repeats)
 
 
-def _letters(path: int, word: str, letter: str) -> int:
-    """How many layers before layer `path` have a letter."""
+def _count_before(path: int, word: str, letter: str) -> int:
+    """How many layers before layer `path` have this letter."""
     whole, rest = divmod(path, len(word))
     return whole * word.count(letter) + word[:rest].count(letter)

@@ -1,4 +1,4 @@
-"""Scan schemes by name: in which order each layer of a network reads the tokens of a grid."""
+"""Scan schemes by name: the order in which each layer of a network reads the tokens of a grid."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from zigdemo.checks import is_whole, shown, whole
-from zigdemo.scans import paths2d, paths3d
+from ..checks import is_whole, shown, whole
+from . import paths2d, paths3d
 
 Block = Literal["single", "bidirectional", "parallel"]
 Axis = Literal["all", "space", "time"]
 Grid = tuple[int, ...]
-# What a name says behind its stem: a number, a word, 1 where there is nothing.
+# The part of a name after its stem: a number or a word; 1 if there is none.
 Choice = int | str
 
 MAX_TOKENS = 2**24
 MAX_LETTERS = 16
-# Larger orders are not kept once nobody uses them: 256 of this size take 256 MiB.
-_KEPT_TOKENS = 2**16
+# Larger orders are not cached: 256 of this size take 256 MiB.
+MAX_CACHED_TOKENS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
 class ScanOrder:
-    """A permutation of the tokens of a grid, hashed by identity so that it can be the key of a cache.
+    """A permutation of the tokens of a grid, hashed by identity so that it can be a cache key.
 
-    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. runs: equal pieces that the order is cut
-    into, each scanned on its own, with a state and a convolution that start afresh. inverse: (L,) int64, the place
-    of each token in the scan; perm[inverse] == inverse[perm] == arange(L). Both are read-only. is_identity:
-    the scan is the raster order in one run. Raises ValueError if perm is no permutation or runs does not divide L.
+    perm: (L,) int64, perm[k] is the raster index of the k-th token visited. runs: number of equal pieces of the order,
+    each scanned separately, with state and convolution reset at its start. inverse: (L,) int64, the position of each
+    token in the scan; perm[inverse] == inverse[perm] == arange(L). Both arrays are read-only. is_identity: whether
+    this is the raster order in one run. Raises ValueError if perm is no permutation or runs does not divide L.
     """
 
     perm: NDArray[np.int64]
@@ -47,13 +47,13 @@ class ScanOrder:
     is_identity: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        given = np.asarray(self.perm)
-        if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
+        array = np.asarray(self.perm)
+        if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
             raise ValueError(
-                f"a scan order is a 1-D array of integers, but got shape {given.shape} of {given.dtype};"
+                f"a scan order is a 1-D array of integers, but got shape {array.shape} of {array.dtype};"
                 " give the raster index of each token in the order visited"
             )
-        perm = given.astype(np.int64, copy=True)
+        perm = array.astype(np.int64, copy=True)
         raster = np.arange(perm.size, dtype=np.int64)
         if perm.min() != 0 or perm.max() != perm.size - 1 or np.bincount(perm).max() != 1:
             raise ValueError(
@@ -76,7 +76,7 @@ class ScanOrder:
     def __len__(self) -> int:
         return self.perm.size
 
-    # A copied network (an EMA, say) keeps the very order that caches know; only unpickling makes a new one.
+    # A copied network (such as an EMA) shares the cached order; only unpickling makes a new one.
     def __copy__(self) -> ScanOrder:
         return self
 
@@ -89,13 +89,13 @@ class ScanOrder:
 
 @dataclass(frozen=True)
 class SchemeFamily:
-    """One entry of the table of schemes; k is the number or word in the name, 1 where there is none.
+    """One entry of the table of schemes; k is the number or word in the name, 1 if there is none.
 
-    label: human readable, with `{k}` for it. walk: (path, k, *grid) -> permutation. paths: k -> number of layer
-    orders. scans: k -> number of orders that one layer uses at once. runs: (path, k, *grid) -> pieces of the walk
-    that are scanned each on its own. axis: (path, k) -> what a layer scans. block: the kind of block that the network
-    needs. dimensions: numbers of sides of the grids it is for. numbers: the k allowed, None for a name without a
-    number. letters: what a word may be made of, "" for a name without a word. examples: names for a menu.
+    label: for people, `{k}` stands for k. walk: (path, k, *grid) -> permutation. paths: k -> number of layer orders.
+    scans: k -> number of orders in one layer. runs: (path, k, *grid) -> number of separately scanned pieces of the
+    walk. axis: (path, k) -> what a layer scans. block: the kind of block the network needs. dimensions: of the grids
+    it is for, 2 or 3. numbers: allowed k, None for names without a number. letters: allowed in a word, "" for names
+    without a word. examples: names for a menu.
     """
 
     label: str
@@ -111,7 +111,7 @@ class SchemeFamily:
     examples: tuple[str, ...] = ()
 
     def takes(self, k: Choice | None) -> bool:
-        """Whether a name of this family may end in k; None is a name with nothing behind its stem."""
+        """Whether a name of this family may end in k; None stands for a bare stem."""
         if self.letters:
             return isinstance(k, str) and len(k) <= MAX_LETTERS and set(k) <= set(self.letters)
         return k is None if self.numbers is None else isinstance(k, int) and k in self.numbers
@@ -198,9 +198,8 @@ SCHEMES: dict[str, SchemeFamily] = {
 class ScanScheme:
     """A named rule that gives every layer its scan order; get one from `scan_scheme`.
 
-    name: as asked for. label: human readable. block: the kind of block that the network needs. paths: the
-    number of layer orders, layer i uses number i mod paths. dimensions: the numbers of sides of the grids that it is
-    for, 2 of (H, W) and 3 of (T, H, W).
+    name: as given to `scan_scheme`. label: for people. block: the kind of block the network needs. paths: number of
+    layer orders; layer i uses order i mod paths. dimensions: of the grids it is for, 2 for (H, W), 3 for (T, H, W).
     """
 
     name: str
@@ -213,7 +212,7 @@ class ScanScheme:
 
     @property
     def at_once(self) -> int:
-        """Number of scans that a layer makes side by side."""
+        """Number of parallel scans in a layer."""
         return self._family.scans(self._choice)
 
     def axis(self, layer: int) -> Axis:
@@ -221,16 +220,16 @@ class ScanScheme:
         return self._family.axis(whole("layer", layer, 0, kind=Integral) % self.paths, self._choice)
 
     def order(self, layer: int, grid: Sequence[int]) -> ScanOrder:
-        """The order of a layer on a grid (H, W) or (T, H, W); the first of them where a layer uses several.
+        """The order of a layer on a grid (H, W) or (T, H, W); the first one if a layer has several.
 
-        The same scheme, layer mod paths and grid give the same object. ValueError for a bad layer or grid.
+        The same scheme, layer mod paths and grid give the same object. Raises ValueError for a bad layer or grid.
         """
         return self.scans(layer=layer, grid=grid)[0]
 
     def scans(self, layer: int, grid: Sequence[int]) -> tuple[ScanOrder, ...]:
-        """All orders that a layer uses at once, as `order` gives them.
+        """All orders of a layer: one for single blocks, two sweeps for bidirectional ones, k zigzags for parallel ones.
 
-        One for single blocks, forward and reversed sweep for bidirectional ones, k zigzags for parallel ones.
+        Raises ValueError as `order` does.
         """
         path = whole("layer", layer, 0, kind=Integral) % self.paths
         sizes = self._check_grid(grid)
@@ -240,8 +239,8 @@ class ScanScheme:
     def _check_grid(self, grid: Sequence[int]) -> Grid:
         sizes = check_grid(grid)
         if len(sizes) not in self.dimensions:
-            use, wanted = ("images", "(H, W)") if 2 in self.dimensions else ("videos", "(T, H, W)")
-            raise ValueError(f"scan scheme {self.name!r} is for {use}, not for grid {grid!r}; give {wanted}")
+            use, shape = ("images", "(H, W)") if 2 in self.dimensions else ("videos", "(T, H, W)")
+            raise ValueError(f"scan scheme {self.name!r} is for {use}, not for grid {grid!r}; give {shape}")
         return sizes
 
     def __reduce__(self) -> tuple[Callable[[str], ScanScheme], tuple[str]]:
@@ -249,7 +248,7 @@ class ScanScheme:
 
 
 def scan_scheme(name: str) -> ScanScheme:
-    """The scan scheme of that name, always the same object; ValueError lists the valid names."""
+    """The scan scheme of that name, always the same object. Raises ValueError listing the valid names."""
     return _scheme(name if isinstance(name, str) else repr(name))
 
 
@@ -279,14 +278,14 @@ def _spell(key: str) -> str:
 
 
 def check_grid(grid: Sequence[int]) -> Grid:
-    """The grid as plain integers, (H, W) or (T, H, W); ValueError if it is none or has over 2**24 tokens."""
-    wanted = "give (H, W) or (T, H, W) as whole numbers >= 1"
+    """The grid as plain integers, (H, W) or (T, H, W). Raises ValueError if it is none or has over 2**24 tokens."""
+    advice = "give (H, W) or (T, H, W) as whole numbers >= 1"
     try:
         sizes = tuple(operator.index(size) for size in grid)
     except TypeError:
-        raise ValueError(f"grid {grid!r} is not made of whole numbers; {wanted}") from None
+        raise ValueError(f"grid {grid!r} is not made of whole numbers; {advice}") from None
     if len(sizes) not in (2, 3) or min(sizes) < 1 or any(isinstance(size, bool) for size in grid):
-        raise ValueError(f"grid {grid!r} is no grid of tokens; {wanted}")
+        raise ValueError(f"grid {grid!r} is no grid of tokens; {advice}")
     if prod(sizes) > MAX_TOKENS:
         raise ValueError(f"grid {grid!r} has {prod(sizes)} tokens; use at most {MAX_TOKENS}")
     return sizes
@@ -298,7 +297,7 @@ _alive_lock = Lock()
 
 
 def _order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
-    find = _kept_order if prod(grid) <= _KEPT_TOKENS else _find_order
+    find = _cached_order if prod(grid) <= MAX_CACHED_TOKENS else _find_order
     return find(scheme, path, grid)
 
 
@@ -313,4 +312,4 @@ def _find_order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:
         return order
 
 
-_kept_order = lru_cache(maxsize=256)(_find_order)
+_cached_order = lru_cache(maxsize=256)(_find_order)

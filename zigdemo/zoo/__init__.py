@@ -1,4 +1,4 @@
-"""The models that can be chosen, and the folders they are kept in: config.json, model.safetensors, README.md."""
+"""The available models and their folders: config.json, model.safetensors, README.md."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ Spec = TypeVar("Spec", AutoencoderSpec, TextSpec)
 WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parents[2] / "weights"))
 CONFIG, TENSORS = "config.json", "model.safetensors"
 MOST_CONFIG_BYTES = 2**24
-# An official network keeps its own arguments and quirks; what a folder calls it, and its name there.
+# Official networks keep their constructor's arguments: name of the family in a folder, and in `official`.
 OFFICIAL_FAMILIES = {f"{family} official": family for family in OFFICIAL}
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What config.json says of a model, checked; the weights stay on disk until `load`.
+    """The validated config.json of a model; the weights stay on disk until `load`.
 
-    model: the backbone's config, an OfficialConfig where family is "ZigMa official". labels: class names in the order
-    of the table, or None. schemes: scan schemes it was trained with, none for a backbone without a scan. origin:
-    "shipped (toy)", "official", "yours" or "untrained". about: free facts for the card. interpolant: the path it was
-    trained on, of PATHS; on "ddpm" the network is asked at the step, not at t. guided_channels: guidance acts on the
-    first so many alone, None for all. latents: the autoencoder whose latents it draws, None for pixels. text: the tower
-    that reads its prompts, None for a model without text. defaults: solver, steps and guidance that it draws best by,
-    for whoever names none; empty for those of `Request`.
+    model: the backbone's config, an OfficialConfig for families such as "ZigMa official". labels: class names in the
+    order of the label table, or None. schemes: scan schemes it was trained with, empty for backbones without a scan.
+    origin: "shipped (toy)", "official", "yours" or "untrained". about: free-form facts for the card. interpolant: the
+    path it was trained on, of PATHS; on "ddpm" the network receives the step instead of t. guided_channels: guide only
+    the first so many channels, None for all. latents: the autoencoder of its latents, None for pixels. text: the tower
+    for its prompts, None for a model without text. defaults: recommended solver, steps and guidance, used unless the
+    request sets them; empty for those of `Request`.
     """
 
     path: Path
@@ -72,32 +72,32 @@ class ModelFolder:
 
     @property
     def frames(self) -> int | None:
-        """Frames of the clips it draws, None for a model of pictures."""
+        """Frames of its clips, None for a model of pictures."""
         return getattr(self.model, "frames", 0) or None
 
     @property
     def parts(self) -> list[Part]:
-        """Its autoencoder and its tower, where they are folders named by an id."""
+        """Its autoencoder and its tower, if they are folders named by an id."""
         return named_parts(self.latents, self.text)
 
     @property
     def places(self) -> tuple[Path, ...]:
-        """Where its tower and its autoencoder are looked up: in its folder, beside it, among the weights."""
+        """Folders in which its tower and autoencoder are looked up: its own, the one around it, the shipped weights."""
         return self.path, self.path.parent, WEIGHTS
 
     @property
     def sha256(self) -> str:
-        """Hash of the weights file, to tell weights apart that share a name."""
+        """Hash of the weights file, to distinguish weights of the same name."""
         return file_sha256(self.path / TENSORS)
 
     @property
     def stamp(self) -> tuple[int, ...]:
-        """Sizes and times of config and weights: tells at once, without reading them, that they were replaced."""
-        found = [(self.path / name).stat() for name in (CONFIG, TENSORS) if (self.path / name).is_file()]
-        return tuple(number for one in found for number in (one.st_size, one.st_mtime_ns))
+        """Sizes and times of config and weights, to detect without reading them that they were replaced."""
+        stats = [(self.path / name).stat() for name in (CONFIG, TENSORS) if (self.path / name).is_file()]
+        return tuple(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns))
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors, as stored. Raises ValueError where the file is no whole safetensors file."""
+        """The tensors as stored. Raises ValueError if the file is missing or no complete safetensors file."""
         path = self.path / TENSORS
         try:
             with safe_open(path, "pt") as file:
@@ -110,7 +110,7 @@ class ModelFolder:
             ) from None
 
     def load(self, device: str | torch.device = "cpu") -> nn.Module:
-        """Build the network and fill it, in float32 and for inference."""
+        """The network with its weights, in float32 for inference. Raises ValueError if they do not match."""
         count = self.model.parameters
         if count > MOST_PARAMETERS:
             raise ValueError(
@@ -118,46 +118,48 @@ class ModelFolder:
             )
         state = self.state()
         stored = sum(value.numel() for value in state.values())
-        if stored < count:  # before anything is built, so that a config cannot make us allocate what is not there
+        if (
+            stored < count
+        ):  # checked before building, so that a bad config cannot allocate more memory than the file holds
             raise ValueError(
                 f"{self.path / CONFIG} asks for {count:,} weights and {TENSORS} holds {stored:,}: they do not belong "
                 "together; copy both files again"
             )
         with torch.device("meta"):
             network = self.model.build() if isinstance(self.model, OfficialConfig) else build(self.model)
-        wanted = network.state_dict()
-        for key in sorted(wanted.keys() | state.keys()):
+        expected = network.state_dict()
+        for key in sorted(expected.keys() | state.keys()):
             if key not in state:
                 raise ValueError(f"{self.path / TENSORS} lacks {key}: it does not belong to this {CONFIG}")
-            if key not in wanted:
+            if key not in expected:
                 raise ValueError(f"{self.path / TENSORS} has {key}, which this {CONFIG} does not know")
-            if state[key].shape != wanted[key].shape:
+            if state[key].shape != expected[key].shape:
                 raise ValueError(
-                    f"{key} is {tuple(state[key].shape)} in {self.path / TENSORS} and {tuple(wanted[key].shape)} "
+                    f"{key} is {tuple(state[key].shape)} in {self.path / TENSORS} and {tuple(expected[key].shape)} "
                     f"by {CONFIG}: they do not belong together"
                 )
             if not torch.isfinite(state[key].float()).all():
                 raise ValueError(f"{key} in {self.path / TENSORS} holds NaN or infinity; the weights are damaged")
-        # A copy, as the tensors read are mapped from a file that someone may overwrite under a running page.
+        # A copy, as the tensors are memory-mapped from a file that may be overwritten while the page runs.
         network.load_state_dict({key: value.to(torch.float32, copy=True) for key, value in state.items()}, assign=True)
         return network.requires_grad_(False).eval().to(device)
 
     def load_latents(self, device: str | torch.device = "cpu") -> Latents:
-        """The space the model draws in, its autoencoder looked up as the tower is, or fetched."""
+        """The space in which the model generates; its autoencoder is looked up in `places`, or downloaded."""
         return PIXELS if self.latents is None else self.latents.load(device, self.places)
 
     def load_text(self, device: str | torch.device = "cpu") -> TextTower | None:
-        """The tower that reads its prompts, looked up in `places`, or fetched."""
+        """The tower for its prompts, looked up in `places`, or downloaded; None for a model without text."""
         return None if self.text is None else self.text.load(device, self.places)
 
     def push(self, repo: str, private: bool = False) -> str:
         """Upload config, weights, card, pictures and the parts named by an id to owner/name on huggingface.co.
 
-        Returns the address of the repository. Raises ValueError with one sentence where it cannot be done.
+        Returns the address of the repository. Raises ValueError with one sentence if the upload fails.
         """
         patterns = [CONFIG, TENSORS, "README.md", "*.png", "*.webp"]
-        with tempfile.TemporaryDirectory() as aside:
-            staged = Path(aside, self.path.resolve().name)
+        with tempfile.TemporaryDirectory() as temporary:
+            staged = Path(temporary, self.path.resolve().name)
             staged.mkdir()
             for file in self.path.iterdir():
                 if file.is_file() and any(fnmatchcase(file.name, pattern) for pattern in patterns):
@@ -168,12 +170,12 @@ class ModelFolder:
 
 
 def _schemes(model: Any) -> list[str]:
-    """The scan schemes that a config names; none for a backbone without a scan."""
+    """The scan schemes in a config; empty for a backbone without a scan."""
     return [] if model.scheme is None else list(dict.fromkeys(model.schemes))
 
 
 def read_folder(path: str | Path) -> ModelFolder:
-    """Read and check a model folder's config. Raises ValueError with one sentence for anything that is off."""
+    """Read and validate the config of a model folder. Raises ValueError with one sentence for any defect."""
     path = Path(path)
     file = path / CONFIG
     if not file.is_file():
@@ -194,17 +196,17 @@ def read_folder(path: str | Path) -> ModelFolder:
             raise ValueError(f"labels in {file} must be a list of names")
         if len(labels) != model.labels:
             raise ValueError(f"{file} names {len(labels)} labels and its model has {model.labels}")
-    own, guided = not isinstance(model, OfficialConfig), content.get("guided_channels")
+    is_ours, guided_channels = not isinstance(model, OfficialConfig), content.get("guided_channels")
     with _naming(file):
         choice("prediction", content.get("prediction"), PREDICTIONS)
         interpolant = choice("interpolant", content.get("interpolant", "linear"), PATHS)
-        if guided is not None:
-            whole("guided_channels", guided, 1)
-    if own and interpolant != "ddpm" and getattr(model, "out_channels", model.in_channels) != model.in_channels:
+        if guided_channels is not None:
+            whole("guided_channels", guided_channels, 1)
+    if is_ours and interpolant != "ddpm" and getattr(model, "out_channels", model.in_channels) != model.in_channels:
         raise ValueError(f"{file} has learn_sigma, and {content['prediction']} prediction no variance; set drop_sigma")
     schemes = tuple(content["schemes"] if "schemes" in content else _schemes(model))
     for scheme in schemes:
-        if own and model.scheme is None:
+        if is_ours and model.scheme is None:
             raise ValueError(f"{file} names scan scheme {scheme!r} and {content['family']} has no scan; leave it out")
         scan_scheme(scheme)
     return ModelFolder(
@@ -218,7 +220,7 @@ def read_folder(path: str | Path) -> ModelFolder:
         origin=str(content.get("origin", "yours")),
         about=content.get("about", {}) if isinstance(content.get("about", {}), dict) else {},
         interpolant=interpolant,
-        guided_channels=guided,
+        guided_channels=guided_channels,
         latents=_spec(file, content.get("latents"), AutoencoderSpec),
         text=_spec(file, content.get("text"), TextSpec),
         defaults=_defaults(file, content.get("defaults", {})),
@@ -235,7 +237,7 @@ def _naming(file: Path) -> Iterator[None]:
 
 
 def _defaults(file: Path, content: Any) -> dict[str, Any]:
-    """The settings under 'defaults'; ValueError naming the file where they make no sense."""
+    """The settings under 'defaults'. Raises ValueError naming the file if they are invalid."""
     if not isinstance(content, dict) or set(content) - set(DEFAULTS):
         raise ValueError(f"defaults in {file} must have some of {', '.join(DEFAULTS)}")
     with _naming(file):
@@ -251,10 +253,10 @@ def _spec(file: Path, content: Any, kind: type[Spec]) -> Spec | None:
 
 
 def _model_config(file: Path, family: str, settings: Any) -> Any:
-    """The config under 'model'; ValueError naming the file where it makes no sense."""
+    """The config under 'model'. Raises ValueError naming the file if it is invalid."""
     official = OFFICIAL_FAMILIES.get(family)
-    known = None if official else {entry.name for entry in fields(FAMILIES[family].config)}
-    if not isinstance(settings, dict) or (known is not None and set(settings) - known):
+    known_fields = None if official else {entry.name for entry in fields(FAMILIES[family].config)}
+    if not isinstance(settings, dict) or (known_fields is not None and set(settings) - known_fields):
         raise ValueError(f"{file} has settings under 'model' that {family} does not know")
     with _naming(file):
         return OfficialConfig(official, settings) if official else FAMILIES[family].config(**settings)
@@ -273,10 +275,9 @@ def write_folder(
     text: TextSpec | None = None,
     defaults: dict[str, Any] | None = None,
 ) -> ModelFolder:
-    """Write a model folder in fp16, every file aside first and then renamed. network: built from its `.config`.
+    """Write a model folder in fp16, each file under a temporary name first. network: built from its `.config`.
 
-    latents: the autoencoder it was trained behind, None for pixels. text: the tower its prompts were read by. defaults:
-    as in ModelFolder.
+    Other arguments as in ModelFolder; card: content of README.md.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -299,7 +300,7 @@ def write_folder(
 
 
 def write_files(path: Path, content: dict[str, Any], state: dict[str, Tensor], card: str) -> ModelFolder:
-    """Write the three files of a model folder that exists, each aside first, and read the folder back."""
+    """Write the three files into an existing folder, each under a temporary name first, and read the folder."""
     with replacing_files(path, (TENSORS, CONFIG, "README.md")) as (tensors, config, readme):
         save_file(state, tensors, metadata={"format": "pt"})
         config.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -308,19 +309,19 @@ def write_files(path: Path, content: dict[str, Any], state: dict[str, Tensor], c
 
 
 def available() -> list[ModelFolder]:
-    """The model folders beside the program, by name; one that cannot be read is logged and left out."""
-    found = []
+    """The shipped and imported models, by name; unreadable folders are logged and skipped."""
+    folders = []
     for folder in sorted(WEIGHTS.glob("*/")):
         if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
             try:
-                found.append(read_folder(folder))
+                folders.append(read_folder(folder))
             except ValueError as fault:
                 logging.getLogger(__name__).warning("%s", fault)
-    return found
+    return folders
 
 
 def find(name: str | Path) -> ModelFolder:
-    """The model of a shipped id or a local folder. Raises ValueError listing what there is."""
+    """The model of a local id or folder. Raises ValueError listing the available ones."""
     here = WEIGHTS / str(name)
     if here.parent == WEIGHTS and (here / CONFIG).is_file():
         return read_folder(here)

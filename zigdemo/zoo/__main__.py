@@ -1,4 +1,4 @@
-"""`python -m zigdemo.zoo import FILE`: make a model folder of an official checkpoint."""
+"""`python -m zigdemo.zoo import FILE`: convert an official checkpoint to a model folder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Import a checkpoint; a fault is one sentence and exit status 2."""
+    """Import a checkpoint; an error prints one sentence and returns exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.zoo")
-    command = parser.add_subparsers(required=True).add_parser("import", help="make a model folder of a checkpoint")
+    command = parser.add_subparsers(required=True).add_parser("import", help="convert a checkpoint to a model folder")
     command.add_argument("file", help=f"a .pt, .pth or .safetensors file, or one of {', '.join(SOURCES)}")
     command.add_argument("--name", help="of the model; the file's name by default")
-    command.add_argument("--family", choices=list(LAYOUTS), help="where the file does not say it")
+    command.add_argument("--family", choices=list(LAYOUTS), help="if the file does not say it")
     command.add_argument(
         "--set", action="append", default=[], type=_setting, metavar="KEY=VALUE",
         help="an official constructor's argument that the file does not say, such as img_dim=128",
     )  # fmt: skip
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        folder = import_checkpoint(chosen.file, chosen.name, family=chosen.family, settings=dict(chosen.set))
+        folder = import_checkpoint(options.file, options.name, family=options.family, settings=dict(options.set))
     except (ValueError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Where the official files are published, and how they are fetched: resumable, shown, checked by a hash if known."""
+"""Official files and their download: resumable, with a progress bar, checked against a hash if known."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PIECE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Source:
-    """A published file. repo: of the Hugging Face hub, else url. settings: what the file may not say of itself.
+    """A published file. repo: on the Hugging Face hub, else url. settings: those the file may not contain.
 
-    sha256: of the file where its publisher states one; the hub's own hash is used besides. about: one phrase.
+    sha256: of the file if its publisher states one; the hub's own hash is also checked. about: a short description.
     """
 
     family: str
@@ -37,7 +37,7 @@ class Source:
 
 ZIGMA, DIT = "taohu/zigma", "https://dl.fbaipublicfiles.com/DiT/models"
 SIT = "https://www.dl.dropboxusercontent.com/scl/fi/as9oeomcbub47de5g4be0/SiT-XL-2-256.pt"
-# Names and places as the projects' own pages and download scripts give them; none of them states a hash.
+# Names and addresses from the projects' pages and download scripts, none of which states a hash.
 SOURCES = {
     "zigma-faceshq-1024": Source(
         "ZigMa", "faceshq1024_0090000.pt", "FacesHQ, 1024 px", repo=ZIGMA, settings={"img_dim": 128}
@@ -63,14 +63,14 @@ SOURCES = {
 
 
 def fetch(name: str) -> Path:
-    """The file of an entry of SOURCES, downloaded or from an earlier download; one that broke off is gone on with.
+    """The file of an entry of SOURCES, downloaded if needed; a partial download is resumed.
 
     Raises ValueError with one sentence that says what to do: no network, no access, no such file, a wrong checksum.
     """
     choice("official model", name, SOURCES)
     source = SOURCES[name]
     if source.repo:
-        path = hub_file(source.repo, source.file, name, _by_hand(source))
+        path = hub_file(source.repo, source.file, name, _manual_advice(source))
     else:
         path = _from_url(name, source)
     if source.sha256:
@@ -78,8 +78,8 @@ def fetch(name: str) -> Path:
     return path
 
 
-def _by_hand(source: Source) -> str:
-    return f"get {source.file} some other way and run `python -m zigdemo.zoo import FILE`"
+def _manual_advice(source: Source) -> str:
+    return f"download {source.file} by other means and run `python -m zigdemo.zoo import FILE`"
 
 
 def _from_url(name: str, source: Source) -> Path:
@@ -91,43 +91,44 @@ def _from_url(name: str, source: Source) -> Path:
     try:
         _download(source.url, part)
     except urllib.error.HTTPError as fault:
-        raise ValueError(f"{source.file} of {name} is not given out ({fault.code}); {_by_hand(source)}") from None
+        raise ValueError(f"{source.file} of {name} is not available ({fault.code}); {_manual_advice(source)}") from None
     except (urllib.error.URLError, OSError, http.client.HTTPException) as fault:
         if part.is_file() and part.stat().st_size:
             raise ValueError(
-                f"the download of {name} broke off after {part.stat().st_size:,} bytes; run it again to go on"
+                f"the download of {name} stopped after {part.stat().st_size:,} bytes; run it again to resume"
             ) from None
         host = urllib.parse.urlsplit(source.url).hostname
         raise ValueError(
-            f"{name} is not on this machine and {host} cannot be reached ({first_line(fault)}); {_by_hand(source)}"
+            f"{name} is not on this machine and {host} cannot be reached ({first_line(fault)}); "
+            f"{_manual_advice(source)}"
         ) from None
     os.replace(part, path)
     return path
 
 
 def _download(url: str, part: Path) -> None:
-    """Add to `part` what it lacks of a file, with a bar on stderr; OSError or HTTPException where it ends early."""
+    """Download the rest of a partial file, with a progress bar; OSError or HTTPException if it ends early."""
     from huggingface_hub.utils import tqdm
 
-    have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    offset = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as fault:
-        if fault.code == 416 and fault.headers.get("Content-Range") == f"bytes */{have}":  # all of it is here
+        if fault.code == 416 and fault.headers.get("Content-Range") == f"bytes */{offset}":  # already complete
             return
         raise
-    with answer:
-        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if not goes_on:
-            have = 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with part.open("ab" if goes_on else "wb") as file, tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem
-        ) as bar:  # fmt: skip
-            while piece := answer.read(PIECE_BYTES):
+    with response:
+        resumes = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+        if not resumes:
+            offset = 0
+        length = response.headers.get("Content-Length")
+        total = offset + int(length) if length else None
+        with part.open("ab" if resumes else "wb") as file, tqdm(
+            total=total, initial=offset, unit="B", unit_scale=True, desc=part.stem
+        ) as progress:  # fmt: skip
+            while piece := response.read(PIECE_BYTES):
                 file.write(piece)
-                bar.update(len(piece))
+                progress.update(len(piece))
         if total is not None and part.stat().st_size != total:
             raise http.client.IncompleteRead(b"", total - part.stat().st_size)

@@ -1,4 +1,4 @@
-"""Model folders out of official checkpoints."""
+"""Conversion of official checkpoints to model folders."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def import_checkpoint(
     family: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> zoo.ModelFolder:
-    """Write an official checkpoint as a model folder among the weights; it then loads under its name.
+    """Convert an official checkpoint to a model folder among the weights, which then loads under its name.
 
-    file: a checkpoint file, or an id of SOURCES, which is fetched first. name: of the folder; by default the id or the
-    file's name. family, settings: as in `read_checkpoint`. The weights keep the numbers they have in the file. Raises
-    ValueError with one sentence where the file is refused, cannot be built here or the name is taken.
+    file: a checkpoint file, or an id of SOURCES, which is downloaded first. name: of the folder; by default the id or
+    the name of the file. family, settings: as in `read_checkpoint`. The values of the weights do not change. Raises
+    ValueError with one sentence if the file is refused, cannot be built or the name is taken.
     """
     source = SOURCES.get(str(file))
     if name is None:
@@ -47,7 +47,7 @@ def import_checkpoint(
         raise ValueError(f"name must be letters, digits, '.', '_' and '-', not {name[:90]!r}; give one with --name")
     path = zoo.WEIGHTS / name
     if (path / zoo.CONFIG).exists():
-        raise ValueError(f"{path} is there already; give another name with --name, or remove it")
+        raise ValueError(f"{path} exists already; give another name with --name, or remove it")
     if source:
         file, family = fetch(str(file)), family or source.family
         settings = {**source.settings, **(settings or {})}
@@ -57,8 +57,8 @@ def import_checkpoint(
         network = config.build()
     notes, scheme = [*checkpoint.notes], network.config.scheme
     pairs = zip(network.orders(), network.orders(scheme), strict=True)
-    if any(own.runs != ours.runs or (own.perm != ours.perm).any() for own, ours in pairs):
-        notes.append(f"its scan paths are its own; {scheme} only stands for them; leave scan empty")
+    if any(published.runs != standard.runs or (published.perm != standard.perm).any() for published, standard in pairs):
+        notes.append(f"its scan paths are not those of {scheme}, which only stands for them; leave scan empty")
     latents = None
     if network.config.in_channels == 4:
         latents = AUTOENCODERS["sd-v1-5" if getattr(network.config, "text_width", 0) else "sd-vae-ft-ema"]
@@ -76,19 +76,23 @@ def import_checkpoint(
     }
     card = _card(name, checkpoint, config, notes, source)
     path.mkdir(parents=True, exist_ok=True)
-    return zoo.write_files(path, content, _own_memory(checkpoint.state_dict), card)
+    return zoo.write_files(path, content, _unshared(checkpoint.state_dict), card)
 
 
-def _own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that are whole and share no memory, as safetensors wants them; copied only where they are not."""
-    found: dict[str, Tensor] = {}
-    seen: set[int] = set()
+def _unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors without shared memory, as safetensors requires; copied only if needed."""
+    tensors: dict[str, Tensor] = {}
+    addresses: set[int] = set()
     for key, value in state.items():
-        whole = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
-        own = value if whole and value.data_ptr() not in seen else value.clone(memory_format=torch.contiguous_format)
-        seen.add(own.data_ptr())
-        found[key] = own
-    return found
+        is_whole = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
+        tensor = (
+            value
+            if is_whole and value.data_ptr() not in addresses
+            else value.clone(memory_format=torch.contiguous_format)
+        )
+        addresses.add(tensor.data_ptr())
+        tensors[key] = tensor
+    return tensors
 
 
 def _card(

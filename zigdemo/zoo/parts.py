@@ -1,4 +1,4 @@
-"""The parts of a model that are folders of their own, its autoencoder and its text tower, taken along with it."""
+"""Parts of a model in separate folders, its autoencoder and its text tower, which are copied with it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from ..latents import AutoencoderSpec, autoencoders
 
 @dataclass(frozen=True)
 class Part:
-    """A part that a model names by an id. files: those it needs, the config first."""
+    """A part of a model, named by an id. files: the required ones, the config first."""
 
     id: str
     files: tuple[str, str]
 
     def find(self, places: Sequence[Path]) -> Path | None:
-        """Its folder in the first of the places that has it."""
+        """Its folder in the first of the places that has it, or None."""
         return find_part(self.id, places, self.files[0])
 
     def copy(self, places: Sequence[Path], to: Path) -> None:
-        """Copy its files and its card from the first of the places that has it into the folder `to`."""
+        """Copy its files and its card from the first of the places that has it into the folder `to`.
+
+        Raises ValueError if no place has it.
+        """
         source = self.find(places)
         if source is None:
             raise ValueError(f"{self.id} is not here; copy its folder beside the model's")
@@ -36,7 +39,7 @@ class Part:
 
 
 def named_parts(latents: AutoencoderSpec | None, text: TextSpec | None) -> list[Part]:
-    """The parts that are named by an id, not those of the hub or of another place of this machine."""
+    """The parts that are named by an id, not those on the hub or at an absolute path."""
     parts = []
     if latents is not None and _is_id(latents.source) and not latents.subfolder:
         parts.append(Part(latents.source, (autoencoders.CONFIG, autoencoders.TENSORS)))
@@ -50,7 +53,7 @@ def _is_id(name: str) -> bool:
 
 
 def take_along(parts: Sequence[Part], places: Sequence[Path], folder: Path) -> None:
-    """Copy into a model's folder those of its parts that lie neither there nor beside it."""
+    """Copy into a model's folder those of its parts that are neither in it nor beside it."""
     for part in parts:
         if part.find((folder, folder.parent)) is None:
             part.copy(places, folder / part.id)

@@ -81,15 +81,15 @@ def test_flip_takes_latents_of_mirrored_pictures(place, weights):
 
 def test_a_tower_with_a_rate_learns_and_one_without_stays(place, tmp_path, weights):
     run = Training(recipe(place, tmp_path / "a", tower_lr=1e-3))
-    before = {key: value.clone() for key, value in run.tower.clip.state_dict().items()}
+    before = {key: value.clone() for key, value in run.tower.clip_model.state_dict().items()}
     run.run()
-    moved = {key for key, value in run.tower.clip.state_dict().items() if not torch.equal(value, before[key])}
+    moved = {key for key, value in run.tower.clip_model.state_dict().items() if not torch.equal(value, before[key])}
     assert "token_embedding.weight" in moved and not any(key.startswith("visual.") for key in moved)
-    average = run.sampled_tower.clip.state_dict()["token_embedding.weight"]
+    average = run.sampled_tower.clip_model.state_dict()["token_embedding.weight"]
     assert not torch.equal(average, before["token_embedding.weight"])
     fixed = Training(recipe(place, tmp_path / "b"))
     fixed.run()
-    assert all(torch.equal(value, before[key]) for key, value in fixed.tower.clip.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in fixed.tower.clip_model.state_dict().items())
     assert "tower" not in read_checkpoint(tmp_path / "b")
 
 
@@ -160,7 +160,7 @@ def test_an_export_has_score_card_grid_and_its_own_tower(place, tmp_path, weight
     assert "portraits it finds 0.750" in card.replace("\n", " ")
     learned = read_checkpoint(tmp_path / "run")["tower"]["average"]["token_embedding.weight"]
     pipe = Pipeline.load(out)  # the tower and the autoencoder came along
-    assert torch.allclose(pipe.text.clip.token_embedding.weight, learned, atol=1e-3)
+    assert torch.allclose(pipe.text.clip_model.token_embedding.weight, learned, atol=1e-3)
     assert pipe(Request("mine", prompt="red hair", count=1, steps=1)).images[0].size == (16, 16)
     with pytest.raises(ValueError, match="the better one stays"):
         export(run, out, origin="yours", count=4)
@@ -247,5 +247,5 @@ def test_hidden_states_of_the_average_are_those_that_are_sampled(place, tmp_path
         run.update()
         run.step += 1
     ids = torch.tensor([run.tower.prompt("red hair").ids])
-    assert torch.equal(run.sampled_tower.features("red hair"), hidden_states(run.sampled_tower.clip, ids))
-    assert not torch.allclose(run.sampled_tower.features("red hair"), hidden_states(run.tower.clip, ids))
+    assert torch.equal(run.sampled_tower.features("red hair"), hidden_states(run.sampled_tower.clip_model, ids))
+    assert not torch.allclose(run.sampled_tower.features("red hair"), hidden_states(run.tower.clip_model, ids))

@@ -1,6 +1,6 @@
-"""The official checkpoints: `read_checkpoint(path)`, and their networks, quirks included: `build_official(...)`.
+"""Official checkpoints, `read_checkpoint(path)`, and their networks including all quirks, `build_official(...)`.
 
-Our own networks leave these quirks out; they are here so that a published file draws what it drew at home.
+Our own networks do not have these quirks; they are here so that published files give the published results.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ OFFICIAL: dict[str, Callable[[Mapping[str, Any], ArrayLike | None], nn.Module]] 
 
 @dataclass(frozen=True)
 class OfficialConfig:
-    """Config of an official network, as a model folder keeps it: the official constructor's arguments.
+    """Config of an official network in a model folder: the arguments of the official constructor.
 
-    Raises ValueError with one sentence for a family that cannot be built and sizes that make no sense.
+    Raises ValueError with one sentence for an unsupported family or invalid sizes.
     """
 
     family: str
@@ -62,7 +62,7 @@ class OfficialConfig:
 
     @property
     def parameters(self) -> int:
-        """Number of weights, counted without building anything."""
+        """Number of weights, counted without building the network."""
         return layout(self.family, self.settings).parameters
 
     @property
@@ -72,7 +72,7 @@ class OfficialConfig:
 
     @property
     def frames(self) -> int:
-        """Frames of the clips it draws, 0 for pictures."""
+        """Frames of its clips, 0 for pictures."""
         return self.settings.get("video_frames") or 0
 
     def build(self) -> nn.Module:
@@ -87,27 +87,27 @@ def _unknown(family: object) -> str:
 def build_official(
     family: str, config: Mapping[str, Any], state_dict: Mapping[str, Tensor], *, paths: ArrayLike | None = None
 ) -> nn.Module:
-    """The official network with the official weights, in eval mode: forward(x, t, y) equals theirs.
+    """The official network with the official weights, in eval mode: forward(x, t, y) equals the original.
 
     family: "ZigMa", "DiT", "SiT" or "DiG". config: keyword arguments of the official constructor, as in ZIGMA_NEEDED,
-    ZIGMA_DEFAULTS, DIT_DEFAULTS and DIG_DEFAULTS; those in ZIGMA_IGNORED, SSM_IGNORED and DIG_IGNORED do not change
-    what a trained model computes and are accepted unread.
-    state_dict: official names; the values are copied to float32. paths: see `zigma_paths`, for randomN only.
-    DiT, SiT and DiG have forward_with_cfg(x, t, y, cfg_scale) too; ZigMa has no guided forward, as its own raises.
-    Raises ValueError, one sentence, for an unknown family or setting, for a scan type that cannot be built, for more
-    than MOST_PARAMETERS weights (before any is made), and for weights that are missing, unexpected or of another shape.
+    ZIGMA_DEFAULTS, DIT_DEFAULTS and DIG_DEFAULTS; those in ZIGMA_IGNORED, SSM_IGNORED and DIG_IGNORED do not affect a
+    trained model and are ignored. state_dict: official names; values are copied to float32. paths: see `zigma_paths`,
+    for randomN only. DiT, SiT and DiG also have forward_with_cfg(x, t, y, cfg_scale); the guided forward of ZigMa is
+    left out, as the official one raises.
+    Raises ValueError with one sentence for an unknown family or setting, an unsupported scan type, more than
+    MOST_PARAMETERS weights (before allocating any), and weights that are missing, unexpected or of a wrong shape.
     """
     if family not in OFFICIAL:
         raise ValueError(_unknown(family))
     layout(family, config)
     with torch.device("meta"):
         network = OFFICIAL[family](config, paths)
-    wanted = network.state_dict()
+    expected = network.state_dict()
     fault = misfit(
-        {key: value.shape for key, value in wanted.items()}, {key: value.shape for key, value in state_dict.items()}
+        {key: value.shape for key, value in expected.items()}, {key: value.shape for key, value in state_dict.items()}
     )
     if fault:
         raise ValueError(f"the state dict {fault}; give the config and the weights of the same {family}")
-    weights = {key: state_dict[key].detach().to(torch.float32, copy=True) for key in wanted}
+    weights = {key: state_dict[key].detach().to(torch.float32, copy=True) for key in expected}
     network.load_state_dict(weights, assign=True)
     return network.eval()

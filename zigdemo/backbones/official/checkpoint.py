@@ -1,4 +1,4 @@
-"""Official checkpoint files, read without executing anything in them."""
+"""Official checkpoint files, read without executing their content."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 
 from ...checks import choice
 from ...files import file_sha256
-from .detect import family_said, find_family, find_settings, said_by
+from .detect import family_hint, find_family, find_settings, settings_hint
 from .files import open_checkpoint
 from .layouts import LAYOUTS
 from .values import Refused, StoredTensor, plain
 
-PREFIX = "module."  # of networks that were saved inside torch's DistributedDataParallel
+PREFIX = "module."  # of networks saved inside torch's DistributedDataParallel
 
 
 @dataclass(frozen=True)
 class OfficialCheckpoint:
-    """What an official file holds, found out from names and shapes.
+    """The content of an official file, identified by names and shapes.
 
     family: "ZigMa", "DiT", "SiT" or "DiG". config: arguments of the official constructor. state_dict: official names,
-    as stored, finite. args: the training settings in the file as plain data, or None. source: "file", its name, and
-    "sha256" of it. notes: one sentence for each thing that was chosen or assumed.
+    as stored, finite. args: training settings in the file as plain data, or None. source: name of the "file" and its
+    "sha256". notes: one sentence per choice or assumption.
     """
 
     family: str
@@ -40,25 +40,25 @@ class OfficialCheckpoint:
 def read_checkpoint(
     path: str | Path, *, family: str | None = None, settings: Mapping[str, Any] | None = None
 ) -> OfficialCheckpoint:
-    """Read a .pt, .pth or .safetensors file of ZigMa, DiT, SiT or DiG; nothing in it is executed.
+    """Read a .pt, .pth or .safetensors file of ZigMa, DiT, SiT or DiG without executing its content.
 
-    The file is a bare state dict or a training checkpoint (`model`, `ema`, `opt`, `args`, `train_steps`), of which the
-    averaged weights `ema` are taken and the optimiser's are not read. family: needed where neither args nor the
-    file's name tell DiT from SiT. settings: official constructor's arguments that neither weights nor args say, such as
-    img_dim of a ZigMa without position table; they go before args. Raises ValueError with one sentence that names
-    the file and the fault, for a file that is missing, damaged, no checkpoint, holds anything but data, or has weights
-    that are not finite or do not fit together.
+    The file is a bare state dict or a training checkpoint (`model`, `ema`, `opt`, `args`, `train_steps`); of the latter
+    the averaged weights `ema` are used, and the optimiser's state is not read. family: needed if neither args nor the
+    file name distinguish DiT from SiT. settings: official constructor's arguments that are not determined by weights or
+    args, such as img_dim of a ZigMa without position table; they override args. Raises ValueError with one sentence
+    that names file and fault if the file is missing, damaged, no checkpoint, contains anything but data, or has weights
+    that are not finite or not consistent.
     """
     path = Path(path)
     if family is not None:
         choice("family", family, LAYOUTS)
     try:
         with open_checkpoint(path) as file:
-            chosen, args, notes = _choose(file.content)
-            shapes = {name: tensor.shape for name, tensor in chosen.items()}
-            found = find_family(shapes, family or family_said(args, path.name))
-            config, guesses = find_settings(found, shapes, {**said_by(found, args), **(settings or {})})
-            state = file.tensors(chosen)
+            weights, args, notes = _choose(file.content)
+            shapes = {name: tensor.shape for name, tensor in weights.items()}
+            detected = find_family(shapes, family or family_hint(args, path.name))
+            config, guesses = find_settings(detected, shapes, {**settings_hint(detected, args), **(settings or {})})
+            state = file.tensors(weights)
         for name, value in state.items():
             if not value.is_floating_point():
                 raise Refused(f"{name} in it has numbers of type {value.dtype}, which are no weights")
@@ -69,11 +69,11 @@ def read_checkpoint(
         raise ValueError(f"{path} cannot be read: {fault.strerror or fault}") from None
     except ValueError as fault:
         raise ValueError(f"{path} is refused: {fault}") from None
-    return OfficialCheckpoint(found, config, state, args, source, (*notes, *guesses))
+    return OfficialCheckpoint(detected, config, state, args, source, (*notes, *guesses))
 
 
 def _choose(content: Any) -> tuple[dict[str, StoredTensor], Any, list[str]]:
-    """The weights to use, by name without prefix; args as plain data; what was chosen."""
+    """The weights to use, by name without prefix; args as plain data; notes on the choice."""
     if not isinstance(content, dict) or not content:
         raise Refused(f"it holds a {type(content).__name__} and no state dict")
     notes, args = [], None

@@ -1,4 +1,4 @@
-"""The official DiG: its time, its directions, which are not undone, and its guidance, on our network."""
+"""The official DiG on our network: its time, directions without restoration, and guidance."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DIG_DEFAULTS: dict[str, Any] = {
     "if_skip": False,
     "if_fuse_norm": True,
 }
-# They choose a kernel or a start value, or the official code does not read them.
+# They select a kernel or an initial value, or the official code ignores them.
 DIG_IGNORED = (
     "attn_model",
     "mlp_ratio",
@@ -57,43 +57,44 @@ class OfficialDiG(Guided, DiG):
 def official_dig(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialDiG:
     """The official DiG of constructor arguments `config`, freshly initialised; t is the DDPM step.
 
-    config: as in DIG_DEFAULTS; those in DIG_IGNORED do not change what a trained model computes; "factory", such as
-    "DiG_S_2_bid_layer_dwconv_qdir_skip", stands for the arguments it sets.
+    config: as in DIG_DEFAULTS; those in DIG_IGNORED do not affect a trained model; "factory", such as
+    "DiG_S_2_bid_layer_dwconv_qdir_skip", stands for the arguments it sets. Raises ValueError for unknown or unsupported
+    settings.
     """
     if paths is not None:
         raise ValueError("DiG has its own directions; leave paths= out")
-    given = checked_settings("DiG", _from_factory(config), (), DIG_DEFAULTS, DIG_IGNORED)
-    if not given["if_fuse_norm"]:
+    settings = checked_settings("DiG", _from_factory(config), (), DIG_DEFAULTS, DIG_IGNORED)
+    if not settings["if_fuse_norm"]:
         raise ValueError("if_fuse_norm of DiG gives a norm another name when false; only true can be built")
-    dropout = given["class_dropout_prob"]
-    convolution = "inside" if given["if_in_block_conv"] else "block"
+    dropout = settings["class_dropout_prob"]
+    convolution = "inside" if settings["if_in_block_conv"] else "block"
     ours = DiGConfig(
-        in_channels=given["in_channels"],
-        size=(given["input_size"], given["input_size"]),
-        patch=given["patch_size"],
-        width=given["hidden_size"],
-        depth=given["depth"],
-        heads=given["num_heads"],
-        labels=given["num_classes"],
+        in_channels=settings["in_channels"],
+        size=(settings["input_size"], settings["input_size"]),
+        patch=settings["patch_size"],
+        width=settings["hidden_size"],
+        depth=settings["depth"],
+        heads=settings["num_heads"],
+        labels=settings["num_classes"],
         null_label=dropout > 0,
         label_dropout=dropout,
-        directions=given["bid_mode"],
-        transpose=given["if_quad_dir"],
-        skip=given["if_skip"],
-        conv=convolution if given["if_dw_conv"] else "none",
-        kernel=given["conv_kernel_size"],
-        rms_norm=given["if_rms_norm"],
-        expand_k=given["expand_k"],
-        expand_v=given["expand_v"],
+        directions=settings["bid_mode"],
+        transpose=settings["if_quad_dir"],
+        skip=settings["if_skip"],
+        conv=convolution if settings["if_dw_conv"] else "none",
+        kernel=settings["conv_kernel_size"],
+        rms_norm=settings["if_rms_norm"],
+        expand_k=settings["expand_k"],
+        expand_v=settings["expand_v"],
         restore=False,
-        learn_sigma=given["learn_sigma"],
+        learn_sigma=settings["learn_sigma"],
         time_scale=1.0,
     )
     return OfficialDiG(ours)
 
 
 def _from_factory(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with a factory's name replaced by the arguments it sets, which are the parts of the name."""
+    """The config with the name of a factory replaced by the arguments it stands for."""
     settings = dict(config)
     factory = settings.pop("factory", None)
     if factory is None:
@@ -107,7 +108,12 @@ def _from_factory(config: Mapping[str, Any]) -> dict[str, Any]:
             f"factory {str(factory)[:60]!r} of DiG is unknown; give a name such as DiG_S_2_bid_layer_dwconv_qdir_skip"
         )
     size, patch, mode, convolution, quad, heads, skip = match.groups()
-    named = {"bid_mode": mode, "if_dw_conv": bool(convolution), "if_quad_dir": bool(quad), "if_skip": bool(skip)}
+    factory_settings = {
+        "bid_mode": mode,
+        "if_dw_conv": bool(convolution),
+        "if_quad_dir": bool(quad),
+        "if_skip": bool(skip),
+    }
     if heads:
-        named["num_heads"] = int(heads.removeprefix("-head"))
-    return {**published_sizes("dig", size, patch), **named, **settings}
+        factory_settings["num_heads"] = int(heads.removeprefix("-head"))
+    return {**published_sizes("dig", size, patch), **factory_settings, **settings}

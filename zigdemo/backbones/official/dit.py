@@ -1,4 +1,4 @@
-"""The official DiT and SiT: their time and their guidance on three channels, on our network."""
+"""The official DiT and SiT on our network: their time, and guidance on three channels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class OfficialDiT(Guided, DiT):
 def official_dit(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialDiT:
     """The official DiT of constructor arguments `config`, freshly initialised; t is the DDPM step.
 
-    config: as in DIT_DEFAULTS; "factory", such as "DiT_XL_2", stands for the sizes of a published one.
+    config: as in DIT_DEFAULTS; "factory", such as "DiT_XL_2", stands for its sizes. Raises ValueError for unknown
+    settings.
     """
     return _official("DiT", config, paths)
 
@@ -46,28 +47,28 @@ def official_sit(config: Mapping[str, Any], paths: ArrayLike | None = None) -> O
 def _official(family: str, config: Mapping[str, Any], paths: ArrayLike | None) -> OfficialDiT:
     if paths is not None:
         raise ValueError(f"{family} has no scan paths; leave paths= out")
-    given = checked_settings(family, _sizes(family, config), (), DIT_DEFAULTS, ())
-    dropout = given["class_dropout_prob"]
+    settings = checked_settings(family, _sizes(family, config), (), DIT_DEFAULTS, ())
+    dropout = settings["class_dropout_prob"]
     ours = DiTConfig(
-        in_channels=given["in_channels"],
-        size=(given["input_size"], given["input_size"]),
-        patch=given["patch_size"],
-        width=given["hidden_size"],
-        depth=given["depth"],
-        heads=given["num_heads"],
-        labels=given["num_classes"],
+        in_channels=settings["in_channels"],
+        size=(settings["input_size"], settings["input_size"]),
+        patch=settings["patch_size"],
+        width=settings["hidden_size"],
+        depth=settings["depth"],
+        heads=settings["num_heads"],
+        labels=settings["num_classes"],
         null_label=dropout > 0,
         label_dropout=dropout,
-        mlp_ratio=given["mlp_ratio"],
-        learn_sigma=given["learn_sigma"],
-        drop_sigma=family == "SiT" and given["learn_sigma"],
+        mlp_ratio=settings["mlp_ratio"],
+        learn_sigma=settings["learn_sigma"],
+        drop_sigma=family == "SiT" and settings["learn_sigma"],
         time_scale=1.0,
     )
     return OfficialDiT(ours)
 
 
 def _sizes(family: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with a factory's name replaced by the sizes it stands for."""
+    """The config with the name of a factory replaced by its sizes."""
     settings = dict(config)
     factory = settings.pop("factory", None)
     if factory is None:

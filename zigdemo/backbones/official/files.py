@@ -1,7 +1,7 @@
-"""The three kinds of checkpoint file, opened without executing anything: PyTorch zip, old PyTorch, safetensors.
+"""Checkpoint files, opened without executing their content: PyTorch zip, old PyTorch format, safetensors.
 
-Opening one reads what it holds as plain values with `StoredTensor` in place of tensors; numbers are read only for the
-tensors that are asked for, so that an optimiser's state costs nothing.
+The content is read as plain values with `StoredTensor` for tensors; values are read only for the requested tensors, so
+that an optimiser's state costs nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SAFE_DTYPES = {
 
 @contextmanager
 def _refusing_damage() -> Iterator[None]:
-    """What damaged files raise, as Refused."""
+    """Turns the errors of damaged files into Refused."""
     try:
         yield
     except Refused:
@@ -53,36 +53,36 @@ def _refusing_damage() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class OpenCheckpoint:
-    """An open file: its content, and how to read the flat numbers of one storage."""
+    """An open file: its content, and a function that reads the flat values of a storage."""
 
     content: Any
     read: Callable[[Storage], Tensor]
 
-    def tensors(self, chosen: dict[str, StoredTensor]) -> dict[str, Tensor]:
-        """The chosen tensors, each storage read once; tensors that share a storage in the file share its memory.
+    def tensors(self, stored: dict[str, StoredTensor]) -> dict[str, Tensor]:
+        """The given tensors; each storage is read once, and tensors with a common storage share memory.
 
-        Raises Refused where together they have more than twice the values of their storages: a file of real weights
-        names a storage once, or twice where two layers share it.
+        Raises Refused if together they have more than twice the values of their storages: real weights use a storage
+        once, or twice if two layers share it.
         """
-        storages = {tensor.storage.key: tensor.storage for tensor in chosen.values()}
-        asked = sum(tensor.elements for tensor in chosen.values())
-        held = sum(storage.elements for storage in storages.values())
-        if asked > 2 * held:
-            raise Refused(f"its tensors name {asked:,} values and it holds {held:,}")
+        storages = {tensor.storage.key: tensor.storage for tensor in stored.values()}
+        requested = sum(tensor.elements for tensor in stored.values())
+        available = sum(storage.elements for storage in storages.values())
+        if requested > 2 * available:
+            raise Refused(f"its tensors name {requested:,} values and it holds {available:,}")
         with _refusing_damage():
             flat = {key: self.read(storage) for key, storage in storages.items()}
         return {
             name: flat[tensor.storage.key].as_strided(tensor.shape, tensor.stride, tensor.offset)
-            for name, tensor in chosen.items()
+            for name, tensor in stored.items()
         }
 
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[OpenCheckpoint]:
-    """Open a checkpoint file of any of the three kinds, told apart by its first bytes.
+    """Open a checkpoint file of any of the three kinds, detected by its first bytes.
 
-    Raises Refused, a clause about "it", for a file that is no checkpoint, is damaged or holds anything but data, and
-    OSError where it cannot be read.
+    Raises Refused, with a clause about "it", if the file is no checkpoint, is damaged or contains anything but data,
+    and OSError if it cannot be read.
     """
     with path.open("rb") as file, ExitStack() as stack:
         start = file.read(len(OLD_START))
@@ -125,11 +125,11 @@ def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> OpenCheckpoint:
 
     def read(storage: Storage) -> Tensor:
         name = f"{root}data/{storage.key}"
-        wanted = storage.elements * storage.dtype.itemsize
+        expected = storage.elements * storage.dtype.itemsize
         if name not in entries:
             raise Refused(f"it lacks {name!r:.100}, the numbers of a tensor")
-        if entries[name].file_size != wanted:
-            raise Refused(f"{name!r:.100} in it has {entries[name].file_size:,} bytes and its tensor {wanted:,}")
+        if entries[name].file_size != expected:
+            raise Refused(f"{name!r:.100} in it has {entries[name].file_size:,} bytes and its tensor {expected:,}")
         with archive.open(entries[name]) as file:
             return _numbers(file, storage)
 
@@ -137,8 +137,8 @@ def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> OpenCheckpoint:
 
 
 def _open_old(file: BinaryIO, file_bytes: int) -> OpenCheckpoint:
-    """The format before PyTorch 1.6: pickles of a mark, a version, the machine, the content and the storages' keys,
-    then for every key in turn the number of values as int64 and the values."""
+    """The format before PyTorch 1.6: pickles of a magic number, version, machine, content and storage keys, followed by
+    the number of values (int64) and the values for every key."""
     front = io.BytesIO(file.read(MOST_PICKLE_BYTES))
     front.seek(len(OLD_START))
     version, machine, content, keys = (read_pickle(front) for _ in range(4))
@@ -146,11 +146,11 @@ def _open_old(file: BinaryIO, file_bytes: int) -> OpenCheckpoint:
         raise Refused("it is of an unknown version of the old format, or big-endian; save it again with PyTorch 1.6")
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
         raise Refused("its list of storages is damaged")
-    # Where a storage starts depends on the types of those before it, which the tensors know.
-    known = {storage.key: storage for storage in _storages(content)}
-    if not set(keys) <= known.keys():
+    # The offset of a storage depends on the dtypes of the previous ones, which are known from the tensors.
+    storages = {storage.key: storage for storage in _storages(content)}
+    if not set(keys) <= storages.keys():
         raise Refused("it holds storages that belong to no tensor")
-    lengths = [8 + known[key].elements * known[key].dtype.itemsize for key in keys]
+    lengths = [8 + storages[key].elements * storages[key].dtype.itemsize for key in keys]
     starts = dict(zip(keys, accumulate(lengths, initial=front.tell()), strict=False))
     if front.tell() + sum(lengths) > file_bytes:
         raise Refused(
@@ -158,7 +158,7 @@ def _open_old(file: BinaryIO, file_bytes: int) -> OpenCheckpoint:
         )
 
     def read(storage: Storage) -> Tensor:
-        if storage.key not in starts or known[storage.key] != storage:
+        if storage.key not in starts or storages[storage.key] != storage:
             raise Refused(f"it lacks storage {storage.key!r:.100}, the numbers of a tensor")
         file.seek(starts[storage.key])
         (elements,) = struct.unpack("<q", file.read(8))
@@ -172,8 +172,8 @@ def _open_old(file: BinaryIO, file_bytes: int) -> OpenCheckpoint:
 
 
 def _storages(content: Any) -> Iterator[Storage]:
-    """Every storage in a value, once per tensor; values that are reached twice are looked into once."""
-    seen, waiting = set(), [content]
+    """Every storage in a value, once per tensor; shared containers are visited once."""
+    visited, waiting = set(), [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, StoredTensor):
@@ -182,8 +182,8 @@ def _storages(content: Any) -> Iterator[Storage]:
             yield value
         elif isinstance(value, Record):
             waiting.append(value.state)
-        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
-            seen.add(id(value))
+        elif isinstance(value, dict | list | tuple) and id(value) not in visited:
+            visited.add(id(value))
             waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
@@ -200,14 +200,14 @@ def _open_safetensors(safe: Any) -> OpenCheckpoint:
 
 
 def _numbers(file: Any, storage: Storage) -> Tensor:
-    """The next values of a file as a flat tensor. The size has been checked against the file's."""
+    """The next values of a file as a flat tensor. The caller has checked the size."""
     if storage.elements == 0:
         return torch.empty(0, dtype=storage.dtype)
     content = bytearray(storage.elements * storage.dtype.itemsize)
-    view, filled = memoryview(content), 0
-    while filled < len(content):
-        count = file.readinto(view[filled:])
+    view, offset = memoryview(content), 0
+    while offset < len(content):
+        count = file.readinto(view[offset:])
         if not count:
             raise EOFError("its numbers end early")
-        filled += count
+        offset += count
     return torch.frombuffer(content, dtype=storage.dtype)

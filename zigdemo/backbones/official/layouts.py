@@ -1,7 +1,7 @@
-"""Names and shapes of the official networks' weights, by their constructor's arguments.
+"""Names and shapes of the official networks' weights, from the arguments of their constructors.
 
-`layout(family, settings)` needs no network, so that a checkpoint can be recognised and counted before anything is
-built. Source: the official code at the commits that the recorded outputs were made with.
+`layout(family, settings)` needs no network, so that a checkpoint can be identified and measured before building one.
+Source: the official code at the commits used for the recorded outputs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TIME_FEATURES, TEXT_HEADS, GATE_RANK = 256, 512, 16  # sinusoids; 8 heads of 64;
 
 @dataclass(frozen=True)
 class Layout:
-    """Shapes outside the blocks, of every block, and those that only blocks after the middle one have besides."""
+    """Shapes outside the blocks, in every block, and those only in blocks after the middle one."""
 
     root: Shapes
     block: Shapes
@@ -34,12 +34,12 @@ class Layout:
         return root + self.depth * block + max(self.depth - self.depth // 2 - 1, 0) * late
 
     def shapes(self) -> Shapes:
-        """Every name and its shape."""
-        found = dict(self.root)
+        """Shapes of all weights by name."""
+        shapes = dict(self.root)
         for i in range(self.depth):
             parts = self.block | self.late if i > self.depth // 2 else self.block
-            found |= {f"blocks.{i}.{name}": shape for name, shape in parts.items()}
-        return found
+            shapes |= {f"blocks.{i}.{name}": shape for name, shape in parts.items()}
+        return shapes
 
 
 def _linear(name: str, outputs: int, inputs: int, bias: bool = True) -> Shapes:
@@ -60,14 +60,14 @@ def _embedders(width: int, channels: int, patch: int) -> Shapes:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """Settings of one family, checked where they are read."""
+class _Settings:
+    """Settings of a family, validated on access."""
 
     family: str
     settings: Mapping[str, Any]
 
     def whole(self, name: str, default: int | None = None, least: int = 1) -> int:
-        """A whole number; without a default it is needed."""
+        """A whole number; required unless it has a default. Raises ValueError."""
         value = self.settings.get(name)
         if value is None:
             value = default
@@ -76,30 +76,30 @@ class _Given:
         return whole(f"{name} in the config of {self.family}", value, least, MOST_SIZE)
 
     def ratio(self, name: str, default: float) -> float:
-        """A positive number."""
+        """A positive number. Raises ValueError."""
         value = self.settings.get(name, default)
         return number(f"{name} in the config of {self.family}", value, above=0, below=2**20)
 
 
 def _zigma(settings: Mapping[str, Any]) -> Layout:
-    given = _Given("ZigMa", settings)
-    side, channels, width, depth = map(given.whole, ("img_dim", "in_channels", "embed_dim", "depth"))
-    patch = given.whole("patch_size", 1)
+    checked = _Settings("ZigMa", settings)
+    side, channels, width, depth = map(checked.whole, ("img_dim", "in_channels", "embed_dim", "depth"))
+    patch = checked.whole("patch_size", 1)
     ssm = settings.get("ssm_cfg") or {}
     if not isinstance(ssm, Mapping):
         raise ValueError(f"ssm_cfg in the config of ZigMa must be a mapping, not {shown(ssm)}")
-    mixer = _Given("ZigMa", {name: None if value == "auto" else value for name, value in ssm.items()})
+    mixer = _Settings("ZigMa", {name: None if value == "auto" else value for name, value in ssm.items()})
     state, taps, expand = mixer.whole("d_state", 16), mixer.whole("d_conv", 4), mixer.whole("expand", 2)
     rank = mixer.whole("dt_rank", math.ceil(width / 16))
     inner, layer_norm = expand * width, not settings.get("rms_norm", True)
     root = {**_embedders(width, channels, patch), **_linear("final_layer.linear", patch**2 * channels, width)}
     root |= _norm("norm_f", width, layer_norm)
     if settings.get("use_pe", 0) in (1, 2):
-        root["pos_embed"] = (1, (side // patch) ** 2 * (given.whole("video_frames", 0, least=0) or 1), width)
+        root["pos_embed"] = (1, (side // patch) ** 2 * (checked.whole("video_frames", 0, least=0) or 1), width)
     if settings.get("tpe"):
-        root["temporal_pos_embedding"] = (1, given.whole("video_frames"), width)
+        root["temporal_pos_embedding"] = (1, checked.whole("video_frames"), width)
     text = bool(settings.get("has_text"))
-    classes = given.whole("num_classes", -1, least=-1)
+    classes = checked.whole("num_classes", -1, least=-1)
     block = {"mixer.in_proj.weight": (2 * inner, width), "mixer.out_proj.weight": (width, inner)}
     for suffix in ("", "_b") if settings.get("scan_type") == "v2" else ("",):
         block |= {
@@ -112,7 +112,7 @@ def _zigma(settings: Mapping[str, Any]) -> Layout:
         }
     block |= _norm("norm", width, layer_norm) | _linear("adaLN_modulation.1", (6 if text else 3) * width, width)
     if text:
-        root |= _linear("y_embedder", width, given.whole("d_context"))
+        root |= _linear("y_embedder", width, checked.whole("d_context"))
         for name in ("to_q", "to_k", "to_v"):
             block |= _linear(f"msa.{name}", TEXT_HEADS, width, bias=False)
         block |= _linear("msa.to_out.0", width, TEXT_HEADS)
@@ -121,25 +121,25 @@ def _zigma(settings: Mapping[str, Any]) -> Layout:
     return Layout(root, block, depth, {})
 
 
-def _label_root(given: _Given) -> Shapes:
-    """What DiT and DiG have outside their blocks."""
-    side, patch = given.whole("input_size", 32), given.whole("patch_size", 2)
-    channels, width = given.whole("in_channels", 4), given.whole("hidden_size", 1152)
-    outputs = patch**2 * channels * (2 if given.settings.get("learn_sigma", True) else 1)
+def _label_root(checked: _Settings) -> Shapes:
+    """Shapes of DiT and DiG outside their blocks."""
+    side, patch = checked.whole("input_size", 32), checked.whole("patch_size", 2)
+    channels, width = checked.whole("in_channels", 4), checked.whole("hidden_size", 1152)
+    outputs = patch**2 * channels * (2 if checked.settings.get("learn_sigma", True) else 1)
     root = {**_embedders(width, channels, patch), **_linear("final_layer.linear", outputs, width)}
     root["pos_embed"] = (1, (side // patch) ** 2, width)
-    classes = given.whole("num_classes", 1000, least=0)
-    if classes or given.family != "DiG":
-        rows = classes + (1 if given.settings.get("class_dropout_prob", 0.1) else 0)
+    classes = checked.whole("num_classes", 1000, least=0)
+    if classes or checked.family != "DiG":
+        rows = classes + (1 if checked.settings.get("class_dropout_prob", 0.1) else 0)
         root["y_embedder.embedding_table.weight"] = (rows, width)
         root |= _linear("final_layer.adaLN_modulation.1", 2 * width, width)
     return root
 
 
 def _dit(settings: Mapping[str, Any]) -> Layout:
-    given = _Given("DiT", settings)
-    width = given.whole("hidden_size", 1152)
-    inner = int(width * given.ratio("mlp_ratio", 4.0))
+    checked = _Settings("DiT", settings)
+    width = checked.whole("hidden_size", 1152)
+    inner = int(width * checked.ratio("mlp_ratio", 4.0))
     block = {
         **_linear("attn.qkv", 3 * width, width),
         **_linear("attn.proj", width, width),
@@ -147,13 +147,13 @@ def _dit(settings: Mapping[str, Any]) -> Layout:
         **_linear("mlp.fc2", width, inner),
         **_linear("adaLN_modulation.1", 6 * width, width),
     }
-    return Layout(_label_root(given), block, given.whole("depth", 28), {})
+    return Layout(_label_root(checked), block, checked.whole("depth", 28), {})
 
 
 def _dig(settings: Mapping[str, Any]) -> Layout:
-    given = _Given("DiG", settings)
-    width, heads = given.whole("hidden_size", 1152), given.whole("num_heads", 16)
-    keys, values = int(width * given.ratio("expand_k", 0.5)), int(width * given.ratio("expand_v", 1))
+    checked = _Settings("DiG", settings)
+    width, heads = checked.whole("hidden_size", 1152), checked.whole("num_heads", 16)
+    keys, values = int(width * checked.ratio("expand_k", 0.5)), int(width * checked.ratio("expand_v", 1))
     inner = 256 * math.ceil(width * 8 // 3 / 256)
     block = {
         **_linear("attn.q_proj", keys, width, bias=False),
@@ -169,44 +169,44 @@ def _dig(settings: Mapping[str, Any]) -> Layout:
         **_linear("adaLN_modulation.1", 6 * width, width),
     }
     if settings.get("if_dw_conv"):
-        kernel = given.whole("conv_kernel_size", 3)
+        kernel = checked.whole("conv_kernel_size", 3)
         block |= {"dw_conv.weight": (width, 1, kernel, kernel), "dw_conv.bias": (width,)}
     if settings.get("if_rms_norm"):
         block |= {f"{name}.weight": (width,) for name in ("attn_norm", "norm1", "mlp_norm", "norm2")}
     late = _linear("skip_linear", width, 2 * width) if settings.get("if_skip") else {}
-    return Layout(_label_root(given), block, given.whole("depth", 28), late)
+    return Layout(_label_root(checked), block, checked.whole("depth", 28), late)
 
 
 LAYOUTS: dict[str, Callable[[Mapping[str, Any]], Layout]] = {"ZigMa": _zigma, "DiT": _dit, "SiT": _dit, "DiG": _dig}
 
 
 def layout(family: str, settings: Mapping[str, Any]) -> Layout:
-    """Names and shapes of an official network of constructor arguments `settings`.
+    """Names and shapes of the official network with constructor arguments `settings`.
 
     family: "ZigMa", "DiT", "SiT" or "DiG". Raises ValueError with one sentence for a size that is missing or no whole
-    number, and for more than MOST_PARAMETERS weights, with their number.
+    number, and for more than MOST_PARAMETERS weights.
     """
-    found = LAYOUTS[family](settings)
-    if found.parameters > MOST_PARAMETERS:
+    result = LAYOUTS[family](settings)
+    if result.parameters > MOST_PARAMETERS:
         raise ValueError(
-            f"the config of {family} asks for {found.parameters:,} weights, more than {MOST_PARAMETERS:,}; "
+            f"the config of {family} asks for {result.parameters:,} weights, more than {MOST_PARAMETERS:,}; "
             "correct its sizes"
         )
-    return found
+    return result
 
 
 def misfit(
-    wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], who: str = "the config"
+    expected: Mapping[str, tuple[int, ...]], actual: Mapping[str, tuple[int, ...]], who: str = "the config"
 ) -> str | None:
-    """The first difference between two sets of names and shapes, as a clause about what is given; None if equal.
+    """The first difference between two sets of names and shapes, as a clause about `actual`; None if equal.
 
-    who: asks for what is wanted.
+    who: subject that requires the expected ones.
     """
-    for names, other, fault in ((wanted, given, "lacks"), (given, wanted, f"has, beyond what {who} asks for,")):
+    for names, other, fault in ((expected, actual, "lacks"), (actual, expected, f"has, beyond what {who} asks for,")):
         odd = [name for name in names if name not in other]
         if odd:
             return f"{fault} {odd[0]!r:.100}{f' and {len(odd) - 1} more' if odd[1:] else ''}"
-    for name, shape in wanted.items():
-        if tuple(given[name]) != tuple(shape):
-            return f"has {name} of shape {tuple(given[name])}, where {who} asks for {tuple(shape)}"
+    for name, shape in expected.items():
+        if tuple(actual[name]) != tuple(shape):
+            return f"has {name} of shape {tuple(actual[name])}, where {who} asks for {tuple(shape)}"
     return None

@@ -1,8 +1,8 @@
-"""Pickles of official checkpoints, read as data: no name in them is imported and nothing is called.
+"""Pickles of official checkpoints, read as data: nothing in them is imported or called.
 
-A pickle is a program for a small stack machine (Python's `pickletools` describes it). `read_pickle` runs that program
-with values of its own: a global is only its name, a call is one of a few builders, an object is a record of its state.
-What is not in the tables of `values.py` is refused by name, and every size is bounded before it is used.
+A pickle is a program for a small stack machine (see Python's `pickletools`). `read_pickle` runs it on safe values: a
+global is only its name, a call can use only a few builders, an object is a record of its state. Everything that is not
+in the tables of `values.py` is refused by name, and all sizes are checked before use.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _give_state(target: object, state: object) -> None:
         target.state = state
     elif isinstance(target, NumpyType) and isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|"):
         target.order = state[1]
-    elif not isinstance(target, dict):  # of an ordered dict it is `_metadata`, which no weight depends on
+    elif not isinstance(target, dict):  # for an ordered dict it is `_metadata`, which does not affect weights
         raise Refused(f"it gives a state to a {type(target).__name__}, which has none")
 
 
@@ -85,9 +85,9 @@ def _storage(identity: object) -> Storage:
 
 
 def read_pickle(file: BinaryIO) -> Any:
-    """The value of one pickle, its tensors as `StoredTensor` and its objects as `Record`; the file is left behind it.
+    """The value of the next pickle in a file, with `StoredTensor` for tensors and `Record` for objects.
 
-    Raises Refused for anything that is not a checkpoint's data.
+    Raises Refused for anything but the data of a checkpoint.
     """
     stack: list[Any] = []
     outer: list[list[Any]] = []  # the stacks below the marks
@@ -162,7 +162,7 @@ def read_pickle(file: BinaryIO) -> Any:
                     raise Refused(f"its pickle has the instruction {name}, which no checkpoint needs")
     except Refused:
         raise
-    except (ValueError, IndexError, KeyError, TypeError) as fault:  # what a wrong order of instructions leads to
+    except (ValueError, IndexError, KeyError, TypeError) as fault:  # the effect of a wrong order of instructions
         raise Refused(f"its pickle is damaged or cut short ({type(fault).__name__})") from None
     raise Refused("its pickle is cut short")
 

@@ -1,6 +1,6 @@
-"""What the pickles of official checkpoints may hold, as values of our own: names, tensors not yet read, records.
+"""Safe values for the content of official checkpoints: names, unread tensors, records.
 
-`BUILDERS`, `RECORDS`, `STORAGES`, `DTYPES` and `TYPES` are everything that `unpickle.py` lets a pickle name.
+`BUILDERS`, `RECORDS`, `STORAGES`, `DTYPES` and `TYPES` list everything that `unpickle.py` lets a pickle name.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ DTYPES = {
 
 
 class Refused(ValueError):
-    """What is wrong with a file, as a clause about "it"."""
+    """A fault of a file, as a clause about "it"."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A global of a pickle: only its dotted name, as Python 3 and numpy 2 spell it."""
+    """A global in a pickle: only its dotted name, as in Python 3 and numpy 2."""
 
     dotted: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Where numbers lie in the file: key of the storage, what they are, how many."""
+    """A block of values in the file: key, dtype, number of values."""
 
     key: str
     dtype: torch.dtype
@@ -53,7 +53,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that has not been read: a strided view that lies within its storage and is no larger than it."""
+    """An unread tensor: a strided view within its storage and no larger than it."""
 
     storage: Storage
     offset: int
@@ -68,7 +68,7 @@ class StoredTensor:
 
 @dataclass
 class Record:
-    """An object of a known class: the class's name and the state that the pickle gives it."""
+    """An object of a known class: the name of the class and its state in the pickle."""
 
     kind: str
     state: dict[Any, Any] | None = None
@@ -76,7 +76,7 @@ class Record:
 
 @dataclass
 class NumpyType:
-    """A numpy number type on its way: "f8" and a byte order."""
+    """A numpy dtype under construction: code such as "f8", and byte order."""
 
     code: str
     order: str = "<"
@@ -93,7 +93,7 @@ OLD_NAMES = {"__builtin__.long": "builtins.int", "numpy.core.multiarray.scalar":
 
 
 def checked_key(value: object) -> Any:
-    """A value that may be a dictionary's key: its hash costs nothing, which that of nested tuples may not."""
+    """A value if it may be a dictionary key: hashes of nested tuples could be expensive. Raises Refused."""
     if value is not None and not isinstance(value, str | bytes | bool | int | float):
         raise Refused(f"a dictionary or set in it has a {type(value).__name__} as key")
     return value
@@ -199,16 +199,16 @@ KNOWN = {*BUILDERS, *RECORDS, *TYPES, *STORAGES, *(str(dtype) for dtype in DTYPE
 def plain(value: Any) -> Any:
     """A value of `read_pickle` as plain data: dict, list, str, bytes, numbers and None.
 
-    Namespaces and OmegaConf containers become dicts and lists, with interpolations like "${data.size}" left as text;
-    names become text and tensors their shape. Raises Refused for more than MOST_VALUES values or MOST_DEPTH levels,
-    which is also where values that contain themselves end.
+    Namespaces and OmegaConf containers become dicts and lists, with interpolations such as "${data.size}" as text;
+    names become text, and tensors a description. Raises Refused for more than MOST_VALUES values or MOST_DEPTH levels,
+    which also stops recursive values.
     """
-    seen = 0
+    count = 0
 
     def reduce(value: Any, depth: int) -> Any:
-        nonlocal seen
-        seen += 1
-        if depth > MOST_DEPTH or seen > MOST_VALUES:
+        nonlocal count
+        count += 1
+        if depth > MOST_DEPTH or count > MOST_VALUES:
             raise Refused(f"its settings are more than {MOST_VALUES:,} values or {MOST_DEPTH} levels deep")
         if value is None or isinstance(value, str | bytes | bool | int | float):
             return value

@@ -1,4 +1,4 @@
-"""The official ZigMa: its scan paths and its quirks, on our network."""
+"""The official ZigMa on our network, with its scan paths and quirks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SSM_DEFAULTS: dict[str, Any] = {
     "bias": False,
 }
 SSM_IGNORED = ("dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor", "use_fast_path", "device", "dtype")
-# use_pe 3 was meant as one table a layer, but is never trained nor saved: all zeros.
+# use_pe 3 was meant as one table per layer, but is neither trained nor saved: all zeros.
 POSITION_OF_USE_PE = {0: "none", 1: "sincos", 2: "learned", 3: "none"}
 SCAN_TYPES = (
     "zigzagN1 to zigzagN8, hilbertN1 to hilbertN8, randomN with the number of paths, v2, or with video_frames v2 and "
@@ -57,21 +57,21 @@ SCAN_TYPES = (
 
 
 class TimeMirrored(Mamba):
-    """A published layer over time: it puts its output back in the order of the other direction, so mirrored in time."""
+    """A published layer over time: it restores the output in the order of the other direction, mirrored in time."""
 
     def __init__(self, frames: int, *settings: Any) -> None:
         super().__init__(*settings)
         self.frames = frames
 
     def forward(self, tokens: Tensor, *orders: ScanOrder) -> Tensor:
-        """As Mamba, each place's outputs in the reverse order of the frames."""
+        """As Mamba, with the outputs of each location in reverse order of the frames."""
         return super().forward(tokens, *orders).unflatten(1, (self.frames, -1)).flip(1).flatten(1, 2)
 
 
 class OfficialZigMa(ZigMa):
-    """ZigMa as published: layer i scans along its own path i mod k, whatever k is, by any permutation.
+    """ZigMa as published: layer i scans along path i mod k, for any number k of arbitrary permutations.
 
-    paths: the k orders, None for those of the config's scheme. A scheme named at the call replaces them, as in ZigMa.
+    paths: the k orders, None for those of the config's scheme. A scheme in the call overrides them, as in ZigMa.
     """
 
     def __init__(self, config: ZigMaConfig, paths: list[ScanOrder] | None) -> None:
@@ -82,69 +82,73 @@ class OfficialZigMa(ZigMa):
                 block.mixer = TimeMirrored(config.frames, *mixer_settings(config))
 
     def scans(self, scheme: str | None = None) -> list[tuple[ScanOrder, ...]]:
-        """The paths of every layer: the published ones, or those of a scheme of the same kind of block."""
+        """The orders of every layer: the published ones, or those of a scheme for the same kind of block."""
         if scheme is not None or self.paths is None:
             return super().scans(scheme)
         paths = [self.paths[i % len(self.paths)] for i in range(self.config.depth)]
         return [(path, ScanOrder(path.perm[::-1])) if len(self.config.scans) == 2 else (path,) for path in paths]
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
-        """x: (batch, channels, H, W), of clips (batch, frames, channels, H, W); t: (batch,) in [0, 1]; y: labels
+        """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1]; y: labels
         (batch,) or text features (batch, words, d_context), ignored by a model that has neither. Returns the velocity,
-        a tensor like x.
+        a tensor like x. Raises ValueError as ZigMa does.
         """
         return super().forward(x, t, y, scheme=scheme)
 
 
 def official_zigma(config: Mapping[str, Any], paths: ArrayLike | None = None) -> OfficialZigMa:
-    """The official ZigMa of constructor arguments `config`, freshly initialised; arguments as in `build_official`."""
-    given = checked_settings("ZigMa", config, ZIGMA_NEEDED, ZIGMA_DEFAULTS, ZIGMA_IGNORED)
-    ssm = checked_settings("ssm_cfg", given["ssm_cfg"] or {}, (), SSM_DEFAULTS, SSM_IGNORED)
-    frames = given["video_frames"]
-    if given["tpe"] and not frames:
+    """The official ZigMa of constructor arguments `config`, freshly initialised.
+
+    Arguments and errors as in `build_official`.
+    """
+    settings = checked_settings("ZigMa", config, ZIGMA_NEEDED, ZIGMA_DEFAULTS, ZIGMA_IGNORED)
+    ssm = checked_settings("ssm_cfg", settings["ssm_cfg"] or {}, (), SSM_DEFAULTS, SSM_IGNORED)
+    frames = settings["video_frames"]
+    if settings["tpe"] and not frames:
         raise ValueError("tpe is a vector for each frame of a video; give video_frames with it")
-    if frames and given["use_pe"] == 1:
+    if frames and settings["use_pe"] == 1:
         raise ValueError("the published sine table (use_pe 1) is for pictures; give use_pe 0, 2 or 3 for a video")
     if not ssm["conv_bias"] or ssm["bias"]:
         raise ValueError("ssm_cfg must keep conv_bias True and bias False, as every published ZigMa does")
-    if given["use_pe"] not in list(POSITION_OF_USE_PE):
-        raise ValueError(f"use_pe {given['use_pe']!r} is unknown; choose one of 0, 1, 2, 3")
-    if given["has_text"] and not given["d_context"]:
+    if settings["use_pe"] not in list(POSITION_OF_USE_PE):
+        raise ValueError(f"use_pe {settings['use_pe']!r} is unknown; choose one of 0, 1, 2, 3")
+    if settings["has_text"] and not settings["d_context"]:
         raise ValueError("a ZigMa with has_text needs d_context, the width of its text features")
     ours = ZigMaConfig(
-        in_channels=given["in_channels"],
-        size=(given["img_dim"], given["img_dim"]),
+        in_channels=settings["in_channels"],
+        size=(settings["img_dim"], settings["img_dim"]),
         frames=frames,
-        patch=given["patch_size"],
-        width=given["embed_dim"],
-        depth=given["depth"],
-        scheme=_nearest_scheme(given["scan_type"], frames),
-        labels=0 if given["num_classes"] in (-1, None) else given["num_classes"],
+        patch=settings["patch_size"],
+        width=settings["embed_dim"],
+        depth=settings["depth"],
+        scheme=_nearest_scheme(settings["scan_type"], frames),
+        labels=0 if settings["num_classes"] in (-1, None) else settings["num_classes"],
         null_label=False,
-        text_width=given["d_context"] if given["has_text"] else 0,
-        position=POSITION_OF_USE_PE[given["use_pe"]],
-        frame_position=bool(given["tpe"]),
+        text_width=settings["d_context"] if settings["has_text"] else 0,
+        position=POSITION_OF_USE_PE[settings["use_pe"]],
+        frame_position=bool(settings["tpe"]),
         state_size=ssm["d_state"],
         taps=ssm["d_conv"],
         expand=ssm["expand"],
         step_rank=0 if ssm["dt_rank"] == "auto" else ssm["dt_rank"],
-        rms_norm=given["rms_norm"],
-        norm_epsilon=given["norm_epsilon"],
+        rms_norm=settings["rms_norm"],
+        norm_epsilon=settings["norm_epsilon"],
         skip="normalised",
         zero_final=False,
         drop_path=0.1,
     )
     if frames and paths is not None:
-        raise ValueError(f"scan type {given['scan_type']!r} has its own paths; leave paths= out")
-    return OfficialZigMa(ours, None if frames else zigma_paths(given["scan_type"], ours.grid[0], paths))
+        raise ValueError(f"scan type {settings['scan_type']!r} has its own paths; leave paths= out")
+    return OfficialZigMa(ours, None if frames else zigma_paths(settings["scan_type"], ours.grid[0], paths))
 
 
 def zigma_paths(scan_type: str, side: int, paths: ArrayLike | None = None) -> list[ScanOrder]:
     """The official paths of a scan type over side x side tokens.
 
-    The hilbertN types gather with the table of ranks along the curve, so that they walk its inverse and jump; the
-    variants are the table turned by 0, 90, 180 and 270 degrees, each followed by its transpose. The paths of randomN
-    are in no checkpoint, so they are given as `paths` (k, side * side). ValueError for an unknown type or bad paths.
+    The hilbertN types gather with the table of ranks along the curve, so they follow its inverse, with jumps; the
+    variants are the table rotated by 0, 90, 180 and 270 degrees, each followed by its transpose. paths:
+    (k, side * side), required for randomN, as checkpoints do not contain its paths. Raises ValueError for an unknown
+    type or bad paths.
     """
     kind, count = _parse(scan_type)
     if kind == "random":
@@ -170,7 +174,7 @@ def zigma_paths(scan_type: str, side: int, paths: ArrayLike | None = None) -> li
 
 
 def _parse(scan_type: str) -> tuple[str, int]:
-    """Kind and number of paths of an official scan type; ValueError lists the ones that can be built."""
+    """Kind and number of paths of an official scan type. Raises ValueError listing the supported ones."""
     match = re.fullmatch(r"(zigzag|hilbert|random)N([1-9][0-9]{0,3})", str(scan_type))
     if scan_type == "v2":
         return "v2", 1
@@ -180,7 +184,7 @@ def _parse(scan_type: str) -> tuple[str, int]:
 
 
 def _nearest_scheme(scan_type: str, frames: int) -> str:
-    """Our scheme of the same paths, else one of the same kind of block: the paths are then the network's own."""
+    """Our scheme with the same paths, else one for the same kind of block, whose paths the network overrides."""
     video = re.fullmatch(r"(?:zz)?video_([st]{2,16})", str(scan_type))
     if frames and video and len(set(video[1])) == 2:
         return f"factorized-{video[1]}"

@@ -1,4 +1,4 @@
-"""Gated linear attention: a matrix state a head, decayed channel by channel of the keys."""
+"""Gated linear attention: one matrix state per head, with a separate decay for each key channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _first(q: Tensor, *rest: object, **named: object) -> tuple[Tensor]:
     return (q,)
 
 
-@wrap_torch_function(_first)  # a TorchFunctionMode sees the call, as it sees torch's own; for counting
+@wrap_torch_function(_first)  # visible to a TorchFunctionMode like torch's own functions, for observation and counting
 def gated_linear_attention(
     q: Tensor,
     k: Tensor,
@@ -36,12 +36,12 @@ def gated_linear_attention(
     """h_t = diag(exp(log_gate_t)) h_(t-1) + k_t^T v_t, o_t = dim_k^(-1/2) q_t h_t; differentiable in every tensor.
 
     q, k, log_gate: (batch, length, heads, dim_k); v: (batch, length, heads, dim_v); initial_state: (batch, heads,
-    dim_k, dim_v), zeros if None. log_gate is at most 0 (-inf forgets all); it and initial_state may be float32 beside
-    half precision. backend: "auto", "fla" (flash-linear-attention's chunk kernel, CUDA), "cpu" (numba, float32) or
+    dim_k, dim_v), zeros if None. log_gate is at most 0 (-inf forgets everything); it and initial_state may be float32
+    with half precision. backend: "auto", "fla" (flash-linear-attention's chunk kernel, CUDA), "cpu" (numba, float32) or
     "reference" (plain torch). Any length.
     Returns o (batch, length, heads, dim_v) like v, or with final_state the pair (o, state like initial_state), the
     state in float32, or float64 for float64. Raises ValueError naming the argument that does not fit. Values of
-    log_gate (NaN, positive) are checked on the CPU only: on a GPU reading them back would stall every call.
+    log_gate (NaN, positive) are checked on the CPU only, as reading them back from a GPU would stall every call.
     Source: Yang et al. 2023 (arXiv 2312.06635), equation 3 and section 4.
     """
     batch, length, heads, keys = sizes("q", q, "batch, length, heads, dim_k")
@@ -51,7 +51,7 @@ def gated_linear_attention(
     expect("log_gate", log_gate, (batch, length, heads, keys), q, parameter=True)
     expect("initial_state", initial_state, (batch, heads, keys, values), q, parameter=True)
     _check_gate(log_gate)
-    chosen = backends.choose("gated_linear_attention", backend, q.device, q.dtype)
-    implementation = import_module(f"zigdemo.ops.gla.{chosen}")
+    backend_name = backends.choose("gated_linear_attention", backend, q.device, q.dtype)
+    implementation = import_module(f"zigdemo.ops.gla.{backend_name}")
     o, state = implementation.gated_linear_attention(q, k, v, log_gate, initial_state)
     return (o, state) if final_state else o

@@ -76,8 +76,8 @@ def gated_linear_attention(
     q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor, initial_state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The outputs and the last state of `reference.gated_linear_attention`, in float32."""
-    given = (q, k, v, log_gate, initial_state)
-    return _GatedLinearAttention.apply(*given, needs_backward(*given))
+    tensors = (q, k, v, log_gate, initial_state)
+    return _GatedLinearAttention.apply(*tensors, needs_backward(*tensors))
 
 
 def warm_up() -> None:

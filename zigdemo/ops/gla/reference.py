@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only the boundary state is kept
+CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only boundary states are kept
 
 
 def _attend_chunk(h: Tensor, q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> tuple[Tensor, Tensor]:

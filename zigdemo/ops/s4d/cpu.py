@@ -25,12 +25,12 @@ def _table(decay: Tensor, weight: Tensor) -> Tensor:
     """Decay, fix and weights as the kernels read them, (blocks, modes, 2 + directions, 2, LANES)."""
     directions, channels, modes = weight.shape
     rows = weight.new_zeros(2 + directions, _blocks(channels) * LANES, -(-modes // MODES) * MODES)
-    given = rows[:, :channels, :modes]
-    given[0], given[1], given[2:] = decay.to(torch.complex64), decay, weight
-    powers = given[:2].clone()
+    used_rows = rows[:, :channels, :modes]
+    used_rows[0], used_rows[1], used_rows[2:] = decay.to(torch.complex64), decay, weight
+    powers = used_rows[:2].clone()
     for _ in range(CHUNK.bit_length() - 1):
         powers *= powers
-    given[1] = powers[1] - powers[0]
+    used_rows[1] = powers[1] - powers[0]
     parts = torch.view_as_real(rows).unflatten(1, (-1, LANES)).permute(1, 3, 0, 4, 2)
     return parts.to(torch.float32, memory_format=torch.contiguous_format)
 
@@ -43,7 +43,7 @@ def _skip(D: Tensor | None, channels: int) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """Saves its arguments and tables of their size, no state: the backward pass is a convolution too."""
+    """Saves its arguments and tables of that size, but no states, as the backward pass is also a convolution."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, u: Tensor, decay: Tensor, weight: Tensor, D: Tensor | None) -> Tensor:
@@ -74,9 +74,9 @@ class _Convolution(torch.autograd.Function):
 
 
 def s4d_convolution(u: Tensor, log_dt: Tensor, A: Tensor, C: Tensor, D: Tensor | None) -> Tensor:
-    """The recurrence of `reference.s4d_convolution` in float32; its small tables are made in float64.
+    """The recurrence of `reference.s4d_convolution` in float32, with small tables computed in float64.
 
-    The hold Abar - 1 over A is a weight of the output here, not of the input, so that every mode reads u itself.
+    The hold (Abar - 1) / A is a weight of the output here, not of the input, so that every mode reads u directly.
     """
     A_ = A.to(torch.complex128)
     change = torch.expm1(log_dt.to(torch.float64).exp()[:, None] * A_)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only the boundary state is kept
+CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only boundary states are kept
 
 
 def _step_chunk(h: Tensor, u: Tensor, decay: Tensor, hold: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,7 +32,7 @@ def _forward_pass(u: Tensor, decay: Tensor, hold: Tensor, C: Tensor) -> Tensor:
 
 
 def s4d_convolution(u: Tensor, log_dt: Tensor, A: Tensor, C: Tensor, D: Tensor | None) -> Tensor:
-    """h_k = Abar h_(k-1) + Bbar u_k; y_k = 2 Re sum_n C_n h_(k,n) + D u_k; C[1], where there is one, runs from the end.
+    """h_k = Abar h_(k-1) + Bbar u_k; y_k = 2 Re sum_n C_n h_(k,n) + D u_k; C[1], if present, runs from the end.
 
     Shapes as in `zigdemo.ops.s4d_convolution`, C: (directions, channels, modes). In training the states of at most
     CHUNK tokens exist at a time.

@@ -11,7 +11,7 @@ from torch.overrides import wrap_torch_function
 from .. import backends
 from ..checks import Order, expect, fitting, index, no_nan, permutation, sizes
 
-# A backend is imported when it is first used: numba, triton and mamba_ssm may be absent.
+# A backend is imported on first use, as numba, triton and mamba_ssm are optional.
 MODULES = {"cpu": "cpu", "triton": "triton_scan", "mamba_ssm": "mamba_cuda", "reference": "reference"}
 
 
@@ -23,7 +23,7 @@ def _first(x: Tensor, *rest: object, **named: object) -> tuple[Tensor]:
     return (x,)
 
 
-@wrap_torch_function(_first)  # a TorchFunctionMode sees the call, as it sees torch's own; for counting
+@wrap_torch_function(_first)  # visible to a TorchFunctionMode like torch's own functions, for observation and counting
 def selective_scan(
     x: Tensor,
     dt: Tensor,
@@ -37,17 +37,17 @@ def selective_scan(
     order: Order | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Selective state-space scan of Mamba along a path over the tokens; differentiable in every tensor.
+    """Mamba's selective state-space scan along a scan order; differentiable in every tensor.
 
     x, dt, z: (batch, length, channels); A: (channels, state), negative; B, C: (batch, length, state); D, dt_bias:
-    (channels,). With dt_bias the step is softplus(dt + dt_bias), without it dt itself. z gates by SiLU(z).
+    (channels,). With dt_bias the step is softplus(dt + dt_bias), otherwise dt. The output is gated by SiLU(z).
     order: the k-th token visited is order.perm[k]; None is raster order. No permuted copy is made. With order.runs > 1
-    each of that many equal pieces of it is scanned on its own, from an empty state.
-    x, dt, z, B, C have one dtype; A, D, dt_bias may stay in float32 beside half precision.
+    it is scanned in as many equal pieces, each from an empty state.
+    x, dt, z, B, C have the same dtype; A, D, dt_bias may be float32 with half precision.
     backend: "auto", "cpu" (numba, float32), "triton" (state in float32), "mamba_ssm" (their CUDA kernel between two
     gathers) or "reference" (plain torch). Returns (batch, length, channels) like x.
-    Raises ValueError naming the argument that does not fit; NaN in dt is refused on the CPU only, elsewhere the check
-    would hold up the queue. Source: Gu & Dao 2023 (arXiv 2312.00752), algorithm 2.
+    Raises ValueError naming the argument that does not fit; NaN in dt is detected on the CPU only, as the check would
+    stall a GPU. Source: Gu & Dao 2023 (arXiv 2312.00752), algorithm 2.
     """
     batch, length, channels = sizes("x", x, "batch, length, channels")
     state = sizes("A", A, "channels, state")[1]
@@ -59,13 +59,13 @@ def selective_scan(
     for name, value in (("D", D), ("dt_bias", dt_bias)):
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
-    chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if chosen == "cpu":  # its kernel finds NaN on the way
+    backend_name = backends.choose("selective_scan", backend, x.device, x.dtype)
+    if backend_name == "cpu":  # its kernel detects NaN
         perm = None if order is None else permutation(order)
     else:
         no_nan("dt", dt)
         perm = None if order is None else index(order, x.device)
-    return _module(chosen).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm, 1 if order is None else order.runs)
+    return _module(backend_name).selective_scan(x, dt, A, B, C, D, z, dt_bias, perm, 1 if order is None else order.runs)
 
 
 @wrap_torch_function(_first)
@@ -78,19 +78,19 @@ def causal_conv(
     silu: bool = True,
     backend: str = "auto",
 ) -> Tensor:
-    """Depthwise causal convolution in scan order, then SiLU unless told not to; differentiable.
+    """Depthwise causal convolution in scan order, followed by SiLU unless silu is False; differentiable.
 
-    x: (batch, length, channels); weight: (channels, taps), the last tap on the token itself; bias: (channels,).
-    order, backend and errors as in `selective_scan`, each run starting with nothing before it. Returns a tensor
-    like x.
+    x: (batch, length, channels); weight: (channels, taps), the last tap for the token itself; bias:
+    (channels,). order, backend and errors as in `selective_scan`; each run starts with zeros before it. Returns a
+    tensor like x.
     """
     _, length, channels = sizes("x", x, "batch, length, channels")
     expect("weight", weight, (channels, sizes("weight", weight, "channels, taps")[1]), x, parameter=True)
     expect("bias", bias, (channels,), x, parameter=True)
     fitting(order, length)
-    chosen = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if chosen == "cpu":
+    backend_name = backends.choose("selective_scan", backend, x.device, x.dtype)
+    if backend_name == "cpu":
         perm = None if order is None else permutation(order)
     else:
         perm = None if order is None else index(order, x.device)
-    return _module(chosen).causal_conv(x, weight, bias, perm, silu, 1 if order is None else order.runs)
+    return _module(backend_name).causal_conv(x, weight, bias, perm, silu, 1 if order is None else order.runs)

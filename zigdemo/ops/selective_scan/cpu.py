@@ -29,12 +29,12 @@ def _tasks(x: np.ndarray) -> int:
 
 
 def _parts(runs: int) -> int:
-    """Pieces of a path that are tasks of their own in the forward pass, so that a single video keeps all cores busy."""
+    """Pieces of a path that form separate tasks in the forward pass, so that a single video keeps all cores busy."""
     return min(runs, 4)
 
 
 def _wide_blocks(batch: int, channels: int) -> int:
-    """Blocks a batch element for the backward pass: as wide as they may be where there are four tasks at least."""
+    """Blocks per batch element for the backward pass: as wide as possible with at least four tasks."""
     return max(-(-channels // kernels.WIDE), min(-(-4 // batch), -(-channels // kernels.WIDTH)))
 
 
@@ -146,8 +146,8 @@ def selective_scan(
     runs: int = 1,
 ) -> Tensor:
     """The scan of `reference.selective_scan` in float32; perm is a numpy index array."""
-    given = (x, dt, A, B, C, D, z, dt_bias)
-    return _Scan.apply(*given, _path(perm, x.shape[1]), runs, needs_backward(*given))
+    tensors = (x, dt, A, B, C, D, z, dt_bias)
+    return _Scan.apply(*tensors, _path(perm, x.shape[1]), runs, needs_backward(*tensors))
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: np.ndarray | None, silu: bool, runs: int = 1) -> Tensor:

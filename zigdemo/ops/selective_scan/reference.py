@@ -9,7 +9,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from .runs import apart, together
 
-CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only the boundary state is kept
+CHUNK = 32  # tokens whose states autograd may hold at once; between chunks only boundary states are kept
 
 
 def _scan_chunk(h: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,8 +25,8 @@ def _scan_chunk(h: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tenso
 class _Chunk(torch.autograd.Function):
     """`_scan_chunk` recomputed in the backward pass.
 
-    torch's own checkpoint builds the graph in the forward pass too, whose many small nodes lie between the freed
-    states, so that the heap grows as if they were kept.
+    torch's own checkpoint also builds the graph in the forward pass; its many small nodes fragment the heap, which then
+    grows as if the states were kept.
     """
 
     @staticmethod
@@ -41,8 +41,8 @@ class _Chunk(torch.autograd.Function):
         with torch.enable_grad():
             leaves = [v.detach().requires_grad_(n) for v, n in zip(ctx.saved_tensors, needed, strict=True)]
             outputs = _scan_chunk(*leaves)
-        found = iter(torch.autograd.grad(outputs, [v for v in leaves if v.requires_grad], (dh, dy)))
-        return tuple(next(found) if n else None for n in needed)
+        gradients = iter(torch.autograd.grad(outputs, [v for v in leaves if v.requires_grad], (dh, dy)))
+        return tuple(next(gradients) if n else None for n in needed)
 
 
 def selective_scan(
@@ -57,7 +57,7 @@ def selective_scan(
     perm: Tensor | None,
     runs: int = 1,
 ) -> Tensor:
-    """h_k = exp(dt_k A) h_(k-1) + dt_k B_k x_k; y_k = C_k h_k + D x_k, times SiLU(z_k); tokens visited along perm.
+    """h_k = exp(dt_k A) h_(k-1) + dt_k B_k x_k; y_k = C_k h_k + D x_k, times SiLU(z_k); tokens in the order of perm.
 
     Shapes as in `zigdemo.ops.selective_scan`; perm: (length,) int64 or None; h is 0 before each of the runs.
     Half precision is computed in float32. In training the states of at most CHUNK tokens exist at a time.

@@ -1,4 +1,4 @@
-"""Scans that start afresh, for kernels without runs: every run becomes an item of the batch, at the cost of copies."""
+"""Scans in runs for kernels that do not support them: every run becomes an item of the batch, by copies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def apart(value: Tensor, perm: Tensor | None, runs: int) -> Tensor:
 
 
 def together(value: Tensor, perm: Tensor | None, runs: int) -> Tensor:
-    """What `apart` took apart, in raster order again."""
+    """The inverse of `apart`: back to raster order."""
     if perm is None:
         return value
     moved = value.unflatten(0, (-1, runs)).flatten(1, 2)

@@ -11,13 +11,13 @@ from ..checks import needs_backward
 from . import triton_conv, triton_kernels
 from .triton_kernels import TILE, device_of
 
-WIDTH = 32  # channels of a program: one a lane of a warp
-WARPS_PER_CHIP_UNIT = 16  # programs wanted on each multiprocessor, so that some compute while others wait for memory
+WIDTH = 32  # channels of a program, one per lane of a warp
+WARPS_PER_CHIP_UNIT = 16  # target number of programs per multiprocessor, so that some compute while others wait
 LOG2E = 1.4426950408889634
 
 
 def split(batch: int, length: int, channels: int, device: torch.device) -> tuple[int, int]:
-    """(tokens of a segment, segments): as many segments as it takes to fill the chip, of four tiles at least."""
+    """(tokens per segment, number of segments): enough segments to fill the GPU, each at least four tiles."""
     tiles, segments = triton.cdiv(length, TILE), 1
     if device.type == "cuda":
         units = torch.cuda.get_device_properties(device).multi_processor_count
@@ -63,7 +63,17 @@ class _Scan(torch.autograd.Function):
         shape["num_warps"] = max(1, shape["PAD"] // 32)
         flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None}
         grid = (triton.cdiv(channels, WIDTH), batch * segments)
-        arrays = (x, dt, rate, B, C, _given(D, empty), _given(z, x), _given(bias, empty), _given(perm, empty))
+        arrays = (
+            x,
+            dt,
+            rate,
+            B,
+            C,
+            _or_stand_in(D, empty),
+            _or_stand_in(z, x),
+            _or_stand_in(bias, empty),
+            _or_stand_in(perm, empty),
+        )
         extra = {"SKIP": D is not None, "GATED": z is not None, "TILE": TILE, **flags, **shape}
         with device_of(x):
             sums = empty
@@ -99,14 +109,14 @@ class _Scan(torch.autograd.Function):
         flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None, "GATED": z is not None}
         sizes = (length, channels, span, segments)
         grid = (blocks, batch * segments)
-        z_, bias_, perm_ = _given(z, x), _given(bias, empty), _given(perm, empty)
+        z_, bias_, perm_ = _or_stand_in(z, x), _or_stand_in(bias, empty), _or_stand_in(perm, empty)
         with device_of(x):
             if joined:
                 sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
                 triton_kernels.walk_back[grid](dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape)
                 triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=True, **shape)
-            inputs = (x, dt, rate, B, C, _given(D, empty), z_, bias_, perm_, states, carry, dy)
-            outputs = (dx, ddt, dA, dB, dC, dD, _given(dz, dx), dbias)
+            inputs = (x, dt, rate, B, C, _or_stand_in(D, empty), z_, bias_, perm_, states, carry, dy)
+            outputs = (dx, ddt, dA, dB, dC, dD, _or_stand_in(dz, dx), dbias)
             triton_kernels.differentiate[grid](
                 *inputs, *outputs, *sizes, SKIP=D is not None, TILE=TILE, **flags, **shape
             )
@@ -126,8 +136,8 @@ class _Scan(torch.autograd.Function):
         )
 
 
-def _given(value: Tensor | None, stand_in: Tensor) -> Tensor:
-    """A kernel argument that is never read needs an address all the same."""
+def _or_stand_in(value: Tensor | None, stand_in: Tensor) -> Tensor:
+    """A tensor for a kernel argument; even one that is never read needs an address."""
     return stand_in if value is None else value.contiguous()
 
 
@@ -146,11 +156,11 @@ def selective_scan(
 ) -> Tensor:
     """The scan of `reference.selective_scan`, state in float32 whatever the dtype of the inputs.
 
-    perm: (length,) int64 on the tensors' device. pieces: (tokens of a segment, segments) instead of what `split` finds,
-    for a path of one run.
+    perm: (length,) int64 on the tensors' device. pieces: (tokens per segment, segments) in place of `split`, for a path
+    of one run.
     """
-    given = (x, dt, A, B, C, D, z, dt_bias)
-    return _Scan.apply(*given, perm, runs, pieces, needs_backward(*given))
+    tensors = (x, dt, A, B, C, D, z, dt_bias)
+    return _Scan.apply(*tensors, perm, runs, pieces, needs_backward(*tensors))
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor, perm: Tensor | None, silu: bool, runs: int = 1) -> Tensor:

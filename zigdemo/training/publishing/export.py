@@ -75,7 +75,7 @@ def export(
     tower = recipe.text_spec.load(places=places) if recipe.text_spec else None
     if "tower" in content:
         tower = lengthen(tower, recipe.tower_context) if recipe.tower_context else tower
-        tower.clip.load_state_dict(content["tower"]["average"])
+        tower.clip_model.load_state_dict(content["tower"]["average"])
     spec, clips, scores = autoencoder_spec(recipe), [], {}
     if _dataset(recipe) == "portraits" and spec and tower:
         about = _about(

@@ -109,7 +109,7 @@ def _write_tower(folder: Path, tower: TextTower, recipe: Recipe) -> None:
     settings["text_cfg"]["context_length"] = tower.context
     card = (start / "README.md").read_text(encoding="utf-8") if (start / "README.md").is_file() else ""
     about |= {"learned_with": recipe.name, "words": training_words()}
-    write_tower(folder, tower.clip, settings, about, card)
+    write_tower(folder, tower.clip_model, settings, about, card)
 
 
 def _grid(pipe: Pipeline) -> Image.Image:

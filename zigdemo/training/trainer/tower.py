@@ -19,7 +19,7 @@ UNUSED = ("visual.", "logit_scale", "logit_bias", "text_projection")
 
 def lengthen(tower: TextTower, context: int) -> TextTower:
     """A tower that reads `context` tokens, at least as many as before; a position it had not starts as its last."""
-    positions, clip = tower.clip.positional_embedding.detach(), tower.clip
+    positions, clip = tower.clip_model.positional_embedding.detach(), tower.clip_model
     if context < len(positions):
         raise ValueError(f"tower_context {context} is less than the {len(positions)} tokens the tower reads; give more")
     more = positions[-1:].expand(context - len(positions), -1)
@@ -52,10 +52,12 @@ class LearningTower:
             raise ValueError("tower_lr needs whole weights in every process; train without FSDP, or leave tower_lr out")
         self.tower = tower
         self.weights = [
-            weight.requires_grad_(True) for name, weight in tower.clip.named_parameters() if not name.startswith(UNUSED)
+            weight.requires_grad_(True)
+            for name, weight in tower.clip_model.named_parameters()
+            if not name.startswith(UNUSED)
         ]
-        self._clip_average = deepcopy(tower.clip).requires_grad_(False)
-        self._words = accelerator.prepare(_Words(tower.clip))
+        self._clip_average = deepcopy(tower.clip_model).requires_grad_(False)
+        self._words = accelerator.prepare(_Words(tower.clip_model))
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Features (batch, words, width) of tokens (batch, words) int64."""
@@ -74,9 +76,9 @@ class LearningTower:
 
     def states(self) -> dict[str, dict[str, Tensor]]:
         """What a checkpoint keeps."""
-        return {"learned": self.tower.clip.state_dict(), "average": self._clip_average.state_dict()}
+        return {"learned": self.tower.clip_model.state_dict(), "average": self._clip_average.state_dict()}
 
     def load(self, states: dict[str, dict[str, Tensor]]) -> None:
         """Go on from what a checkpoint kept."""
-        self.tower.clip.load_state_dict(states["learned"])
+        self.tower.clip_model.load_state_dict(states["learned"])
         self._clip_average.load_state_dict(states["average"])
