@@ -63,3 +63,12 @@ def find_part(name: str, places: Sequence[Path], file: str) -> Path | None:
     """
     folders = [Path(name)] if Path(name).is_absolute() else [place / name for place in places]
     return next((folder for folder in folders if (folder / file).is_file()), None)
+
+
+def not_the_file(start: bytes) -> str | None:
+    """What is in the place of a file that was not fetched, by its first bytes, as a clause about "it"; else None."""
+    if start.startswith(b"version https"):
+        return "it is a Git LFS pointer, not the file itself; run `git lfs pull`, or download it again"
+    if start.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+        return "it is a web page, not the file itself; download it again"
+    return None

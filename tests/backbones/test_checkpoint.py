@@ -1,9 +1,15 @@
 """Official checkpoint files in every layout are read whole, and their architecture is found out."""
 
 import argparse
+import datetime
 import json
+import re
+import uuid
 import zipfile
-from collections import OrderedDict
+from argparse import Namespace
+from collections import Counter, OrderedDict, deque
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +78,51 @@ def test_a_training_checkpoint_gives_its_ema_and_its_args(tmp_path, options, pre
     assert checkpoint.config == {**TINY, "patch_size": 1}
     assert checkpoint.args == OmegaConf.to_container(args, resolve=False)
     assert checkpoint.notes == ("the averaged weights (ema) are used", "trained for 400,000 steps")
+
+
+class Tracker:
+    """A class that only the file's author has."""
+
+    def __init__(self):
+        self.__dict__ = {"history": [torch.ones(3)], "where": Path("/tmp/run")}
+
+
+@pytest.mark.parametrize("beside", [
+    torch.ones(3), Path("/some/run"), datetime.datetime(2024, 1, 2, 3), np.random.default_rng(0).bit_generator.state,
+    np.random.RandomState(0).get_state(), Counter("abca"), {(1, 2): "tuple"}, Tracker(), np.arange(4), {Path("k"): 1},
+    deque([1, 2]), Fraction(1, 3), uuid.UUID(int=7), 1 + 2j, np.array(["text"]), range(3), slice(1), Decimal("1.5"),
+    datetime.timedelta(days=1), torch.ones(2, dtype=torch.complex64), {"nested": [Path("a"), {"b": datetime.date.min}]},
+    np.float32, np.dtype("O"), re.compile("x"), bytearray(b"abc"),
+], ids=lambda value: f"{type(value).__name__}")  # fmt: skip
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_whatever_is_beside_the_weights_is_passed_over(tmp_path, beside, protocol):
+    content = {"model": weights(), "args": Namespace(where=beside), "extra": beside, "opt": {"state": beside}}
+    path = save(content, tmp_path / "zigma.pt", pickle_protocol=protocol)
+    found = read_checkpoint(path)
+    assert found.family == "ZigMa" and found.state_dict.keys() == weights().keys()
+    assert read_checkpoint(save({**weights(), "epoch": 3}, tmp_path / "b.pt")).state_dict.keys() == weights().keys()
+
+
+@pytest.mark.parametrize("name", [
+    "_orig_mod.{}", "module.{}", "module._orig_mod.{}", "_orig_mod.module.{}", "module.module.{}",
+    "_fsdp_wrapped_module.{}",
+])  # fmt: skip
+@pytest.mark.parametrize("parts", [(), ("ema",), ("state_dict",), ("ema", "module"), ("model", "state_dict")])
+def test_the_names_of_wrappers_are_taken_off(tmp_path, name, parts):
+    content = {name.format(key): value for key, value in weights().items()}
+    for part in reversed(parts):
+        content = {part: content, "epoch": 3}
+    assert read_checkpoint(save(content, tmp_path / "x.pt")).state_dict.keys() == weights().keys()
+
+
+def test_wrappers_inside_and_mixed_are_taken_off_too(tmp_path):
+    names = [key.replace("blocks.0.", "blocks.0._orig_mod.") for key in weights()]
+    content = {f"module.{name}" if i % 2 else name: value for i, (name, value) in enumerate(
+        zip(names, weights().values(), strict=True))}  # fmt: skip
+    assert read_checkpoint(save(content, tmp_path / "x.pt")).state_dict.keys() == weights().keys()
+    key = next(iter(weights()))
+    with pytest.raises(ValueError, match="two weights in it have one name"):
+        read_checkpoint(save({**weights(), f"module.{key}": weights()[key]}, tmp_path / "y.pt"))
 
 
 def test_a_namespace_becomes_plain_data(tmp_path):

@@ -146,7 +146,7 @@ HOSTILE_PICKLES = {
     "has thousands of dimensions": (named("x", tensor((1,) * 5000, (1,) * 5000)), "a few whole numbers"),
     "has storage that is missing": (named("blocks.0.mixer.A_log", tensor((4,), (1,), key="9")), "refused"),
     "is a storage that leads out": (named("x", tensor((4,), (1,), key="../../../etc/passwd")), "official"),
-    "has a key that is a tuple": (b"}(" + number((1, 2)) + b"Nu", "tuple as key"),
+    "has a key that is a tuple": (b"}(" + number((1, 2)) + b"Nu", "neither weights"),
     "has a wrong memo": (b"j\xff\xff\xff\x7f", "damaged"),
     "underflows": (b"000", "damaged"),
     "has a huge text": (b"\x8d" + struct.pack("<Q", 2**40) + b"x", "damaged"),
@@ -208,8 +208,15 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     path.write_bytes(b"PK\x03\x04" + bytes(60))
     refused(path, "damaged")
     refused(save({"epoch": 3}, path), "neither weights nor 'ema' or 'model'")
-    refused(save({"a": torch.ones(2), "b": 3}, path), "'b' among its weights is a int")
-    refused(save(nn.Linear(2, 2), path), "names 'torch.nn.modules.linear.Linear'")
+    refused(save({"a": torch.ones(2), "b": 3}, path), "of no official")
+    refused(save(nn.Linear(2, 2), path), "a whole torch.nn.modules.linear.Linear")
+    refused(save({**weights(), "norm_f.weight": Path("x")}, path), "norm_f.weight' among its weights is a pathlib")
+    for start, word in (
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (b"<!DOCTYPE html>", "web page"),
+    ):
+        path.write_bytes(start)
+        refused(path, word)
 
 
 def test_zip_files_that_lie_are_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 
 from ..backbones.official import LAYOUTS
@@ -17,6 +18,12 @@ def _setting(text: str) -> tuple[str, object]:
         return key, json.loads(value)
     except ValueError:
         return key, value
+
+
+def _by_options(sentence: str) -> str:
+    """A sentence that names arguments of Python, naming the options of this command instead."""
+    sentence = re.sub(r"settings=\{'(\w+)': \.\.\.\}", r"--set \1=...", sentence)
+    return re.sub(r"\b(family|name)=", r"--\1", sentence)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         folder = import_checkpoint(options.file, options.name, family=options.family, settings=dict(options.set))
     except (ValueError, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {_by_options(str(fault))}", file=sys.stderr)
         return 2
     print(f"{folder.id}: {folder.family}, {folder.model.parameters:,} weights, in {folder.path}")
     for note in folder.about["notes"]:

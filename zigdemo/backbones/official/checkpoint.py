@@ -15,9 +15,15 @@ from ...files import file_sha256
 from .detect import family_hint, find_family, find_settings, settings_hint
 from .files import open_checkpoint
 from .layouts import LAYOUTS
-from .values import Refused, StoredTensor, plain
+from .values import Opaque, Refused, StoredTensor, plain
 
-PREFIX = "module."  # of networks saved inside torch's DistributedDataParallel
+# What the wrappers of torch (compile, DistributedDataParallel, FSDP, checkpointing) add to the names of weights.
+WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+PARTS = (
+    "ema", "model_ema", "ema_state_dict", "ema_model", "model", "state_dict", "model_state_dict", "module", "network",
+    "net",
+)  # fmt: skip
+MOST_NESTED = 4
 
 
 @dataclass(frozen=True)
@@ -74,22 +80,46 @@ def read_checkpoint(
 
 def _choose(content: Any) -> tuple[dict[str, StoredTensor], Any, list[str]]:
     """The weights to use, by name without prefix; args as plain data; notes on the choice."""
+    if isinstance(content, Opaque):
+        raise Refused(f"it holds a whole {content.kind}, not its weights; save its state_dict()")
     if not isinstance(content, dict) or not content:
         raise Refused(f"it holds a {type(content).__name__} and no state dict")
-    notes, args = [], None
-    weights = content
-    if not any(isinstance(value, StoredTensor) for value in content.values()):
-        part = next((name for name in ("ema", "model") if isinstance(content.get(name), dict) and content[name]), None)
-        if part is None:
-            raise Refused(f"it has neither weights nor 'ema' or 'model', but {', '.join(map(str, content)):.100}")
-        weights = content[part]
-        notes.append("the averaged weights (ema) are used" if part == "ema" else "it has no ema; its model is used")
-        args = plain(content.get("args"))
-        if isinstance(content.get("train_steps"), int):
-            notes.append(f"trained for {content['train_steps']:,} steps")
-    for name, value in weights.items():
-        if not isinstance(name, str) or not isinstance(value, StoredTensor):
-            raise Refused(f"{str(name)[:100]!r} among its weights is a {type(value).__name__}, not a tensor")
-    if all(name.startswith(PREFIX) for name in weights):
-        weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
-    return weights, args, notes
+    notes: list[str] = []
+    weights, path = _find_weights(content)
+    if weights is None:
+        raise Refused(f"it has neither weights nor 'ema' or 'model', but {', '.join(map(str, content)):.100}")
+    if path:
+        notes.append(
+            "the averaged weights (ema) are used" if "ema" in path[0] else f"it has no ema; its {path[0]} is used"
+        )
+    args = plain(content.get("args")) if path else None
+    if path and isinstance(content.get("train_steps"), int):
+        notes.append(f"trained for {content['train_steps']:,} steps")
+    strange = next(((name, value) for name, value in weights.items() if isinstance(value, Opaque | dict)), None)
+    if strange is not None:
+        kind = strange[1].kind if isinstance(strange[1], Opaque) else "dict"
+        raise Refused(f"{str(strange[0])[:100]!r} among its weights is a {kind}, not a tensor")
+    tensors = {name: value for name, value in weights.items() if isinstance(value, StoredTensor)}
+    if any(not isinstance(name, str) for name in tensors):
+        raise Refused("a weight in it has a name that is not text")
+    named = {
+        ".".join(part for part in name.split(".") if part not in WRAPPERS): value for name, value in tensors.items()
+    }
+    if len(named) < len(tensors):
+        raise Refused("two weights in it have one name once those of wrappers are taken off; save one network alone")
+    return named, args, notes
+
+
+def _without_wrappers(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _find_weights(content: dict[Any, Any], depth: int = 0) -> tuple[dict[Any, Any] | None, tuple[str, ...]]:
+    """The dictionary of weights in a checkpoint and the names it is under: of PARTS, the first that has tensors."""
+    for part in PARTS if depth < MOST_NESTED else ():
+        if isinstance(content.get(part), dict):
+            weights, path = _find_weights(content[part], depth + 1)
+            if weights is not None:
+                return weights, (part, *path)
+    has_tensors = any(isinstance(value, StoredTensor) for value in content.values())
+    return (content, ()) if has_tensors else (None, ())

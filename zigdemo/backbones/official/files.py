@@ -20,8 +20,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ...files import not_the_file
 from .unpickle import read_pickle
-from .values import Record, Refused, Storage, StoredTensor
+from .values import Opaque, Record, Refused, Storage, StoredTensor
 
 MOST_PICKLE_BYTES = 2**26
 ZIP_START = b"PK\x03\x04"
@@ -95,7 +96,7 @@ def open_checkpoint(path: Path) -> Iterator[OpenCheckpoint]:
             elif start[8:9] == b"{":
                 opened = _open_safetensors(stack.enter_context(safe_open(path, "pt")))
             else:
-                raise Refused("it is no checkpoint: neither a PyTorch file nor safetensors")
+                raise Refused(not_the_file(start) or "it is no checkpoint: neither a PyTorch file nor safetensors")
         yield opened
 
 
@@ -182,6 +183,9 @@ def _storages(content: Any) -> Iterator[Storage]:
             yield value
         elif isinstance(value, Record):
             waiting.append(value.state)
+        elif isinstance(value, Opaque) and id(value) not in visited:
+            visited.add(id(value))
+            waiting.extend(value.parts)
         elif isinstance(value, dict | list | tuple) and id(value) not in visited:
             visited.add(id(value))
             waiting.extend(value.values() if isinstance(value, dict) else value)

@@ -1,8 +1,8 @@
 """Pickles of official checkpoints, read as data: nothing in them is imported or called.
 
 A pickle is a program for a small stack machine (see Python's `pickletools`). `read_pickle` runs it on safe values: a
-global is only its name, a call can use only a few builders, an object is a record of its state. Everything that is not
-in the tables of `values.py` is refused by name, and all sizes are checked before use.
+global is only its name, a call can use only a few builders, an object is a record of its state. What is not in the
+tables of `values.py` is opaque, or refused by name where its only use is to run something; all sizes are checked first.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from .values import (
     KNOWN,
     OLD_NAMES,
     RECORDS,
+    RUNS,
     STORAGES,
     Name,
     NumpyType,
+    Opaque,
     Record,
     Refused,
     Storage,
@@ -27,7 +29,7 @@ from .values import (
     checked_key,
 )
 
-MOST_OPCODES = 2_000_000
+MOST_OPCODES, MOST_BITS = 2_000_000, 2048  # a generator's state has whole numbers of 128 bits
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 LITERALS = {
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
@@ -39,24 +41,32 @@ FROM_ITEMS = {"TUPLE": tuple, "LIST": list, "FROZENSET": as_set, "DICT": as_dict
 SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-def _name(module: object, name: object) -> Name:
+def _name(module: object, name: object) -> Name | Opaque:
     if not isinstance(module, str) or not isinstance(name, str):
         raise Refused("it names something by what is not text")
     dotted = f"{module}.{name}"
     dotted = OLD_NAMES.get(dotted, dotted.replace("__builtin__.", "builtins."))
-    if dotted not in KNOWN:
+    if dotted in KNOWN:
+        return Name(dotted)
+    if RUNS.fullmatch(dotted):
         raise Refused(f"it names {dotted!r:.100}, which is neither a tensor nor plain data; nothing of it was run")
-    return Name(dotted)
+    return Opaque(dotted[:100])
 
 
 def _call(function: object, arguments: object) -> object:
+    if isinstance(function, Opaque):
+        return Opaque(function.kind, [arguments])
     if not isinstance(function, Name) or function.dotted not in BUILDERS or not isinstance(arguments, tuple):
         what = function.dotted if isinstance(function, Name) else type(function).__name__
         raise Refused(f"it calls {what!r:.100}, which makes neither a tensor nor plain data; nothing of it was run")
+    if any(isinstance(argument, Opaque) for argument in arguments[:1]):
+        return Opaque(function.dotted, [arguments])
     return BUILDERS[function.dotted](*arguments)
 
 
-def _create(kind: object, arguments: object) -> Record:
+def _create(kind: object, arguments: object) -> Record | Opaque:
+    if isinstance(kind, Opaque):
+        return Opaque(kind.kind, [arguments])
     if not isinstance(kind, Name) or kind.dotted not in RECORDS or arguments != ():
         what = kind.dotted if isinstance(kind, Name) else type(kind).__name__
         raise Refused(f"it makes a {what!r:.100}, which is not plain data; nothing of it was run")
@@ -64,7 +74,9 @@ def _create(kind: object, arguments: object) -> Record:
 
 
 def _give_state(target: object, state: object) -> None:
-    if isinstance(target, Record) and isinstance(state, dict):
+    if isinstance(target, Opaque):
+        target.parts.append(state)
+    elif isinstance(target, Record) and isinstance(state, dict):
         target.state = state
     elif isinstance(target, NumpyType) and isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|"):
         target.order = state[1]
@@ -72,11 +84,13 @@ def _give_state(target: object, state: object) -> None:
         raise Refused(f"it gives a state to a {type(target).__name__}, which has none")
 
 
-def _storage(identity: object) -> Storage:
+def _storage(identity: object) -> Storage | Opaque:
     """The storage of a persistent id: ("storage", type, key, device, elements[, None])."""
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
         raise Refused("it refers to something outside that is not a tensor's storage")
     _, kind, key, _, elements = identity[:5]
+    if isinstance(kind, Opaque):
+        return Opaque(kind.kind)
     if not isinstance(kind, Name) or kind.dotted not in STORAGES or not isinstance(key, str) or not is_whole(elements):
         raise Refused("a storage in it has no known type, name or length")
     if identity[5:] not in ((), (None,)):
@@ -98,7 +112,7 @@ def read_pickle(file: BinaryIO) -> Any:
                 raise Refused(f"its pickle has more than {MOST_OPCODES:,} instructions")
             name = opcode.name
             if name in LITERALS:
-                if isinstance(argument, int) and argument.bit_length() > 64:
+                if isinstance(argument, int) and argument.bit_length() > MOST_BITS:
                     raise Refused(f"it holds a whole number of {argument.bit_length()} bits")
                 stack.append(argument)
                 continue
@@ -151,6 +165,9 @@ def read_pickle(file: BinaryIO) -> Any:
                     stack.append(_call(stack.pop(-2), stack.pop()))
                 case "NEWOBJ":
                     stack.append(_create(stack.pop(-2), stack.pop()))
+                case "NEWOBJ_EX":
+                    stack.pop()
+                    stack.append(_create(stack.pop(-2), stack.pop()))
                 case "BUILD":
                     state = stack.pop()
                     _give_state(stack[-1], state)
@@ -174,5 +191,7 @@ def _fill(target: object, items: list[Any]) -> None:
         target.update(map(checked_key, items))
     elif isinstance(target, dict):
         target.update(as_dict(items))
+    elif isinstance(target, Opaque):
+        target.parts.extend(items)
     else:
         raise Refused(f"it fills a {type(target).__name__}, which holds nothing")

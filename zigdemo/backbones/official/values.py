@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -40,6 +40,17 @@ class Name:
     """A global in a pickle: only its dotted name, as in Python 3 and numpy 2."""
 
     dotted: str
+
+
+@dataclass(eq=False)
+class Opaque:
+    """An object of a class that means nothing here, such as a path or a date beside the weights: never made or run.
+
+    kind: the class's dotted name. parts: what the pickle would make it of, looked into for tensors' storages alone.
+    """
+
+    kind: str
+    parts: list[Any] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)
@@ -92,9 +103,19 @@ TYPES = {"typing.Any"} | {
 OLD_NAMES = {"__builtin__.long": "builtins.int", "numpy.core.multiarray.scalar": "numpy._core.multiarray.scalar"}
 
 
+# What no checkpoint names but to run something; all else that is not known is opaque.
+RUNS = re.compile(
+    r"(os|posix|nt|subprocess|sys|runpy|importlib|ctypes|pty|shutil|socket|code|codeop|commands|webbrowser)\b.*"
+    r"|builtins\.(?!(complex|range|slice|bytearray|object|type|xrange)$).*"
+    r"|.*\.(load|loads|load_module|loadtxt|fromfile|memmap|run|run_path|run_module|exec|eval|system|popen|Popen|call|open)"
+)
+
+
 def checked_key(value: object) -> Any:
     """A value if it may be a dictionary key: hashes of nested tuples could be expensive. Raises Refused."""
-    if value is not None and not isinstance(value, str | bytes | bool | int | float):
+    if isinstance(value, tuple):
+        return Opaque("tuple")
+    if value is not None and not isinstance(value, str | bytes | bool | int | float | Opaque | Name):
         raise Refused(f"a dictionary or set in it has a {type(value).__name__} as key")
     return value
 
@@ -163,9 +184,9 @@ def _bytes(text: object = "", encoding: object = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _numpy_type(code: object, align: object = False, copy: object = False) -> NumpyType:
+def _numpy_type(code: object, align: object = False, copy: object = False) -> NumpyType | Opaque:
     if not isinstance(code, str) or not re.fullmatch("[biuf][1248]", code):
-        raise Refused("it holds a numpy value that is not a plain number")
+        return Opaque("numpy.dtype")
     return NumpyType(code)
 
 
@@ -218,6 +239,8 @@ def plain(value: Any) -> Any:
             return [reduce(entry, depth + 1) for entry in value]
         if isinstance(value, Name):
             return value.dotted
+        if isinstance(value, Opaque | NumpyType):
+            return f"an object of {value.kind if isinstance(value, Opaque) else 'numpy.dtype'}"
         if isinstance(value, StoredTensor):
             return f"tensor of shape {value.shape}"
         if isinstance(value, Record) and value.state is not None:
