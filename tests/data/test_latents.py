@@ -129,7 +129,7 @@ def test_what_does_not_go_together_is_said(pictures, clips, tmp_path):
     prepare_latents(tmp_path / "latents", pictures[0], spec)
     for changes, said in (
         ({"flip": True}, "has no mirrored latents; prepare them with --mirror"),
-        ({"shift_px": 1}, "holds latents already: leave out latents and shift_px"),
+        ({"shift_px": 1}, "already contains latents; leave out latents and shift_px"),
         ({"latents": spec.content()}, "holds latents already"),
         ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has 8 px"),
     ):
@@ -141,7 +141,7 @@ def test_what_does_not_go_together_is_said(pictures, clips, tmp_path):
         model = {**recipe("", "").model, "in_channels": 3}
         Training(recipe(pictures[0], tmp_path / "run", latents=spec.content(), model=model))
     small_autoencoder(tmp_path / "vae", layers_per_block=2)
-    with pytest.raises(ValueError, match="are of another"):
+    with pytest.raises(ValueError, match="made by other weights"):
         Training(recipe(tmp_path / "latents", tmp_path / "run"))
 
 

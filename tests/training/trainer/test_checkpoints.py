@@ -140,7 +140,7 @@ def test_a_run_on_a_full_disk_stops_with_one_sentence_and_goes_on_later(tmp_path
         assert main(command) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "No space left on device" in error
-    assert "the last whole checkpoint is of step 2" in error and "--resume" in error
+    assert "the last intact checkpoint is of step 2" in error and "--resume" in error
     assert main([*command, "--resume"]) == 0
     assert torch.equal(read_checkpoint(tmp_path / "full")["model"]["pos_embed"], whole["model"]["pos_embed"])
 
