@@ -67,8 +67,8 @@ def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tup
 
 def filmstrips(clips: np.ndarray, frames: int = 8) -> np.ndarray:
     """Clips (n, T, S, S, 3) uint8 as strips of `frames` evenly spaced frames, (n, S, frames * S, 3)."""
-    evenly = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
-    return evenly.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
+    selection = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
+    return selection.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
 
 
 def pair_grid(real: np.ndarray, generated: np.ndarray, columns: int) -> np.ndarray:
