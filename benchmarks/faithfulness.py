@@ -23,7 +23,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from zigdemo import zoo
-from zigdemo.evaluation import ClipScore
+from zigdemo.evaluation import CLIPScore
 from zigdemo.explain import EffectRecorder, Recorder, RecordGroup
 from zigdemo.pipeline import Pipeline, Request
 
@@ -84,7 +84,7 @@ def look(pipe: Pipeline, name: str, seed: int, steps: int) -> tuple[np.ndarray, 
 
 
 def falls(
-    score: ClipScore,
+    score: CLIPScore,
     picture: np.ndarray,
     word: str,
     maps: dict[str, np.ndarray],
@@ -153,7 +153,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.manual_seed(0)
     pipe = Pipeline.load(chosen.model, device="cpu")
-    score = ClipScore(pipe.text)
+    score = CLIPScore(pipe.text)
     found: dict[str, list[dict[str, float]]] = {}
     for seed, name in enumerate(names(chosen.prompts)):
         picture, word, maps = look(pipe, name, seed, chosen.steps)

@@ -20,7 +20,7 @@ from zigdemo import zoo
 from zigdemo.conditioning import SHIPPED_TOWER, TextSpec
 from zigdemo.data import ImageSet
 from zigdemo.data.emoji_captions import held_out_phrasings
-from zigdemo.evaluation import ClipScore
+from zigdemo.evaluation import CLIPScore
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.training.publishing.emoji_text import COMPOSITION_SEEDS, COMPOSITIONS, named, text_sheet
 
@@ -46,7 +46,7 @@ def main() -> None:
     chosen = parser.parse_args()
     data, pipe = ImageSet.load(chosen.data, exclude=EXCLUDED), Pipeline.load(chosen.model)
     texts, rows = held_out_phrasings(data.label_names, data.groups, data.keywords, chosen.count, seed=1)
-    scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(pipe.device, (zoo.WEIGHTS,)))
+    scorer = CLIPScore(TextSpec(SHIPPED_TOWER).load(pipe.device, (zoo.WEIGHTS,)))
     made = drawn(pipe, texts, 1000, chosen.steps)
     result = {
         "model": chosen.model,

@@ -123,13 +123,13 @@ def test_what_is_no_picture_is_named_and_nothing_else_is_lost(tmp_path):
     found = read_pictures(folder, 8)
     assert found.labels == ["good"] and found.notes[0] == "1 picture with 1 label"
     reasons = dict(line.split(": ", 1) for line in found.skipped)
-    assert reasons["good/text.png"] == reasons["good/empty.png"] == "no picture, whatever its name says"
+    assert reasons["good/text.png"] == reasons["good/empty.png"] == "not a picture, despite its name"
     assert "pixels" in reasons["good/huge.png"] and "broken picture" in reasons["good/cut.jpg"]
     assert reasons["good/link.png"].startswith("a link") and len(reasons) == 6
     assert {reasons["good/again.png"], "the same as good/1.png"} == {"the same as good/1.png"} or (
         found.skipped and "the same as good/again.png" in found.skipped[-1]
     )
-    assert any("learned by heart" in note for note in found.notes)
+    assert any("memorised" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("name", ["../up.png", "a/../../up.png", "/etc/x.png", "C:\\x.png", "..\\x.png"])
@@ -175,7 +175,7 @@ def test_a_member_that_lies_about_its_size_stops_at_the_limit(tmp_path):
 
 
 @pytest.mark.parametrize(("files", "word"), [({}, "no picture"), ({"a.txt": b"x"}, "no picture"),
-                                             ({"a.png": b"text"}, "whatever its name says")])  # fmt: skip
+                                             ({"a.png": b"text"}, "despite its name")])  # fmt: skip
 def test_nothing_usable_is_one_sentence(tmp_path, files, word, capsys):
     (tmp_path / "empty").mkdir()
     lay(tmp_path / "empty", files)
@@ -192,7 +192,7 @@ def test_duplicate_captions_become_one_label_and_are_told(tmp_path):
     files = {"a.png": png(), "a.txt": b"same", "b.png": png(BLUE), "b.txt": b"same", "c.png": png(GREEN)}
     found = read_pictures(lay(tmp_path / "set", files), 8)
     assert found.image_set().label_names == ["same", "c"] and found.image_set().labels.tolist() == [0, 0, 1]
-    assert "1 label of several pictures, such as 'same'" in found.notes
+    assert "1 label with several pictures, such as 'same'" in found.notes
 
 
 @given(noise=binary(min_size=1, max_size=30), place=integers(0, 4000), packed=integers(0, 1))
@@ -214,7 +214,7 @@ def test_a_prepared_folder_is_an_image_set(tmp_path, capsys):
     source = lay(tmp_path / "mine", {"cat/1.png": png(), "dog/1.png": png(BLUE), "dog/x.png": b"?"})
     assert main(["folder", "--root", str(source), "--out", str(tmp_path / "set"), "--size", "16"]) == 0
     said = capsys.readouterr()
-    assert "2 images of 16 px" in said.out and "skipped dog/x.png: no picture" in said.err
+    assert "2 images of 16 px" in said.out and "skipped dog/x.png: not a picture" in said.err
     assert ImageSet.load(tmp_path / "set").label_names == ["cat", "dog"]
     with pytest.raises(SystemExit):
         main(["folder", "--out", str(tmp_path / "set")])

@@ -148,12 +148,12 @@ def test_broken_and_hostile_material_is_named(tmp_path):
     for path, said in {
         tmp_path / "nothing": "there is no file, folder or model",
         broken(tmp_path, "empty"): "has no pictures",
-        text: "a.png is no picture that can be read",
+        text: "a.png is not a readable picture",
         sizes: "must have one size, but 9.png makes it 8 x 8 and 9 x 8",
         labels: "is broken: 3 in images.npy but 1",
         garbage: "samples.jsonl is broken",
-        bomb: r"a.png (has 30000 x 30000 pixels|is no picture)",
-        tmp_path / "objects.npy": "is no .npy file that can be read",
+        bomb: r"a.png (has 30000 x 30000 pixels|is not a readable picture)",
+        tmp_path / "objects.npy": "is not a readable .npy file",
         tmp_path / "floats.npy": r"must be uint8 \(n, H, W, 3\)",
     }.items():
         with pytest.raises(ValueError, match=said):
@@ -168,8 +168,8 @@ def test_what_does_not_fit_together_is_said(pipe, tmp_path, capsys):
         (lambda: plan_draws(pipe, Material(real.items, ["x"] * 8), 3, 0), "knows no label of the data, such as 'x'"),
         (lambda: plan_draws(pipe, real, 0, 0), "count must be at least 1"),
         (lambda: evaluate(made, real, features, count=7), "has 6 items; choose a count of 1 to 6"),
-        (lambda: evaluate(made, real, features, ["clip"]), "need to know what was to be drawn"),
-        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "clips are scored by frechet alone"),
+        (lambda: evaluate(made, real, features, ["clip"]), "need the labels of the generated items"),
+        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "clips are only scored by frechet"),
         (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features, ["frechet"]), "the data are clips"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -1,4 +1,4 @@
-"""Programs that make data, such as npm and Node.js: run in a folder, every fault one sentence."""
+"""Runs external programs that make data, such as npm and Node.js."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def run_program(
 ) -> None:
     """Run an installed program in a folder.
 
-    need: what to install where it is missing; purpose: what it could not do where it fails; way_out: the other way.
-    Raises RuntimeError in one sentence where the program is missing, fails or takes too long.
+    For the error message: need: what to install if it is missing; purpose: what it was to do; way_out: the option that
+    avoids it. Raises RuntimeError with one sentence if the program is missing, fails or takes too long.
     """
     program = shutil.which(command[0])
     if program is None:

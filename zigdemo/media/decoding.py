@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .white import on_white
+
 MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
 ANIMATIONS = ("GIF", "WEBP")
@@ -128,11 +130,9 @@ def _animation(path: Path, frames_per_second: float | None) -> Iterator[np.ndarr
             _check_pixels(path, *picture.size)
             for number in range(getattr(picture, "n_frames", 1)):
                 picture.seek(number)
-                frame = picture.convert("RGBA")
-                white = Image.new("RGBA", frame.size, "white")
-                shown = np.asarray(Image.alpha_composite(white, frame).convert("RGB"))
+                frame = np.asarray(on_white(picture))
                 seconds = picture.info.get("duration", 0) / 1000
-                yield from repeat(shown, max(1, round(seconds * (frames_per_second or 0))))
+                yield from repeat(frame, max(1, round(seconds * (frames_per_second or 0))))
     except ClipError:
         raise
     except PILLOW_FAULTS as fault:

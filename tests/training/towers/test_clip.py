@@ -10,7 +10,7 @@ from towers import SETTINGS
 from zigdemo.conditioning import TextSpec
 from zigdemo.data import ImageSet
 from zigdemo.data.preparation import write_image_set
-from zigdemo.evaluation import ClipScore
+from zigdemo.evaluation import CLIPScore
 from zigdemo.training.towers.clip import CLIPRecipe, augment, lesson_texts, main, token_ids
 from zigdemo.training.trainer import recipe as recipes
 from zigdemo.training.trainer.recipe import read_settings
@@ -42,7 +42,7 @@ def test_it_learns_four_colours_and_its_folder_reads_and_scores(data, tmp_path, 
     assert about["retrieval"]["pictures to names"]["top1"] == 1.0
     tower = TextSpec("tower").load(places=[tmp_path])
     pictures = np.asarray(ImageSet.load(data).images)
-    assert ClipScore(tower).naming(pictures, np.arange(4), list(COLOURS)).top1 == 1.0
+    assert CLIPScore(tower).naming(pictures, np.arange(4), list(COLOURS)).top1 == 1.0
     assert "not** the CLIP" in (tmp_path / "tower/README.md").read_text().replace("\n", " ")
     with torch.no_grad():
         assert tower.encode(["red"]).isfinite().all()

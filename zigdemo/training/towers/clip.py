@@ -19,7 +19,7 @@ from ...conditioning import TextTower, Tokenizer, hidden_states, write_tower
 from ...conditioning.text import build_clip, pooled
 from ...data import ImageSet
 from ...data.emoji_captions import held_out_caption, synonym_caption, training_caption, usable_keywords
-from ...evaluation import ClipScore
+from ...evaluation import CLIPScore
 from ...ops.heap import keep_freed_memory
 from ..trainer.recipe import read_settings
 from ..trainer.rules import ramp
@@ -189,7 +189,7 @@ def train(recipe: CLIPRecipe, out: str | Path) -> dict:
 
 def scores_of(tower: TextTower, data: ImageSet, seed: int = 1) -> dict:
     """Retrieval among all real pictures: names by picture, and pictures by name or held-out phrasing."""
-    score, pictures = ClipScore(tower), np.asarray(data.images)
+    score, pictures = CLIPScore(tower), np.asarray(data.images)
     gallery = score.embed_pictures(pictures)
     retrievals = {"pictures to names": score.naming(pictures, data.labels, data.label_names)}
     kinds = {"names": lambda name, *_: name, "held-out templates": held_out_caption, "synonyms": synonym_caption}
