@@ -131,7 +131,7 @@ def test_what_does_not_go_together_is_said(pictures, clips, tmp_path):
         ({"flip": True}, "has no mirrored latents; prepare them with --mirror"),
         ({"shift_px": 1}, "already contains latents; leave out latents and shift_px"),
         ({"latents": spec.content()}, "already contains latents"),
-        ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has 8 px"),
+        ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has size 8"),
     ):
         with pytest.raises(ValueError, match=said):
             Training(recipe(tmp_path / "latents", tmp_path / "run", **changes))

@@ -131,8 +131,8 @@ class Training:
         if config.size != (data.size // factor,) * 2 or data.size % factor:
             expected = tuple(side * factor for side in config.size)
             raise ValueError(
-                f"the images of {self.recipe.data} are {data.size} px and the model expects {expected}; prepare them "
-                f"with --size {expected[0]} or change model.size"
+                f"{self.recipe.data} has size {data.size} and the model expects {expected}; prepare it with "
+                f"--size {expected[0]} or change model.size"
             )
         if config.in_channels != space.channels:
             raise ValueError(f"model.in_channels must be {space.channels}, as {space.name} has; or leave it out")
