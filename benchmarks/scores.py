@@ -22,7 +22,7 @@ from zigdemo.data import ImageSet
 from zigdemo.evaluation import FeatureMoments, frechet_distance, kernel_distance, load_features, precision_recall
 from zigdemo.evaluation.__main__ import METRICS, score_share
 from zigdemo.evaluation.features import Features
-from zigdemo.evaluation.materials import Material, drawn, plan_draws
+from zigdemo.evaluation.materials import Material, generate, plan_draws
 from zigdemo.pipeline import Pipeline
 
 OUT = Path(__file__).parent / "results" / "scores.json"
@@ -116,7 +116,7 @@ def main() -> None:
     for model in chosen.models:
         pipe = Pipeline.load(model)
         draws = plan_draws(pipe, real, chosen.count, seed=0, steps=chosen.steps)
-        made, rows = drawn(pipe, draws), np.array([row for draw in draws for row in draw.rows])
+        made, rows = generate(pipe, draws), np.array([row for draw in draws for row in draw.rows])
         scores = score_share(made, rows, real, extractors[0], METRICS)
         for each in extractors[1:]:
             scores += score_share(made, rows, real, each, METRICS[:3])

@@ -17,7 +17,7 @@ from PIL import Image
 
 from zigdemo.data import ImageSet
 from zigdemo.evaluation import label_retrieval
-from zigdemo.evaluation.materials import Material, drawn, plan_draws
+from zigdemo.evaluation.materials import Material, generate, plan_draws
 from zigdemo.pipeline import Pipeline
 
 from .scores import EXCLUDED
@@ -63,7 +63,7 @@ def main() -> None:
         rows = np.array([row for draw in draws for row in draw.rows])
         found[model] = {}
         for scheme in schemes:
-            made = drawn(pipe, [replace(draw, request=replace(draw.request, scan=scheme)) for draw in draws])
+            made = generate(pipe, [replace(draw, request=replace(draw.request, scan=scheme)) for draw in draws])
             shown = np.linspace(0, len(made) - 1, min(SHOWN, len(made))).round().astype(int)
             strips.append(np.concatenate(made[shown], axis=1))
             found[model][scheme] = {

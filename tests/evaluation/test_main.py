@@ -13,7 +13,7 @@ from models import LABELS, tiny_folder
 from PIL import Image
 
 from zigdemo.evaluation.__main__ import evaluate, main
-from zigdemo.evaluation.materials import Material, drawn, plan_draws, read_material
+from zigdemo.evaluation.materials import Material, generate, plan_draws, read_material
 from zigdemo.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_draws_spread_over_the_labels_that_model_and_data_share(pipe, labelled):
 
 def test_what_is_drawn_is_what_the_pipeline_makes(pipe, labelled):
     draws = plan_draws(pipe, labelled, 3, seed=0, steps=1)
-    made = drawn(pipe, draws)
+    made = generate(pipe, draws)
     assert made.shape == (3, 16, 16, 3) and made.dtype == np.uint8
     assert np.array_equal(made[0], np.asarray(pipe(draws[0].request).images[0]))
 

@@ -88,9 +88,9 @@ def asked_attributes(prompt: str) -> Attributes:
 
     Negated attributes ("no glasses") are ignored.
     """
-    text, asked = re.sub(r"\bgrey(?= hair)|(?<=hair )grey\b", "silver", _plain(prompt)), {}
+    text, attributes = re.sub(r"\bgrey(?= hair)|(?<=hair )grey\b", "silver", _plain(prompt)), {}
     for kind, pattern in _PATTERNS:
-        if kind in asked:
+        if kind in attributes:
             continue
         match = re.search(pattern, text)
         if match is None:
@@ -100,12 +100,12 @@ def asked_attributes(prompt: str) -> Attributes:
         if kind in ("beard", "wears") and value not in KINDS[kind]:
             value = f"{'an' if value == 'eyepatch' else 'a'} {value}"
         if value in KINDS[kind]:
-            asked[kind] = value
+            attributes[kind] = value
         if colour := parts.get("c") or parts.get("d"):
-            asked.setdefault(_COLOUR_OF[kind], colour)
+            attributes.setdefault(_COLOUR_OF[kind], colour)
         text = f"{text[: match.start()]} | {text[match.end() :]}"
     for mood, stems in MOOD_STEMS.items():
         if any(re.search(rf"\b{NOT}{stem}", text) for stem in stems):
-            asked["mood"] = mood
+            attributes["mood"] = mood
             break
-    return {kind: asked[kind] for kind in KINDS if kind in asked}
+    return {kind: attributes[kind] for kind in KINDS if kind in attributes}

@@ -271,15 +271,17 @@ def training_words() -> list[str]:
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.*?\}", " ", " ".join(phrases)))))
 
 
-def held_out_caption(asked: Attributes, rng: np.random.Generator) -> str:
+def held_out_caption(attributes: Attributes, rng: np.random.Generator) -> str:
     """A prompt for exactly these attributes, in phrasings that training never uses."""
 
     def one(options: Sequence[str]) -> str:
         return options[rng.integers(len(options))]
 
-    parts = _parts(asked, one, HELD_OUT, HELD_OUT_MOODS, rng)
+    parts = _parts(attributes, one, HELD_OUT, HELD_OUT_MOODS, rng)
     parts = [parts[i] for i in rng.permutation(len(parts))]
-    head = _head(asked.get("style"), one(HELD_OUT_HEADS if "style" in asked else HELD_OUT_PLAIN_HEADS), one(WHO[:7]))
+    head = _head(
+        attributes.get("style"), one(HELD_OUT_HEADS if "style" in attributes else HELD_OUT_PLAIN_HEADS), one(WHO[:7])
+    )
     return one(HELD_OUT_TOGETHER).format(head=head, body=one(HELD_OUT_SEPARATORS).join(parts)) if parts else head
 
 
@@ -291,10 +293,10 @@ def held_out_prompts(count: int, seed: int = 0) -> list[tuple[str, Attributes]]:
     rng = np.random.default_rng(seed)
     prompts = []
     for _ in range(count):
-        drawn = visible(draw_attributes(rng))
-        kinds = rng.permutation(sorted(drawn))[: rng.integers(3, 6)]
-        asked = {kind: drawn[kind] for kind in KINDS if kind in kinds}
-        prompts.append((held_out_caption(asked, rng), asked))
+        portrait = visible(draw_attributes(rng))
+        kinds = rng.permutation(sorted(portrait))[: rng.integers(3, 6)]
+        attributes = {kind: portrait[kind] for kind in KINDS if kind in kinds}
+        prompts.append((held_out_caption(attributes, rng), attributes))
     return prompts
 
 

@@ -122,22 +122,22 @@ def draw_attributes(rng: np.random.Generator) -> Attributes:
     style = STYLES[name]
     colour = one(CLOTHES_COLOURS)
     background = "white" if rng.random() < WHITE_SHARE else one(BACKGROUNDS[1:])
-    drawn = {"style": name, "skin": one(SKINS), "background": background, "mood": one(style.moods)}
+    attributes = {"style": name, "skin": one(SKINS), "background": background, "mood": one(style.moods)}
     if rng.random() < style.hat_share:
-        drawn["hat"] = one(style.hats)
+        attributes["hat"] = one(style.hats)
         if style.hat_colours:
-            drawn["hatColor"] = colour
+            attributes["hatColor"] = colour
     else:
         rear = style.rear_hair and rng.random() < REAR_HAIR_SHARE
-        drawn["hair"] = one(style.rear_hair if rear else style.hair)
-        if drawn["hair"] != "bald":
-            drawn["hairColor"] = one(HAIR_COLOURS)
-    drawn |= {"clothes": one(style.clothes), "clothesColor": colour}
+        attributes["hair"] = one(style.rear_hair if rear else style.hair)
+        if attributes["hair"] != "bald":
+            attributes["hairColor"] = one(HAIR_COLOURS)
+    attributes |= {"clothes": one(style.clothes), "clothesColor": colour}
     if style.wears and rng.random() < GLASSES_SHARE:
-        drawn["wears"] = one(style.wears)
+        attributes["wears"] = one(style.wears)
     if rng.random() < BEARD_SHARE:
-        drawn["beard"] = one(style.beards)
-    return drawn
+        attributes["beard"] = one(style.beards)
+    return attributes
 
 
 # Moods that share a mouth and differ only in the eyes: they cannot be told apart behind these glasses.

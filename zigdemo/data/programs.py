@@ -20,7 +20,7 @@ def run_program(
     if program is None:
         raise RuntimeError(f"{command[0]} was not found; install {need} or pass {way_out}")
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [program, *command[1:]], cwd=folder, timeout=timeout_seconds, stdin=subprocess.DEVNULL, capture_output=True
         )
     except subprocess.TimeoutExpired:
@@ -28,8 +28,8 @@ def run_program(
     except OSError as error:
         reason = str(error)
     else:
-        if done.returncode == 0:
+        if result.returncode == 0:
             return
-        first = done.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
-        reason = first[:200] or f"exit status {done.returncode}"
+        first = result.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
+        reason = first[:200] or f"exit status {result.returncode}"
     raise RuntimeError(f"{command[0]} could not {purpose} ({reason}); check the network and Node.js, or pass {way_out}")

@@ -30,17 +30,17 @@ def swaps(prompt: str, most: int = 6) -> list[Swap]:
 
     A changed prompt asks for the same attributes except for the one.
     """
-    asked = asked_attributes(prompt)
+    attributes = asked_attributes(prompt)
     suggestions = []
     for kind in ORDER:
-        if kind in asked and len(suggestions) < most:
-            suggestions += _first_swap(prompt, kind, asked[kind])
+        if kind in attributes and len(suggestions) < most:
+            suggestions += _first_swap(prompt, kind, attributes[kind])
     return suggestions
 
 
 def _first_swap(prompt: str, kind: str, value: str) -> list[Swap]:
     """The first change of one kind that changes no other attribute; empty if there is none."""
-    values, asked = KINDS[kind], asked_attributes(prompt)
+    values, attributes = KINDS[kind], asked_attributes(prompt)
     start = values.index(value)
     for step in (3, 1, 2, 4, 5):  # the next value in the list is often the most similar
         other = values[(start + step) % len(values)]
@@ -49,7 +49,7 @@ def _first_swap(prompt: str, kind: str, value: str) -> list[Swap]:
         for match in re.finditer(rf"\b(an? )?{re.escape(_bare(value))}\b", prompt, re.IGNORECASE):
             article = kind not in ("wears", "beard") and match[1]
             changed = prompt[: match.start()] + (with_article(other) if article else other) + prompt[match.end() :]
-            if asked_attributes(changed) == {**asked, kind: other}:
+            if asked_attributes(changed) == {**attributes, kind: other}:
                 noun = " hair" if kind == "hair" and _hair_class(value) == 0 else NOUNS.get(kind, "")
                 return [Swap(kind, f"{_bare(value)}{noun} → {_bare(other)}{noun}", changed)]
     return []

@@ -74,39 +74,39 @@ def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
 
 
 def kernel_distance(
-    real: np.ndarray, made: np.ndarray, subsets: int = KID_SUBSETS, seed: int = 0
+    real: np.ndarray, generated: np.ndarray, subsets: int = KID_SUBSETS, seed: int = 0
 ) -> tuple[float, float]:
     """KID: the unbiased squared MMD with the kernel (x y / width + 1)^3, and its standard error.
 
-    real: (m, width); made: generated, (n, width). The mean over random subsets of half the smaller set, at most 1000
+    real: (m, width); generated: (n, width). The mean over random subsets of half the smaller set, at most 1000
     vectors. As subsets overlap, the error is from the delete-d jackknife (Shao & Wu 1989). Raises ValueError for fewer
     than 4 vectors.
     Source: Binkowski et al. 2018 (arXiv 1801.01401), section 4.
     """
-    real, made = _pair(real, made, 4)
-    least = min(len(real), len(made))
+    real, generated = _pair(real, generated, 4)
+    least = min(len(real), len(generated))
     size = min(least // 2, KID_MOST)
     rng = np.random.default_rng(seed)
     estimates = []
     for _ in range(subsets):
-        x, y = (each[rng.choice(len(each), size, replace=False)] for each in (real, made))
+        x, y = (each[rng.choice(len(each), size, replace=False)] for each in (real, generated))
         xx, yy, xy = ((p @ q.T / x.shape[1] + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
         within = (xx.sum() - np.trace(xx) + yy.sum() - np.trace(yy)) / (size * (size - 1))
         estimates.append(within - 2 * xy.mean())
     return float(np.mean(estimates)), float(np.std(estimates) * (size / (least - size)) ** 0.5)
 
 
-def precision_recall(real: np.ndarray, made: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(real: np.ndarray, generated: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
     """Precision, the share of generated vectors in the real manifold, and recall, the share of real in the generated.
 
     A set's manifold is the union of balls around its vectors that reach to their k-th nearest neighbour in the set.
     Raises ValueError for sets without a k-th neighbour.
     Source: Kynkaanniemi et al. 2019 (arXiv 1904.06991), equation 1, with its k = 3.
     """
-    real, made = _pair(real, made, neighbours + 1)
+    real, generated = _pair(real, generated, neighbours + 1)
     centre = real.mean(0)  # distances by inner products are more accurate near the origin
-    real, made = real - centre, made - centre
-    return _share_within(made, real, neighbours), _share_within(real, made, neighbours)
+    real, generated = real - centre, generated - centre
+    return _share_within(generated, real, neighbours), _share_within(real, generated, neighbours)
 
 
 def _share_within(vectors: np.ndarray, reference: np.ndarray, neighbours: int) -> float:
@@ -137,30 +137,30 @@ def floor(
     return float(np.mean(values)), float(np.std(values, ddof=1)), f"real/real {part}:{len(real) - part}"
 
 
-def frechet_score(features: Features, real: np.ndarray, made: FeatureMoments, seed: int = 0) -> Score:
+def frechet_score(features: Features, real: np.ndarray, generated: FeatureMoments, seed: int = 0) -> Score:
     """Frechet distance of generated vectors, given by their moments, from real ones (n, width)."""
 
     def measure(a: np.ndarray, b: np.ndarray) -> float:
         return frechet_distance(FeatureMoments.of(a), FeatureMoments.of(b))
 
-    value = frechet_distance(FeatureMoments.of(real), made)
-    low, spread, sizes = floor(measure, real, made.count, seed)
-    return Score(features.distance, value, made.count, low, sizes, seed, floor_error=spread)
+    value = frechet_distance(FeatureMoments.of(real), generated)
+    low, spread, sizes = floor(measure, real, generated.count, seed)
+    return Score(features.distance, value, generated.count, low, sizes, seed, floor_error=spread)
 
 
-def kernel_score(features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> Score:
+def kernel_score(features: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0) -> Score:
     """KID of generated vectors from real ones."""
-    value, error = kernel_distance(real, made, seed=seed)
-    low, spread, sizes = floor(lambda a, b: kernel_distance(a, b, seed=seed)[0], real, len(made), seed)
-    return Score(f"KID on {features.name}", value, len(made), low, sizes, seed, error, spread)
+    value, error = kernel_distance(real, generated, seed=seed)
+    low, spread, sizes = floor(lambda a, b: kernel_distance(a, b, seed=seed)[0], real, len(generated), seed)
+    return Score(f"KID on {features.name}", value, len(generated), low, sizes, seed, error, spread)
 
 
-def precision_scores(features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> list[Score]:
+def precision_scores(features: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0) -> list[Score]:
     """Precision and recall, with those of real vectors as the baseline, which is below 1."""
     scores = []
-    for which, (name, value) in enumerate(zip(("precision", "recall"), precision_recall(real, made), strict=True)):
-        low, spread, sizes = floor(lambda a, b, which=which: precision_recall(a, b)[which], real, len(made), seed)
-        scores.append(Score(f"{name} on {features.name}", value, len(made), low, sizes, seed, floor_error=spread))
+    for which, (name, value) in enumerate(zip(("precision", "recall"), precision_recall(real, generated), strict=True)):
+        low, spread, sizes = floor(lambda a, b, which=which: precision_recall(a, b)[which], real, len(generated), seed)
+        scores.append(Score(f"{name} on {features.name}", value, len(generated), low, sizes, seed, floor_error=spread))
     return scores
 
 
@@ -200,14 +200,16 @@ def _checked(name: str, features: np.ndarray) -> np.ndarray:
     return features
 
 
-def _pair(real: np.ndarray, made: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _pair(real: np.ndarray, generated: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, checked."""
-    for name, each in (("real", real), ("made", made)):
+    for name, each in (("real", real), ("generated", generated)):
         if len(_checked(name, each)) < least:
             raise ValueError(f"{name} has {len(each)} vectors; at least {least} are needed")
-    if real.shape[1] != made.shape[1]:
-        raise ValueError(f"real has width {real.shape[1]} and made {made.shape[1]}; use one extractor for both")
-    return real.astype(np.float64), made.astype(np.float64)
+    if real.shape[1] != generated.shape[1]:
+        raise ValueError(
+            f"real has width {real.shape[1]} and generated {generated.shape[1]}; use one extractor for both"
+        )
+    return real.astype(np.float64), generated.astype(np.float64)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

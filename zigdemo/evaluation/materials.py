@@ -93,7 +93,7 @@ def plan_draws(
     return draws
 
 
-def drawn(pipe: Pipeline, draws: Sequence[Draw]) -> np.ndarray:
+def generate(pipe: Pipeline, draws: Sequence[Draw]) -> np.ndarray:
     """The pictures (n, H, W, 3) or clips (n, T, H, W, 3), uint8, that a model generates for requests, in order."""
     items = []
     for draw in draws:

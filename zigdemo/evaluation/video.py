@@ -62,36 +62,40 @@ def optical_flow(before: Tensor, after: Tensor) -> Tensor:
     return flow
 
 
-def clip_scores(pictures: Features, clips: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> list[Score]:
+def clip_scores(
+    pictures: Features, clips: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0
+) -> list[Score]:
     """Frame-wise and video Frechet distance, frame difference and flow energy of generated clips against real ones.
 
-    pictures: features of frames; clips: of whole clips, `over_time(pictures)` or I3D. real, made (generated): uint8
+    pictures: features of frames; clips: of whole clips, `over_time(pictures)` or I3D. real, generated: uint8
     (m, T, H, W, 3) and (n, T, H, W, 3). The frame-wise floor splits the clips, not the frames, as frames of one clip
     are alike. The baseline of the two measures of motion is their value on the real clips.
     Raises ValueError if lengths or sizes of the clips differ.
     """
-    for each in (real, made):
+    for each in (real, generated):
         _check_moving(each)
-    if real.shape[1:] != made.shape[1:]:
+    if real.shape[1:] != generated.shape[1:]:
         raise ValueError(
-            f"real clips are {real.shape[1:]} and generated ones {made.shape[1:]}; give both the same shape"
+            f"real clips are {real.shape[1:]} and generated ones {generated.shape[1:]}; give both the same shape"
         )
     frames = pictures(real.reshape(-1, *real.shape[2:])).reshape(*real.shape[:2], -1)
-    made_frames = pictures(made.reshape(-1, *made.shape[2:]))
+    generated_frames = pictures(generated.reshape(-1, *generated.shape[2:]))
 
     def measure(a: np.ndarray, b: np.ndarray) -> float:
         return frechet_distance(*(FeatureMoments.of(each.reshape(-1, frames.shape[-1])) for each in (a, b)))
 
-    value = measure(frames, made_frames)
-    low, spread, sizes = floor(measure, frames, len(made), seed)
+    value = measure(frames, generated_frames)
+    low, spread, sizes = floor(measure, frames, len(generated), seed)
     scores = [
-        Score(f"frame-wise {pictures.distance}", value, len(made), low, f"{sizes} clips", seed, floor_error=spread),
-        frechet_score(clips, clips(real), FeatureMoments.of(clips(made)), seed),
+        Score(
+            f"frame-wise {pictures.distance}", value, len(generated), low, f"{sizes} clips", seed, floor_error=spread
+        ),
+        frechet_score(clips, clips(real), FeatureMoments.of(clips(generated)), seed),
     ]
     for name, motion in (("mean frame difference", mean_frame_difference), ("flow energy (px^2)", flow_energy)):
-        of_made, of_real = motion(made), motion(real)
-        means, errors = (float(of_made.mean()), float(of_real.mean())), (_error(of_made), _error(of_real))
-        scores.append(Score(name, means[0], len(made), means[1], "real clips", seed, *errors))
+        of_generated, of_real = motion(generated), motion(real)
+        means, errors = (float(of_generated.mean()), float(of_real.mean())), (_error(of_generated), _error(of_real))
+        scores.append(Score(name, means[0], len(generated), means[1], "real clips", seed, *errors))
     return scores
 
 

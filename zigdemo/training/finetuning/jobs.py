@@ -125,7 +125,7 @@ class Job:
     def status(self) -> JobStatus:
         """The progress, read from the folder. Raises ValueError if the folder is not that of a job."""
         plan, process = self.plan, self.process()
-        losses, left = _losses(self.run / "metrics.jsonl")
+        losses, seconds_left = _losses(self.run / "metrics.jsonl")
         step, steps = losses[-1][0] if losses else 0, _steps(self.run / "recipe.yaml")
         sample = max((self.run / "samples").glob("*.png"), default=None)
         done = (self.out / zoo.CONFIG).is_file()
@@ -133,7 +133,7 @@ class Job:
             state = "paused" if _paused(process) else "running" if losses else "starting"
             if (self.folder / STOP).is_file():
                 state = "stopping"
-            return JobStatus(state, step, steps, left, losses, sample, "", None)
+            return JobStatus(state, step, steps, seconds_left, losses, sample, "", None)
         if done:
             finished_steps = zoo.read_folder(self.out).about.get("steps", steps)
             state = "done" if not isinstance(finished_steps, int) or finished_steps >= steps else "stopped"
@@ -256,19 +256,19 @@ def _paused(process: psutil.Process) -> bool:
 def _losses(file: Path) -> tuple[list[tuple[int, float]], float | None]:
     """Steps with their losses, and the seconds left according to the last line; incomplete lines are skipped."""
     losses: list[tuple[int, float]] = []
-    left = None
+    seconds_left = None
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return losses, left
+        return losses, seconds_left
     for line in lines:
         try:
             values = json.loads(line)
             losses.append((int(values["step"]), float(values["loss"])))
-            left = float(values["seconds_left"])
+            seconds_left = float(values["seconds_left"])
         except (ValueError, TypeError, KeyError):
             continue
-    return losses, left
+    return losses, seconds_left
 
 
 def _steps(recipe: Path) -> int:
