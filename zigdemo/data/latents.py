@@ -82,8 +82,8 @@ class LatentSet:
         """Latents of some rows, (n, C, h, w) or windows of `frames` (n, frames, C, h, w), float32.
 
         Windows are drawn by the seeds, as in ClipSet; with `flip` half of the pictures, by their seeds, are replaced by
-        their mirrored latents. Latents of a mirrored or shifted picture differ from mirrored or shifted latents:
-        raises ValueError if `flip` or `shift_px` needs latents that were not encoded.
+        their mirrored latents. Latents of a mirrored or shifted picture differ from mirrored or shifted latents, so
+        other augmentation is not possible. Raises ValueError if `flip` or `shift_px` needs latents that do not exist.
         """
         if shift_px or (flip and not self.mirrored):
             raise ValueError(

@@ -194,7 +194,7 @@ def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
 
 def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]) -> Settings:
-    """A dataclass `kind` read from a YAML file; overrides and errors as in `load_recipe`."""
+    """A dataclass `kind` read from a YAML file, with overrides. Raises ValueError as `load_recipe` does."""
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
