@@ -99,7 +99,7 @@ def test_what_goes_wrong_is_a_sentence_and_can_be_tried_again(root):
     job = jobs.start(root / "one", plan(), pictures())
     job.stop()
     seen = until(job, lambda seen: seen.state in jobs.ENDED)
-    assert seen.state == "stopped" and seen.model is None and "while it was starting" in seen.sentence
+    assert seen.state == "stopped" and seen.model is None and "while starting" in seen.sentence
     shutil.move(job.folder / "data", job.folder / "gone")
     job.go_on()
     seen = until(job, lambda seen: seen.state in jobs.ENDED)

@@ -92,7 +92,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_with_a_sentence(tmp_p
     data[1500] ^= 1
     newest.write_bytes({"a bit": data, "the end": data[:-9], "everything": b""}[harm])
     assert read_checkpoint(tmp_path)["step"] == 1
-    assert "damaged; the checkpoint before step 2 is taken" in caplog.text
+    assert "damaged; falling back to the checkpoint before step 2" in caplog.text
     write_checkpoint(tmp_path, 2, content(2), 2)  # done again: the damaged one goes
     assert read_checkpoint(tmp_path)["step"] == 2 and len(list((tmp_path / "checkpoints").iterdir())) == 2
 

@@ -124,7 +124,7 @@ def test_too_little_memory_is_one_sentence_with_advice(recipe, tmp_path, monkeyp
     recipe.save(tmp_path / "recipe.yaml")
     assert main([str(tmp_path / "recipe.yaml")]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "lower batch, set accumulate to 2, or checkpointing to true" in error
+    assert error.count("\n") == 1 and "lower batch, set accumulate to 2, or set checkpointing to true" in error
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(recipe, tmp_path, monkeypatch, capsys):
