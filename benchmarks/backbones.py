@@ -1,8 +1,8 @@
-"""One forward pass and one training step of every backbone, and of diffusers' DiT: `python -m benchmarks.backbones`.
+"""Speed of a forward pass and a training step of all backbones and diffusers' DiT: `python -m benchmarks.backbones`.
 
-All have the weights of an S/2 network (about 33 M) with a quarter of its layers, as layers are alike; 4 channels,
-patch 2, batch 1, float32, in one process. diffusers' DiTTransformer2DModel has the sizes of our DiT and the same
-work. The peers take turns, and the median of the turns counts; freed memory is kept by the allocator for everybody.
+All have the parameters of an S/2 network (about 33 M) with a quarter of its layers, as layers are alike; 4 channels,
+patch 2, batch 1, float32, in one process. diffusers' DiTTransformer2DModel has the size of our DiT and the same
+work. Runs of the peers are interleaved, and the median counts; the allocator keeps freed memory for all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LABELS, CHANNELS, PATCH, SHARE = 1000, 4, 2, 4
 
 
 def ours(family: str, side: int) -> tuple[nn.Module, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """The smallest published size with a share of its layers."""
+    """The smallest published size with a quarter of its layers."""
     name = "S" if "S" in FAMILIES[family].sizes else "S/2"
     given = {"in_channels": CHANNELS, "size": (PATCH * side, PATCH * side), "patch": PATCH, "labels": LABELS}
     config = preset(family, name, **given)
@@ -37,7 +37,7 @@ def ours(family: str, side: int) -> tuple[nn.Module, Callable[[Tensor, Tensor, T
 
 
 def theirs(side: int) -> tuple[nn.Module, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """diffusers' DiT of the same sizes."""
+    """diffusers' DiT of the same size."""
     from diffusers import DiTTransformer2DModel
 
     sizes = preset("dit", "S/2")
@@ -55,7 +55,7 @@ def theirs(side: int) -> tuple[nn.Module, Callable[[Tensor, Tensor, Tensor], Ten
 
 
 def measure(side: int, turns: int) -> dict[str, dict[str, float]]:
-    """Weights, and median seconds of a forward pass and of a training step, by backbone."""
+    """Parameters, and median seconds of a forward pass and of a training step, by backbone."""
     torch.manual_seed(0)
     peers = {family: ours(family, side) for family in FAMILIES} | {"diffusers DiT": theirs(side)}
     x = torch.randn(1, CHANNELS, PATCH * side, PATCH * side)

@@ -1,11 +1,11 @@
 """The papers' claims, small: `python -m benchmarks.claims`, into results/claims.json and .png; see docs/claims.md.
 
-Nets of about 0.8 M weights learn the Fluent Emoji at 32 px on raw pixels, labelled by their eight groups, all on the
-same pictures in the same order with the same noise: by scan scheme (ZigMa), by backbone, and by patch size (ZigMa).
-Every net is scored on pictures it never saw (mean velocity loss over time, the same noise for all) and by the Frechet
-distance of what it draws. Seeds change the weights at the start, the order of the pictures and the noise.
+Networks of about 0.8 M parameters are trained on the Fluent Emoji at 32 px on raw pixels, with their eight groups as
+labels, all on the same pictures in the same order with the same noise: by scan scheme (ZigMa), by backbone, and by
+patch size (ZigMa). Each is scored on held-out pictures (mean velocity loss over time, the same noise for all) and by
+the Frechet distance of its samples. Seeds change the initial weights, the order of the pictures and the noise.
 
-Every finished net is kept in the results, and a second start goes on from there: all of it takes hours on two cores.
+Finished networks are kept in the results and are not trained again: all of them take hours on two cores.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CASES: dict[str, dict[str, object]] = {
 
 
 def write_groups(folder: Path, data: str) -> None:
-    """The emoji at 32 px with their group as label, as an image set."""
+    """Write the emoji at 32 px, labelled by group, as an image set."""
     emoji = ImageSet.load(data)
     by = emoji.size // SIDE
     pixels = np.asarray(emoji.images).reshape(len(emoji), SIDE, by, SIDE, by, 3).mean((2, 4)).round().astype(np.uint8)
@@ -58,7 +58,7 @@ def write_groups(folder: Path, data: str) -> None:
 
 
 def recipe(case: str, seed: int, data: str, run: str, quick: bool) -> Recipe:
-    """The same for all but the network and the seed."""
+    """The recipe, the same for all but the network and the seed."""
     steps = 2 if quick else STEPS
     small = {"width": 24} if quick else {"width": 96}
     return Recipe(
@@ -70,7 +70,7 @@ def recipe(case: str, seed: int, data: str, run: str, quick: bool) -> Recipe:
 
 
 def measure(case: str, seed: int, data: str, features_name: str, quick: bool) -> dict[str, object]:
-    """Train one net, and score it."""
+    """Train one network, and score it."""
     with tempfile.TemporaryDirectory() as run:
         made = recipe(case, seed, data, run, quick)
         training = Training(made)
@@ -115,7 +115,7 @@ def measure(case: str, seed: int, data: str, features_name: str, quick: bool) ->
 
 
 def step_kb(case: str, data: str, quick: bool) -> int:
-    """Kilobytes that a training step needs on top of weights, moments and data, in a process of its own."""
+    """Peak memory in kilobytes of a training step beyond weights, moments and data, in a separate process."""
     with tempfile.TemporaryDirectory() as run:
         backends.warm_up()
         training = Training(recipe(case, 0, data, run, quick))
@@ -125,7 +125,7 @@ def step_kb(case: str, data: str, quick: bool) -> int:
 
 
 def main() -> None:
-    """Train what is not in the results yet, in the order of CASES for each seed, and print the tables."""
+    """Train what is missing in the results, in the order of CASES for each seed, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description=main.__doc__)
     parser.add_argument("--data", default="data/fluent-emoji")
     parser.add_argument("--seeds", type=int, default=3)

@@ -12,14 +12,14 @@ COMPARISONS = ("Scan schemes of ZigMa", "Backbones", "Patch size of ZigMa")
 
 
 def comparisons(cases: list[str]) -> dict[str, list[str]]:
-    """The cases of each comparison, FIRST at its head, of those there are."""
+    """The cases of each comparison that have results, FIRST at the head."""
     schemes = [case for case in cases if case not in (*BACKBONES, *PATCHES)]
     others = [[FIRST, *(case for case in cases if case in group)] for group in (BACKBONES, PATCHES)]
     return dict(zip(COMPARISONS, [schemes, *others], strict=True))
 
 
 def spread(values: list[float]) -> tuple[float, float]:
-    """Mean and standard deviation; 0 of one value."""
+    """Mean and standard deviation; 0 for one value."""
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
@@ -29,10 +29,10 @@ def of(result: dict[str, Any], case: str, key: str) -> dict[int, float]:
 
 
 def beyond(result: dict[str, Any], case: str) -> tuple[float, float] | None:
-    """Mean and deviation, over the seeds both have, of the held-out loss above that of FIRST, in per cent of it.
+    """Mean and deviation over common seeds of the held-out loss relative to that of FIRST, in per cent.
 
-    A seed starts schemes from the same weights and gives them the same pictures and noise: such pairs differ less by
-    chance than the losses themselves do.
+    With one seed all schemes start from the same weights and get the same pictures and noise, so such pairs vary less
+    than the losses themselves.
     """
     first, mine = of(result, FIRST, "held_out_loss"), of(result, case, "held_out_loss")
     both = sorted(first.keys() & mine.keys())
@@ -40,7 +40,7 @@ def beyond(result: dict[str, Any], case: str) -> tuple[float, float] | None:
 
 
 def tables(result: dict[str, Any]) -> str:
-    """Means and deviations over seeds, as Markdown; best loss first."""
+    """Means and deviations over seeds, as Markdown; lowest loss first."""
     cases = list(dict.fromkeys(run["case"] for run in result["runs"]))
     lines = []
     for title, members in comparisons(cases).items():
@@ -65,7 +65,7 @@ def tables(result: dict[str, Any]) -> str:
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
-    """The held-out loss of every net, a dot a seed, the mean as a line, a panel each comparison."""
+    """The held-out loss of every network: one dot per seed, the mean as a line, one panel per comparison."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,9 +1,9 @@
 """Factorised scans of clips against others at equal budget, three seeds: `python -m benchmarks.clip_scans`.
 
-One small ZigMa (about 1 M weights; the bidirectional block has a second scan and so more) is trained on the animated
-emoji, 16 frames of 32 px, for the same number of clips by every scheme and seed, and scored against windows of the
-clips it learned. Needs `python -m zigdemo.training.prepare fluent-actions --size 32 --out data/fluent-actions-32`.
-Writes benchmarks/results/clip_scans.json after every run and goes on from it; docs/video.md shows it.
+One small ZigMa (about 1 M parameters, more with the second scan of the bidirectional block) is trained on the animated
+emoji, 16 frames of 32 px, for the same number of clips with every scheme and seed, and scored against windows of the
+training clips. Needs `python -m zigdemo.training.prepare fluent-actions --size 32 --out data/fluent-actions-32`.
+Updates benchmarks/results/clip_scans.json after every run and skips finished ones; docs/video.md shows it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PAPER = {  # UCF101, frame-wise FID / FVD-5k on 4 GPUs, arXiv 2403.13802
 
 
 def recipe(scheme: str, seed: int, data: str, run: str, quick: bool) -> Recipe:
-    """The same for all but scheme and seed."""
+    """The recipe, the same for all but scheme and seed."""
     model = {"family": "zigma", "size": [32, 32], "frames": 16, "patch": 4, "width": 144, "depth": 6, "state_size": 8,
              "scheme": scheme, "position": "shared", "frame_position": True, "refine": 16}  # fmt: skip
     steps = 2 if quick else 300
@@ -60,7 +60,7 @@ def measure(scheme: str, seed: int, data: str, quick: bool) -> dict[str, object]
 
 
 def table(runs: list[dict]) -> str:
-    """Means and standard deviations over seeds, as Markdown, the paper's numbers beside them."""
+    """Means and standard deviations over seeds with the paper's numbers, as Markdown."""
     names = [score["name"] for score in runs[0]["scores"]]
     lines = ["| scheme | weights | s a step | " + " | ".join(names) + " | paper: frame FID / FVD |"]
     lines.append("|---" * (len(names) + 4) + "|")
@@ -81,7 +81,7 @@ def table(runs: list[dict]) -> str:
 
 
 def main() -> None:
-    """Run what is not in the results yet, and print the table."""
+    """Run what is missing in the results, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="data/fluent-actions-32")
     parser.add_argument("--seeds", type=int, default=3)

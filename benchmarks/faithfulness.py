@@ -1,13 +1,12 @@
-"""Do word maps mark what draws a word? `python -m benchmarks.faithfulness`, on the shipped text model.
+"""Do word maps mark the patches that matter for a word? `python -m benchmarks.faithfulness`, on the shipped text model.
 
-For each of 100 prompts, "a picture of a <name>", one picture is drawn and looked into. The patches that a map of the
-name's last word marks most are painted white, the colour behind every emoji, and the fall of the score between picture
-and word (cosine by the small CLIP) is compared with that of as many patches at random: anywhere; among the patches that
-are not white already; and, as scattered holes spoil a picture more than one large hole, the map's own patches moved
-round. The maps are of what the word changes ("effect"), of attention, all layers and each, and, as a control that knows
-no word, of how much ink a patch has. A quarter and a half of the patches are painted, with hard edges and with edges
-that fade over three pixels, as hard ones are marks of their own to the scorer. A tie counts against the map. p: of a
-sign test.
+For each of 100 prompts, "a picture of a <name>", one picture is generated. The patches with the largest values in a map
+of the name's last word are painted white, the background of every emoji, and the drop of the score between picture and
+word (cosine by the small CLIP) is compared with that of as many other patches: random ones; random ones that are not
+white already; and, as scattered holes hurt more than one large hole, the map's own patches, shifted. The maps are of
+the word's effect ("effect"), of attention, over all layers and each, and, as a control that ignores the word, of how
+much ink a patch has. A quarter and a half of the patches are painted, with hard edges and with edges that fade over
+three pixels, as the scorer may react to hard edges. A tie counts against the map. p: of a sign test.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from zigdemo import zoo
-from zigdemo.evaluation import ClipScore
+from zigdemo.evaluation import CLIPScore
 from zigdemo.explain import EffectRecorder, Recorder, RecordGroup
 from zigdemo.pipeline import Pipeline, Request
 
@@ -33,13 +32,13 @@ CONTROLS = ("anywhere", "on the object")
 
 
 def names(count: int, seed: int = 0) -> list[str]:
-    """Names of emoji whose last word is plain, drawn at random."""
+    """Random names of emoji whose last word is a plain word."""
     known = [name for name in zoo.find(LABELS_OF).labels if name.replace(" ", "").isalpha() and name.isascii()]
     return [known[i] for i in np.random.default_rng(seed).permutation(len(known))[:count]]
 
 
 def painted(picture: np.ndarray, patches: np.ndarray, grid: tuple[int, int], edge_px: float = 0.0) -> np.ndarray:
-    """A copy of a picture (H, W, 3) with patches, raster indices, white; edge_px: of a blur of their edges."""
+    """A copy of a picture (H, W, 3) with patches (raster indices) painted white; edge_px: blur of their edges."""
     chosen = np.zeros(grid, np.uint8)
     chosen.flat[patches] = 255
     mask = Image.fromarray(chosen).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
@@ -48,20 +47,20 @@ def painted(picture: np.ndarray, patches: np.ndarray, grid: tuple[int, int], edg
 
 
 def moved_patches(patches: np.ndarray, grid: tuple[int, int], dice: np.random.Generator) -> np.ndarray:
-    """The patches, all moved by the same number of rows and columns, what leaves on one side entering on the other."""
+    """The patches, all shifted by the same number of rows and columns, with wrap-around."""
     down, right = dice.integers(grid[0]), dice.integers(grid[1])
     return (patches // grid[1] + down) % grid[0] * grid[1] + (patches % grid[1] + right) % grid[1]
 
 
 def drawn_patches(picture: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Raster indices of the patches with something on them."""
+    """Raster indices of the patches that are not blank."""
     rows, columns = picture.shape[0] // grid[0], picture.shape[1] // grid[1]
     darkest = picture.min(-1).reshape(grid[0], rows, grid[1], columns).min((1, 3))
     return np.flatnonzero(darkest.reshape(-1) < WHITE)
 
 
 def sign_test(better: int, count: int) -> float:
-    """Two-sided p of at least so lopsided a split of `count` fair coins."""
+    """Two-sided p of a split at least this uneven of `count` fair coins."""
     tail = sum(math.comb(count, k) for k in range(max(better, count - better), count + 1)) / 2**count
     return min(1.0, 2 * tail)
 
@@ -84,7 +83,7 @@ def look(pipe: Pipeline, name: str, seed: int, steps: int) -> tuple[np.ndarray, 
 
 
 def falls(
-    score: ClipScore,
+    score: CLIPScore,
     picture: np.ndarray,
     word: str,
     maps: dict[str, np.ndarray],
@@ -92,7 +91,7 @@ def falls(
     edge_px: float,
     seed: int,
 ) -> dict[str, float]:
-    """The fall of the word's score by each map, by each map's patches moved, and by chance."""
+    """The drop of the word's score for each map, for each map's shifted patches, and for random ones."""
     grid = next(iter(maps.values())).shape
     count, there = grid[0] * grid[1], drawn_patches(picture, grid)
     size, dice = max(1, round(share * count)), np.random.default_rng(seed)
@@ -110,7 +109,7 @@ def falls(
 
 
 def summary(found: list[dict[str, float]], maps: list[str]) -> dict[str, dict]:
-    """Means with standard errors, and at how many prompts a map falls more than each control, with p."""
+    """Means with standard errors, and at how many prompts a map's drop exceeds that of each control, with p."""
     means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
     errors = {name: float(np.std([one[name] for one in found], ddof=1) / len(found) ** 0.5) for name in found[0]}
     wins: dict[str, dict] = {}
@@ -123,7 +122,7 @@ def summary(found: list[dict[str, float]], maps: list[str]) -> dict[str, dict]:
 
 
 def plot(cases: dict[str, dict], path: Path) -> None:
-    """Bars of the mean falls, a panel each case."""
+    """Bars of the mean drops, one panel per case."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -153,7 +152,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.manual_seed(0)
     pipe = Pipeline.load(chosen.model, device="cpu")
-    score = ClipScore(pipe.text)
+    score = CLIPScore(pipe.text)
     found: dict[str, list[dict[str, float]]] = {}
     for seed, name in enumerate(names(chosen.prompts)):
         picture, word, maps = look(pipe, name, seed, chosen.steps)

@@ -1,9 +1,9 @@
-"""Fine-tuning `zigma-emoji` on 20 new pictures: the new is drawn, the old stays: `python -m benchmarks.finetune`.
+"""Fine-tuning `zigma-emoji` on 20 new pictures: new label learned, old ones kept? `python -m benchmarks.finetune`.
 
-The new label is a toy of stacked rings, of any colours, drawn by this script, so that anyone can repeat it. Two scores,
-each by the nearest picture in block-averaged pixels (`evaluation.label_retrieval`): the old labels' before and after,
-among the real emoji; and of 20 samples of the new label, how many are nearest to one of 200 other stacks of rings that
-were never trained on, among all emoji.
+The new label is a toy of stacked rings in random colours, drawn by this script, so that anyone can repeat it. Two
+scores, each by the nearest picture in block-averaged pixels (`evaluation.label_retrieval`): that of the old labels
+before and after, among the real emoji; and how many of 20 samples of the new label are nearest to one of 200 other
+stacks of rings that were never trained on, among all emoji.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHARP = 4  # pictures are drawn so many times larger and shrunk
 
 
 def rings(rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    """A picture of the toy: three to six coloured rings on a pole, wide ones below; (size, size, 3) uint8."""
+    """A picture of the toy: three to six coloured rings on a pole, widest at the bottom; (size, size, 3) uint8."""
     side, count = size * SHARP, int(rng.integers(3, 7))
     picture = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(picture)
@@ -51,14 +51,14 @@ def rings(rng: np.random.Generator, size: int = 64) -> np.ndarray:
 
 
 def new_pictures(count: int, seed: int, size: int = 64) -> ImageSet:
-    """`count` stacks of rings as an image set of one label."""
+    """`count` stacks of rings as an image set with one label."""
     rng = np.random.default_rng(seed)
     images = np.stack([rings(rng, size) for _ in range(count)])
     return ImageSet(images, [NEW], np.zeros(count, np.int64), ["new"] * count, [[] for _ in range(count)])
 
 
 def old_score(pipe: Pipeline, data: ImageSet, count: int, seed: int = 1) -> float:
-    """Label retrieval of labels drawn at random among the real emoji, one picture each by the page's settings."""
+    """Label retrieval of random labels among the real emoji, one picture each with the page's settings."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:count])
     label = torch.tensor([pipe.labels.index(data.label_names[data.labels[row]]) for row in rows])
     null = torch.full_like(label, len(pipe.labels))
@@ -79,7 +79,7 @@ def new_score(pipe: Pipeline, data: ImageSet, count: int = 20) -> tuple[float, n
 
 
 def main() -> int:
-    """Measure, print, write benchmarks/results/finetune.json and a picture of the samples."""
+    """Measure, print, and write benchmarks/results/finetune.json and a picture of the samples."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="data/fluent-emoji")
     parser.add_argument("--method", default="lora")

@@ -1,11 +1,11 @@
-"""Generating against the network's matrix products alone: `python -m benchmarks.generation`.
+"""Generation time relative to the network's matrix products: `python -m benchmarks.generation`.
 
-Four pictures, 25 Heun steps, guidance 2, from a warm start. The products alone are every linear and convolution call
-of the same run, recorded and replayed on the same tensors: what is left is the price of everything else, the scans,
+Four pictures, 25 Heun steps, guidance 2, after a warm-up. The matrix products are every linear and convolution call of
+the same run, recorded and replayed on the same tensors: the difference is the cost of everything else, the scans,
 norms, gates, guidance and previews.
 
-Portraits are timed as the page draws them: four by the model's own settings, and one live, by four Euler steps, both
-with reading the prompt and decoding.
+Portraits are timed as on the page: four with the model's default settings, and one live, with four Euler steps, both
+including text encoding and decoding.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def measure(model: str, steps: int, repeats: int) -> dict[str, float]:
 
 
 def measure_portraits(model: str, repeats: int) -> dict[str, float]:
-    """Median seconds of four portraits by the model's own settings, and of one by four Euler steps, warm."""
+    """Median seconds, after a warm-up, of four portraits by default settings and of one by four Euler steps."""
     pipe = Pipeline.load(model)
     prompts = iter(f"a smiling person with {colour} hair" for _ in range(repeats + 1) for colour in ("red", "blue"))
     cases = {"four": {"count": 4}, "live": {"count": 1, "solver": "euler", "steps": LIVE_STEPS}}

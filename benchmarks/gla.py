@@ -1,8 +1,8 @@
 """Gated linear attention on the CPU against its peers, in one process: `python -m benchmarks.gla`.
 
 Peers: our plain-torch reference (checkpointed) and the naive recurrence of flash-linear-attention. Log gates are
-logsigmoid(normal) / 16, as DiG draws them. Medians of runs in a row, one peer after the other, so that nobody pays for
-the caches another has just emptied; freed memory is kept by the allocator (`zigdemo.ops.heap`) for everybody.
+logsigmoid(normal) / 16, as in DiG. Medians of consecutive runs, one peer after another, so that no peer pays for caches
+that another has just emptied; the allocator keeps freed memory (`zigdemo.ops.heap`) for all of them.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def _seconds(work: Callable[[], object]) -> float:
 def compare(size: tuple[int, int, int, int, int], repeats: int, most: float) -> dict[str, dict[str, float]]:
     """Median seconds of every peer at one size, forward and forward+backward.
 
-    Each peer runs `repeats` times after a first run that does not count, and stops after two once it took `most`
-    seconds.
+    Each peer runs `repeats` times after a warm-up, and stops after two runs once it has taken `most` seconds.
     """
     inputs, found = _inputs(size), {}
     for what, work in (("forward", _forward), ("both", _both)):

@@ -1,8 +1,8 @@
-"""Everything a GPU can tell, in one run: `benchmarks/gpu.sh OUT`, or `python -m benchmarks.gpu --out OUT`.
+"""All GPU measurements in one run: `benchmarks/gpu.sh OUT`, or `python -m benchmarks.gpu --out OUT`.
 
-First every kernel against the float64 reference, then the speed table, then training recipes in order of value for
-the minutes left. Each part is written as soon as it is known, so that a run cut short keeps what it has.
-`--dry` does the same on the CPU with tiny sizes and Triton's interpreter: it shows that the script runs.
+First every kernel against the float64 reference, then the table of speeds, then training recipes in order of value for
+the remaining minutes. Each result is written as soon as it is known, so that an interrupted run keeps what it has.
+`--dry` does the same on the CPU with tiny sizes and Triton's interpreter, to test the script.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RECIPES = [
 def draw(
     size: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype, seed: int = 0
 ) -> dict[str, Tensor | ScanOrder]:
-    """Arguments of a scan along a zigzag; parameters stay in float32 unless float64 is asked for."""
+    """Random arguments of a scan along a zigzag; parameters stay in float32 unless dtype is float64."""
     batch, length, channels, state = size
     generator = torch.Generator().manual_seed(seed)
     normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
@@ -102,7 +102,7 @@ def correctness(device: torch.device, dry: bool) -> list[dict]:
 
 
 def heads(size: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
-    """q, k, v and log gates of gated linear attention, (batch, length, heads, dim), gates down to -20 a token."""
+    """q, k, v and log gates of gated linear attention, (batch, length, heads, dim), gates down to -20 per token."""
     batch, length, count, dim = size
     generator = torch.Generator().manual_seed(0)
     q, k, v, gate = (torch.randn(batch, length, count, dim, generator=generator) for _ in range(4))
@@ -145,7 +145,7 @@ def attention_speed(device: torch.device, dry: bool) -> list[dict]:
 
 
 def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Median seconds of a call, on a GPU between events, after three calls that do not count."""
+    """Median seconds of a call, on a GPU between events, after three warm-up calls."""
     for _ in range(3):
         work()
     times = []
@@ -165,7 +165,7 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> f
 
 
 def speed(device: torch.device, dry: bool) -> list[dict]:
-    """Seconds of the scan by backend, forward and forward+backward, bf16; the two gathers alone beside them."""
+    """Seconds of the scan by backend, forward and forward+backward, in bf16; the two gathers alone for comparison."""
     rows = []
     for size in DRY_SIZES if dry else SIZES:
         arguments = draw(size, device, torch.bfloat16)
@@ -198,7 +198,7 @@ def speed(device: torch.device, dry: bool) -> list[dict]:
 
 
 def plan(name: str, recipe: str, changes: dict, data: str, work: Path, dry: bool) -> Recipe:
-    """The recipe to run, with its own run folder; a dry run shrinks it to nothing."""
+    """The recipe to run, with its own run folder; a dry run shrinks it to almost nothing."""
     changes = dict(changes)
     base = load_recipe(Path("zigdemo/training/recipes") / f"{recipe}.yaml")
     model = {**base.model, **({"patch": changes.pop("patch")} if "patch" in changes else {})}
@@ -209,7 +209,7 @@ def plan(name: str, recipe: str, changes: dict, data: str, work: Path, dry: bool
 
 
 def train(recipe: Recipe, minutes: float, out: Path, dry: bool) -> dict:
-    """Train for about `minutes`: the speed of a few steps sets their number; the model comes back as one zip."""
+    """Train for about `minutes`: the speed of a few steps sets their number; the model is returned as one zip."""
     trial = 2 if dry else 60
     quiet = {"log_every": 100_000, "save_every": 100_000, "sample_every": 100_000}
     probe = Training(replace(recipe, run=recipe.run + "-trial", steps=trial, cooldown=0, warmup=0, **quiet))
@@ -236,7 +236,7 @@ def train(recipe: Recipe, minutes: float, out: Path, dry: bool) -> dict:
 
 
 def main() -> int:
-    """Run all parts; exit status 1 where a kernel was wrong."""
+    """Run all parts; exit status 1 if a kernel was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder for the results")
     parser.add_argument("--minutes", type=float, default=9.0, help="time for everything")

@@ -1,11 +1,11 @@
 """Time and peak memory of one operator of each backbone against the number of tokens: `python -m benchmarks.growth`.
 
 Selective scan along a zigzag (16 states), bidirectional S4D (16 modes), gated linear attention (4 heads, half as many
-keys as values) and softmax attention (4 heads) beside them, all of one width, batch 1, without gradients and with
-them. Every point is a process of its own, so that none inherits another's memory: the time is that of the fastest
-run after one that does not count, the memory the highest resident size over what the inputs took. The exponent is the
-slope of a least-squares line through the logarithms, from 4,096 tokens on. Softmax attention with gradients stops
-where a run would take longer than the others together.
+keys as values) and softmax attention (4 heads) for comparison, all of the same width, batch 1, without and with
+gradients. Every point runs in a separate process, so that none inherits another's memory: the time is that of the
+fastest run after a warm-up, the memory the highest resident size beyond that of the inputs. The exponent is the slope
+of a least-squares line through the logarithms, from 4,096 tokens on. Softmax attention with gradients stops where a run
+would take longer than the others together.
 """
 
 from __future__ import annotations
@@ -102,13 +102,13 @@ def measure(kind: str, tokens: int, training: bool, seconds: float) -> dict[str,
 
 
 def measure_apart(kind: str, tokens: int, mode: str) -> dict[str, float]:
-    """`measure` in a process of its own, as a peak of memory never comes down again."""
+    """`measure` in a separate process, as peak memory never decreases within one."""
     command = [sys.executable, "-m", "benchmarks.growth", "--point", kind, str(tokens), mode]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def exponent(points: list[dict], quantity: str) -> float | None:
-    """Slope of log(quantity) over log(tokens) from FIT_FROM tokens on; None with fewer than two points."""
+    """Slope of log(quantity) over log(tokens) from FIT_FROM tokens on; None for fewer than two points."""
     logs = [(math.log(p["tokens"]), math.log(max(p[quantity], 1e-9))) for p in points if p["tokens"] >= FIT_FROM]
     if len(logs) < 2:
         return None
@@ -118,7 +118,7 @@ def exponent(points: list[dict], quantity: str) -> float | None:
 
 
 def plot(curves: dict[str, list[dict]], path: Path) -> bool:
-    """Two log-log plots, time and memory, with gradients; False where matplotlib is not installed."""
+    """Two log-log plots, time and memory, with gradients; False if matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:
@@ -143,7 +143,7 @@ def plot(curves: dict[str, list[dict]], path: Path) -> bool:
 
 
 def main() -> None:
-    """Measure every point in a process of its own, print exponents, write growth.json and growth.png."""
+    """Measure every point in a separate process, print exponents, and write growth.json and growth.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes in one process, to see that it runs")
     parser.add_argument("--point", nargs=3, metavar=("KIND", "TOKENS", "MODE"), help="measure one point and print it")

@@ -1,9 +1,9 @@
-"""Runs that are killed and resumed end in the weights of one that is not: `python -m benchmarks.kills`.
+"""Killed and resumed runs end in the same weights as uninterrupted ones: `python -m benchmarks.kills`.
 
-Every round is a run of its own in a process of its own, ended by SIGKILL once at a random moment and then resumed to
-the last step. Some rounds are killed while a checkpoint is being written, which the file that is left half written
-proves. Weights, averages and optimiser must be the same bits, metrics.jsonl the same lines. The network is tiny: what
-is tested is the order of writes.
+Every round is a separate run in its own process, ended by SIGKILL at a random moment and then resumed to the last step.
+Some rounds are killed while a checkpoint is being written, as proved by the incomplete file that is left. Weights,
+averages and optimiser state must be bit-identical, and metrics.jsonl must have the same lines. The network is tiny: the
+order of writes is what is tested.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def make_recipe(folder: Path, steps: int = 40) -> Recipe:
 
 
 def work(recipe: Recipe, resume: bool) -> None:
-    """What a process of a round does."""
+    """The work of the process of a round."""
     torch.set_num_threads(1)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         Training(recipe, resume).run()
 
 
 def start(recipe: Recipe, resume: bool) -> multiprocessing.process.BaseProcess:
-    """A process that trains; from a server that has imported everything and computed nothing."""
+    """Start a training process from a server that has imported everything and computed nothing."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["zigdemo.training.trainer.loop", "accelerate"])
     process = server.Process(target=work, args=(recipe, resume))
@@ -73,7 +73,7 @@ def start(recipe: Recipe, resume: bool) -> multiprocessing.process.BaseProcess:
 
 
 def half_written(run: Path) -> bool:
-    """Whether a checkpoint is not under its name yet."""
+    """Whether an incomplete checkpoint exists."""
     try:
         return any(name.endswith(".part") for name in os.listdir(run / FOLDER))
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def half_written(run: Path) -> bool:
 
 
 def kill(recipe: Recipe, seconds: float, writing: bool) -> bool:
-    """Start a run and end it with SIGKILL after some seconds, or then in the next write; False where it was not hit."""
+    """Start a run and kill it after some seconds, or in its next write after that; False if the kill missed."""
     run, process, ends = Path(recipe.run), start(recipe, resume=False), time.monotonic() + seconds
     while process.is_alive() and (time.monotonic() < ends or (writing and not half_written(run))):
         time.sleep(0 if writing and time.monotonic() > ends else 1e-3)
@@ -91,7 +91,7 @@ def kill(recipe: Recipe, seconds: float, writing: bool) -> bool:
 
 
 def finish(recipe: Recipe, resume: bool = True) -> None:
-    """Run or resume to the last step. Raises RuntimeError where the process fails."""
+    """Run or resume to the last step. Raises RuntimeError if the process fails."""
     process = start(recipe, resume)
     process.join(SECONDS_AT_MOST)
     if process.exitcode != 0:
@@ -100,13 +100,13 @@ def finish(recipe: Recipe, resume: bool = True) -> None:
 
 
 def lines(run: Path) -> list[dict]:
-    """Of metrics.jsonl, without what depends on the clock."""
+    """The lines of metrics.jsonl without the values that depend on the clock."""
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("images_per_second", "seconds_left")} for line in found]
 
 
 def equal(a: object, b: object) -> bool:
-    """Whether two trees of tensors are the same bits."""
+    """Whether two trees of tensors are bit-identical."""
     if isinstance(a, torch.Tensor):
         return isinstance(b, torch.Tensor) and torch.equal(a, b)
     if isinstance(a, dict):
@@ -117,7 +117,7 @@ def equal(a: object, b: object) -> bool:
 
 
 def rounds(folder: Path, kills: int, writing: int, steps: int = 40, seed: int = 0) -> list[dict]:
-    """One line a kill: when, at which step it went on, whether the end is the same."""
+    """One line per kill: when, the step it resumed from, whether the result is identical."""
     chance = random.Random(seed)
     recipe = make_recipe(folder, steps)
     finish(recipe, resume=False)

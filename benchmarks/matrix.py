@@ -1,8 +1,8 @@
-"""Every combination of sampling settings, finite or refused, and measured orders: `python -m benchmarks.matrix`.
+"""All combinations of sampling settings, finite or refused, and measured orders: `python -m benchmarks.matrix`.
 
-Solver x path x prediction x form x last step x guidance on a small network, from one step to five; and the order at
-which each solver converges on a mixture that is known exactly. Writes docs/samplers.md; the test of the matrix runs
-the same functions.
+Solver x path x prediction x form x last step x guidance on a small network, from one step to five; and the order of
+convergence of each solver on a mixture that is known exactly. Writes docs/samplers.md; the test of the matrix runs the
+same functions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FEW_AND_MORE = {1: (64, 128), 2: (64, 128), 4: (24, 48)}  # steps of the two run
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination; form and last_step are None where none is given."""
+    """One combination; form and last_step are None if not given."""
 
     solver: str
     path: str
@@ -51,7 +51,7 @@ class Cell:
 
 
 class SmallNet(nn.Module):
-    """Two dense layers over the pixels, with time and label; random weights, so that nothing is consistent in it."""
+    """Two dense layers over the pixels, with time and label; random weights, so its predictions are not consistent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class SmallNet(nn.Module):
 
 
 def small_net() -> SmallNet:
-    """The network of the matrix, the same one every time; outputs are a few times as large as a picture's."""
+    """The network of the matrix, always the same; outputs are a few times as large as a picture's values."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = SmallNet()
@@ -75,7 +75,7 @@ def small_net() -> SmallNet:
 
 
 def cells() -> Iterator[Cell]:
-    """Every combination."""
+    """All combinations."""
     yield from (
         Cell(*chosen)
         for chosen in product(SAMPLERS, PATHS, PREDICTIONS, [None, *FORMS], [None, *LAST_STEPS], GUIDANCES)
@@ -83,9 +83,9 @@ def cells() -> Iterator[Cell]:
 
 
 def outcome(cell: Cell, network: nn.Module, counts: Sequence[int] = STEPS) -> str:
-    """Whether a cell is "finite" or "not finite" at each of these counts of steps, or the reason of its refusal.
+    """Whether a cell is "finite" or "not finite" at each of these numbers of steps, or the reason of its refusal.
 
-    Raises ValueError where `sample` does not do what `refusal` says.
+    Raises ValueError if `sample` contradicts `refusal`.
     """
     reason = refusal(cell.solver, cell.path, cell.prediction, cell.form, cell.last_step)
     options = {name: getattr(cell, name) for name in ("form", "last_step")}
@@ -112,7 +112,7 @@ def outcome(cell: Cell, network: nn.Module, counts: Sequence[int] = STEPS) -> st
 
 
 def slopes(solver: str) -> dict[str, float]:
-    """Measured order of an ODE solver of fixed steps on each path, by halving its steps."""
+    """Measured order of a fixed-step ODE solver on each path, from halving its steps."""
     toy, found = TOYS["pair"](), {}
     start = torch.randn(32, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -133,7 +133,7 @@ GIVEN = {(False, False): "neither", (True, False): "form", (False, True): "last 
 
 
 def matrix_table(network: nn.Module, counts: Sequence[int] = STEPS) -> tuple[list[str], Counter]:
-    """Markdown, a row a solver and a column for what is given to it, and how many there are of each outcome."""
+    """Markdown with one row per solver and one column per setting, and the number of cells by outcome."""
     found: dict[str, dict[str, Counter]] = {name: {given: Counter() for given in GIVEN.values()} for name in SAMPLERS}
     reasons: dict[str, list[str]] = {name: [] for name in SAMPLERS}
     total: Counter = Counter()
@@ -162,7 +162,7 @@ def order_table() -> list[str]:
 
 
 def page() -> str:
-    """docs/samplers.md."""
+    """The text of docs/samplers.md."""
     rows, total = matrix_table(small_net())
     sizes = {
         "solvers": SAMPLERS,

@@ -1,7 +1,7 @@
 """Peak memory of one training step with and without the scan: `python -m benchmarks.memory`.
 
-ZigMa-S-sized net (384 wide, 12 deep), 1,024 tokens, batch 4. Each run is a process of its own; what counts is its
-highest resident memory over what it held once the network, its gradients and the inputs existed.
+A network of the size of ZigMa-S (384 wide, 12 deep), 1,024 tokens, batch 4. Each run is a separate process; what counts
+is its highest resident memory beyond that of the network, its gradients and the inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zigdemo.ops import backends
 
 
 def _without_scan(self: Mamba, tokens: torch.Tensor, order: object) -> torch.Tensor:
-    """The mixer with its convolution, projections of the scan and scan removed; the gate stays."""
+    """The mixer without its convolution, the projections of the scan and the scan; the gate stays."""
     weight_x, weight_z = self.in_proj.weight.chunk(2)
     return self.out_proj(F.linear(tokens, weight_x) * F.silu(F.linear(tokens, weight_z)))
 
@@ -33,7 +33,7 @@ def _peak_kb() -> int:
 
 
 def step_kb(scan: bool, width: int, depth: int, side: int, batch: int) -> int:
-    """Kilobytes that one forward and backward pass needs on top of weights, gradients and inputs."""
+    """Peak memory in kilobytes of one forward and backward pass beyond weights, gradients and inputs."""
     if not scan:
         Mamba.forward = _without_scan
     backends.warm_up()
@@ -48,7 +48,7 @@ def step_kb(scan: bool, width: int, depth: int, side: int, batch: int) -> int:
 
 
 def main() -> None:
-    """Measure both in child processes and print the ratio; writes benchmarks/results/memory.json."""
+    """Measure both in child processes, print the ratio and write benchmarks/results/memory.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", choices=["scan", "none"], help="measure one case and print it")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")

@@ -1,7 +1,7 @@
 """How much of what prompts ask for do the portrait models draw? `python -m benchmarks.obedience [MODEL ...]`
 
-Claim: zigma-portraits shows at least 0.97 of the asked attributes over 512 prompts in phrasings that no training has,
-one seed each, by its default settings; real pictures 0.99.
+Claim: zigma-portraits shows at least 0.97 of the asked attributes over 512 held-out prompts, one seed each, with its
+default settings; real pictures 0.99.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESULT = Path(__file__).parent / "results/obedience.json"
 
 
 def real_share(judge, masked: Path) -> dict[str, float]:
-    """What the judge reads off real portraits that no model and no judge has seen, by kind and of all."""
+    """The judge's accuracy on real portraits that no model and no judge was trained on, by kind and in total."""
     portraits = PortraitZip(masked)
     pictures = np.stack(list(portraits.pictures()))
     asked = [visible(one) for one in portraits.attributes]

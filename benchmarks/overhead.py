@@ -1,8 +1,8 @@
-"""Sampling time over the time of its network calls: `python -m benchmarks.overhead`.
+"""Sampling time relative to the time of its network calls: `python -m benchmarks.overhead`.
 
-Four pictures, 50 Euler steps, guidance 2, from a warm start, without previews and with one of every picture in every
-step. The clock of the network runs from just before each call to just after it, in the same run: what is left is the
-price of everything else, noise, guidance, solver, conversions and pictures. Bars: 1.03 without, 1.10 with previews.
+Four pictures, 50 Euler steps, guidance 2, after a warm-up, without previews and with previews of every picture in every
+step. Network calls are timed in the same run: the difference is the cost of everything else, noise, guidance, solver,
+conversions and pictures. Limits: 1.03 without, 1.10 with previews.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BARS = {"off": 1.03, "on": 1.10}
 
 
 class NetworkClock:
-    """Seconds spent inside a network's calls, and their number."""
+    """Total seconds and number of a network's calls."""
 
     def __init__(self, network: nn.Module) -> None:
         self.seconds, self.calls, self._began = 0.0, 0, 0.0

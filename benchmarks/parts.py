@@ -1,9 +1,8 @@
-"""What the parts of the portrait models keep: `python -m benchmarks.parts --portraits portraits_masks.zip`
+"""Quality of the parts of the portrait models: `python -m benchmarks.parts --portraits portraits_masks.zip`
 
-The autoencoder: PSNR of portraits that no model was trained on, decoded from their own latents, and how many of their
-attributes the judge reads from them, beside the real ones. The text tower: of as many portraits, is a prompt in a
-phrasing that training never has nearest to the caption of its own portrait, by the mean of its features? Guessing gives
-one in as many.
+The autoencoder: PSNR of reconstructed portraits that no model was trained on, and the share of their attributes that
+the judge reads from them, compared with the originals. The text tower: how often a held-out prompt is nearest to the
+caption of its own portrait, among as many portraits, by the mean of its features; chance is one in as many.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ TEXTS = 500
 
 
 def decoded(space: Autoencoder, pictures: np.ndarray) -> np.ndarray:
-    """Pictures (n, H, W, 3) uint8 through the latents and back."""
+    """Pictures (n, H, W, 3) uint8, encoded and decoded."""
     pixels = torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2) / 127.5 - 1
     return np.concatenate([space.to_bytes(space.decode(space.encode(one))).numpy() for one in pixels.split(1)])
 
 
 def psnr(real: np.ndarray, made: np.ndarray) -> float:
-    """Peak signal to noise ratio in dB, the mean over the pictures."""
+    """Peak signal-to-noise ratio in dB, averaged over the pictures."""
     errors = ((real.astype(np.float64) - made) ** 2).mean((1, 2, 3))
     return float(np.mean([10 * math.log10(255**2 / max(error, 1e-9)) for error in errors]))
 
 
 def tower_retrieval(tower: TextTower, count: int = TEXTS, seed: int = 0) -> float:
-    """Share of held-out prompts whose nearest caption is that of the portrait they were made for."""
+    """Share of held-out prompts whose nearest caption is that of their portrait."""
     rng = np.random.default_rng(seed)
     drawn = [{k: v for k, v in draw_attributes(rng).items() if k in KINDS} for _ in range(count)]
     asked = [{kind: one[kind] for kind in list(one)[:6]} for one in drawn]

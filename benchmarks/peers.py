@@ -1,4 +1,4 @@
-"""What others compute for the same scan, written from their published formulas."""
+"""Other implementations of the same operators, written from their published formulas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 def mamba_ssm_formula(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor
 ) -> Tensor:
-    """The reference computation of mamba_ssm: discretise for all tokens at once, then one token after the other.
+    """The reference computation of mamba_ssm: discretise all tokens at once, then scan token by token.
 
     Channel-last arguments as in `zigdemo.ops.selective_scan`; it holds (batch, length, channels, state) tensors.
     """
@@ -26,7 +26,7 @@ def mamba_ssm_formula(
 
 
 def mambapy_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, bias: Tensor) -> Tensor:
-    """The same through mambapy's parallel scan in plain torch."""
+    """The same with mambapy's parallel scan in plain torch."""
     from mambapy.pscan import pscan
 
     step = F.softplus(dt + bias)
@@ -37,7 +37,7 @@ def mambapy_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tens
 
 
 def transformers_mixer(width: int) -> torch.nn.Module | None:
-    """The Mamba mixer of transformers on its slow path, or None where that package is not installed."""
+    """The Mamba mixer of transformers on its slow path, or None if the package is not installed."""
     try:
         from transformers import MambaConfig
         from transformers.models.mamba.modeling_mamba import MambaMixer
@@ -47,7 +47,7 @@ def transformers_mixer(width: int) -> torch.nn.Module | None:
 
 
 def naive_gla(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> Tensor:
-    """Gated linear attention as fla's naive recurrence computes it: one token after the other, in float32.
+    """Gated linear attention by fla's naive recurrence: token by token, in float32.
 
     Arguments as in `zigdemo.ops.gated_linear_attention`; in training autograd keeps the states of all tokens.
     """

@@ -1,7 +1,7 @@
 """The S4D convolution on the CPU against its peers, in one process: `python -m benchmarks.s4d`.
 
-The peers are our backend by FFT and our plain-torch recurrence, one token at a time. Medians of runs in a row, one
-peer after the other; freed memory is kept by the allocator (`zigdemo.ops.heap`) for all.
+The peers are our FFT backend and our plain-torch recurrence, token by token. Medians of consecutive runs, one peer
+after another; the allocator keeps freed memory (`zigdemo.ops.heap`) for all of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BACKENDS = ("cpu", "fft", "reference")
 
 
 def inputs(size: tuple[int, int, int, int]) -> list[Tensor]:
-    """u, log_dt, A, C and D of a bidirectional convolution as S4D-Lin starts it."""
+    """u, log_dt, A, C and D of a bidirectional convolution with the S4D-Lin initialisation."""
     batch, length, channels, modes = size
     generator = torch.Generator().manual_seed(0)
     log_dt, A = s4d_lin(channels, modes, generator=generator)
@@ -54,7 +54,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def compare(size: tuple[int, int, int, int], repeats: int, most: float) -> dict[str, dict[str, float]]:
-    """Median seconds by backend, forward and forward+backward; at most about `most` seconds a backend."""
+    """Median seconds by backend, forward and forward+backward; at most about `most` seconds per backend."""
     values, found = inputs(size), {}
     for what, work in (("forward", _forward), ("both", _both)):
         found[what] = {}

@@ -1,8 +1,8 @@
-"""What the offline scores see: `python -m benchmarks.scores [MODEL ...]`.
+"""Sensitivity of the offline scores: `python -m benchmarks.scores [MODEL ...]`.
 
-First on the real emoji alone: one random half is damaged and scored against the other, by every offline extractor, so
-that each score's floor and what it answers to are known; the table is that of docs/evaluation.md. With names of models
-these are scored instead. Both write into results/scores.json.
+By default on the real emoji: a random half is damaged and scored against the other half by every offline extractor, to
+show each score's floor and what it responds to; the table is that of docs/evaluation.md. With names of models these are
+scored instead. Both write into results/scores.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zigdemo.data import ImageSet
 from zigdemo.evaluation import FeatureMoments, frechet_distance, kernel_distance, load_features, precision_recall
 from zigdemo.evaluation.__main__ import METRICS, score_share
 from zigdemo.evaluation.features import Features
-from zigdemo.evaluation.materials import Material, drawn, plan_draws
+from zigdemo.evaluation.materials import Material, generate, plan_draws
 from zigdemo.pipeline import Pipeline
 
 OUT = Path(__file__).parent / "results" / "scores.json"
@@ -42,12 +42,12 @@ def blurred(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def noisy(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise with a deviation of 5 % of full brightness."""
+    """Gaussian noise with a standard deviation of 5 % of full brightness."""
     return np.clip(pictures + rng.normal(0, 0.05 * 255, pictures.shape), 0, 255).round().astype(np.uint8)
 
 
 def collapsed(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many pictures, but of COLLAPSED kinds only."""
+    """As many pictures, but of only COLLAPSED kinds."""
     return pictures[np.arange(len(pictures)) % COLLAPSED]
 
 
@@ -82,7 +82,7 @@ def sanity(features: Features, pictures: np.ndarray, part: int, draws: int) -> d
 
 
 def sanity_table(found: dict[str, dict[str, dict[str, list[float]]]]) -> str:
-    """The sanity numbers as Markdown."""
+    """The results of `sanity` as Markdown."""
     lines = ["| features | damage | Frechet distance | KID | precision | recall |", "|---|---|---|---|---|---|"]
     for features, by_damage in found.items():
         for damage, scores in by_damage.items():
@@ -93,7 +93,7 @@ def sanity_table(found: dict[str, dict[str, dict[str, list[float]]]]) -> str:
 
 
 def main() -> None:
-    """Measure, print and write; a part that is not asked for keeps its numbers."""
+    """Measure, print and write; parts that are not measured keep their results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scores", description=main.__doc__)
     parser.add_argument("models", nargs="*", help=f"of labels (such as {', '.join(MODELS)}); none: the real set alone")
     parser.add_argument("--data", default="data/fluent-emoji")
@@ -116,7 +116,7 @@ def main() -> None:
     for model in chosen.models:
         pipe = Pipeline.load(model)
         draws = plan_draws(pipe, real, chosen.count, seed=0, steps=chosen.steps)
-        made, rows = drawn(pipe, draws), np.array([row for draw in draws for row in draw.rows])
+        made, rows = generate(pipe, draws), np.array([row for draw in draws for row in draw.rows])
         scores = score_share(made, rows, real, extractors[0], METRICS)
         for each in extractors[1:]:
             scores += score_share(made, rows, real, each, METRICS[:3])

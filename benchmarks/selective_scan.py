@@ -1,10 +1,10 @@
 """The CPU scan against its peers, in one process: `python -m benchmarks.selective_scan`.
 
-Peers: our plain-torch reference, the formula of mamba_ssm's own reference, mambapy's parallel scan. The ceiling is the
-arithmetic of the state updates alone: a kernel of our own that does one exp2 and two fused multiply-adds per state,
-channel and token on data that never leaves the first-level cache, on as many threads. Medians of runs in a row, one
-peer after the other, so that nobody pays for the caches another has just emptied; freed memory is kept by the allocator
-(`zigdemo.ops.heap`) for everybody.
+Peers: our plain-torch reference, the formula of mamba_ssm's own reference, mambapy's parallel scan. The upper bound is
+the arithmetic of the state updates alone: a kernel with one exp2 and two fused multiply-adds per state, channel and
+token on data that stays in the first-level cache, on as many threads. Medians of consecutive runs, one peer after
+another, so that no peer pays for caches that another has just emptied; the allocator keeps freed memory
+(`zigdemo.ops.heap`) for all of them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _arithmetic(rounds: int, out: np.ndarray, first: int, last: int) -> None:
 
 
 def ceiling(rounds: int = 20_000) -> float:
-    """State updates a second of the bare arithmetic, all threads."""
+    """State updates per second of the bare arithmetic on all threads."""
     threads = torch.get_num_threads()
     out = np.zeros(threads, np.float32)
     run(_arithmetic, threads, 1, out)
@@ -109,7 +109,8 @@ def _forward(scan: Callable[..., Tensor], inputs: list[Tensor]) -> None:
 def compare(size: tuple[int, int, int, int], repeats: int, least: float, most: float) -> dict[str, dict[str, float]]:
     """Median seconds of every peer at one size, forward and forward+backward.
 
-    Each peer runs `repeats` times and `least` seconds at least, and stops after two runs once it took `most` seconds.
+    Each peer runs at least `repeats` times and `least` seconds, and stops after two runs once it has taken `most`
+    seconds.
     """
     inputs, found = _inputs(size), {}
     for what, work in (("forward", _forward), ("both", _both)):
@@ -151,7 +152,7 @@ def mixers(batch: int, side: int, width: int, repeats: int) -> dict[str, float] 
 
 
 def order_cost(size: tuple[int, int, int, int], repeats: int) -> float:
-    """Median ratio of a zigzag-8 scan's time to a sweep's, taking turns over the eight paths."""
+    """Median ratio of the times of a zigzag-8 scan and a sweep, interleaved over the eight paths."""
     inputs, side = _inputs(size), int(size[1] ** 0.5)
     sweep = _ours("cpu")
     paths = [_ours("cpu", scan_scheme("zigzag-8").order(layer=i, grid=(side, size[1] // side))) for i in range(8)]

@@ -1,18 +1,18 @@
-"""Steps against error of every solver on a trained model: `python -m benchmarks.solvers`.
+"""Error of every solver against its steps on a trained model: `python -m benchmarks.solvers`.
 
 A few labels, one seed each, guidance 2; every solver of SAMPLERS with its default options, from the same noise. The
 error is the root mean square difference of the results, in levels of an 8-bit picture.
 
-An ODE solver is compared with dopri5 at 250 steps and tight tolerances: all of them follow the same curves. An SDE
-solver ends elsewhere, as it should, so its distance to the ODE's result would say nothing: it is compared with its own
-result of many steps along the same Brownian path (`BrownianPath`), which is what its steps approximate. The two kinds
-of error answer the same question, how much more steps would still change, and share one plot.
+ODE solvers are compared with dopri5 at 250 steps and tight tolerances, as all follow the same trajectories. The result
+of an SDE solver differs from the ODE's by design, so it is compared with its own result of many steps along the same
+Brownian path (`BrownianPath`), which its steps approximate. Both errors answer the same question, how much more steps
+would still change, and share one plot.
 
-dopri5 chooses its steps by its tolerance, so its curve is over rtol and not over steps.
+dopri5 chooses its steps by its tolerance, so its curve is over rtol instead of steps.
 
-A network that predicts the clean image has a stiff end: the velocity there is its difference to x over 1 - t, and no
-even steps follow it closely. `before` is therefore the error of the same number of calls spent on the way to t = BEFORE
-alone, as far as such a network was trained to tell the velocity; for ODE solvers of fixed steps.
+A network that predicts the clean image is stiff at the end: the velocity is its difference to x divided by 1 - t, and
+uniform steps do not resolve it. `before` is therefore the error at t = BEFORE of the same number of calls spent before
+that time, the range in which such a network determines the velocity well; for fixed-step ODE solvers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LEVELS = 127.5  # a state in [-1, 1] in levels of an 8-bit picture
 
 
 def field_of(pipe: Pipeline, labels: list[str]) -> Field:
-    """The guided field of a model for one item a label."""
+    """The guided velocity field of a model for one item per label."""
     rows = torch.tensor([pipe.labels.index(label) for label in labels])
     null = torch.full_like(rows, len(pipe.labels)) if pipe.network.config.null_label else None
     network = stepped(pipe.network, pipe.path) if pipe.path.name == "ddpm" else pipe.network
@@ -72,7 +72,7 @@ def ended(steps: Steps) -> tuple[Tensor, int]:
 
 
 def early(solver: str, field: Field, x: Tensor, steps: int, **options: Any) -> Tensor:
-    """The state at BEFORE, after steps that all lie before it."""
+    """The state at BEFORE, after steps that all end before it."""
     times = [BEFORE * time for time in uniform_times(steps)]
     return ended(SAMPLERS[solver].function(field, x, times, **options))[0]
 
@@ -85,7 +85,7 @@ def off(x: Tensor, true: Tensor) -> float:
 def ode_curve(
     solver: str, field: Field, x: Tensor, true: tuple[Tensor, Tensor], calls: list[int]
 ) -> list[dict[str, Any]]:
-    """Errors of an ODE solver over its steps, or over its tolerances. true: the answers at 1 and at BEFORE."""
+    """Errors of an ODE solver over its steps, or over its tolerances. true: reference states at 1 and at BEFORE."""
     rows, each = [], SAMPLERS[solver].calls
     for value in calls if each else TOLERANCES:
         options, steps = ({}, max(value // each, 1)) if each else ({"rtol": value}, 25)
@@ -97,7 +97,7 @@ def ode_curve(
 
 
 def sde_curve(solver: str, field: Field, x: Tensor, draw: Noise, calls: list[int], fine: int) -> list[dict[str, Any]]:
-    """Error of an SDE solver over its steps, to its own result of `fine` network calls along the same Brownian path."""
+    """Error of an SDE solver over its steps, against its own result of `fine` calls along the same Brownian path."""
     each, size = SAMPLERS[solver].calls, SAMPLERS[solver].options.get("last_size", 0.0)
     grids = {steps: time_grid(solver, steps, last_size=size) for steps in (max(n // each, 1) for n in [*calls, fine])}
     path = BrownianPath([time for grid in grids.values() for time in grid], draw)
@@ -108,7 +108,7 @@ def sde_curve(solver: str, field: Field, x: Tensor, draw: Noise, calls: list[int
 
 @torch.inference_mode()
 def measure(model: str, labels: list[str], calls: list[int], reference: dict[str, Any], fine: int) -> dict[str, Any]:
-    """Curves of every solver that the model allows, by name."""
+    """Curves of every solver that the model supports, by name."""
     pipe = Pipeline.load(model, device="cpu", dtype="fp32")
     field = field_of(pipe, labels)
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(labels))]
@@ -142,7 +142,7 @@ def measure(model: str, labels: list[str], calls: list[int], reference: dict[str
 
 
 def plot(result: dict[str, Any], path: Path) -> bool:
-    """Error over network calls, both logarithmic; False where matplotlib is not installed."""
+    """Error over network calls, both logarithmic; False if matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:

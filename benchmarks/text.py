@@ -1,8 +1,8 @@
-"""Does a model of texts draw what it is told in words it never saw? `python -m benchmarks.text MODEL`.
+"""Does a text-conditional model follow prompts in words it never saw? `python -m benchmarks.text MODEL`.
 
-64 phrasings kept away from training, one picture each through the pipeline by default settings, named by emoji-clip
-among all emoji; the real pictures of the same emoji are the ceiling, guessing is the floor. Beside it new combinations,
-which no emoji is, as a grid to look at: there is no right picture of them to score against.
+64 held-out phrasings, one picture each through the pipeline with default settings, named by emoji-clip among all emoji;
+the real pictures of the same emoji are the ceiling, guessing is the floor. In addition new combinations, which no emoji
+shows, as a grid to look at: there is no ground truth to score them against.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zigdemo import zoo
 from zigdemo.conditioning import SHIPPED_TOWER, TextSpec
 from zigdemo.data import ImageSet
 from zigdemo.data.emoji_captions import held_out_phrasings
-from zigdemo.evaluation import ClipScore
+from zigdemo.evaluation import CLIPScore
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.training.publishing.emoji_text import COMPOSITION_SEEDS, COMPOSITIONS, named, text_sheet
 
@@ -28,7 +28,7 @@ EXCLUDED = ("keycap*", "*o’clock", "*-thirty")  # as in the recipes
 
 
 def drawn(pipe: Pipeline, texts: list[str], seed: int, steps: int) -> np.ndarray:
-    """One picture a text, (n, H, W, 3) uint8, the seed rising by one from text to text."""
+    """One picture per text, (n, H, W, 3) uint8; text i has seed + i."""
     requests = [
         Request(pipe.folder.id, prompt=text, count=1, seed=seed + i, steps=steps) for i, text in enumerate(texts)
     ]
@@ -36,7 +36,7 @@ def drawn(pipe: Pipeline, texts: list[str], seed: int, steps: int) -> np.ndarray
 
 
 def main() -> None:
-    """Measure, and write the numbers and the grid of compositions."""
+    """Measure, and write the numbers and the grid of combinations."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.text")
     parser.add_argument("model", nargs="?", default="zigma-emoji-text")
     parser.add_argument("--data", default="data/fluent-emoji")
@@ -46,7 +46,7 @@ def main() -> None:
     chosen = parser.parse_args()
     data, pipe = ImageSet.load(chosen.data, exclude=EXCLUDED), Pipeline.load(chosen.model)
     texts, rows = held_out_phrasings(data.label_names, data.groups, data.keywords, chosen.count, seed=1)
-    scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(pipe.device, (zoo.WEIGHTS,)))
+    scorer = CLIPScore(TextSpec(SHIPPED_TOWER).load(pipe.device, (zoo.WEIGHTS,)))
     made = drawn(pipe, texts, 1000, chosen.steps)
     result = {
         "model": chosen.model,

@@ -1,9 +1,9 @@
-"""What the trainer adds to a step of training: `python -m benchmarks.training`.
+"""Overhead of the trainer per training step: `python -m benchmarks.training`.
 
 The recipe of zigma-emoji, batch 64 of 64 px. A step of the trainer, which draws the batch, times and noise, averages
-the weights and notes the loss, against a bare loop on the same network: forward, loss, backward, clipping and AdamW on
-a batch that is there already. Both take turns in one process. Bars: 1.05 for the step, 0.02 for the share of a step in
-which the network waits for its batch.
+the weights and logs the loss, against a bare loop on the same network: forward, loss, backward, gradient clipping and
+AdamW on a fixed batch. Both alternate in one process. Limits: 1.05 for the step, 0.02 for the share of a step in which
+the network waits for its batch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BARS = {"step ratio": 1.05, "waiting share": 0.02}
 
 
 def bare_loop(training: Training) -> Callable[[], None]:
-    """A step of a loop without anything that a trainer adds, on the network of a run and its first batch."""
+    """A bare training step on the network of a run and its first batch."""
     recipe, model = training.recipe, training.accelerator.unwrap_model(training.model)
     batch = training._batch(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-9, weight_decay=recipe.weight_decay)
@@ -58,7 +58,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def measure(recipe: Recipe, turns: int) -> dict[str, float]:
-    """Medians over turns of a step of each loop and of drawing a batch."""
+    """Medians of interleaved steps of each loop, and of drawing a batch."""
     training = Training(recipe)
     training.model.train()
     bare = bare_loop(training)
@@ -81,7 +81,7 @@ def measure(recipe: Recipe, turns: int) -> dict[str, float]:
 
 
 def tiny(recipe: Recipe, folder: str) -> Recipe:
-    """The same on noise, with a network too small to mean anything."""
+    """The same on noise with a meaninglessly small network, for tests."""
     pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
     samples = [{"key": str(n), "label": str(n), "group": "noise", "keywords": []} for n in range(8)]
     write_image_set(Path(folder, "data"), pixels, samples, {"dataset": "noise"})

@@ -1,7 +1,7 @@
-"""What a scan does to nets that know it and to nets that do not: `python -m benchmarks.twins [MODEL ...]`.
+"""Effect of a scan scheme on networks trained with it and without: `python -m benchmarks.twins [MODEL ...]`.
 
-Every model draws the same labels from the same noise under every scheme that one of them was trained with. Scored by
-label retrieval among all real pictures and by the distance to the label's own; rows are models, columns schemes.
+Every model draws the same labels from the same noise with every scheme that one of the models was trained with. Scores
+are label retrieval among all real pictures and the distance to the label's own; rows are models, columns schemes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 
 from zigdemo.data import ImageSet
 from zigdemo.evaluation import label_retrieval
-from zigdemo.evaluation.materials import Material, drawn, plan_draws
+from zigdemo.evaluation.materials import Material, generate, plan_draws
 from zigdemo.pipeline import Pipeline
 
 from .scores import EXCLUDED
@@ -28,12 +28,12 @@ SHOWN = 8  # pictures of each model and scheme in the grid
 
 
 def distance(made: np.ndarray, real: np.ndarray) -> float:
-    """Root of the mean squared difference of two sets of pictures, uint8, in grey levels."""
+    """Root mean square difference of two sets of pictures, uint8, in grey levels."""
     return float(np.sqrt(((made.astype(np.float32) - real) ** 2).mean()))
 
 
 def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Right labels and distances as Markdown; what a net was trained with is bold."""
+    """Retrieval and distances as Markdown; the scheme a network was trained with is bold."""
     schemes = list(next(iter(found.values())))
     lines = [f"| drawn under | {' | '.join(schemes)} |", "|---" * (len(schemes) + 1) + "|"]
     for model, scores in found.items():
@@ -44,7 +44,7 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def main() -> None:
-    """Draw, score, print and write, with a grid beside the numbers."""
+    """Generate, score, print and write, with a grid of the pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.twins", description=main.__doc__)
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--data", default="data/fluent-emoji")
@@ -63,7 +63,7 @@ def main() -> None:
         rows = np.array([row for draw in draws for row in draw.rows])
         found[model] = {}
         for scheme in schemes:
-            made = drawn(pipe, [replace(draw, request=replace(draw.request, scan=scheme)) for draw in draws])
+            made = generate(pipe, [replace(draw, request=replace(draw.request, scan=scheme)) for draw in draws])
             shown = np.linspace(0, len(made) - 1, min(SHOWN, len(made))).round().astype(int)
             strips.append(np.concatenate(made[shown], axis=1))
             found[model][scheme] = {

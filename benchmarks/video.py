@@ -1,9 +1,9 @@
 """Factorised scans of clips against scans of the whole clip, and attention: `python -m benchmarks.video`.
 
-One ZigMa (384 wide, 6 deep) on 16 x 16 x 16 tokens by four scan schemes, and the DiT of that width and depth, which
-attends within frames and over time by turns. Seconds of a forward pass and of a training step are medians of turns
-taken in one process; the memory of a training step is the peak of a process of its own over weights, gradients and
-inputs.
+One ZigMa (384 wide, 6 deep) on 16 x 16 x 16 tokens with four scan schemes, and the DiT of that width and depth, which
+alternates attention within frames and over time. Seconds of a forward pass and of a training step are medians of
+interleaved runs in one process; the memory of a training step is the peak of a separate process beyond weights,
+gradients and inputs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CASES = (*SCHEMES, FACTORISED_DIT)
 
 
 def network(case: str, side: int, width: int, depth: int) -> nn.Module:
-    """The network of a case, its gradients already there."""
+    """The network of a case, with its gradients allocated."""
     torch.manual_seed(0)
     sizes = {"in_channels": 4, "size": (side, side), "frames": side, "patch": 1, "width": width, "depth": depth}
     config = DiTConfig(**sizes, heads=6) if case == FACTORISED_DIT else ZigMaConfig(**sizes, scheme=case)
@@ -84,7 +84,7 @@ def peak_kb() -> int:
 
 
 def step_kb(case: str, sizes: dict[str, int]) -> int:
-    """Kilobytes that one training step needs on top of weights, gradients and inputs."""
+    """Peak memory in kilobytes of one training step beyond weights, gradients and inputs."""
     backends.warm_up()
     made = network(case, **sizes)
     inputs = clip(made)

@@ -1,12 +1,12 @@
 """Do word maps fall on the part that a word names? `python -m benchmarks.word_masks --masks MASKS.zip [MODEL ...]`
 
-Claim: in zigma-portraits attention to the words of a part, all layers and heads, half way (t = 0.45), has a mean area
-under the ROC curve of at least 0.97 over hair, clothes, glasses, beard and background, against true masks of portraits
-that were never trained on; what the words change, at least 0.90. Chance is 0.5.
+Claim: in zigma-portraits attention to the words of a part, over all layers and heads, half way (t = 0.45), has a mean
+area under the ROC curve of at least 0.97 over hair, clothes, glasses, beard and background, against ground-truth masks
+of portraits that were never trained on; the effect of the words, at least 0.90. Chance is 0.5.
 
-Each of the portraits is encoded, noised to a time t, and the network asked for its prediction under a prompt that names
-all its parts. A map (rows, columns) is brought to the picture's size, linear between patches, and every pixel of it is
-a threshold. Pointing: share of portraits whose largest patch has its middle on the part.
+Each portrait is encoded and noised to a time t, and the network predicts under a prompt that names all its parts. Maps
+(rows, columns) are resized bilinearly to the picture's size, and every pixel value serves as a threshold. Pointing: the
+share of portraits whose largest patch has its centre on the part.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LEAST_PIXELS = 40  # of a part that counts
 
 
 def phrases(attributes: dict[str, str]) -> dict[str, str]:
-    """What the prompt says of each part that a portrait has, in the order of the prompt."""
+    """The prompt's phrase for each part that a portrait has, in the order of the prompt."""
     said = {}
     if colour := attributes.get("hairColor"):
         said["hair"] = f"{colour} hair"
@@ -51,7 +51,7 @@ def phrases(attributes: dict[str, str]) -> dict[str, str]:
 
 
 def tokens_of(pipe: Pipeline, prompt: str, phrase: str) -> list[int]:
-    """Places among the features of the words of a phrase, its articles left out."""
+    """Indices of the features of a phrase's words, without articles."""
     words = pipe.words(prompt)
     wanted = [word for word, _ in pipe.words(phrase)[1:-1]]
     spelled = [word for word, _ in words]
@@ -60,14 +60,14 @@ def tokens_of(pipe: Pipeline, prompt: str, phrase: str) -> list[int]:
 
 
 def area(values: np.ndarray, mask: np.ndarray) -> float:
-    """Area under the ROC curve of values against a mask of the same shape, ties counted half."""
+    """Area under the ROC curve of values against a mask of the same shape; ties count half."""
     inside, outside = values[mask], np.sort(values[~mask])
     below, not_above = (np.searchsorted(outside, inside, side) for side in ("left", "right"))
     return float((below + not_above).mean() / (2 * len(outside)))
 
 
 def judged(values: np.ndarray, mask: np.ndarray) -> tuple[float, bool]:
-    """Area under the curve of a map on a grid, and whether its largest patch has its middle on the mask."""
+    """Area under the curve of a map on a grid, and whether its largest patch has its centre on the mask."""
     row, column = np.unravel_index(int(values.argmax()), values.shape)
     height, width = mask.shape
     middle = int((row + 0.5) * height / values.shape[0]), int((column + 0.5) * width / values.shape[1])
@@ -75,7 +75,7 @@ def judged(values: np.ndarray, mask: np.ndarray) -> tuple[float, bool]:
 
 
 def looked_at(pipe: Pipeline, record: Recorder | EffectRecorder, prompt: str, x: Tensor, t: float) -> None:
-    """Let a record look at one network call at a noisy picture."""
+    """Record one network call on a noisy picture."""
     request = Request(pipe.folder.id, prompt=prompt, count=1, steps=1)
     record.begin(pipe.network, request)
     record.next_step(0)
@@ -84,7 +84,7 @@ def looked_at(pipe: Pipeline, record: Recorder | EffectRecorder, prompt: str, x:
 
 
 def noisy(clean: Tensor, number: int, t: float) -> Tensor:
-    """The latents of a portrait with noise of its own number."""
+    """The latents of a portrait with noise seeded by its number."""
     return t * clean + (1 - t) * torch.randn(clean.shape, generator=torch.Generator().manual_seed(number))
 
 
@@ -144,7 +144,7 @@ def measure(pipe: Pipeline, portraits: PortraitZip, count: int) -> dict[str, dic
 
 
 def plot(result: dict[str, dict], path: Path) -> None:
-    """Area by time for attention and effect, a line for each part, a panel for each model and kind."""
+    """Area by time for attention and effect: one line per part, one panel per model and kind."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -25,6 +25,7 @@ from .backbones.checks import item_shape
 from .conditioning import TextTower
 from .devices import DTYPES, choose_device, choose_dtype, lower_blocks, memory_bytes
 from .diffusion import PATHS, SolverStep, check_options, own_items, sample_items
+from .media import on_white
 from .ops import backends
 from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, request_for
 from .zoo.obtaining import obtain
@@ -94,8 +95,7 @@ class Record(Protocol):
 
 def to_pixels(image: Image.Image, size: tuple[int, int]) -> Tensor:
     """A PIL image, cropped to its centre and resized, as (1, 3, H, W) in [-1, 1]; transparency becomes white."""
-    picture = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
-    pixels = np.asarray(ImageOps.fit(picture, size[::-1], Image.Resampling.LANCZOS), np.float32)
+    pixels = np.asarray(ImageOps.fit(on_white(image), size[::-1], Image.Resampling.LANCZOS), np.float32)
     return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
 
 

@@ -104,7 +104,7 @@ def test_too_short_clips_are_refused_with_what_to_do(tmp_path):
 
 @pytest.mark.parametrize("speed", ["fast", None, True, 0, -1, 1e9])
 def test_a_missing_or_broken_folder_says_how_to_make_it(tmp_path, speed):
-    with pytest.raises(FileNotFoundError, match="no prepared clip set.*prepare fluent-actions"):
+    with pytest.raises(FileNotFoundError, match="not a prepared clip set.*prepare fluent-actions"):
         ClipSet.load(tmp_path)
     with pytest.raises(ValueError, match="clip set .* is broken .*frames_per_second.* again"):
         ClipSet.load(write(tmp_path / "set", numbered(), frames_per_second=speed))

@@ -50,7 +50,7 @@ def test_each_row_is_what_the_autoencoder_says_of_its_frames(clips, tmp_path, mo
 
 
 def test_broken_and_missing_folders_say_how_to_make_them(clips, tmp_path, capsys):
-    with pytest.raises(FileNotFoundError, match="no prepared latent set.*prepare latents"):
+    with pytest.raises(FileNotFoundError, match="not a prepared latent set.*prepare latents"):
         LatentSet.load(tmp_path)
     folder, _ = clips
     prepare_latents(tmp_path / "out", folder, small_autoencoder(tmp_path / "vae"))
@@ -129,19 +129,19 @@ def test_what_does_not_go_together_is_said(pictures, clips, tmp_path):
     prepare_latents(tmp_path / "latents", pictures[0], spec)
     for changes, said in (
         ({"flip": True}, "has no mirrored latents; prepare them with --mirror"),
-        ({"shift_px": 1}, "holds latents already: leave out latents and shift_px"),
-        ({"latents": spec.content()}, "holds latents already"),
-        ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has 8 px"),
+        ({"shift_px": 1}, "already contains latents; leave out latents and shift_px"),
+        ({"latents": spec.content()}, "already contains latents"),
+        ({"model": {"family": "dit", "size": [4, 4], "patch": 2, "width": 16, "depth": 1, "heads": 2}}, "has size 8"),
     ):
         with pytest.raises(ValueError, match=said):
             Training(recipe(tmp_path / "latents", tmp_path / "run", **changes))
-    with pytest.raises(ValueError, match="holds latents of pictures; set model.frames to 0"):
+    with pytest.raises(ValueError, match="contains latents of pictures; set model.frames to 0"):
         LatentSet.load(tmp_path / "latents", frames=2)
     with pytest.raises(ValueError, match="model.in_channels must be 4"):
         model = {**recipe("", "").model, "in_channels": 3}
         Training(recipe(pictures[0], tmp_path / "run", latents=spec.content(), model=model))
     small_autoencoder(tmp_path / "vae", layers_per_block=2)
-    with pytest.raises(ValueError, match="are of another"):
+    with pytest.raises(ValueError, match="made by other weights"):
         Training(recipe(tmp_path / "latents", tmp_path / "run"))
 
 

@@ -67,7 +67,7 @@ def test_a_file_that_is_missing_or_no_zip_says_so(tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         PortraitZip(tmp_path / "gone.zip")
     (tmp_path / "text.zip").write_text("hello")
-    with pytest.raises(ValueError, match="is no zip of portraits"):
+    with pytest.raises(ValueError, match="is not a zip of portraits"):
         PortraitZip(tmp_path / "text.zip")
 
 
@@ -98,5 +98,5 @@ def test_node_is_given_the_attributes_and_its_pixels_are_read(tmp_path):
 
 
 def test_pixels_that_are_not_whole_are_refused():
-    with pytest.raises(RuntimeError, match="no whole set"):
+    with pytest.raises(RuntimeError, match="did not render all portraits"):
         next(draw_portraits([PLAIN], lambda command, folder: (folder / PIXELS_FILE).write_bytes(b"\1")))

@@ -58,8 +58,8 @@ def test_a_mood_that_lies_in_the_eyes_alone_is_hidden_by_glasses():
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (None, "no object"),
-        ([], "no object"),
+        (None, "not an object"),
+        ([], "not an object"),
         ({"style": "flat"}, "no background"),
         ({"style": "oil", "skin": "tan", "background": "white", "mood": "sad"}, "'style' is 'oil'"),
         ({"style": "flat", "skin": "tan", "background": "white", "mood": "sad", "wings": "two"}, "'wings'"),

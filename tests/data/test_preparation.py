@@ -92,14 +92,14 @@ def test_a_clear_picture_is_white_whatever_its_hidden_colour(small_tar, tmp_path
 def test_hidden_colours_do_not_bleed_into_edges():
     picture = Image.new("RGBA", (64, 64), CLEAR_GREEN)
     picture.paste(RED, (0, 0, 29, 64))
-    red, green, blue = np.moveaxis(fluent_emoji.on_white(picture, 16).astype(int), -1, 0)
+    red, green, blue = np.moveaxis(fluent_emoji.padded(picture, 16).astype(int), -1, 0)
     assert (abs(green - blue) <= 1).all() and (red >= 253).all()
 
 
 @given(width=integers(1, 40), height=integers(1, 40), size=integers(8, 40))
 @settings(deadline=None, max_examples=25)
 def test_any_shape_becomes_a_centred_square(width, height, size):
-    pixels = fluent_emoji.on_white(Image.new("RGBA", (width, height), RED), size)
+    pixels = fluent_emoji.padded(Image.new("RGBA", (width, height), RED), size)
     assert pixels.shape == (size, size, 3) and pixels.dtype == np.uint8
     if (max(width, height) - min(width, height)) % 2 == 0:
         assert abs(pixels.astype(int) - pixels[::-1, ::-1]).max() <= 2
@@ -343,7 +343,7 @@ def test_a_failed_write_leaves_the_old_set(small_tar, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--size", "0"], "size 0 is not possible; choose 8 to 256"),
+        (["--size", "0"], "size 0 is not supported; choose 8 to 256"),
         (["--size", "200"], "too small for size 200; choose --size 128 or less or no --from-tar"),
         (["--groups", "Food"], "unknown group 'Food'"),
         (["--from-tar", "nowhere.tar"], "there is no file nowhere.tar"),

@@ -120,7 +120,7 @@ def test_a_folder_a_class_with_animations_too(tmp_path, capfd):
     (tmp_path / "in" / "notes.txt").write_text("hello")
     arguments = ["--root", str(tmp_path / "in"), "--out", str(tmp_path / "set"), "--frames", "5", "--size", "8"]
     assert main(["clips", *arguments]) == 0
-    assert "skipped Up/still.gif (1 frames, 5 are needed; choose fewer --frames" in capfd.readouterr().err
+    assert "skipped Up/still.gif (1 frames where 5 are needed; choose fewer --frames" in capfd.readouterr().err
     data = ClipSet.load(tmp_path / "set")
     assert data.label_names == ["Down", "Up"] and data.frames_per_second == 10 and data.clips.shape == (2, 5, 8, 8, 3)
     info = json.loads((tmp_path / "set" / "info.json").read_text())
@@ -141,12 +141,12 @@ def test_a_video_that_ends_its_process_is_named_and_the_others_are_kept(root, tm
     videos = [good[0], Video(Ending(), "Biking", "g"), good[1]]
     count, skipped, _ = write_clips(tmp_path / "set", videos, CUT, {}, workers=1)
     assert count == 4 and len(ClipSet.load(tmp_path / "set")) == 4
-    assert skipped == ["Biking/bad.avi (bad.avi ends the process that decodes it; give another clip)"]
+    assert skipped == ["Biking/bad.avi (bad.avi crashes the process that decodes it; give another clip)"]
 
 
 def test_an_unreadable_set_leaves_nothing_behind(root, tmp_path):
     broken = [Video(root / "Biking" / "v_Biking_g02_c01.avi", "Biking", "g")]
-    with pytest.raises(ValueError, match="none of the 1 videos can be used; the first: Biking/v_Biking_g02_c01.avi"):
+    with pytest.raises(ValueError, match="none of the 1 videos can be used; the first is Biking/v_Biking_g02_c01.avi"):
         write_clips(tmp_path / "set", broken, CUT, {}, workers=1)
     assert not list(tmp_path.iterdir())
 
@@ -173,7 +173,7 @@ def test_wrong_choices_are_one_sentence(root, tmp_path, capsys):
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1
         assert re.search(message, error), error
-    with pytest.raises(ValueError, match="no folder in .* has videos; make one folder a class"):
+    with pytest.raises(ValueError, match="no folder in .* has videos; make one folder per class"):
         class_folders(tmp_path)
 
 

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from towers import small_tower
 
-from zigdemo.evaluation import ClipScore
+from zigdemo.evaluation import CLIPScore
 
 
 @pytest.fixture(scope="module")
 def score(tmp_path_factory):
-    return ClipScore(small_tower(tmp_path_factory.mktemp("towers") / "small"))
+    return CLIPScore(small_tower(tmp_path_factory.mktemp("towers") / "small"))
 
 
 def pictures(count, size=32):
@@ -48,5 +48,5 @@ def test_the_similarity_of_a_text_is_that_of_its_own_picture(score):
 
 
 def test_what_does_not_belong_together_is_named(score):
-    with pytest.raises(ValueError, match="1 questions and 2 targets do not belong together"):
+    with pytest.raises(ValueError, match="1 queries and 2 targets do not match"):
         score.retrieval(["a"], np.arange(2), torch.eye(4, 16))

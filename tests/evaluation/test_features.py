@@ -65,7 +65,7 @@ def test_inception_takes_the_one_file_whose_distance_is_the_fid(tmp_path, monkey
         patch.setattr(theirs, "load_state_dict_from_url", lambda *args, **kwargs: {})
         patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
         torch.save(theirs.FeatureExtractorInceptionV3("x", ["2048"]).state_dict(), file)
-    with pytest.raises(ValueError, match="only on that is a distance an FID"):
+    with pytest.raises(ValueError, match="only with that file is the distance an FID"):
         load_features("inception", file)
     monkeypatch.setattr(room, "FID_SHA256", room.file_sha256(file))
     features = load_features("inception", file)
@@ -120,10 +120,10 @@ def test_weights_are_never_run(tmp_path):
     ("name", "weights", "said"),
     [
         ("fid", None, "unknown features 'fid'; choose one of auto, efficientnet-lite0"),
-        ("inception", None, "features inception needs weights: give the path of torch-fidelity's"),
+        ("inception", None, "features inception needs weights; give the path of torch-fidelity's"),
         ("emoji-clip", "a.pth", "has its own weights; give none"),
         ("i3d", "nowhere.pt", "there is no file nowhere.pt"),
-        ("i3d", __file__, "is no TorchScript file"),
+        ("i3d", __file__, "is not a TorchScript file"),
         ("dinov2", __file__, "damaged or holds more than tensors"),
     ],
 )

@@ -132,7 +132,7 @@ def test_damaged_statistics_are_made_anew(tmp_path, damage):
             "use one extractor for both",
         ),
         (lambda: kernel_distance(normal(3), normal(9)), "real has 3 vectors; at least 4"),
-        (lambda: precision_recall(normal(9, 2), normal(9, 3)), "real has width 2 and made 3"),
+        (lambda: precision_recall(normal(9, 2), normal(9, 3)), "real has width 2 and generated 3"),
     ],
 )
 def test_what_cannot_be_compared_is_named(call, said):

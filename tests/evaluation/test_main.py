@@ -13,7 +13,7 @@ from models import LABELS, tiny_folder
 from PIL import Image
 
 from zigdemo.evaluation.__main__ import evaluate, main
-from zigdemo.evaluation.materials import Material, drawn, plan_draws, read_material
+from zigdemo.evaluation.materials import Material, generate, plan_draws, read_material
 from zigdemo.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_draws_spread_over_the_labels_that_model_and_data_share(pipe, labelled):
 
 def test_what_is_drawn_is_what_the_pipeline_makes(pipe, labelled):
     draws = plan_draws(pipe, labelled, 3, seed=0, steps=1)
-    made = drawn(pipe, draws)
+    made = generate(pipe, draws)
     assert made.shape == (3, 16, 16, 3) and made.dtype == np.uint8
     assert np.array_equal(made[0], np.asarray(pipe(draws[0].request).images[0]))
 
@@ -148,12 +148,12 @@ def test_broken_and_hostile_material_is_named(tmp_path):
     for path, said in {
         tmp_path / "nothing": "there is no file, folder or model",
         broken(tmp_path, "empty"): "has no pictures",
-        text: "a.png is no picture that can be read",
+        text: "a.png is not a readable picture",
         sizes: "must have one size, but 9.png makes it 8 x 8 and 9 x 8",
         labels: "is broken: 3 in images.npy but 1",
         garbage: "samples.jsonl is broken",
-        bomb: r"a.png (has 30000 x 30000 pixels|is no picture)",
-        tmp_path / "objects.npy": "is no .npy file that can be read",
+        bomb: r"a.png (has 30000 x 30000 pixels|is not a readable picture)",
+        tmp_path / "objects.npy": "is not a readable .npy file",
         tmp_path / "floats.npy": r"must be uint8 \(n, H, W, 3\)",
     }.items():
         with pytest.raises(ValueError, match=said):
@@ -168,8 +168,8 @@ def test_what_does_not_fit_together_is_said(pipe, tmp_path, capsys):
         (lambda: plan_draws(pipe, Material(real.items, ["x"] * 8), 3, 0), "knows no label of the data, such as 'x'"),
         (lambda: plan_draws(pipe, real, 0, 0), "count must be a whole number of at least 1, not 0"),
         (lambda: evaluate(made, real, features, count=7), "has 6 items; choose a count of 1 to 6"),
-        (lambda: evaluate(made, real, features, ["clip"]), "need to know what was to be drawn"),
-        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "clips are scored by frechet alone"),
+        (lambda: evaluate(made, real, features, ["clip"]), "need the labels of the generated items"),
+        (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features), "clips are only scored by frechet"),
         (lambda: evaluate(made, Material(noise(8, 2, 16, 16)), features, ["frechet"]), "the data are clips"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -1,4 +1,4 @@
-"""What models learn from: sets of pictures and clips on disk, and portraits whose every attribute is known."""
+"""Data sets: pictures and clips on disk, and portraits with known attributes."""
 
 from __future__ import annotations
 

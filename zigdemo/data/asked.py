@@ -1,4 +1,4 @@
-"""What a prompt asks of a portrait: the attributes that its words name."""
+"""The attributes of a portrait that a prompt asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from .portrait_captions import HAIRSTYLES, PLURAL_HAIRSTYLES
 from .portraits import BACKGROUNDS, CLOTHES_COLOURS, HAIR_COLOURS, KINDS, SKINS, STYLES, Attributes
 
-# Other words that people use for a value, besides those of the captions.
+# Synonyms of attribute values that do not occur in captions.
 ALIASES = {
     "blonde": "blond", "gray": "grey", "ginger": "red", "mustache": "moustache", "tshirt": "t-shirt", "tee": "t-shirt",
     "overalls": "overall", "jumper": "sweater", "pullover": "sweater", "specs": "glasses", "spectacles": "glasses",
@@ -33,17 +33,17 @@ NOT = r"(?<!no )(?<!without )(?<!without a )(?<!without an )"
 
 
 def _any(words: tuple[str, ...]) -> str:
-    """A pattern of any of the words, the longest first, so that "round glasses" is not read as "glasses"."""
+    """A pattern that matches any of the words, longest first, so that "round glasses" is not matched as "glasses"."""
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
 
 _HAIR_LOOKS = tuple(
     style for style in KINDS["hair"] if style not in (*HAIRSTYLES, *PLURAL_HAIRSTYLES, "bald")
-)  # which stand before the word hair
+)  # adjectives before the word "hair"
 _ANY_STYLE = _any((*HAIRSTYLES, *PLURAL_HAIRSTYLES))
 _IS = r"(?: is| are| in| of| that is| that are|:)?"
-# Each kind's patterns in the order they are tried; what one has read is taken out of the prompt before the next, so
-# that "on a red background" says nothing about clothes.
+# The patterns of each kind in the order they are tried; matched text is removed from the prompt before the next one, so
+# that "on a red background" is not taken for clothes.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("background", rf"\b(?P<v>{_any(BACKGROUNDS)}) background"),
     ("background", rf"\bbackground{_IS} (?:a )?(?P<v>{_any(BACKGROUNDS)})\b"),
@@ -78,19 +78,19 @@ _COLOUR_OF = {"hair": "hairColor", "clothes": "clothesColor"}
 
 
 def _plain(prompt: str) -> str:
-    """A prompt in lower case with one blank between words and the words that captions use."""
+    """A prompt in lower case with single spaces, and synonyms replaced by the words of captions."""
     words = re.sub(r"[^\w:-]+", " ", re.sub(r"[,;.!?/]+| - ", " , ", prompt.lower()).replace(" , ", " _ ")).split()
     return " ".join(ALIASES.get(word, word) for word in words)
 
 
 def asked_attributes(prompt: str) -> Attributes:
-    """The attributes, of KINDS, that a prompt names; empty where it names none.
+    """The attributes, of KINDS, that a prompt asks for; empty if there are none.
 
-    What is said not to be there ("no glasses") asks for nothing that could be judged as shown.
+    Negated attributes ("no glasses") are ignored.
     """
-    text, asked = re.sub(r"\bgrey(?= hair)|(?<=hair )grey\b", "silver", _plain(prompt)), {}
+    text, attributes = re.sub(r"\bgrey(?= hair)|(?<=hair )grey\b", "silver", _plain(prompt)), {}
     for kind, pattern in _PATTERNS:
-        if kind in asked:
+        if kind in attributes:
             continue
         match = re.search(pattern, text)
         if match is None:
@@ -100,12 +100,12 @@ def asked_attributes(prompt: str) -> Attributes:
         if kind in ("beard", "wears") and value not in KINDS[kind]:
             value = f"{'an' if value == 'eyepatch' else 'a'} {value}"
         if value in KINDS[kind]:
-            asked[kind] = value
+            attributes[kind] = value
         if colour := parts.get("c") or parts.get("d"):
-            asked.setdefault(_COLOUR_OF[kind], colour)
+            attributes.setdefault(_COLOUR_OF[kind], colour)
         text = f"{text[: match.start()]} | {text[match.end() :]}"
     for mood, stems in MOOD_STEMS.items():
         if any(re.search(rf"\b{NOT}{stem}", text) for stem in stems):
-            asked["mood"] = mood
+            attributes["mood"] = mood
             break
-    return {kind: asked[kind] for kind in KINDS if kind in asked}
+    return {kind: attributes[kind] for kind in KINDS if kind in attributes}

@@ -1,4 +1,4 @@
-"""A caption for training of any image: by a portrait's attributes, by an emoji's keywords, or as somebody wrote it."""
+"""Training captions of images: from a portrait's attributes, an emoji's keywords, or the given label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def image_caption(data: ImageSet | LatentSet, row: int, rng: np.random.Generator) -> str:
-    """A caption for one image of a set, another one each time where there is something to vary."""
+    """A random caption for one image of a set; always the label if nothing else is known."""
     if data.attributes and data.attributes[row]:
         return portrait_caption(data.attributes[row], rng)
     if data.groups[row] in GROUP_WORDS:

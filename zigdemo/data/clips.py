@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .prepared import INFO_FILE, Form, augmented, choose_rows, number_labels, read_set, rows_of
+from .prepared import INFO_FILE, Form, augmented, choose_samples, number_labels, read_set, rows_of
 
 CLIPS = Form(
     noun="clip",
@@ -23,9 +23,9 @@ CLIPS = Form(
 class ClipSet:
     """Square RGB clips of one length, each with one label.
 
-    clips: (count, frames, size, size, 3) uint8, memory-mapped where nothing was left out.
+    clips: (count, frames, size, size, 3) uint8, memory-mapped if nothing was left out.
     label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
-    names: what each clip shows. groups: clips of one group show the same motion or scene, so they are no independent
+    names: what each clip shows. groups: clips of one group show the same motion or scene, so they are not independent
     samples. loops: (count,) bool, whether the last frame leads back to the first.
     """
 
@@ -43,7 +43,7 @@ class ClipSet:
 
     @property
     def frames(self) -> int:
-        """Frames of each clip."""
+        """Number of frames of each clip."""
         return self.clips.shape[1]
 
     @property
@@ -59,12 +59,11 @@ class ClipSet:
         exclude: Iterable[str] = (),
         frames: int = 1,
     ) -> ClipSet:
-        """Read a prepared folder; of the named labels only, where they are given.
+        """Read a prepared folder, optionally only some labels of it.
 
-        exclude: patterns of labels to leave out, with * for anything. frames: the windows that are to be cut.
-
-        Errors: FileNotFoundError where the folder is no clip set; ValueError where its files do not fit together, a
-        label is not in it or a clip has fewer than `frames` frames.
+        exclude: patterns of labels to leave out; * matches anything. frames: length of the windows to be cut.
+        Raises FileNotFoundError if the folder is not a clip set, ValueError if its files are damaged or inconsistent, a
+        label is not in it, or the clips have fewer than `frames` frames.
         """
         folder = Path(folder)
         clips, samples = read_set(folder, CLIPS)
@@ -73,65 +72,64 @@ class ClipSet:
                 f"the clips of {folder} have {clips.shape[1]} frames, fewer than {frames}; "
                 f"train on {clips.shape[1]} frames or prepare longer clips"
             )
-        rows = choose_rows(folder, CLIPS, samples, None, labels, exclude)
-        chosen = [samples[row] for row in rows]
+        rows, samples = choose_samples(folder, CLIPS, samples, None, labels, exclude)
         return cls(
             rows_of(clips, rows),
-            *number_labels(chosen),
-            [str(sample.get("name", sample["label"])) for sample in chosen],
-            [sample["group"] for sample in chosen],
-            np.array([sample.get("loops") is True for sample in chosen]),
+            *number_labels(samples),
+            [str(sample.get("name", sample["label"])) for sample in samples],
+            [sample["group"] for sample in samples],
+            np.array([sample.get("loops") is True for sample in samples]),
             _frames_per_second(folder),
         )
 
     def window(
         self, row: int, frames: int, rng: np.random.Generator, flip: bool = False, shift_px: int = 0
     ) -> np.ndarray:
-        """Consecutive frames from a random start in a clip, as a new (frames, size, size, 3) uint8 array.
+        """A window of consecutive frames with a random start, as a new (frames, size, size, 3) uint8 array.
 
-        A clip that loops starts anywhere and goes round; any other one at a start from which it is long enough.
-        flip: mirror it left to right, half of the time. shift_px: move it by up to so many pixels along each side,
-        the same way in all frames, repeating its edge. The same state of `rng` gives the same window.
-        Errors: ValueError for a window longer than the clip.
+        Windows of a looping clip may start anywhere and wrap around. flip, shift_px: see `augmented`. Deterministic in
+        the state of `rng`. Raises ValueError for a window longer than the clip.
         """
         if not 1 <= frames <= self.frames:
             raise ValueError(f"frames must be 1 to {self.frames}, the length of the clips, not {frames}")
         clip = self.clips[row]
         if self.loops[row]:
-            picked = (rng.integers(self.frames) + np.arange(frames)) % self.frames
+            indices = (rng.integers(self.frames) + np.arange(frames)) % self.frames
         else:
-            picked = rng.integers(self.frames - frames + 1) + np.arange(frames)
-        return augmented(np.asarray(clip[picked]), rng, flip, shift_px)
+            indices = rng.integers(self.frames - frames + 1) + np.arange(frames)
+        return augmented(np.asarray(clip[indices]), rng, flip, shift_px)
 
     def draw(
         self, rows: np.ndarray, frames: int, seeds: Sequence[int], flip: bool = False, shift_px: int = 0
     ) -> np.ndarray:
-        """A window of each of some rows, uint8 (n, frames, size, size, 3), by a seed of its own; see `window`."""
-        chance = map(np.random.default_rng, seeds)
-        return np.stack([self.window(row, frames, rng, flip, shift_px) for row, rng in zip(rows, chance, strict=True)])
+        """A window of each of some rows, uint8 (n, frames, size, size, 3), each drawn by its own seed; see `window`."""
+        generators = map(np.random.default_rng, seeds)
+        return np.stack(
+            [self.window(row, frames, rng, flip, shift_px) for row, rng in zip(rows, generators, strict=True)]
+        )
 
 
-def motion(clips: np.ndarray, loops: bool) -> float:
-    """Mean absolute difference of following frames, in levels of 0 to 255; round the end too where the clip loops.
+def motion(clip: np.ndarray, loops: bool) -> float:
+    """Mean absolute difference of successive frames, in levels of 0 to 255; loops: including last to first.
 
-    clips: (frames, H, W, 3) uint8.
+    clip: (frames, H, W, 3) uint8.
     """
-    frames = clips.astype(np.int16)
-    after = np.roll(frames, -1, axis=0) if loops else frames[1:]
-    return float(np.abs(after - frames[: len(after)]).mean()) if len(after) else 0.0
+    frames = clip.astype(np.int16)
+    successors = np.roll(frames, -1, axis=0) if loops else frames[1:]
+    return float(np.abs(successors - frames[: len(successors)]).mean()) if len(successors) else 0.0
 
 
 def rank_motion(motions: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Mean motion of the clips of each label, the liveliest first. motions: a label and its `motion` for each clip."""
-    of: dict[str, list[float]] = {}
+    """Mean motion of the clips of each label, highest first. motions: the label and `motion` of each clip."""
+    by_label: dict[str, list[float]] = {}
     for label, value in motions:
-        of.setdefault(label, []).append(value)
-    ranked = {label: round(float(np.mean(values)), 2) for label, values in of.items()}
-    return dict(sorted(ranked.items(), key=lambda entry: -entry[1]))
+        by_label.setdefault(label, []).append(value)
+    means = {label: round(float(np.mean(values)), 2) for label, values in by_label.items()}
+    return dict(sorted(means.items(), key=lambda entry: -entry[1]))
 
 
 def _frames_per_second(folder: Path) -> float:
-    """The speed that info.json says; ValueError where it says none."""
+    """The frame rate in info.json; ValueError if there is none."""
     try:
         info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

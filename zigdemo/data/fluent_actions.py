@@ -1,7 +1,7 @@
 """Animated Fluent Emoji of people in motion, as labelled clips: from a prepared tar file or the npm packages.
 
-The art is one motion per emoji: skin tones share it and the genders nearly do, so clips of one group are no independent
-samples.
+Each emoji has one animation: it is the same for all skin tones and almost the same for all genders, so clips of one
+group are not independent samples.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from .fluent_emoji import MAX_PICTURE_PX, Runner, on_white, packed, read_archive, run_npm
+from .fluent_emoji import MAX_PICTURE_PX, Runner, packed, padded, read_archive, run_npm
 
 PACKAGES = tuple((f"@lobehub/fluent-emoji-anim-{part}", "1.0.0") for part in (1, 2, 3, 4))
 FRAMES, FRAMES_PER_SECOND = 24, 8
 PREPARED_PX, ORIGINAL_PX = 64, 256
 MOST_FRAMES = 240  # of a source; the longest has 97
 
-# Code point of the emoji: its class, in the manner of UCF101, and what it shows; {} is who does it.
+# Code point of the emoji: its class, named as in UCF101, and its name; {} is the person.
 ACTIONS = {
     "1f3c2": ("Snowboarder", "snowboarder"),
     "1f3c3": ("Running", "{} running"),
@@ -63,7 +63,7 @@ ACTIONS = {
     "1f9d8": ("InLotusPosition", "{} in lotus position"),
     "26f9": ("BouncingBall", "{} bouncing ball"),
 }
-# The classes that move clearly; many of the others sway by a pixel.
+# The classes with clear motion; many of the others sway by a pixel.
 MOVING = (
     *("Running", "Surfing", "Swimming", "LiftingWeights", "Golfing", "Dancing", "RowingBoat", "Biking"),
     *("MountainBiking", "Walking", "Cartwheeling", "Juggling", "PlayingHandball", "PlayingWaterPolo", "Climbing"),
@@ -76,7 +76,7 @@ JOINERS = {"200d", "fe0f"}
 
 @dataclass(frozen=True)
 class ActionClip:
-    """One looping clip. group: code point of the motion. source: name of the art's file without its ending.
+    """One looping clip. group: code point of the action. source: file name of the animation without its suffix.
 
     frames: (24, size, size, 3) uint8.
     """
@@ -90,7 +90,7 @@ class ActionClip:
 
 
 def action(source: str) -> tuple[str, str, str] | None:
-    """Class, name and group of an emoji by its code points, such as 1f3c4-1f3fb-200d-2640-fe0f; None for no action."""
+    """Class, name and group of an emoji by its code points, such as 1f3c4-1f3fb-200d-2640-fe0f; None for others."""
     points = [point for point in source.split("-") if point not in JOINERS | SKIN_TONES]
     who = [WHO[point] for point in points if point in WHO]
     rest = [point for point in points if point not in WHO]
@@ -101,10 +101,10 @@ def action(source: str) -> tuple[str, str, str] | None:
 
 
 def read_tar(path: Path, size: int, labels: Iterable[str]) -> tuple[list[ActionClip], list[str]]:
-    """Clips of a prepared tar file (CLASS/SOURCE.webp and .json a clip) of some classes, sorted by key.
+    """Clips of some classes from a prepared tar file (CLASS/SOURCE.webp and .json per clip), sorted by key.
 
-    Returns the clips, and the names and reasons of members that were skipped: those that cannot be read, and those
-    whose description names another class than the code points do.
+    Returns the clips, and the names of skipped members with reasons: unreadable ones, and those whose description does
+    not match the code points. Raises ArchiveError, see `read_archive`.
     """
     pictures: dict[str, bytes] = {}
     texts: dict[str, bytes] = {}
@@ -115,8 +115,7 @@ def read_tar(path: Path, size: int, labels: Iterable[str]) -> tuple[list[ActionC
     skipped = [f"{key}.json (no clip)" for key in texts if key not in pictures]
     members = []
     for key, webp in pictures.items():
-        found = action(PurePosixPath(key).name)
-        problem = _problem(texts.get(key), found)
+        problem = _problem(texts.get(key), action(PurePosixPath(key).name))
         if problem:
             skipped.append(f"{key}.webp ({problem})")
         else:
@@ -124,8 +123,8 @@ def read_tar(path: Path, size: int, labels: Iterable[str]) -> tuple[list[ActionC
     return _clips(members, size, labels, skipped)
 
 
-def _problem(text: bytes | None, found: tuple[str, str, str] | None) -> str | None:
-    """What is wrong with the description of a clip; None where it agrees with the code points."""
+def _problem(text: bytes | None, expected: tuple[str, str, str] | None) -> str | None:
+    """What is wrong with the description of a clip; None if it matches the code points."""
     if text is None:
         return "no description"
     try:
@@ -133,48 +132,48 @@ def _problem(text: bytes | None, found: tuple[str, str, str] | None) -> str | No
     except (ValueError, RecursionError):
         return "unreadable description"
     if (
-        found is None
+        expected is None
         or not isinstance(description, dict)
-        or (description.get("class"), description.get("name")) != found[:2]
+        or (description.get("class"), description.get("name")) != expected[:2]
     ):
-        return "the description names another action than the emoji"
+        return "the description does not match the emoji"
     return None
 
 
 def read_npm(size: int, labels: Iterable[str], run: Runner | None = None) -> tuple[list[ActionClip], list[str]]:
-    """Clips of some classes from the npm packages (about 700 MB, fetched one after another), sorted by key.
+    """Clips of some classes from the npm packages (about 700 MB, fetched one by one), sorted by key.
 
-    run: called with npm's arguments and the working folder; by default it starts the installed npm.
-    Returns the clips, and the names and reasons of those that were skipped.
+    run: called with npm's arguments and the working folder; by default it starts the installed npm. Returns the clips,
+    and the names of skipped ones with reasons. Raises ArchiveError for unusable packages, RuntimeError if npm fails.
     """
     clips: list[ActionClip] = []
     skipped: list[str] = []
     for package in PACKAGES:
         with tempfile.TemporaryDirectory(prefix="fluent-actions-") as folder:
-            here = Path(folder)
+            temporary = Path(folder)
             (run or run_npm)(
-                ["pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "@".join(package)], here
+                ["pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "@".join(package)], temporary
             )
             members = (
                 (PurePosixPath(name).stem, data)
-                for name, data in read_archive(packed(here, package))
+                for name, data in read_archive(packed(temporary, package))
                 if PurePosixPath(name).match("package/assets/*.webp")
             )
-            found, bad = _clips(members, size, labels, [])
-        clips += found
-        skipped += bad
+            package_clips, package_skipped = _clips(members, size, labels, [])
+        clips += package_clips
+        skipped += package_skipped
     return sorted(clips, key=lambda clip: clip.key), skipped
 
 
 def _clips(
     members: Iterable[tuple[str, bytes]], size: int, labels: Iterable[str], skipped: list[str]
 ) -> tuple[list[ActionClip], list[str]]:
-    wanted, clips = set(labels), []
+    labels, clips = set(labels), []
     for source, webp in members:
-        found = action(source)
-        if found is None or found[0] not in wanted:
+        description = action(source)
+        if description is None or description[0] not in labels:
             continue
-        label, name, group = found
+        label, name, group = description
         try:
             clips.append(ActionClip(f"{label}/{source}", label, name, group, source, open_clip(webp, size)))
         except ValueError as error:
@@ -185,8 +184,8 @@ def _clips(
 def open_clip(webp: bytes, size: int) -> np.ndarray:
     """24 evenly spaced frames of an animated WebP on white, as (24, size, size, 3) uint8.
 
-    Frame i is number floor(i n / 24) of n, so that a loop stays one. ValueError where it is broken, too large, too
-    long, too short or smaller than `size`.
+    Frame i is number floor(i n / 24) of n, so that a loop stays a loop. Raises ValueError if the file is damaged, too
+    large, too long, too short or smaller than `size`.
     """
     from PIL import Image
 
@@ -197,12 +196,12 @@ def open_clip(webp: bytes, size: int) -> np.ndarray:
                 raise ValueError(f"{count} frames of {picture.width} x {picture.height} px are too many or too large")
             if count < FRAMES or max(picture.size) < size:
                 raise ValueError(
-                    f"{count} frames of {picture.width} px are fewer or smaller than the {FRAMES} of {size} px"
+                    f"{count} frames of {picture.width} px are too few or too small for {FRAMES} of {size} px"
                 )
             frames = []
             for number in range(FRAMES):
                 picture.seek(number * count // FRAMES)
-                frames.append(on_white(picture.convert("RGBA"), size))
+                frames.append(padded(picture, size))
     except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError("unreadable clip") from error
     return np.stack(frames)

@@ -1,7 +1,7 @@
 """Fluent Emoji as labelled pictures: read from a prepared tar file or from the npm packages.
 
-Archives come from elsewhere, so nothing is ever unpacked to disk: members are read into memory one after
-another, inside limits, and everything that is not a plain file at a plain relative path is refused.
+Archives are untrusted, so nothing is unpacked to disk: members are read into memory one by one, within limits, and
+everything other than a regular file at a plain relative path is refused.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTI
 THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 """
 
-# What the tar reader lets out for broken headers: its own errors, and those of hostile numbers and texts.
+# What the tar reader raises for broken headers: its own errors, and those of hostile numbers and texts.
 UNREADABLE = (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, OverflowError, RecursionError)
 
 Runner = Callable[[Sequence[str], Path], None]
 
 
 class ArchiveError(ValueError):
-    """An archive that cannot be read or must not be trusted."""
+    """An archive that is unreadable or unsafe."""
 
 
 @dataclass(frozen=True)
 class EmojiSample:
-    """One emoji: an encoded WebP picture and what it is called."""
+    """One emoji: an encoded WebP picture with its names."""
 
     key: str
     emoji: str
@@ -81,7 +81,7 @@ class EmojiSample:
 
 
 class _BoundedReader:
-    """Reads a stream up to a limit of bytes; keeps the end, to tell a whole archive from one cut short."""
+    """Reads a stream up to a limit of bytes; keeps the last block, to detect truncated archives."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self.stream, self.path, self.count, self.tail = stream, path, 0, b""
@@ -98,10 +98,10 @@ class _BoundedReader:
 
 
 def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Plain files of a .tar or .tar.gz as (name, contents), in archive order, held in memory only.
+    """Regular files of a .tar or .tar.gz as (name, contents), in archive order, in memory only.
 
-    Errors: ArchiveError for absolute or climbing names, links, devices, sparse files, too large or too many
-    members, and for files that are not a whole tar archive.
+    Raises ArchiveError for absolute paths and paths with "..", links, devices, sparse files, too large or too many
+    members, and for files that are not a complete tar archive.
     """
     try:
         with path.open("rb") as file:
@@ -113,25 +113,25 @@ def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                     _check_member(path, member, count)
                     if member.isreg():
                         yield member.name, archive.extractfile(member).read()
-            # To the end, where gzip has its checksum and a whole tar has empty blocks: the tar reader takes
-            # an end between two members for the end of all.
+            # Read to the end, where gzip has its checksum and a complete tar has empty blocks: the tar reader does not
+            # notice an archive that is truncated between two members.
             while reader.read(tarfile.RECORDSIZE):
                 pass
             if reader.tail.strip(b"\0"):
-                raise ArchiveError(f"{path} is cut short; download it again")
+                raise ArchiveError(f"{path} is truncated; download it again")
     except ArchiveError:
         raise
     except FileNotFoundError:
         raise ArchiveError(f"there is no file {path}; give the path of an existing tar file") from None
     except UNREADABLE as error:
-        raise ArchiveError(f"{path} is no readable tar archive ({error}); download it again") from error
+        raise ArchiveError(f"{path} is not a readable tar archive ({error}); download it again") from error
 
 
 def _check_member(path: Path, member: tarfile.TarInfo, count: int) -> None:
-    """Refuse a member that could leave its folder, fill the memory, or is no plain file or folder."""
+    """Refuse a member that could leave its folder or fill the memory, or is not a regular file or folder."""
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts or any(sign in member.name for sign in "\\:\0"):
-        problem = "has a name that leaves the folder"
+        problem = "has a path outside the folder"
     elif member.issparse() or not (member.isreg() or member.isdir()):
         problem = "is a link, a device or another special file"
     elif not 0 <= member.size <= MAX_MEMBER_BYTES:
@@ -144,9 +144,9 @@ def _check_member(path: Path, member: tarfile.TarInfo, count: int) -> None:
 
 
 def read_tar(path: Path) -> tuple[list[EmojiSample], list[str]]:
-    """Samples of a prepared tar file (KEY.webp and KEY.json a sample), in the order of the pictures.
+    """Samples of a prepared tar file (KEY.webp and KEY.json per sample), in the order of the pictures.
 
-    Returns the samples, and the names and reasons of members that were skipped.
+    Returns the samples, and the names of skipped members with reasons. Raises ArchiveError, see `read_archive`.
     """
     pictures: dict[str, bytes] = {}
     texts: dict[str, bytes] = {}
@@ -167,41 +167,41 @@ def read_tar(path: Path) -> tuple[list[EmojiSample], list[str]]:
 
 
 def _sample(key: str, webp: bytes, text: Any) -> EmojiSample:
-    """A sample from its parsed description; ValueError where that is not of the expected form."""
+    """A sample from its parsed description; ValueError if that does not have the expected form."""
     if not isinstance(text, dict):
-        raise ValueError("the description is no object")
+        raise ValueError("the description is not an object")
     emoji, name, group, keywords = (text.get(field) for field in ("emoji", "name", "group", "keywords"))
     if not isinstance(keywords, list):
-        raise ValueError("the keywords are no list")
+        raise ValueError("the keywords are not a list")
     for value in (emoji, name, group, *keywords):
         if not isinstance(value, str) or not 0 < len(value) <= 200:
-            raise ValueError("emoji, name, group or a keyword is no short text")
-        value.encode("utf-8")  # half a surrogate pair passes as JSON, yet cannot be written again
+            raise ValueError("emoji, name, group or a keyword is not a short text")
+        value.encode("utf-8")  # JSON allows lone surrogates, which cannot be encoded
     return EmojiSample(key, emoji, name, group, tuple(keywords), webp)
 
 
 def read_npm(run: Runner | None = None, shrink: bool = True) -> tuple[list[EmojiSample], list[str]]:
-    """Samples from the npm packages, fetched by `npm pack` into a folder that is removed again.
+    """Samples from the npm packages, fetched by `npm pack` into a temporary folder.
 
-    run: called with npm's arguments and the working folder; by default it starts the installed npm.
-    shrink: make the 128 px pictures of the prepared tar file, so that both ways give the same pixels;
-    otherwise the originals of 256 px.
-    Returns the samples in archive order, and the names and reasons of pictures that were skipped.
+    run: called with npm's arguments and the working folder; by default it starts the installed npm. shrink: make the
+    128 px pictures of the prepared tar file, so that both sources give the same pixels; otherwise the originals of
+    256 px. Returns the samples in archive order, and the names of skipped pictures with reasons. Raises ArchiveError
+    for unusable packages, RuntimeError if npm fails.
     """
     arguments = ["pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
     arguments += [f"{name}@{version}" for name, version in PACKAGES]
     with tempfile.TemporaryDirectory(prefix="fluent-emoji-") as folder:
-        here = Path(folder)
-        (run or run_npm)(arguments, here)
-        names = _packed_json(here, NAMES, "package/data-by-emoji.json")
-        keywords = _packed_json(here, KEYWORDS, "package/dist/emoji-en-US.json")
-        members = [(PurePosixPath(name), data) for name, data in read_archive(packed(here, PICTURE_PACKAGE))]
+        temporary = Path(folder)
+        (run or run_npm)(arguments, temporary)
+        names = _packed_json(temporary, NAMES, "package/data-by-emoji.json")
+        keywords = _packed_json(temporary, KEYWORDS, "package/dist/emoji-en-US.json")
+        members = [(PurePosixPath(name), data) for name, data in read_archive(packed(temporary, PICTURE_PACKAGE))]
     pictures = [(path.stem, data) for path, data in members if path.match("package/assets/*.webp")]
     return _named_samples(pictures, names, keywords, shrink)
 
 
 def run_npm(arguments: Sequence[str], folder: Path) -> None:
-    """Run the installed npm in a folder; RuntimeError in one sentence where that fails."""
+    """Run the installed npm in a folder. Raises RuntimeError with one sentence if it fails."""
     run_program(
         ["npm", *arguments], folder, NPM_TIMEOUT_SECONDS, "Node.js", "fetch the emoji packages", "--from-tar FILE"
     )
@@ -214,7 +214,7 @@ def packed(folder: Path, package: tuple[str, str]) -> Path:
 
 
 def _packed_json(folder: Path, package: tuple[str, str], member: str) -> dict[str, Any]:
-    """One JSON object out of a packed package."""
+    """A JSON object from a packed package."""
     path = packed(folder, package)
     try:
         table = json.loads(dict(read_archive(path)).get(member, b""))
@@ -228,8 +228,8 @@ def _packed_json(folder: Path, package: tuple[str, str], member: str) -> dict[st
 def _named_samples(
     pictures: Iterable[tuple[str, bytes]], names: dict[str, Any], keywords: dict[str, Any], shrink: bool
 ) -> tuple[list[EmojiSample], list[str]]:
-    """Pictures with their names, without flags and without skin tones, which the table of names lacks."""
-    # File names leave the variation selector out here and there; the table has it always.
+    """Pictures with their names, without flags and without skin tones, which are not in the table of names."""
+    # The variation selector is missing in some file names; the table always has it.
     by_characters: dict[str, str] = {}
     for emoji in names:
         by_characters.setdefault(emoji.replace("\ufe0f", ""), emoji)
@@ -258,7 +258,7 @@ def _prepared_picture(webp: bytes) -> bytes:
     """The picture as the prepared tar file has it, byte for byte: 128 px, LANCZOS, WebP of quality 92."""
     from PIL import Image
 
-    # Two originals are 256 x 264: they were made square first, which leaves all others as they are.
+    # Two originals are 256 x 264 and were made square first, which does not change the others.
     picture = open_picture(webp)
     for side in (256, PREPARED_PX):
         picture = picture.resize((side, side), Image.Resampling.LANCZOS)
@@ -268,7 +268,7 @@ def _prepared_picture(webp: bytes) -> bytes:
 
 
 def open_picture(webp: bytes) -> Image.Image:
-    """A decoded RGBA picture; ValueError where it is broken, no WebP or more than MAX_PICTURE_PX a side."""
+    """A decoded RGBA picture. Raises ValueError if it is damaged, not WebP or has a side over MAX_PICTURE_PX."""
     from PIL import Image
 
     try:
@@ -280,15 +280,18 @@ def open_picture(webp: bytes) -> Image.Image:
         raise ValueError("unreadable picture") from error
 
 
-def on_white(picture: Image.Image, size: int) -> np.ndarray:
-    """An RGBA picture on white as (size, size, 3) uint8, fitted and centred where it is not square.
+def padded(picture: Image.Image, size: int) -> np.ndarray:
+    """A picture on white, padded to a square and resized, as (size, size, 3) uint8.
 
-    Laid on white before it is made smaller: by linearity the same as filtering premultiplied colours, so the
-    hidden colours of transparent pixels do not bleed into the edges.
+    It is put on white before it is resized: by linearity this equals filtering premultiplied colours, so the hidden
+    colours of transparent pixels do not bleed into the edges.
     """
     from PIL import Image
 
+    from ..media import on_white
+
+    picture = on_white(picture)
     side = max(picture.size)
-    white = Image.new("RGBA", (side, side), "white")
-    white.alpha_composite(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return np.asarray(white.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))

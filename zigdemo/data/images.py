@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .portraits import Attributes, check_attributes
-from .prepared import Form, augmented, choose_rows, number_labels, read_set, rows_of
+from .prepared import Form, augmented, choose_samples, number_labels, read_set, rows_of
 
 IMAGES = Form(
     noun="image",
@@ -24,9 +24,9 @@ IMAGES = Form(
 class ImageSet:
     """Square RGB images, each with one label.
 
-    images: (count, size, size, 3) uint8, memory-mapped where nothing was left out.
+    images: (count, size, size, 3) uint8, memory-mapped if nothing was left out.
     label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
-    groups, keywords: one entry an image, for captions; attributes: what portraits show, empty for all others.
+    groups, keywords: one entry per image, for captions. attributes: those of portraits, empty for all other images.
     """
 
     images: np.ndarray
@@ -48,12 +48,12 @@ class ImageSet:
     def draw(
         self, rows: np.ndarray, frames: int, seeds: Sequence[int], flip: bool = False, shift_px: int = 0
     ) -> np.ndarray:
-        """The images of some rows, uint8 (n, size, size, 3), flipped and shifted each by its seed; frames: 0."""
+        """The images of some rows, uint8 (n, size, size, 3), each augmented by its own seed; frames: 0."""
         if not flip and not shift_px:
             return self.images[rows]
-        chance = map(np.random.default_rng, seeds)
+        generators = map(np.random.default_rng, seeds)
         return np.stack(
-            [augmented(self.images[row], rng, flip, shift_px) for row, rng in zip(rows, chance, strict=True)]
+            [augmented(self.images[row], rng, flip, shift_px) for row, rng in zip(rows, generators, strict=True)]
         )
 
     @classmethod
@@ -64,28 +64,32 @@ class ImageSet:
         labels: Iterable[str] | None = None,
         exclude: Iterable[str] = (),
     ) -> ImageSet:
-        """Read a prepared folder; of the named groups and labels only, where they are given.
+        """Read a prepared folder, optionally only some groups and labels of it.
 
-        exclude: patterns of labels to leave out, with * for anything.
-
-        Errors: FileNotFoundError where the folder is no image set; ValueError where its files do not fit
-        together or a group or label is not in it.
+        exclude: patterns of labels to leave out; * matches anything.
+        Raises FileNotFoundError if the folder is not an image set, ValueError if its files are damaged or inconsistent,
+        or a group or label is not in it.
         """
         folder = Path(folder)
         images, samples = read_set(folder, IMAGES)
-        rows = choose_rows(folder, IMAGES, samples, groups, labels, exclude)
-        chosen = [samples[row] for row in rows]
-        return cls(rows_of(images, rows), *number_labels(chosen), *descriptions(chosen))
+        rows, samples = choose_samples(folder, IMAGES, samples, groups, labels, exclude)
+        return cls(rows_of(images, rows), **annotations(samples))
 
 
-def descriptions(samples: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]], list[Attributes]]:
-    """Groups, keywords and attributes of samples, as an ImageSet has them."""
-    groups, keywords = [sample["group"] for sample in samples], [keywords_of(sample) for sample in samples]
-    return groups, keywords, [attributes_of(sample) for sample in samples]
+def annotations(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The fields that an ImageSet and a LatentSet take from their samples."""
+    label_names, labels = number_labels(samples)
+    return {
+        "label_names": label_names,
+        "labels": labels,
+        "groups": [sample["group"] for sample in samples],
+        "keywords": [keywords_of(sample) for sample in samples],
+        "attributes": [attributes_of(sample) for sample in samples],
+    }
 
 
 def attributes_of(sample: dict[str, Any]) -> Attributes:
-    """What a portrait shows; nothing where a sample is none, or has what no portrait has."""
+    """The attributes of a portrait; empty if they are missing or invalid."""
     try:
         return check_attributes(sample.get("attributes"))
     except ValueError:
@@ -93,6 +97,6 @@ def attributes_of(sample: dict[str, Any]) -> Attributes:
 
 
 def keywords_of(sample: dict[str, Any]) -> list[str]:
-    """The keywords of a sample; none where it has no list of them."""
-    found = sample.get("keywords")
-    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+    """The keywords of a sample; empty if it has no list of them."""
+    keywords = sample.get("keywords")
+    return [key for key in keywords if isinstance(key, str)] if isinstance(keywords, list) else []

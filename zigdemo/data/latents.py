@@ -1,4 +1,4 @@
-"""Latents of an image or clip set, computed once: shards latents-00000.npy and so on, samples.jsonl and info.json."""
+"""Precomputed latents of an image or clip set: shards latents-00000.npy and so on, samples.jsonl and info.json."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 from ..latents import Autoencoder, AutoencoderSpec
 from ..ops.heap import keep_freed_memory
 from .clips import CLIPS, ClipSet
-from .images import IMAGES, ImageSet, descriptions
+from .images import IMAGES, ImageSet, annotations
 from .portraits import Attributes
-from .prepared import INFO_FILE, SAMPLES_FILE, Form, choose_rows, number_labels, read_samples, replacing, write_text
+from .prepared import INFO_FILE, SAMPLES_FILE, Form, choose_samples, read_samples, replacing, write_text
 
 LATENTS = Form(
     noun="latent",
@@ -33,10 +33,10 @@ SHARD_CLIPS, SHARD_IMAGES = 512, 8192
 class LatentSet:
     """Latents of pictures or clips, each with one label.
 
-    shards: (count, C, h, w), of clips (count, frames, C, h, w), float16 each, memory-mapped. rows: those of all of them
-    that were chosen. label_names, labels, groups, keywords, attributes: as in ImageSet, of the chosen ones. loops:
-    (count,) bool, of clips as in ClipSet. spec: the autoencoder's, sha256: of its weights. mirrored: like shards, of
-    the pictures mirrored left to right; empty where they were not encoded.
+    shards: (count, C, h, w) or, for clips, (count, frames, C, h, w), float16 each, memory-mapped. rows: the selected
+    ones, counted over all shards. label_names, labels, groups, keywords, attributes: of the selected rows, as in
+    ImageSet. loops: (count,) bool, of clips, as in ClipSet. spec: of the autoencoder; sha256: of its weights. mirrored:
+    like shards, of the pictures mirrored left to right; empty if they were not encoded.
     """
 
     shards: list[np.ndarray]
@@ -56,7 +56,7 @@ class LatentSet:
         return len(self.labels)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """Latents of one picture, (C, h, w), or clip, (frames, C, h, w), float16."""
+        """Latents of one picture, (C, h, w), or clip, (frames, C, h, w), float16. Raises IndexError."""
         return self._latents(row, self.shards)
 
     def _latents(self, row: int, shards: list[np.ndarray]) -> np.ndarray:
@@ -68,7 +68,7 @@ class LatentSet:
 
     @property
     def frames(self) -> int:
-        """Frames of each clip, 0 of pictures."""
+        """Number of frames of each clip, 0 for pictures."""
         return self.shards[0].shape[1] if self.shards[0].ndim == 5 else 0
 
     @property
@@ -81,29 +81,29 @@ class LatentSet:
     ) -> np.ndarray:
         """Latents of some rows, (n, C, h, w) or windows of `frames` (n, frames, C, h, w), float32.
 
-        Each window starts by its seed, as in ClipSet; half of the pictures are mirrored, by their seeds too, where
-        `flip` is set and they were encoded so. Latents of a mirrored or moved picture are others than the mirrored or
-        moved latents: ValueError where `flip` or `shift_px` asks for what is not there.
+        Windows are drawn by the seeds, as in ClipSet; with `flip` half of the pictures, by their seeds, are replaced by
+        their mirrored latents. Latents of a mirrored or shifted picture differ from mirrored or shifted latents, so
+        other augmentation is not possible. Raises ValueError if `flip` or `shift_px` needs latents that do not exist.
         """
         if shift_px or (flip and not self.mirrored):
             raise ValueError(
-                "flip and shift_px need pixels; train on the pictures and name their autoencoder (latents), or prepare "
-                "latents with --mirror for flip"
+                "flip and shift_px need pixels; train on the pictures and set the recipe's latents to the autoencoder, "
+                "or prepare latents with --mirror for flip"
             )
         if not frames:
-            chosen = [
+            sources = [
                 self.mirrored if flip and np.random.default_rng(seed).random() < 0.5 else self.shards for seed in seeds
             ]
-            return np.stack([self._latents(*each) for each in zip(rows, chosen, strict=True)]).astype(np.float32)
-        found = []
+            return np.stack([self._latents(*each) for each in zip(rows, sources, strict=True)]).astype(np.float32)
+        windows = []
         for row, seed in zip(rows, seeds, strict=True):
             rng = np.random.default_rng(seed)
             if self.loops[row]:
-                picked = (rng.integers(self.frames) + np.arange(frames)) % self.frames
+                indices = (rng.integers(self.frames) + np.arange(frames)) % self.frames
             else:
-                picked = rng.integers(self.frames - frames + 1) + np.arange(frames)
-            found.append(self[row][picked])
-        return np.stack(found).astype(np.float32)
+                indices = rng.integers(self.frames - frames + 1) + np.arange(frames)
+            windows.append(self[row][indices])
+        return np.stack(windows).astype(np.float32)
 
     @classmethod
     def load(
@@ -114,15 +114,18 @@ class LatentSet:
         exclude: Iterable[str] = (),
         frames: int | None = None,
     ) -> LatentSet:
-        """Read a folder of latents, of the named groups and labels only, where they are given.
+        """Read a folder of latents, optionally only some groups and labels of it.
 
-        frames: windows that are to be cut, 0 for pictures, None for whatever there is.
-        Raises FileNotFoundError where it is none, ValueError where it is broken or holds nothing of the kind.
+        exclude: patterns of labels to leave out; * matches anything. frames: length of the windows to be cut, 0 for
+        pictures, None for either. Raises FileNotFoundError if the folder is not a latent set, ValueError if it is
+        damaged, does not hold what `frames` asks for, or a group or label is not in it.
         """
         folder = Path(folder)
         paths = sorted(folder.glob(LATENTS.array_file))
         if not paths:
-            raise FileNotFoundError(f"{folder} is no prepared latent set (no latents-00000.npy); {LATENTS.how_to_make}")
+            raise FileNotFoundError(
+                f"{folder} is not a prepared latent set (no latents-00000.npy); {LATENTS.how_to_make}"
+            )
         try:
             info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
             spec, sha256 = AutoencoderSpec.read(info["autoencoder"]), str(info["autoencoder_sha256"])
@@ -134,25 +137,20 @@ class LatentSet:
             raise LATENTS.broken(folder, f"unreadable: {error}") from error
         samples = read_samples(folder, LATENTS)
         if any(one.dtype != np.float16 or one.shape[1:] != shards[0].shape[1:] for one in shards):
-            raise LATENTS.broken(folder, "shards that are no float16 of one shape")
+            raise LATENTS.broken(folder, "shards that are not float16 of one shape")
         if shards[0].ndim not in (4, 5) or shards[0].shape[-1] != shards[0].shape[-2]:
-            raise LATENTS.broken(
-                folder, f"shards of shape {shards[0].shape}, where ({', '.join(LATENTS.axes)}) belongs"
-            )
+            raise LATENTS.broken(folder, f"shards of shape {shards[0].shape} instead of ({', '.join(LATENTS.axes)})")
         if mirrored and [(one.dtype, one.shape) for one in mirrored] != [(one.dtype, one.shape) for one in shards]:
-            raise LATENTS.broken(folder, "mirrored shards that are not like the others")
+            raise LATENTS.broken(folder, "mirrored shards that do not match the others")
         if sum(map(len, shards)) != len(samples):
             raise LATENTS.broken(folder, f"{sum(map(len, shards))} latents but {len(samples)} samples")
-        there = shards[0].shape[1] if shards[0].ndim == 5 else 0
-        if frames is not None and (bool(frames) != bool(there) or frames > there):
-            kind = f"clips of {there} frames" if there else "pictures"
-            raise ValueError(
-                f"{folder} holds latents of {kind}; set model.frames to {there or 0} or less, not {frames}"
-            )
-        rows = choose_rows(folder, LATENTS, samples, groups, labels, exclude)
-        chosen = [samples[row] for row in rows]
-        loops = np.array([sample.get("loops") is True for sample in chosen])
-        return cls(shards, rows, *number_labels(chosen), spec, sha256, *descriptions(chosen), loops, mirrored)
+        length = shards[0].shape[1] if shards[0].ndim == 5 else 0
+        if frames is not None and (bool(frames) != bool(length) or frames > length):
+            kind = f"clips of {length} frames" if length else "pictures"
+            raise ValueError(f"{folder} contains latents of {kind}; set model.frames to {length} or less, not {frames}")
+        rows, samples = choose_samples(folder, LATENTS, samples, groups, labels, exclude)
+        loops = np.array([sample.get("loops") is True for sample in samples])
+        return cls(shards, rows, spec=spec, sha256=sha256, loops=loops, mirrored=mirrored, **annotations(samples))
 
 
 def prepare_latents(
@@ -164,17 +162,17 @@ def prepare_latents(
     mirror: bool = False,
     half: bool = False,
 ) -> int:
-    """Encode every picture, or every frame, of the set in the folder `source` into the folder `out`; returns how many.
+    """Encode all pictures or frames of the set in the folder `source` into the folder `out`; returns their number.
 
-    places: folders that the autoencoder is looked up in. mirror: encode pictures mirrored left to right too, so that
-    training can flip. half: compute in bf16, which is off by half a percent of the latents' spread. The latents are the
-    scaled means of `Autoencoder.encode`, without sampling: the same on every run. Raises ValueError for an unusable
-    autoencoder, and pictures whose sides are no multiples of its factor.
+    places: folders to look up the autoencoder in. mirror: also encode the pictures mirrored left to right, so that
+    training can flip. half: compute in bf16, with an error of half a percent of the latents' standard deviation. The
+    latents are the scaled means of `Autoencoder.encode`, without sampling, and so deterministic. Raises ValueError for
+    an unusable autoencoder, and for pictures whose sides are not multiples of its factor.
     """
-    keep_freed_memory()  # four times as fast on a CPU
+    keep_freed_memory()  # makes this four times as fast on a CPU
     of_clips = (source / CLIPS.array_file).is_file()
     if mirror and of_clips:
-        raise ValueError(f"{source} holds clips, and only latents of pictures can be mirrored; leave --mirror out")
+        raise ValueError(f"{source} contains clips, and only latents of pictures can be mirrored; leave --mirror out")
     form, length = (CLIPS, SHARD_CLIPS) if of_clips else (IMAGES, SHARD_IMAGES)
     items, space = ClipSet.load(source).clips if of_clips else ImageSet.load(source).images, spec.load(device, places)
     info = json.loads((source / INFO_FILE).read_text(encoding="utf-8"))
@@ -185,14 +183,14 @@ def prepare_latents(
             if mirror:
                 np.save(fresh / f"mirrored-{number:05}.npy", _encoded(part[..., ::-1, :], space, half))
         about = {"autoencoder": spec.content(), "autoencoder_sha256": space.sha256}
-        kept = {name: value for name, value in info.items() if name != f"{form.noun}s_sha256"}
-        write_text(fresh / INFO_FILE, json.dumps({**kept, **about}, indent=2) + "\n")
+        facts = {name: value for name, value in info.items() if name != f"{form.noun}s_sha256"}
+        write_text(fresh / INFO_FILE, json.dumps({**facts, **about}, indent=2) + "\n")
         write_text(fresh / SAMPLES_FILE, (source / SAMPLES_FILE).read_text(encoding="utf-8"))
     return len(items)
 
 
 def _encoded(pictures: np.ndarray, space: Autoencoder, half: bool) -> np.ndarray:
-    """Scaled latents of pictures (..., H, W, 3) uint8, (..., C, h, w) float16."""
+    """Scaled latents (..., C, h, w) float16 of pictures (..., H, W, 3) uint8."""
     flat = pictures.reshape(-1, *pictures.shape[-3:])
     with torch.autocast(space.network.device.type, torch.bfloat16, enabled=half):
         latents = [space.encode(pixels_of(one[None])).half().cpu() for one in flat]

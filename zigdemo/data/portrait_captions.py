@@ -1,7 +1,7 @@
-"""Captions of portraits, made of their attributes anew each time: order, wording and what is left unsaid vary.
+"""Random captions of portraits from their attributes, with varying order, wording and omissions.
 
-Phrasings are data: PHRASES has those of training, HELD_OUT those kept away from it, by which obedience is scored. Both
-speak of the same things in other words and other order; no phrase is in both (a test compares them).
+Phrasings are data: PHRASES for training, HELD_OUT for evaluation of obedience. Both describe the same attributes in
+different words and order; no phrase is in both (a test compares them).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ WHO = (
     "person", "somebody", "someone", "face", "figure", "character", "man", "woman", "human", "guy", "girl", "boy",
 )  # fmt: skip
 NO_ARTICLE = ("somebody", "someone")
-# Hairstyles that are a thing ("a bob"), or several ("pigtails"); all others say how the hair is ("long hair").
+# Hairstyles that are singular nouns ("a bob") or plural ones ("pigtails"); all others are adjectives ("long hair").
 HAIRSTYLES = ("bob", "bun", "afro", "mohawk", "undercut", "buzz cut")
 PLURAL_HAIRSTYLES = ("dreadlocks", "pigtails", "shaved sides")
-NO_STYLE_SHARE = 0.55  # captions of hair and its colour that leave the hairstyle out, or of a style the colour
-FULL_SHARE = 0.3  # captions that leave nothing unsaid
-LEAST_SAID, MOST_SAID = 0.15, 0.85  # share of the attributes that the others say
+NO_STYLE_SHARE = 0.55  # captions with hairstyle and hair colour that omit one of them
+FULL_SHARE = 0.3  # captions that mention every attribute
+LEAST_SAID, MOST_SAID = 0.15, 0.85  # share of the attributes that the others mention
 
-# {x} is the thing: "long red hair", "a blue hoodie", "glasses", "a beard"; {v} a bare value: "dark", "white".
+# {x} is a noun phrase: "long red hair", "a blue hoodie", "glasses", "a beard"; {v} a plain value: "dark", "white".
 PHRASES: dict[str, tuple[str, ...]] = {
     "hair": (
         "{x}", "{x}", "with {x}", "with {x}", "has {x}", "having {x}", "who has {x}", "showing {x}", "wearing {x}",
@@ -136,7 +136,7 @@ ABSENT: dict[str, tuple[str, ...]] = {
     "beard": ("no beard", "without a beard", "clean shaven"),
     "hat": ("no hat", "without a hat"),
 }
-# Ways to bring in a thing one has or wears, and words that say nothing, so that a model learns to pass over both.
+# Words that introduce what a person has or wears, and fillers, so that a model learns to ignore both.
 LEADS = (
     "rocking", "displaying", "flaunting", "presenting", "bearing", "carrying", "owning", "donning", "featuring",
     "adorned with", "complete with", "equipped with", "decorated with", "known for", "including", "together with",
@@ -149,9 +149,9 @@ FILLERS = (
     "also", "moreover", "finally", "at the same time", "in this one", "clearly",
 )  # fmt: skip
 FILLER_SHARE = 0.05
-ABSENT_SHARE = 0.06  # how often a caption says of such a kind that it is not there
+ABSENT_SHARE = 0.06  # share of captions that state the absence of such a kind
 OPENING_SHARE = 0.15
-# Other words for the same thing, which a caption of training has in place of the usual one every now and then.
+# Synonyms that replace the usual word in a share SYNONYM_SHARE of the training captions.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "blond": ("blonde",),
     "silver": ("grey", "gray"),
@@ -169,8 +169,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 SYNONYM_SHARE = 0.15
 ADJECTIVES = ("smiling", "laughing", "sad", "surprised", "serious", "winking", "angry", "sleepy")  # of MOODS
-ADJECTIVE_SHARE = 0.3  # captions in which such a mood stands before the person: "a sad woman"
-GARMENTS = ("{k}", "{k}", "{k}", "top", "outfit")  # what the clothes are called; the last two leave the kind unsaid
+ADJECTIVE_SHARE = 0.3  # captions with such a mood before the person: "a sad woman"
+GARMENTS = ("{k}", "{k}", "{k}", "top", "outfit")  # names of the clothes; the last two omit the kind
 
 HELD_OUT: dict[str, tuple[str, ...]] = {
     "hair": ("sporting {x}", "who has got {x}", "shown with {x}", "you can see {x}"),
@@ -207,37 +207,37 @@ HELD_OUT_TOGETHER = ("{head}, {body}", "{head} {body}", "{head} - {body}")
 
 
 def with_article(noun: str) -> str:
-    """A noun after "a" or "an"."""
+    """A noun with "a" or "an"."""
     return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
 def portrait_caption(attributes: Attributes, rng: np.random.Generator) -> str:
-    """A caption for training, another one each time; it says all attributes or some of them."""
+    """A random training caption that mentions all attributes or some of them."""
 
     def one(options: Sequence[str]) -> str:
         return options[rng.integers(len(options))]
 
     share = 1.0 if rng.random() < FULL_SHARE else rng.uniform(LEAST_SAID, MOST_SAID)
-    said = {kind: value for kind, value in attributes.items() if rng.random() < share}
-    if "hair" in said and "hairColor" in said and rng.random() < NO_STYLE_SHARE:
-        said.pop("hair" if rng.random() < 0.7 else "hairColor")
+    subset = {kind: value for kind, value in attributes.items() if rng.random() < share}
+    if "hair" in subset and "hairColor" in subset and rng.random() < NO_STYLE_SHARE:
+        subset.pop("hair" if rng.random() < 0.7 else "hairColor")
     who = one(WHO)
-    if said.get("mood") in ADJECTIVES and rng.random() < ADJECTIVE_SHARE:
-        who = f"{said.pop('mood')} {'person' if who in NO_ARTICLE else who}"
+    if subset.get("mood") in ADJECTIVES and rng.random() < ADJECTIVE_SHARE:
+        who = f"{subset.pop('mood')} {'person' if who in NO_ARTICLE else who}"
     phrases = {
         kind: (f"{one(LEADS)} {thing}",) if rng.random() < LEAD_SHARE else PHRASES[kind]
         for kind, thing in (("hair", "{x}"), ("hat", "{x}"), ("wears", "{v}"), ("beard", "{v}"), ("clothes", "{x}"))
     }
-    parts = _parts(said, one, PHRASES | phrases, MOODS, rng, GARMENTS)
+    parts = _parts(subset, one, PHRASES | phrases, MOODS, rng, GARMENTS)
     for kind, options in ABSENT.items():
         if kind not in attributes and rng.random() < ABSENT_SHARE:
             parts.append(one(options))
     parts = [parts[i] for i in rng.permutation(len(parts))]
     parts = [f"{one(FILLERS)} {part}" if rng.random() < FILLER_SHARE else part for part in parts]
-    heads = HEADS if "style" in said else PLAIN_HEADS
+    heads = HEADS if "style" in subset else PLAIN_HEADS
     if " " in who:
         heads = [head for head in heads if "{w" in head]
-    head = _head(said.get("style"), one(heads), who)
+    head = _head(subset.get("style"), one(heads), who)
     separator = one(SEPARATORS)
     if separator == " and " and len(parts) > 2:
         body = ", ".join(parts[:-1]) + f" and {parts[-1]}"
@@ -252,7 +252,7 @@ def portrait_caption(attributes: Attributes, rng: np.random.Generator) -> str:
 
 
 def training_words() -> list[str]:
-    """Every word that a caption of training may have, in alphabetical order."""
+    """All words that may occur in training captions, in alphabetical order."""
     tables = (PHRASES, MOODS, ABSENT, SYNONYMS, KINDS)
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
     phrases += [
@@ -271,31 +271,32 @@ def training_words() -> list[str]:
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.*?\}", " ", " ".join(phrases)))))
 
 
-def held_out_caption(asked: Attributes, rng: np.random.Generator) -> str:
-    """A prompt that says just these attributes, in phrasings that training never has."""
+def held_out_caption(attributes: Attributes, rng: np.random.Generator) -> str:
+    """A prompt for exactly these attributes, in phrasings that training never uses."""
 
     def one(options: Sequence[str]) -> str:
         return options[rng.integers(len(options))]
 
-    parts = _parts(asked, one, HELD_OUT, HELD_OUT_MOODS, rng)
+    parts = _parts(attributes, one, HELD_OUT, HELD_OUT_MOODS, rng)
     parts = [parts[i] for i in rng.permutation(len(parts))]
-    head = _head(asked.get("style"), one(HELD_OUT_HEADS if "style" in asked else HELD_OUT_PLAIN_HEADS), one(WHO[:7]))
+    head = _head(
+        attributes.get("style"), one(HELD_OUT_HEADS if "style" in attributes else HELD_OUT_PLAIN_HEADS), one(WHO[:7])
+    )
     return one(HELD_OUT_TOGETHER).format(head=head, body=one(HELD_OUT_SEPARATORS).join(parts)) if parts else head
 
 
 def held_out_prompts(count: int, seed: int = 0) -> list[tuple[str, Attributes]]:
     """Prompts in phrasings that no model is trained on, each with the 3 to 5 attributes that it asks for.
 
-    Kinds that portraits rarely have (hats, glasses, beards) come as often as their portraits give; the same seed gives
-    the same prompts.
+    Rare kinds (hats, glasses, beards) are as frequent as in portraits. Deterministic in the seed.
     """
     rng = np.random.default_rng(seed)
     prompts = []
     for _ in range(count):
-        drawn = visible(draw_attributes(rng))
-        kinds = rng.permutation(sorted(drawn))[: rng.integers(3, 6)]
-        asked = {kind: drawn[kind] for kind in KINDS if kind in kinds}
-        prompts.append((held_out_caption(asked, rng), asked))
+        portrait = visible(draw_attributes(rng))
+        kinds = rng.permutation(sorted(portrait))[: rng.integers(3, 6)]
+        attributes = {kind: portrait[kind] for kind in KINDS if kind in kinds}
+        prompts.append((held_out_caption(attributes, rng), attributes))
     return prompts
 
 
@@ -304,46 +305,48 @@ def _head(style: str | None, template: str, who: str) -> str:
 
 
 def _parts(
-    said: Attributes,
+    attributes: Attributes,
     one: Callable[[Sequence[str]], str],
     phrases: dict[str, tuple[str, ...]],
     moods: dict[str, tuple[str, ...]],
     rng: np.random.Generator,
     garments: Sequence[str] = ("{k}",),
 ) -> list[str]:
-    """A phrase for each attribute that is said, hair and clothes in one with their colours; the head has the style.
+    """A phrase for each attribute except the style; hair and clothes include their colours.
 
-    garments: what clothes of a known colour are called, {k} their kind.
+    garments: names for clothes with a colour; {k} is their kind.
     """
     parts = []
-    hair, colour = said.get("hair"), said.get("hairColor")
+    hair, colour = attributes.get("hair"), attributes.get("hairColor")
     if hair == "bald":
         parts.append(one(phrases["bald"]))
     elif hair:
         parts.append(one(phrases["hair"]).format(x=_hair(hair, colour, rng)))
     elif colour:
         parts.append(one(phrases["hairColor"]).format(v=colour))
-    if "hat" in said:
-        colour = said.get("hatColor", "") if rng.random() < 0.5 else ""
-        parts.append(one(phrases["hat"]).format(x=with_article(f"{colour} {said['hat']}".strip())))
-    if "clothes" in said:
-        garment = said["clothes"]
-        if "clothesColor" in said:
+    if "hat" in attributes:
+        colour = attributes.get("hatColor", "") if rng.random() < 0.5 else ""
+        parts.append(one(phrases["hat"]).format(x=with_article(f"{colour} {attributes['hat']}".strip())))
+    if "clothes" in attributes:
+        garment = attributes["clothes"]
+        if "clothesColor" in attributes:
             garment = one(garments).format(k=garment)
-        thing = f"{said.get('clothesColor', '')} {garment}".strip()
+        thing = f"{attributes.get('clothesColor', '')} {garment}".strip()
         parts.append(one(phrases["clothes"]).format(x=with_article(thing)))
-    elif "clothesColor" in said:
-        parts.append(one(phrases["clothesColor"]).format(v=said["clothesColor"]))
-    if "mood" in said:
-        parts.append(one(moods[said["mood"]]))
+    elif "clothesColor" in attributes:
+        parts.append(one(phrases["clothesColor"]).format(v=attributes["clothesColor"]))
+    if "mood" in attributes:
+        parts.append(one(moods[attributes["mood"]]))
     parts += [
-        one(phrases[kind]).format(v=said[kind]) for kind in ("wears", "beard", "skin", "background") if kind in said
+        one(phrases[kind]).format(v=attributes[kind])
+        for kind in ("wears", "beard", "skin", "background")
+        if kind in attributes
     ]
     return parts
 
 
 def _hair(style: str, colour: str | None, rng: np.random.Generator) -> str:
-    """A hairstyle as a thing one can have: "long red hair", "a red bob", "pigtails"."""
+    """A hairstyle as a noun phrase: "long red hair", "a red bob", "pigtails"."""
     if style in HAIRSTYLES:
         return with_article(f"{colour or ''} {style}".strip())
     if style in PLURAL_HAIRSTYLES:

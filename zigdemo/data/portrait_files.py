@@ -1,6 +1,6 @@
-"""Portraits as labelled pictures: read from a prepared zip file, or drawn anew by the npm packages they come from.
+"""Portraits as labelled pictures: read from a prepared zip file, or rendered by the npm packages.
 
-The zip comes from elsewhere, so nothing of it is unpacked to disk and every size has a limit.
+The zip is untrusted: nothing of it is unpacked to disk and every size has a limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from .programs import run_program
 
 SIDE_PX = 128
 ATTRIBUTES_FILE = "attributes.jsonl"
-MASKED_PARTS = ("background", "hair", "clothes", "wears", "beard")  # of which a zip may have true masks
+MASKED_PARTS = (
+    "background",
+    "hair",
+    "clothes",
+    "wears",
+    "beard",
+)  # parts with optional ground-truth masks
 PIXELS_FILE = "portraits.rgb"
 SCRIPT = Path(__file__).with_name("portraits.mjs")
 NODE_TIMEOUT_SECONDS = 1800
@@ -34,14 +40,14 @@ Designs: "flat" is Avataaars by Pablo Stanley (free for personal and commercial 
 put together from their parts by DiceBear (code MIT, Copyright (c) Florian Koerner) and rasterised at 128 px by resvg-js
 (MPL 2.0); nothing else was changed.
 """
-# What the zip reader lets out for broken or encrypted files.
+# What the zip reader raises for damaged or encrypted files.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError)
 
 
 class PortraitZip:
-    """A zip of portraits: NNNNN.webp each, attributes.jsonl with a line for each, perhaps true masks NNNNN.PART.png.
+    """A zip of portraits NNNNN.webp with attributes.jsonl, a line per portrait, and optional masks NNNNN.PART.png.
 
-    attributes: of all of them, in order. Raises ValueError with one sentence for a file that is no such zip.
+    attributes: of all portraits, in order. Raises ValueError with one sentence for a file that is not such a zip.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -63,7 +69,7 @@ class PortraitZip:
             raise ValueError(f"there is no file {self.path}; give the path of an existing zip file") from None
         except UNREADABLE as fault:
             raise ValueError(
-                f"{self.path} is no zip of portraits ({fault}); use an unchanged copy of the data"
+                f"{self.path} is not a zip of portraits ({fault}); use an unchanged copy of the data"
             ) from None
         if not self.attributes:
             raise ValueError(f"{self.path} has no portraits; use an unchanged copy of the data")
@@ -81,15 +87,18 @@ class PortraitZip:
             return member.read(most)
 
     def picture(self, number: int) -> np.ndarray:
-        """One portrait, (128, 128, 3) uint8. Raises ValueError where it is missing or broken."""
-        return self._opened(f"{number:05}.webp", "WEBP", "RGB")
+        """One portrait, (128, 128, 3) uint8. Raises ValueError if it is missing or damaged."""
+        return self._read_image(f"{number:05}.webp", "WEBP", "RGB")
 
     def mask(self, number: int, part: str) -> np.ndarray | None:
-        """Where a part of MASKED_PARTS is, (128, 128) bool; None where the portrait has none. Raises ValueError."""
-        name = f"{number:05}.{part}.png"
-        return self._opened(name, "PNG", "L") > 127 if name in self._sizes else None
+        """The mask of a part of MASKED_PARTS, (128, 128) bool; None if the portrait has none.
 
-    def _opened(self, name: str, form: str, mode: str) -> np.ndarray:
+        Raises ValueError if it is damaged.
+        """
+        name = f"{number:05}.{part}.png"
+        return self._read_image(name, "PNG", "L") > 127 if name in self._sizes else None
+
+    def _read_image(self, name: str, form: str, mode: str) -> np.ndarray:
         from PIL import Image
 
         try:
@@ -109,27 +118,27 @@ Runner = Callable[[Sequence[str], Path], None]
 
 
 def draw_portraits(attributes: Sequence[Attributes], run: Runner | None = None) -> Iterator[np.ndarray]:
-    """Portraits of these attributes, (128, 128, 3) uint8 each, drawn by the npm packages that Node.js runs.
+    """Portraits with these attributes, (128, 128, 3) uint8 each, rendered by npm packages in Node.js.
 
-    What the attributes leave open (nose, brows and so on) is decided by a portrait's place in the list. run: called
-    with a command and the working folder, which is removed again; by default it starts npm and Node.js, and npm's
-    install scripts never run. Raises RuntimeError in one sentence where that fails.
+    Details that the attributes do not determine (nose, brows and so on) depend on a portrait's index in the list. run:
+    called with a command and a temporary working folder; by default it starts npm and Node.js, and npm's install
+    scripts never run. Raises RuntimeError with one sentence if that fails.
     """
     run = run or _run
     with tempfile.TemporaryDirectory(prefix="portraits-") as folder:
-        here = Path(folder)
+        temporary = Path(folder)
         packages = [f"{name}@{version}" for name, version in PACKAGES]
-        run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *packages], here)
-        (here / SCRIPT.name).write_bytes(SCRIPT.read_bytes())
+        run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *packages], temporary)
+        (temporary / SCRIPT.name).write_bytes(SCRIPT.read_bytes())
         lines = "".join(json.dumps(one) + "\n" for one in attributes)
-        (here / ATTRIBUTES_FILE).write_text(lines, encoding="utf-8")
-        run(["node", SCRIPT.name, ATTRIBUTES_FILE, PIXELS_FILE], here)
+        (temporary / ATTRIBUTES_FILE).write_text(lines, encoding="utf-8")
+        run(["node", SCRIPT.name, ATTRIBUTES_FILE, PIXELS_FILE], temporary)
         expected = len(attributes) * SIDE_PX * SIDE_PX * 3
-        if not (here / PIXELS_FILE).is_file() or (here / PIXELS_FILE).stat().st_size != expected:
+        if not (temporary / PIXELS_FILE).is_file() or (temporary / PIXELS_FILE).stat().st_size != expected:
             raise RuntimeError(
-                "Node.js drew no whole set of portraits; install Node.js 18 or newer, or pass --from-zip"
+                "Node.js did not render all portraits; install Node.js 18 or newer, or pass --from-zip FILE"
             )
-        with (here / PIXELS_FILE).open("rb") as file:
+        with (temporary / PIXELS_FILE).open("rb") as file:
             for _ in attributes:
                 pixels = np.frombuffer(file.read(SIDE_PX * SIDE_PX * 3), np.uint8)
                 yield pixels.reshape(SIDE_PX, SIDE_PX, 3)

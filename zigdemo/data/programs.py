@@ -1,4 +1,4 @@
-"""Programs that make data, such as npm and Node.js: run in a folder, every fault one sentence."""
+"""Runs external programs that make data, such as npm and Node.js."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def run_program(
 ) -> None:
     """Run an installed program in a folder.
 
-    need: what to install where it is missing; purpose: what it could not do where it fails; way_out: the other way.
-    Raises RuntimeError in one sentence where the program is missing, fails or takes too long.
+    For the error message: need: what to install if it is missing; purpose: what it was to do; way_out: the option that
+    avoids it. Raises RuntimeError with one sentence if the program is missing, fails or takes too long.
     """
     program = shutil.which(command[0])
     if program is None:
         raise RuntimeError(f"{command[0]} was not found; install {need} or pass {way_out}")
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [program, *command[1:]], cwd=folder, timeout=timeout_seconds, stdin=subprocess.DEVNULL, capture_output=True
         )
     except subprocess.TimeoutExpired:
@@ -28,8 +28,8 @@ def run_program(
     except OSError as error:
         reason = str(error)
     else:
-        if done.returncode == 0:
+        if result.returncode == 0:
             return
-        first = done.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
-        reason = first[:200] or f"exit status {done.returncode}"
+        first = result.stderr.decode(errors="replace").strip().partition("\n")[0].strip()
+        reason = first[:200] or f"exit status {result.returncode}"
     raise RuntimeError(f"{command[0]} could not {purpose} ({reason}); check the network and Node.js, or pass {way_out}")

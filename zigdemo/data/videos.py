@@ -1,7 +1,7 @@
-"""Clips cut out of videos: UCF101 in its official layout, or any folder of videos by class.
+"""Clips cut from videos: UCF101 in its official layout, or any videos in one folder per class.
 
-The files are anyone's: each is decoded in a worker process, frame after frame inside bounds, and what cannot be read is
-named and left out.
+The files are untrusted: each is decoded in a worker process, frame by frame within limits, and unreadable files are
+skipped and reported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UCF101_NAME = re.compile(r"([\w-]+)/(v_\1_(g\d+)_c\d+)\.(?:avi|mp4|mkv|webm|mov|
 
 @dataclass(frozen=True)
 class Video:
-    """A file and what it shows. group: videos of one group show the same scene."""
+    """A video file with its label. group: videos of one group show the same scene."""
 
     path: Path
     label: str
@@ -47,9 +47,9 @@ class Video:
 
 @dataclass(frozen=True)
 class Cut:
-    """How clips are cut out of a video: consecutive ones of `frames` frames, every skip-th one, at most `most`.
+    """How clips are cut from a video: at most `most` consecutive clips of `frames` frames, every skip-th frame.
 
-    The shorter side of a frame is shrunk or stretched to size pixels, and the middle of the longer one kept.
+    Frames are resized so that the shorter side has `size` pixels, and centre-cropped.
     """
 
     frames: int = 24
@@ -64,7 +64,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Clips:
-    """What one video gave: (count, frames, size, size, 3) uint8, its frames per second, how much each clip moves."""
+    """The clips of one video: (count, frames, size, size, 3) uint8, frames per second, and the motion of each clip."""
 
     pixels: np.ndarray
     frames_per_second: float
@@ -115,19 +115,18 @@ def ucf101(
 
 def _videos_by_name(root: Path) -> dict[tuple[str, str], Path]:
     """The videos of UCF101 by class and stem, without regard to case; in class folders, or all in one."""
-    tops = [
-        path for path in root.iterdir() if path.is_dir() and path.name.casefold() in ("ucf-101", "ucf101", "videos")
-    ]
+    tops = [path for path in root.iterdir() if path.is_dir() and path.name.casefold() in FOLDERS]
     top = tops[0] if tops else root
-    return {
-        (path.parent.name.casefold(), path.stem.casefold()): path
-        for path in sorted(top.glob("*/*"), reverse=True)
-        if path.suffix.lower() in ENDINGS and path.is_file()
-    }
+    files = [path for path in (*top.glob("*"), *top.glob("*/*")) if path.suffix.lower() in ENDINGS and path.is_file()]
+    videos = {}
+    for path in sorted(files, reverse=True):
+        flat = re.match(r"v_([^_]+)_", path.name, re.IGNORECASE) if path.parent == top else None
+        videos[(flat[1] if flat else path.parent.name).casefold(), path.stem.casefold()] = path
+    return videos
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of an official list that say something."""
+    """The non-empty lines of an official list."""
     try:
         text, _ = decode_text(path.read_bytes())
     except OSError:
@@ -136,36 +135,36 @@ def _lines(path: Path) -> list[str]:
 
 
 def class_folders(root: Path) -> list[Video]:
-    """The videos in the folders of a folder, sorted; the name of a folder is the label.
+    """The videos in the subfolders of a folder, sorted; the name of a subfolder is the label.
 
-    Raises ValueError where there are none.
+    Raises ValueError if there are none.
     """
     paths = sorted(path for path in root.glob("*/*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not paths:
-        raise ValueError(f"no folder in {root} has videos; make one folder a class with {', '.join(sorted(ENDINGS))}")
+        raise ValueError(f"no folder in {root} has videos; make one folder per class with {', '.join(sorted(ENDINGS))}")
     return [Video(path, path.parent.name, f"{path.parent.name}/{path.name}") for path in paths]
 
 
 def read_clips(path: Path, cut: Cut) -> Clips | str:
-    """The clips of one video, or why there are none: in one sentence, as this is called in another process."""
+    """The clips of one video, or the reason why there are none: a string, as this runs in another process."""
     from ..media import decoding
 
-    found: list[np.ndarray] = []
+    frames: list[np.ndarray] = []
     try:
         for frame in islice(decoding.frames(path), 0, cut.frames * cut.skip * cut.most, cut.skip):
-            found.append(_square(frame, cut.size))
+            frames.append(_square(frame, cut.size))
         speed = decoding.frames_per_second(path)
     except ValueError as fault:
         return str(fault)
-    count = len(found) // cut.frames
+    count = len(frames) // cut.frames
     if not count:
-        return f"{len(found)} frames, {cut.frames} are needed; choose fewer --frames or a smaller --skip"
-    pixels = np.stack(found[: count * cut.frames]).reshape(count, cut.frames, cut.size, cut.size, 3)
+        return f"{len(frames)} frames where {cut.frames} are needed; choose fewer --frames or a smaller --skip"
+    pixels = np.stack(frames[: count * cut.frames]).reshape(count, cut.frames, cut.size, cut.size, 3)
     return Clips(pixels, speed / cut.skip, [motion(clip, loops=False) for clip in pixels])
 
 
 def _square(frame: np.ndarray, size: int) -> np.ndarray:
-    """The middle of a frame (H, W, 3) uint8 as (size, size, 3), resized with antialiasing."""
+    """The central square of a frame (H, W, 3) uint8, resized with antialiasing to (size, size, 3)."""
     from PIL import Image
 
     height, width = frame.shape[:2]
@@ -178,32 +177,32 @@ def _square(frame: np.ndarray, size: int) -> np.ndarray:
 def write_clips(
     out: Path, videos: Sequence[Video], cut: Cut, info: dict[str, Any], workers: int | None = None
 ) -> tuple[int, list[str], dict[str, float]]:
-    """Cut videos into a clip set in the folder `out`, in their order, with about a hundred clips in memory.
+    """Cut videos into a clip set in the folder `out`, in order, with about a hundred clips in memory.
 
-    info: what info.json says besides sizes, speed and hash. workers: processes that decode; None: one a core.
-    Returns the number of clips, what was left out and why, and how much the clips of each label move.
-    Raises ValueError where no video could be read.
+    info: content of info.json besides sizes, frame rate and hash. workers: decoding processes; None: one per core.
+    Returns the number of clips, the skipped files with reasons, and the motion of each label.
+    Raises ValueError if no video is usable.
     """
     samples, skipped, speeds, motions = [], [], [], []
     with replacing(out, CLIPS) as fresh, (fresh / CLIPS.array_file).open("wb") as file:
         file.write(_header(0, cut))
-        for video, made in _decoded(videos, cut, workers or os.cpu_count() or 1):
-            if isinstance(made, str):
-                skipped.append(f"{video.label}/{video.path.name} ({made})")
+        for video, clips in _decoded(videos, cut, workers or os.cpu_count() or 1):
+            if isinstance(clips, str):
+                skipped.append(f"{video.label}/{video.path.name} ({clips})")
                 continue
-            file.write(made.pixels.data)
-            speeds.append(made.frames_per_second)
-            motions += [(video.label, value) for value in made.motions]
-            for number in range(len(made.pixels)):
+            file.write(clips.pixels.data)
+            speeds.append(clips.frames_per_second)
+            motions += [(video.label, value) for value in clips.motions]
+            for number in range(len(clips.pixels)):
                 key = f"{video.label}/{video.path.name}/{number}"
                 sample = {"key": key, "label": video.label, "name": video.label, "group": video.group}
                 samples.append({**sample, "loops": False})
         if not samples:
-            raise ValueError(f"none of the {len(videos)} videos can be used; the first: {skipped[0]}")
+            raise ValueError(f"none of the {len(videos)} videos can be used; the first is {skipped[0]}")
         file.seek(0)
         file.write(_header(len(samples), cut))
         file.close()
-        seen = {
+        facts = {
             "size": cut.size,
             "count": len(samples),
             "frames": cut.frames,
@@ -211,12 +210,12 @@ def write_clips(
             "frames_per_second": round(float(np.median(speeds)), 3),
             "motion": rank_motion(motions),
         }
-        describe(fresh, CLIPS, samples, {**info, **seen})
-    return len(samples), skipped, seen["motion"]
+        describe(fresh, CLIPS, samples, {**info, **facts})
+    return len(samples), skipped, facts["motion"]
 
 
 def _header(count: int, cut: Cut) -> bytes:
-    """The head of an .npy file; NumPy leaves room in it, so that its length is the same for every count."""
+    """The header of an .npy file; NumPy pads it, so that its length is the same for every count."""
     buffer = io.BytesIO()
     shape = (count, cut.frames, cut.size, cut.size, 3)
     np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -224,7 +223,7 @@ def _header(count: int, cut: Cut) -> bytes:
 
 
 def _decoded(videos: Sequence[Video], cut: Cut, workers: int) -> Iterator[tuple[Video, Clips | str]]:
-    """What each video gives, in their order, from worker processes."""
+    """The clips of each video, in order, decoded in worker processes."""
     pool = _pool(workers)
     try:
         for start in range(0, len(videos), AT_ONCE):
@@ -232,10 +231,10 @@ def _decoded(videos: Sequence[Video], cut: Cut, workers: int) -> Iterator[tuple[
             futures = [pool.submit(read_clips, video.path, cut) for video in batch]
             for video, future in zip(batch, futures, strict=True):
                 try:
-                    made = future.result()
-                except BrokenProcessPool:  # one of the batch ended its process, and with it the work on all others
-                    broken, made = True, _decoded_alone(video, cut)
-                yield video, made
+                    result = future.result()
+                except BrokenProcessPool:  # a video crashed its worker, which ends the whole pool
+                    broken, result = True, _decoded_alone(video, cut)
+                yield video, result
             if broken:
                 pool.shutdown()
                 pool = _pool(workers)
@@ -248,9 +247,9 @@ def _decoded_alone(video: Video, cut: Cut) -> Clips | str:
         try:
             return pool.submit(read_clips, video.path, cut).result()
         except BrokenProcessPool:
-            return f"{video.path.name} ends the process that decodes it; give another clip"
+            return f"{video.path.name} crashes the process that decodes it; give another clip"
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # Fresh processes: a copy of this one would have its threads' locks, but not its threads.
+    # Spawned, as a fork would copy the locks of this process's threads, but not the threads.
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))

@@ -1,6 +1,6 @@
-"""Scores of generated pictures and clips, each with its floor beside it."""
+"""Scores of generated pictures and clips, each with a baseline (its floor)."""
 
-from .clip import ClipScore
+from .clip import CLIPScore
 from .features import Features, load_features, over_time
 from .frechet import FeatureMoments, frechet_distance, kernel_distance, precision_recall
 from .retrieval import Retrieval, class_retrieval, label_retrieval
@@ -8,7 +8,7 @@ from .scores import Score
 from .video import clip_scores, flow_energy, mean_frame_difference
 
 __all__ = [
-    "ClipScore",
+    "CLIPScore",
     "Features",
     "FeatureMoments",
     "Retrieval",

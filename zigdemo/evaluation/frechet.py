@@ -16,13 +16,13 @@ from .features import Features
 from .scores import Score
 
 FLOOR_DRAWS = 5
-KID_SUBSETS, KID_MOST = 100, 1000  # as Binkowski et al. have them
-CACHE_VERSION = "1"  # another number where an extractor's numbers change though its weights do not
+KID_SUBSETS, KID_MOST = 100, 1000  # as in Binkowski et al.
+CACHE_VERSION = "1"  # to be increased when features change although the weights do not
 
 
 @dataclass(frozen=True)
 class FeatureMoments:
-    """Count, sum and sum of outer products of feature vectors; those of parts add up to those of the whole.
+    """Count, sum and sum of outer products of feature vectors; moments of parts can be added.
 
     total: (width,) float64. outer: (width, width) float64.
     """
@@ -33,7 +33,7 @@ class FeatureMoments:
 
     @classmethod
     def of(cls, features: np.ndarray) -> FeatureMoments:
-        """The moments of vectors (n, width); n may be 0. Raises ValueError for another shape, NaN or infinity."""
+        """The moments of vectors (n, width), n >= 0. Raises ValueError for another shape, NaN or infinity."""
         x = _checked("features", features).astype(np.float64)
         return cls(len(x), x.sum(0), x.T @ x)
 
@@ -54,9 +54,9 @@ class FeatureMoments:
 def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
     """Squared Frechet distance of two Gaussians with these moments: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
 
-    Biased upwards where there are few vectors: read it beside the floor at the same counts. The root's trace is that
-    of (C1^1/2 C2 C1^1/2)^1/2, symmetric, so that it is stable for covariances without full rank, as few vectors have.
-    Raises ValueError for fewer than two vectors on a side or unequal widths.
+    Biased upwards for few vectors: compare it with the floor at the same counts. The trace of the root is computed as
+    that of (C1^1/2 C2 C1^1/2)^1/2, which is symmetric and so stable for the rank-deficient covariances of few vectors.
+    Raises ValueError for fewer than two vectors in a set or unequal widths.
     Source: Dowson & Landau 1982; Heusel et al. 2017 (arXiv 1706.08500), equation 6.
     """
     for name, each in (("a", a), ("b", b)):
@@ -73,45 +73,48 @@ def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
 
 
 def kernel_distance(
-    real: np.ndarray, made: np.ndarray, subsets: int = KID_SUBSETS, seed: int = 0
+    real: np.ndarray, generated: np.ndarray, subsets: int = KID_SUBSETS, seed: int = 0
 ) -> tuple[float, float]:
-    """KID: squared MMD by the kernel (x y / width + 1)^3, unbiased, and its standard error.
+    """KID: the unbiased squared MMD with the kernel (x y / width + 1)^3, and its standard error.
 
-    real: (m, width); made: (n, width). The mean over random subsets of half the smaller set, at most 1000 vectors. The
-    error is that of the delete-d jackknife (Shao & Wu 1989), as subsets overlap. Raises ValueError below 4 vectors.
+    real: (m, width); generated: (n, width). The mean over random subsets of half the smaller set, at most 1000
+    vectors. As subsets overlap, the error is from the delete-d jackknife (Shao & Wu 1989). Raises ValueError for fewer
+    than 4 vectors.
     Source: Binkowski et al. 2018 (arXiv 1801.01401), section 4.
     """
-    real, made = _pair(real, made, 4)
-    least = min(len(real), len(made))
+    real, generated = _pair(real, generated, 4)
+    least = min(len(real), len(generated))
     size = min(least // 2, KID_MOST)
     rng = np.random.default_rng(seed)
-    found = []
+    estimates = []
     for _ in range(subsets):
-        x, y = (each[rng.choice(len(each), size, replace=False)] for each in (real, made))
+        x, y = (each[rng.choice(len(each), size, replace=False)] for each in (real, generated))
         xx, yy, xy = ((p @ q.T / x.shape[1] + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
         within = (xx.sum() - np.trace(xx) + yy.sum() - np.trace(yy)) / (size * (size - 1))
-        found.append(within - 2 * xy.mean())
-    return float(np.mean(found)), float(np.std(found) * (size / (least - size)) ** 0.5)
+        estimates.append(within - 2 * xy.mean())
+    return float(np.mean(estimates)), float(np.std(estimates) * (size / (least - size)) ** 0.5)
 
 
-def precision_recall(real: np.ndarray, made: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
-    """Share of made vectors among the real ones, and of real among the made: how true, and how varied.
+def precision_recall(real: np.ndarray, generated: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
+    """Precision, the share of generated vectors in the real manifold, and recall, the share of real in the generated.
 
-    A vector is among others where it is no further from one of them than that one's k-th nearest of its own kind.
-    Raises ValueError where a set has no k-th neighbour.
+    A set's manifold is the union of balls around its vectors that reach to their k-th nearest neighbour in the set.
+    Raises ValueError for sets without a k-th neighbour.
     Source: Kynkaanniemi et al. 2019 (arXiv 1904.06991), equation 1, with its k = 3.
     """
-    real, made = _pair(real, made, neighbours + 1)
-    centre = real.mean(0)  # distances by products of vectors lose less near the origin
-    real, made = real - centre, made - centre
-    return _share_among(made, real, neighbours), _share_among(real, made, neighbours)
+    real, generated = _pair(real, generated, neighbours + 1)
+    centre = real.mean(0)  # distances by inner products are more accurate near the origin
+    real, generated = real - centre, generated - centre
+    return _share_within(generated, real, neighbours), _share_within(real, generated, neighbours)
 
 
-def _share_among(asked: np.ndarray, among: np.ndarray, neighbours: int) -> float:
-    """Share of `asked` within the k-th neighbour's distance of one of `among`, some rows at a time."""
-    radii = [np.partition(_distances(rows, among), neighbours, axis=1)[:, neighbours] for rows in _blocks(among)]
+def _share_within(vectors: np.ndarray, reference: np.ndarray, neighbours: int) -> float:
+    """Share of `vectors` in the manifold of `reference`, computed block by block."""
+    radii = [
+        np.partition(_distances(rows, reference), neighbours, axis=1)[:, neighbours] for rows in _blocks(reference)
+    ]
     radius = np.concatenate(radii)
-    return float(np.concatenate([(_distances(rows, among) <= radius).any(1) for rows in _blocks(asked)]).mean())
+    return float(np.concatenate([(_distances(rows, reference) <= radius).any(1) for rows in _blocks(vectors)]).mean())
 
 
 def _blocks(rows: np.ndarray) -> list[np.ndarray]:
@@ -121,63 +124,63 @@ def _blocks(rows: np.ndarray) -> list[np.ndarray]:
 def floor(
     measure: Callable[[np.ndarray, np.ndarray], float], real: np.ndarray, count: int, seed: int = 0
 ) -> tuple[float, float, str]:
-    """What real vectors score against other real ones, where `count` were made: mean, deviation, and the sizes.
+    """The score of real vectors against other real ones, for `count` generated ones: mean, deviation, and the sizes.
 
     The real set is split at random, FLOOR_DRAWS times: `count` of it, at most half, are scored against the rest.
     """
     part = min(count, len(real) // 2)
-    found = []
+    values = []
     for draw in range(FLOOR_DRAWS):
         rows = np.random.default_rng((seed, draw)).permutation(len(real))
-        found.append(measure(real[rows[part:]], real[rows[:part]]))
-    return float(np.mean(found)), float(np.std(found, ddof=1)), f"real/real {part}:{len(real) - part}"
+        values.append(measure(real[rows[part:]], real[rows[:part]]))
+    return float(np.mean(values)), float(np.std(values, ddof=1)), f"real/real {part}:{len(real) - part}"
 
 
-def frechet_score(features: Features, real: np.ndarray, made: FeatureMoments, seed: int = 0) -> Score:
-    """Frechet distance of made vectors, given by their moments, from real ones (n, width)."""
+def frechet_score(features: Features, real: np.ndarray, generated: FeatureMoments, seed: int = 0) -> Score:
+    """Frechet distance of generated vectors, given by their moments, from real ones (n, width)."""
 
     def measure(a: np.ndarray, b: np.ndarray) -> float:
         return frechet_distance(FeatureMoments.of(a), FeatureMoments.of(b))
 
-    value = frechet_distance(FeatureMoments.of(real), made)
-    low, spread, sizes = floor(measure, real, made.count, seed)
-    return Score(features.distance, value, made.count, low, sizes, seed, floor_error=spread)
+    value = frechet_distance(FeatureMoments.of(real), generated)
+    low, spread, sizes = floor(measure, real, generated.count, seed)
+    return Score(features.distance, value, generated.count, low, sizes, seed, floor_error=spread)
 
 
-def kernel_score(features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> Score:
-    """KID of made vectors from real ones; the name is that of the kernel, the features are named with it."""
-    value, error = kernel_distance(real, made, seed=seed)
-    low, spread, sizes = floor(lambda a, b: kernel_distance(a, b, seed=seed)[0], real, len(made), seed)
-    return Score(f"KID on {features.name}", value, len(made), low, sizes, seed, error, spread)
+def kernel_score(features: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0) -> Score:
+    """KID of generated vectors from real ones."""
+    value, error = kernel_distance(real, generated, seed=seed)
+    low, spread, sizes = floor(lambda a, b: kernel_distance(a, b, seed=seed)[0], real, len(generated), seed)
+    return Score(f"KID on {features.name}", value, len(generated), low, sizes, seed, error, spread)
 
 
-def precision_scores(features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0) -> list[Score]:
-    """Precision and recall; beside them what real vectors reach, which is no 1."""
+def precision_scores(features: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0) -> list[Score]:
+    """Precision and recall, with those of real vectors as the baseline, which is below 1."""
     scores = []
-    for which, (name, value) in enumerate(zip(("precision", "recall"), precision_recall(real, made), strict=True)):
-        low, spread, sizes = floor(lambda a, b, which=which: precision_recall(a, b)[which], real, len(made), seed)
-        scores.append(Score(f"{name} on {features.name}", value, len(made), low, sizes, seed, floor_error=spread))
+    for which, (name, value) in enumerate(zip(("precision", "recall"), precision_recall(real, generated), strict=True)):
+        low, spread, sizes = floor(lambda a, b, which=which: precision_recall(a, b)[which], real, len(generated), seed)
+        scores.append(Score(f"{name} on {features.name}", value, len(generated), low, sizes, seed, floor_error=spread))
     return scores
 
 
 def reference_features(features: Features, items: np.ndarray, cache: Path | None) -> np.ndarray:
-    """The vectors of a real set, kept in the folder `cache` under a hash of the data and the extractor.
+    """The vectors of a real set, cached in the folder `cache` under a hash of the data and the extractor.
 
-    A damaged file is made anew. None: kept nowhere.
+    Damaged files are replaced. cache: None: no cache.
     """
     if cache is None:
         return features(items)
     file = cache / f"{_key(features, items)}.safetensors"
     try:
-        found = load_file(file)["features"]
-        if found.shape == (len(items), features.width) and np.isfinite(found).all():
-            return found
+        vectors = load_file(file)["features"]
+        if vectors.shape == (len(items), features.width) and np.isfinite(vectors).all():
+            return vectors
     except (OSError, SafetensorError, KeyError):
         pass
-    found = features(items)
+    vectors = features(items)
     cache.mkdir(parents=True, exist_ok=True)
-    write_whole(file, save({"features": found}))
-    return found
+    write_whole(file, save({"features": vectors}))
+    return vectors
 
 
 def _key(features: Features, items: np.ndarray) -> str:
@@ -193,18 +196,20 @@ def _checked(name: str, features: np.ndarray) -> np.ndarray:
     return features
 
 
-def _pair(real: np.ndarray, made: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _pair(real: np.ndarray, generated: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, checked."""
-    for name, each in (("real", real), ("made", made)):
+    for name, each in (("real", real), ("generated", generated)):
         if len(_checked(name, each)) < least:
             raise ValueError(f"{name} has {len(each)} vectors; at least {least} are needed")
-    if real.shape[1] != made.shape[1]:
-        raise ValueError(f"real has width {real.shape[1]} and made {made.shape[1]}; use one extractor for both")
-    return real.astype(np.float64), made.astype(np.float64)
+    if real.shape[1] != generated.shape[1]:
+        raise ValueError(
+            f"real has width {real.shape[1]} and generated {generated.shape[1]}; use one extractor for both"
+        )
+    return real.astype(np.float64), generated.astype(np.float64)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
-    """Eigenvalues without rounding's: those below the precision of the largest are 0."""
+    """Eigenvalues with those below the precision of the largest, which are rounding errors, set to 0."""
     least = len(values) * np.finfo(np.float64).eps * np.abs(values).max(initial=0.0)
     return np.where(values > least, values, 0.0)
 

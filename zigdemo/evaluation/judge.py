@@ -1,4 +1,4 @@
-"""A judge of portraits: a small network that reads their attributes, and how much of what was asked a picture shows."""
+"""The judge of portraits: a small network that reads attributes, and the share of asked ones that a picture shows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..data import KINDS, Attributes
 from ..zoo import WEIGHTS
 
 JUDGE = "portraits-judge"  # its folder among the weights
-CONFIG, TENSORS = "judge.json", "judge.safetensors"  # other names than those of a model that draws
+CONFIG, TENSORS = "judge.json", "judge.safetensors"  # not those of a generative model
 SIDE_PX = 128
 ABSENT = ("hair", "hairColor", "hat", "wears", "beard", "clothes", "clothesColor")  # kinds a portrait may lack
 WIDTHS = (24, 48, 96, 128)  # channels at 64, 32, 16 and 8 px
 
 
 def classes(kind: str) -> tuple[str | None, ...]:
-    """What a kind can be judged to be; None, the first, where it may be absent."""
+    """The classes of a kind; the first is None if the kind may be absent."""
     return (None, *KINDS[kind]) if kind in ABSENT else KINDS[kind]
 
 
@@ -40,7 +40,7 @@ class _Residual(nn.Module):
 
 
 class JudgeNetwork(nn.Module):
-    """Pictures (batch, 3, 128, 128) in [-1, 1] to logits of every class of every kind, side by side."""
+    """Pictures (batch, 3, 128, 128) in [-1, 1] to the concatenated logits of all kinds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,23 +69,23 @@ def targets(attributes: Sequence[Attributes]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Obedience:
-    """How many of the asked attributes pictures show, of each kind and of all; every attribute weighs the same."""
+    """How many of the asked attributes pictures show, by kind and in total; every attribute has the same weight."""
 
     shown: dict[str, int]
     asked: dict[str, int]
 
     @property
     def share(self) -> float:
-        """Of all that was asked, from 0 to 1."""
+        """Share of all asked attributes that are shown, from 0 to 1."""
         return sum(self.shown.values()) / max(1, sum(self.asked.values()))
 
     def by_kind(self) -> dict[str, float]:
-        """The same of each kind that was asked for."""
+        """The share for each kind that was asked for."""
         return {kind: round(self.shown[kind] / count, 4) for kind, count in self.asked.items() if count}
 
 
 class Judge:
-    """The loaded judge; safe to use from several threads.
+    """The judge with loaded weights; thread-safe.
 
     ceiling: of each kind the share that it reads right in real portraits, from 0 to 1; empty where nobody measured it.
     """
@@ -96,8 +96,10 @@ class Judge:
 
     @torch.inference_mode()
     def read(self, pictures: np.ndarray) -> list[Attributes]:
-        """The likeliest attributes of pictures (n, H, W, 3) uint8, of any size; a kind judged absent is left out."""
-        logits = torch.cat([self.network(_brought(part)) for part in np.array_split(pictures, -(-len(pictures) // 64))])
+        """The most likely attributes of pictures (n, H, W, 3) uint8 of any size, without absent kinds."""
+        logits = torch.cat(
+            [self.network(_to_input(part)) for part in np.array_split(pictures, -(-len(pictures) // 64))]
+        )
         best = {kind: values.argmax(1).tolist() for kind, values in by_kind(logits).items()}
         return [
             {kind: value for kind in KINDS if (value := classes(kind)[best[kind][row]]) is not None}
@@ -107,10 +109,10 @@ class Judge:
     def obedience(self, pictures: np.ndarray, asked: Sequence[Attributes]) -> Obedience:
         """How many of the attributes asked of each picture it shows."""
         shown, counts = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-        for read, wanted in zip(self.read(pictures), asked, strict=True):
-            for kind, value in wanted.items():
+        for visible, requested in zip(self.read(pictures), asked, strict=True):
+            for kind, value in requested.items():
                 counts[kind] += 1
-                shown[kind] += read.get(kind) == value
+                shown[kind] += visible.get(kind) == value
         return Obedience(shown, counts)
 
     def ceiling_of(self, asked: Mapping[str, int]) -> float | None:
@@ -121,8 +123,8 @@ class Judge:
         return sum(self.ceiling[kind] * count for kind, count in counts.items()) / sum(counts.values())
 
 
-def _brought(pictures: np.ndarray) -> Tensor:
-    """Pictures (n, H, W, 3) uint8 as the network takes them."""
+def _to_input(pictures: np.ndarray) -> Tensor:
+    """Pictures (n, H, W, 3) uint8 as the network's input."""
     pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
     if pixels.shape[-2:] != (SIDE_PX, SIDE_PX):
         pixels = F.interpolate(pixels, (SIDE_PX, SIDE_PX), mode="bilinear", antialias=True)
@@ -130,7 +132,7 @@ def _brought(pictures: np.ndarray) -> Tensor:
 
 
 def load_judge(folder: str | Path = WEIGHTS / JUDGE) -> Judge:
-    """The judge of a folder, the shipped one where none is given. Raises ValueError with one sentence."""
+    """Load the judge of a folder, by default the shipped one. Raises ValueError if there is none or it is unusable."""
     folder = Path(folder)
     try:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

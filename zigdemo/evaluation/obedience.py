@@ -1,4 +1,4 @@
-"""How much of what prompts ask for a model draws: the judge's score, beside real pictures and guessing."""
+"""How much of what prompts ask for a model draws: the judge's score, with guessing as the floor."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from ..pipeline import Pipeline
 from .judge import Judge, Obedience
 
 PROMPTS = 512
-VARIED_PROMPTS, SEEDS = 32, 8  # of the difference between seeds
+VARIED_PROMPTS, SEEDS = 32, 8  # for the difference between seeds
 
 
 @dataclass(frozen=True)
 class PromptScore:
-    """What a model made of prompts in phrasings kept away from training.
+    """Scores of a model on held-out prompts.
 
-    obedience: of all prompts. guessing: share that portraits drawn at random would show; ceiling: that the judge would
-    find in real portraits, None where it does not say. between_seeds: mean difference of two seeds of one prompt,
-    between_prompts: of two prompts, both as root mean square over 4 x 4 blocks, in levels.
+    obedience: over all prompts. guessing: share of the asked attributes that random portraits show. ceiling:
+    share the judge finds in real portraits, None if it does not say. between_seeds: mean
+    difference of two seeds of one prompt; between_prompts: of two prompts; both as root mean square over 4 x 4 blocks,
+    in levels of 255. seconds: per picture.
     """
 
     obedience: Obedience
@@ -33,7 +34,7 @@ class PromptScore:
     seconds: float
 
     def content(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """The scores as a JSON object."""
         return {
             "prompts": PROMPTS,
             "asked": sum(self.obedience.asked.values()),
@@ -53,10 +54,10 @@ def prompt_score(
     watch: Callable[[int], None] | None = None,
     **settings: Any,
 ) -> tuple[PromptScore, np.ndarray]:
-    """Score a model on `count` held-out prompts, one seed each, by its own default settings, and what it drew.
+    """Score a model on `count` held-out prompts, one seed each, by default with the model's default settings.
 
-    watch: called with how many are drawn. settings: of a Request, in place of the model's own. Returns the score and
-    the pictures (count, H, W, 3) uint8.
+    watch: called with the number of pictures so far. settings: of a Request, overriding the defaults. Returns the score
+    and the pictures (count, H, W, 3) uint8.
     """
     prompts = held_out_prompts(count)
     pictures, seconds = [], 0.0
@@ -66,7 +67,7 @@ def prompt_score(
         seconds += result.seconds
         if watch:
             watch(number + 1)
-    asked = [wanted for _, wanted in prompts]
+    asked = [attributes for _, attributes in prompts]
     seeds = [
         [np.asarray(one) for one in pipe(pipe.request(prompt=prompt, count=SEEDS, **settings)).images]
         for prompt, _ in prompts[: min(VARIED_PROMPTS, count)]
@@ -84,16 +85,16 @@ def prompt_score(
 
 
 def guessing(asked: Sequence[Attributes], draws: int = 2000) -> float:
-    """Share of the asked attributes that portraits drawn at random show."""
+    """Share of the asked attributes that random portraits show."""
     rng = np.random.default_rng(0)
-    drawn = [draw_attributes(rng) for _ in range(draws)]
-    often = {kind: {v: np.mean([one.get(kind) == v for one in drawn]) for v in KINDS[kind]} for kind in KINDS}
-    shares = [often[kind][value] for one in asked for kind, value in one.items()]
+    portraits = [draw_attributes(rng) for _ in range(draws)]
+    frequency = {kind: {v: np.mean([one.get(kind) == v for one in portraits]) for v in KINDS[kind]} for kind in KINDS}
+    shares = [frequency[kind][value] for one in asked for kind, value in one.items()]
     return float(np.mean(shares))
 
 
 def _spread(pictures: np.ndarray) -> float:
-    """Mean difference of every two pictures (n, H, W, 3), root mean square over 4 x 4 blocks, in levels of 255."""
+    """Mean pairwise difference of pictures (n, H, W, 3), root mean square over 4 x 4 blocks, in levels of 255."""
     count, height, width = pictures.shape[:3]
     tiles = pictures[:, : height // 4 * 4, : width // 4 * 4].reshape(count, height // 4, 4, width // 4, 4, 3)
     blocks = tiles.mean((2, 4), dtype=np.float64).reshape(count, -1)

@@ -1,4 +1,4 @@
-"""A score that is never seen without what it must be read with."""
+"""A score together with its floor, sample size and seed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 class Score:
     """One number about generated material.
 
-    name: what was measured, and on which features. count: generated pictures or clips. floor: what to compare the
-    value with, the mean over several draws where there is chance in it, floor_error their standard deviation;
-    floor_of: what it is, such as "real/real 200:1399", "guessing" or "real clips". seed: of every draw.
-    error: standard error of the value, None where it has no estimate.
+    name: what was measured, and on which features. count: number of generated pictures or clips. floor: the baseline
+    for the value, if random the mean over several draws with standard deviation floor_error; floor_of: what the
+    baseline is, such as "real/real 200:1399", "guessing" or "real clips". seed: of all random draws. error: standard
+    error of the value, None if there is no estimate.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from .clips import CLIP_KINDS, filmstrip, read_clip, save_clip
 from .metadata import KEY, read_metadata
+from .opening import on_white
 from .pictures import file_name, read_picture, save_png
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "KEY",
     "file_name",
     "filmstrip",
+    "on_white",
     "read_clip",
     "read_metadata",
     "read_picture",

@@ -69,7 +69,12 @@ def open_picture(source: bytes | Path | Image.Image, most_pixels: int = MOST_PIX
         image.seek(0) if frames else None
         image.load()
         upright = ImageOps.exif_transpose(image)
-        return OpenedPicture(_on_white(_to_srgb(_to_8_bits(upright, notes), notes)), turned, frames, speed, notes)
+        return OpenedPicture(_laid_on_white(_to_srgb(_to_8_bits(upright, notes), notes)), turned, frames, speed, notes)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An open picture as 8-bit RGB, upright and on white, as `open_picture` gives it. Raises ValueError as it does."""
+    return open_picture(image).image
 
 
 @contextmanager
@@ -203,7 +208,7 @@ def _profile(content: object) -> ImageCms.ImageCmsProfile | None:
     return None if "srgb" in name.lower() and "linear" not in name.lower() else profile
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _laid_on_white(image: Image.Image) -> Image.Image:
     if image.mode != "RGBA":
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from ..files import replacing_file
 from .metadata import KEY, MOST_FILE_BYTES, settings_text
+from .opening import open_picture
 
 MOST_PIXELS = 50_000_000
-PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def save_png(
@@ -39,14 +39,15 @@ def file_name(settings: Mapping[str, Any], index: int, kind: str = "png") -> str
 
 
 def read_picture(path: str | Path) -> Image.Image:
-    """The user's picture in any common format. Raises ValueError with one sentence if it is unreadable or too large."""
+    """A picture of any format as RGB, upright and on white. Raises ValueError, one sentence, for none or too large a one."""
     path = Path(path)
     try:
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise ValueError(f"{path.name} is larger than {MOST_FILE_BYTES // 2**20} MB; give a smaller picture")
-        with Image.open(path, formats=PICTURE_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(f"{path.name} has {image.width} x {image.height} pixels; give a smaller picture")
-            return ImageOps.exif_transpose(image).copy()
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as fault:
-        raise ValueError(f"{path.name} is not a readable picture; give a PNG, JPEG or WebP") from fault
+        size = path.stat().st_size
+    except OSError:
+        raise ValueError(f"there is no file {path.name}; give an existing picture") from None
+    if size > MOST_FILE_BYTES:
+        raise ValueError(f"{path.name} is larger than {MOST_FILE_BYTES // 2**20} MB; give a smaller picture")
+    try:
+        return open_picture(path, MOST_PIXELS).image
+    except ValueError as reason:
+        raise ValueError(f"{path.name} is not a readable picture ({reason}); give a PNG, JPEG or WebP") from None

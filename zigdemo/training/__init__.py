@@ -1,1 +1,1 @@
-"""Training of the diffusion backbones: data sets, recipes, the trainer and its checkpoints."""
+"""Training of the diffusion backbones: recipes, the trainer, fine-tuning, and the publication of models."""

@@ -10,14 +10,14 @@ from .trainer.recipe import load_recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train by a recipe; a fault of the input is one sentence and exit status 2."""
+    """Train from a recipe; an input error is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training", description=main.__doc__)
     parser.add_argument("recipe", help="a YAML file, see zigdemo/training/recipes")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of the run folder")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    parser.add_argument("--resume", action="store_true", help="resume from the newest checkpoint of the run folder")
+    options = parser.parse_args(arguments)
     try:
-        training = Training(load_recipe(chosen.recipe, chosen.set), resume=chosen.resume)
+        training = Training(load_recipe(options.recipe, options.set), resume=options.resume)
         folder = training.run()
     except (ValueError, FloatingPointError, MemoryError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)

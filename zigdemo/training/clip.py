@@ -1,4 +1,4 @@
-"""Train the emoji's own CLIP: `python -m zigdemo.training.clip RECIPE OUT`."""
+"""Train a small CLIP on emoji: `python -m zigdemo.training.clip RECIPE OUT`."""
 
 from __future__ import annotations
 

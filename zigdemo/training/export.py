@@ -1,4 +1,4 @@
-"""Make a model folder from a run: `python -m zigdemo.training.export RUN OUT`."""
+"""Export a run as a model folder: `python -m zigdemo.training.export RUN OUT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teach a model from a few pictures: `python -m zigdemo.training.finetune MODEL DATA OUT`."""
+"""Fine-tune a model on a few pictures: `python -m zigdemo.training.finetune MODEL DATA OUT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train the judge of portraits: `python -m zigdemo.training.judge DATA OUT`."""
+"""Train the attribute judge of portraits: `python -m zigdemo.training.judge DATA OUT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a data set: `python -m zigdemo.training.prepare DATASET`."""
+"""Prepare a data set: `python -m zigdemo.training.prepare DATASET`."""
 
 from __future__ import annotations
 

@@ -50,14 +50,14 @@ def until(job, right):
 def test_a_run_ends_with_a_model_and_is_known_by_its_folder_alone(root):
     job = jobs.start(root / "one", plan(), pictures())
     assert job.status().state == "starting"
-    with pytest.raises(ValueError, match="is running here already"):
+    with pytest.raises(ValueError, match="is already running"):
         jobs.start(root / "two", plan("other"), pictures())
     assert not (root / "two").exists()
     seen = until(Job(root / "one"), lambda seen: seen.state in jobs.ENDED)
     assert seen.state == "done" and seen.step == seen.steps == 4 and seen.sample.is_file()
     assert [step for step, _ in seen.losses] == [1, 2, 3, 4]
     assert zoo.find("mine").labels == (*LABELS, "blob") and seen.model == zoo.WEIGHTS / "mine"
-    with pytest.raises(ValueError, match="is done; there is nothing to go on with"):
+    with pytest.raises(ValueError, match="is done; there is nothing to continue"):
         job.go_on()
     with pytest.raises(ValueError, match="there is a model named mine already"):
         jobs.start(root / "two", plan(), pictures())
@@ -65,7 +65,7 @@ def test_a_run_ends_with_a_model_and_is_known_by_its_folder_alone(root):
     assert [one.folder.name for one in jobs.jobs(root)] == ["one"]
     jobs.clean(root, -1)
     assert list(jobs.jobs(root)) == [] and zoo.find("mine")
-    with pytest.raises(ValueError, match="no fine-tuning one here any more"):
+    with pytest.raises(ValueError, match="no fine-tuning one any more"):
         job.status()
     jobs.start(root / "three", plan("other", steps=1), pictures())
     until(Job(root / "three"), lambda seen: seen.state == "done")
@@ -99,7 +99,7 @@ def test_what_goes_wrong_is_a_sentence_and_can_be_tried_again(root):
     job = jobs.start(root / "one", plan(), pictures())
     job.stop()
     seen = until(job, lambda seen: seen.state in jobs.ENDED)
-    assert seen.state == "stopped" and seen.model is None and "while it was starting" in seen.sentence
+    assert seen.state == "stopped" and seen.model is None and "while starting" in seen.sentence
     shutil.move(job.folder / "data", job.folder / "gone")
     job.go_on()
     seen = until(job, lambda seen: seen.state in jobs.ENDED)

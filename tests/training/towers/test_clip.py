@@ -10,8 +10,8 @@ from towers import SETTINGS
 from zigdemo.conditioning import TextSpec
 from zigdemo.data import ImageSet
 from zigdemo.data.preparation import write_image_set
-from zigdemo.evaluation import ClipScore
-from zigdemo.training.towers.clip import ClipRecipe, augment, lesson_texts, main, token_ids
+from zigdemo.evaluation import CLIPScore
+from zigdemo.training.towers.clip import CLIPRecipe, augment, lesson_texts, main, token_ids
 from zigdemo.training.trainer import recipe as recipes
 from zigdemo.training.trainer.recipe import read_settings
 
@@ -42,7 +42,7 @@ def test_it_learns_four_colours_and_its_folder_reads_and_scores(data, tmp_path, 
     assert about["retrieval"]["pictures to names"]["top1"] == 1.0
     tower = TextSpec("tower").load(places=[tmp_path])
     pictures = np.asarray(ImageSet.load(data).images)
-    assert ClipScore(tower).naming(pictures, np.arange(4), list(COLOURS)).top1 == 1.0
+    assert CLIPScore(tower).naming(pictures, np.arange(4), list(COLOURS)).top1 == 1.0
     assert "not** the CLIP" in (tmp_path / "tower/README.md").read_text().replace("\n", " ")
     with torch.no_grad():
         assert tower.encode(["red"]).isfinite().all()
@@ -65,13 +65,13 @@ def test_the_shipped_recipe_loads_and_its_tower_is_under_10_mb():
     from zigdemo.conditioning.text import build_clip
 
     path = recipes.RECIPES / "towers/emoji-clip.yaml"
-    recipe = read_settings(path, ClipRecipe, [])
+    recipe = read_settings(path, CLIPRecipe, [])
     assert 2 * sum(p.numel() for p in build_clip(recipe.model).parameters()) < 9_990_000
 
 
 def test_augmented_pictures_keep_their_shape_and_stay_in_range():
     pictures = torch.rand(5, 3, 32, 32) * 2 - 1
-    recipe = ClipRecipe(name="x", data="x", model={})
+    recipe = CLIPRecipe(name="x", data="x", model={})
     found = augment(pictures, recipe)
     assert found.shape == pictures.shape and found.abs().max() <= 1.2 and not torch.equal(found, pictures)
 

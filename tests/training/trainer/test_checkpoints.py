@@ -92,7 +92,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_with_a_sentence(tmp_p
     data[1500] ^= 1
     newest.write_bytes({"a bit": data, "the end": data[:-9], "everything": b""}[harm])
     assert read_checkpoint(tmp_path)["step"] == 1
-    assert "damaged; the checkpoint before step 2 is taken" in caplog.text
+    assert "damaged; falling back to the checkpoint before step 2" in caplog.text
     write_checkpoint(tmp_path, 2, content(2), 2)  # done again: the damaged one goes
     assert read_checkpoint(tmp_path)["step"] == 2 and len(list((tmp_path / "checkpoints").iterdir())) == 2
 
@@ -140,7 +140,7 @@ def test_a_run_on_a_full_disk_stops_with_one_sentence_and_goes_on_later(tmp_path
         assert main(command) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "No space left on device" in error
-    assert "the last whole checkpoint is of step 2" in error and "--resume" in error
+    assert "the last intact checkpoint is of step 2" in error and "--resume" in error
     assert main([*command, "--resume"]) == 0
     assert torch.equal(read_checkpoint(tmp_path / "full")["model"]["pos_embed"], whole["model"]["pos_embed"])
 

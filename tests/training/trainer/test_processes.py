@@ -41,7 +41,7 @@ def test_two_processes_have_the_loss_curve_of_one_with_the_whole_batch(recipe, t
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command += ["-m", "zigdemo.training", str(tmp_path / "recipe.yaml"), "--set", f"run={tmp_path / 'two'}"]
     odd = subprocess.run([*command, "--set", "batch=7"], capture_output=True, text=True, env=environment, timeout=300)
-    assert odd.returncode != 0 and "cannot be shared by 2 processes" in odd.stderr + odd.stdout
+    assert odd.returncode != 0 and "cannot be split over 2 processes" in odd.stderr + odd.stdout
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     Training(recipe).run()
@@ -124,7 +124,7 @@ def test_too_little_memory_is_one_sentence_with_advice(recipe, tmp_path, monkeyp
     recipe.save(tmp_path / "recipe.yaml")
     assert main([str(tmp_path / "recipe.yaml")]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "lower batch, set accumulate to 2, or checkpointing to true" in error
+    assert error.count("\n") == 1 and "lower batch, set accumulate to 2, or set checkpointing to true" in error
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(recipe, tmp_path, monkeypatch, capsys):
@@ -138,7 +138,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(recipe, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(Training, "update", interrupted)
     assert main([str(tmp_path / "recipe.yaml")]) == 130
-    assert "stopped after step 2 of 6; go on with --resume" in capsys.readouterr().out
+    assert "stopped after step 2 of 6; continue with --resume" in capsys.readouterr().out
     assert read_checkpoint(recipe.run)["step"] == 2
     assert signal.getsignal(signal.SIGINT) is before
     monkeypatch.setattr(Training, "update", update)
@@ -185,5 +185,5 @@ def test_the_shipped_accelerate_configs_are_read_by_accelerate():
 
 
 def test_recipes_are_not_mixed_with_the_configs_of_accelerate():
-    with pytest.raises(ValueError, match="no setting of a recipe"):
+    with pytest.raises(ValueError, match="not a setting of a recipe"):
         load_recipe(RECIPES / "accelerate" / "ddp.yaml")

@@ -61,7 +61,7 @@ def test_changes_reach_inside_and_are_yaml():
         ("steps", "key=value"),
         ("model.family=gan", "family"),
         ("prediction=magic", "prediction"),
-        ("name.inner=1", "no settings inside"),
+        ("name.inner=1", "is not a mapping of settings"),
         ("precision=int1", "precision"),
         ("model.text_width=8", "text names the tower"),
         ("text={tower: emoji-clip}", "text names the tower"),

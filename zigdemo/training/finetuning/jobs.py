@@ -1,8 +1,8 @@
-"""Fine-tunings that run by themselves: each a process of its own, whose whole state is its folder.
+"""Background fine-tuning jobs: each is a separate process whose state is entirely in its folder.
 
-Whoever looks at a folder knows how far its run is; so the page that started one may be closed, or end. A folder has
-plan.json (what was asked), data (the pictures as they were read), run (the trainer's folder), process.json (who runs
-it) and said.txt (what that wrote).
+The state of a job can be read from its folder alone, so the page that started it may be closed or restarted. A folder
+contains plan.json (the settings), data (the pictures as read), run (the trainer's run folder), process.json (process
+id and start time) and said.txt (output of the process).
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from ...data.preparation import write_image_set
 from ..trainer.checkpoints import checkpoints
 from ..trainer.lora import METHODS
 
-PLAN, PROCESS, SAID, STOP, PROMPTS = "plan.json", "process.json", "said.txt", "stop", "prompts.txt"
+PLAN, PROCESS, LOG, STOP, PROMPTS = "plan.json", "process.json", "said.txt", "stop", "prompts.txt"
 MOST_PROMPTS, PROMPT_LENGTH = 5000, 300
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
-PROGRAM = Path(__file__).resolve().parents[3]  # where `python -m zigdemo...` finds the package
-_STARTING = threading.Lock()  # two presses of a button start one run
+PROGRAM = Path(__file__).resolve().parents[3]  # working directory in which `python -m zigdemo...` finds the package
+_STARTING = threading.Lock()  # so that pressing a button twice starts one run
 ENDED = ("done", "stopped", "failed", "lost")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a person asked for.
+    """Settings of a job.
 
-    model: an id to start from. name: of the new model. steps: None by the data. prompts: what a model of texts is to
-    go on drawing, of which `rehearse` are drawn once.
+    model: id of the model to start from. name: of the new model. steps: None: depends on the number of pictures.
+    prompts: for a text-conditional model, the prompts to rehearse, `rehearse` of them.
     """
 
     model: str
@@ -54,7 +54,7 @@ class Plan:
     prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prompts", tuple(self.prompts))  # a list in a file
+        object.__setattr__(self, "prompts", tuple(self.prompts))  # JSON has lists
         if len(self.prompts) > MOST_PROMPTS or not all(_is_line(prompt) for prompt in self.prompts):
             raise ValueError(f"give {MOST_PROMPTS:,} prompts at most, one a line of {PROMPT_LENGTH} characters at most")
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
@@ -68,12 +68,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a run is.
+    """Progress of a job.
 
-    state: "starting", "running", "paused", "stopping", or of ENDED: "done"; "stopped", with a model of what there was
-    by then, if anything; "failed", with a sentence; "lost", where its process is gone. `go_on` mends what has no
-    model. losses: (step, mean loss). sample: the newest picture of samples. model: the folder of the result, once it
-    is there.
+    state: "starting", "running", "paused", "stopping", or one of ENDED: "done"; "stopped", with a model of the weights
+    so far, if there were any; "failed", with a sentence; "lost", if its process is gone. `go_on` continues a job
+    without a model. losses: (step, mean loss). sample: the latest grid of samples. model: the folder of the result,
+    once it exists.
     """
 
     state: str
@@ -88,21 +88,21 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class Job:
-    """A run by its folder."""
+    """A job, given by its folder."""
 
     folder: Path
 
     @property
     def plan(self) -> Plan:
-        """What was asked. Raises ValueError where the folder is none of a run."""
+        """The settings. Raises ValueError if the folder is not that of a job."""
         try:
             return Plan(**json.loads((self.folder / PLAN).read_text(encoding="utf-8")))
         except (OSError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
-            raise ValueError(f"there is no fine-tuning {self.folder.name} here any more; start a new one") from None
+            raise ValueError(f"there is no fine-tuning {self.folder.name} any more; start a new one") from None
 
     @property
     def run(self) -> Path:
-        """The trainer's folder."""
+        """The trainer's run folder."""
         return self.folder / "run"
 
     @property
@@ -111,19 +111,19 @@ class Job:
         return zoo.WEIGHTS / self.plan.name
 
     def process(self) -> psutil.Process | None:
-        """The process that works on it; None where it has ended, though another one may have its number now."""
+        """The running process of the job; None if it has ended, even if its process id was reused."""
         try:
-            said = json.loads((self.folder / PROCESS).read_text(encoding="utf-8"))
-            found = psutil.Process(int(said["pid"]))
-            alive = abs(found.create_time() - said["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
+            record = json.loads((self.folder / PROCESS).read_text(encoding="utf-8"))
+            process = psutil.Process(int(record["pid"]))
+            alive = abs(process.create_time() - record["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, TypeError, KeyError, psutil.NoSuchProcess):
             return None
-        return found if alive else None
+        return process if alive else None
 
     def status(self) -> JobStatus:
-        """How far it is, from its folder alone."""
+        """The progress, read from the folder. Raises ValueError if the folder is not that of a job."""
         plan, process = self.plan, self.process()
-        losses, left = _losses(self.run / "metrics.jsonl")
+        losses, seconds_left = _losses(self.run / "metrics.jsonl")
         step, steps = losses[-1][0] if losses else 0, _steps(self.run / "recipe.yaml")
         sample = max((self.run / "samples").glob("*.png"), default=None)
         done = (self.out / zoo.CONFIG).is_file()
@@ -131,44 +131,42 @@ class Job:
             state = "paused" if _paused(process) else "running" if losses else "starting"
             if (self.folder / STOP).is_file():
                 state = "stopping"
-            return JobStatus(state, step, steps, left, losses, sample, "", None)
+            return JobStatus(state, step, steps, seconds_left, losses, sample, "", None)
         if done:
-            made = zoo.read_folder(self.out).about.get("steps", steps)
-            state = "done" if not isinstance(made, int) or made >= steps else "stopped"
+            finished_steps = zoo.read_folder(self.out).about.get("steps", steps)
+            state = "done" if not isinstance(finished_steps, int) or finished_steps >= steps else "stopped"
             return JobStatus(state, step, steps, None, losses, sample, "", self.out)
         if (self.folder / STOP).is_file():
-            kept = "it goes on from its last checkpoint" if checkpoints(self.run) else "there was nothing to keep yet"
-            return JobStatus(
-                "stopped", step, steps, None, losses, sample, f"Stopped while it was starting; {kept}.", None
-            )
-        errors = [line for line in _said(self.folder).splitlines() if line.startswith("error: ")]
+            rest = "it can continue from its last checkpoint" if checkpoints(self.run) else "nothing was saved yet"
+            return JobStatus("stopped", step, steps, None, losses, sample, f"Stopped while starting; {rest}.", None)
+        errors = [line for line in _log_text(self.folder).splitlines() if line.startswith("error: ")]
         if errors:
             return JobStatus("failed", step, steps, None, losses, sample, errors[-1].removeprefix("error: "), None)
-        sentence = f"The process of {plan.name} is gone; Go on starts from its last checkpoint."
+        sentence = f"The process of {plan.name} is gone; Go on continues from its last checkpoint."
         return JobStatus("lost", step, steps, None, losses, sample, sentence, None)
 
     def pause(self) -> None:
-        """Let the process rest where it is; its memory stays."""
+        """Suspend the process; it keeps its memory."""
         if process := self.process():
             process.suspend()
 
     def resume(self) -> None:
-        """Let it work again."""
+        """Resume the suspended process."""
         if process := self.process():
             process.resume()
 
     def stop(self) -> None:
-        """Ask it to end after the step it is in and to write the model as it is by then; paused or not."""
+        """Make it end after the current step and write the model as it is then, even if it is paused."""
         if process := self.process():
             (self.folder / STOP).touch()
-            process.terminate()  # the trainer takes it as a polite request
+            process.terminate()  # the trainer stops after the current step
             process.resume()
 
     def go_on(self) -> None:
-        """Start the process again from its last checkpoint. Raises ValueError where it still works or is done."""
-        seen = self.status()
-        if seen.model or seen.state not in ENDED:
-            raise ValueError(f"the fine-tuning is {seen.state}; there is nothing to go on with")
+        """Restart the process from its last checkpoint. Raises ValueError if it is running or done."""
+        status = self.status()
+        if status.model or status.state not in ENDED:
+            raise ValueError(f"the fine-tuning is {status.state}; there is nothing to continue")
         refuse_a_second(self.folder.parent)
         (self.folder / STOP).unlink(missing_ok=True)
         self._start(resume=bool(checkpoints(self.run)))
@@ -185,20 +183,20 @@ class Job:
             command += ["--prompts", self.folder / PROMPTS]
         environment = {**os.environ, "ZIGDEMO_WEIGHTS": str(zoo.WEIGHTS), "PYTHONUNBUFFERED": "1"}
         settings = {"cwd": PROGRAM, "env": environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
-        with (self.folder / SAID).open("wb") as said:
-            child = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said, **settings)
+        with (self.folder / LOG).open("wb") as log:
+            child = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, **settings)
         process = psutil.Process(child.pid)
         if os.name == "posix":
-            process.nice(5)  # so that the page stays quick
-        who = {"pid": child.pid, "created": process.create_time()}
-        (self.folder / PROCESS).write_text(json.dumps(who), encoding="utf-8")
-        threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie is left
+            process.nice(5)  # so that the page stays responsive
+        record = {"pid": child.pid, "created": process.create_time()}
+        (self.folder / PROCESS).write_text(json.dumps(record), encoding="utf-8")
+        threading.Thread(target=child.wait, daemon=True).start()  # reaps the child, so that it leaves no zombie
 
 
 def start(folder: Path, plan: Plan, pictures: Pictures) -> Job:
-    """Start a fine-tuning in a new folder. pictures: as `read_pictures` gives them, at the size of the model.
+    """Start a fine-tuning in a new folder. pictures: as returned by `read_pictures`, at the model's resolution.
 
-    Raises ValueError with one sentence where another one runs beside it, or a model of that name is there.
+    Raises ValueError with one sentence if another one is running in the parent folder or a model of that name exists.
     """
     with _STARTING:
         refuse_a_second(folder.parent)
@@ -213,9 +211,9 @@ def start(folder: Path, plan: Plan, pictures: Pictures) -> Job:
 
 
 def jobs(root: Path) -> Iterator[Job]:
-    """The runs in a folder, the newest first."""
-    found = [folder for folder in root.glob("*/") if (folder / PLAN).is_file()]
-    for folder in sorted(found, key=lambda folder: -(folder / PLAN).stat().st_mtime):
+    """The jobs in a folder, newest first."""
+    folders = [folder for folder in root.glob("*/") if (folder / PLAN).is_file()]
+    for folder in sorted(folders, key=lambda folder: -(folder / PLAN).stat().st_mtime):
         try:
             Job(folder).status()
         except ValueError:  # damaged, or of another version
@@ -224,14 +222,17 @@ def jobs(root: Path) -> Iterator[Job]:
 
 
 def refuse_a_second(root: Path) -> None:
-    """Raise ValueError where a run in the folder is at work or paused: two would halve each other's speed."""
+    """Check that no job in the folder is running or paused, as two at once would halve each other's speed.
+
+    Raises ValueError if one is.
+    """
     for job in jobs(root):
         if job.process() is not None and job.status().state not in ENDED:
-            raise ValueError("a fine-tuning is running here already; wait until it is done, or stop it")
+            raise ValueError("another fine-tuning is already running; wait until it is done, or stop it")
 
 
 def clean(root: Path, seconds: float, models: bool = False) -> None:
-    """Delete runs that ended and began longer ago than that. models: and what they made, which stays otherwise."""
+    """Delete ended jobs that were started more than `seconds` ago. models: also delete the models they made."""
     for job in jobs(root):
         if job.status().state in ENDED and time.time() - (job.folder / PLAN).stat().st_mtime > seconds:
             if models:
@@ -251,34 +252,34 @@ def _paused(process: psutil.Process) -> bool:
 
 
 def _losses(file: Path) -> tuple[list[tuple[int, float]], float | None]:
-    """Steps with their losses, and the seconds left by the last of them; lines that are half written are left out."""
-    found: list[tuple[int, float]] = []
-    left = None
+    """Steps with their losses, and the seconds left according to the last line; incomplete lines are skipped."""
+    losses: list[tuple[int, float]] = []
+    seconds_left = None
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return found, left
+        return losses, seconds_left
     for line in lines:
         try:
-            said = json.loads(line)
-            found.append((int(said["step"]), float(said["loss"])))
-            left = float(said["seconds_left"])
+            values = json.loads(line)
+            losses.append((int(values["step"]), float(values["loss"])))
+            seconds_left = float(values["seconds_left"])
         except (ValueError, TypeError, KeyError):
             continue
-    return found, left
+    return losses, seconds_left
 
 
 def _steps(recipe: Path) -> int:
-    """The steps a run will have; 0 before it has begun."""
+    """The total steps of a run; 0 before its recipe is written."""
     try:
         return int(yaml.safe_load(recipe.read_text(encoding="utf-8"))["steps"])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return 0
 
 
-def _said(folder: Path) -> str:
-    """What its process wrote, the end of it."""
+def _log_text(folder: Path) -> str:
+    """The end of the output of a job's process."""
     try:
-        return (folder / SAID).read_text(encoding="utf-8", errors="replace")[-20_000:]
+        return (folder / LOG).read_text(encoding="utf-8", errors="replace")[-20_000:]
     except OSError:
         return ""

@@ -10,7 +10,7 @@ import torch
 from ...conditioning import TextTower
 from ...data import ImageSet
 from ...data.emoji_captions import held_out_phrasings
-from ...evaluation import ClipScore
+from ...evaluation import CLIPScore
 from ..trainer.recipe import Recipe
 from ..trainer.samples import draw
 from .card import run_card
@@ -44,7 +44,7 @@ def draw_texts(network: torch.nn.Module, recipe: Recipe, tower: TextTower, texts
 
 
 def text_score(
-    network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower, scorer: ClipScore, count: int
+    network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower, scorer: CLIPScore, count: int
 ) -> dict[str, Any]:
     """How often the scorer names pictures drawn for phrasings kept away from training, with floor and ceiling."""
     texts, rows = held_out_phrasings(data.label_names, data.groups, data.keywords, count, seed=1)
@@ -52,7 +52,7 @@ def text_score(
     return {"scorer": scorer.tower.name, **named(scorer, made, rows, data)}
 
 
-def named(scorer: ClipScore, made: np.ndarray, rows: np.ndarray, data: ImageSet) -> dict[str, Any]:
+def named(scorer: CLIPScore, made: np.ndarray, rows: np.ndarray, data: ImageSet) -> dict[str, Any]:
     """Naming of pictures drawn for `held_out_phrasings`, and as ceiling of the real ones of the same emoji.
 
     All of them, and by kind: the even ones have the name in a new template, the odd ones a synonym in place of it.

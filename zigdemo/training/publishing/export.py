@@ -18,7 +18,7 @@ from ...backbones import build
 from ...conditioning import SHIPPED_TOWER, TextSpec, TextTower
 from ...data import ImageSet
 from ...data.prepared import INFO_FILE
-from ...evaluation import ClipScore, Retrieval, label_retrieval
+from ...evaluation import CLIPScore, Retrieval, label_retrieval
 from ...evaluation.scores import Score, score_rows
 from ...latents import PIXELS, Latents
 from ...ops.heap import keep_freed_memory
@@ -99,7 +99,7 @@ def export(
     elif tower is None:
         scores = _label_scores(score(network, recipe, data, min(count, len(data))))
     else:
-        scorer = ClipScore(TextSpec(SHIPPED_TOWER).load(places=(zoo.WEIGHTS,)))
+        scorer = CLIPScore(TextSpec(SHIPPED_TOWER).load(places=(zoo.WEIGHTS,)))
         scores = {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
     if scores and (out / "config.json").is_file() and not force:
         old = read_folder(out)

@@ -1,1 +1,1 @@
-"""What reads prompts and pictures beside the models: small CLIPs, the judge of portraits."""
+"""Training of the text and image towers and of the attribute judge."""

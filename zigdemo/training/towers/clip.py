@@ -1,9 +1,8 @@
-"""Train the emoji's own CLIP: `python -m zigdemo.training.clip RECIPE OUT [--set key=value ...]`."""
+"""Train a small CLIP on emoji: `python -m zigdemo.training.clip RECIPE OUT [--set key=value ...]`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -20,24 +19,26 @@ from ...conditioning import TextTower, Tokenizer, hidden_states, write_tower
 from ...conditioning.text import build_clip, pooled
 from ...data import ImageSet
 from ...data.emoji_captions import held_out_caption, synonym_caption, training_caption, usable_keywords
-from ...evaluation import ClipScore
+from ...evaluation import CLIPScore
 from ...huggingface import fill_card
 from ...ops.heap import keep_freed_memory
 from ..publishing.card import CARDS, commit, millions, place
 from ..trainer.recipe import read_settings
 from ..trainer.rules import ramp
+from .command import run_command
 
-TEACHER_TOKENS = 24  # of a text that the teacher reads
+TEACHER_TOKENS = 24  # texts for the teacher are truncated to this
 
 
 @dataclass(frozen=True)
-class ClipRecipe:
-    """What decides the weights of a small CLIP, with the data and the seed.
+class CLIPRecipe:
+    """All settings of the training of a small CLIP: together with the data they determine its weights.
 
     data: a prepared image folder; exclude: patterns of label names to leave out. model: model_cfg of open_clip.
-    teacher: a folder of a sentence encoder in transformers' format, whose sentence vectors the text tower is to predict
-    too (`teacher_weight`), for the captions and for common words of CLIP's vocabulary; null for none. shift, noise,
-    blur: most of what is done to the pictures: share of the side, standard deviation, share of pictures.
+    teacher: a folder of a sentence encoder in transformers' format; the text tower is also trained to predict its
+    sentence embeddings (`teacher_weight`) of captions and of common words of CLIP's vocabulary; null for none. shift,
+    noise, blur: strength of the augmentations: largest shift as a share of the side, largest standard deviation, share
+    of pictures.
     """
 
     name: str
@@ -59,8 +60,8 @@ class ClipRecipe:
     log_every: int = 20
 
 
-def augment(pictures: Tensor, recipe: ClipRecipe) -> Tensor:
-    """Moved, resized, tinted, blurred and noisy pictures, as generated ones are: (batch, 3, S, S) in [-1, 1]."""
+def augment(pictures: Tensor, recipe: CLIPRecipe) -> Tensor:
+    """Augmentation that imitates generated pictures: shift, scale, tint, blur, noise; (batch, 3, S, S) in [-1, 1]."""
     count = len(pictures)
     size = 1 + 0.15 * (2 * torch.rand(count) - 1)
     theta = torch.zeros(count, 2, 3)
@@ -76,20 +77,20 @@ def augment(pictures: Tensor, recipe: ClipRecipe) -> Tensor:
 
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Ids (batch, length of the longest) and the place of each text's end."""
+    """Token ids (batch, length of the longest text) and the index of each text's end token."""
     prompts = [tokenizer(text) for text in texts]
     ends = torch.tensor([prompt.length - 1 for prompt in prompts])
     return torch.tensor([prompt.ids for prompt in prompts])[:, : int(ends.max()) + 1], ends
 
 
 def lesson_texts(data: ImageSet, count: int, rng: np.random.Generator) -> list[str]:
-    """What the teacher is asked: captions, keywords, common words, and names with a colour or another name's word."""
+    """Texts for the teacher: captions, keywords, common words, and names combined with a colour or another name."""
     from open_clip.tokenizer import SimpleTokenizer
 
-    whole = [token[:-4] for token in SimpleTokenizer().encoder if token.endswith("</w>")]
-    common = [word for word in whole if word.isascii() and word.isalpha() and len(word) > 2][:8000]
+    words = [token[:-4] for token in SimpleTokenizer().encoder if token.endswith("</w>")]
+    common = [word for word in words if word.isascii() and word.isalpha() and len(word) > 2][:8000]
     names = data.label_names
-    keys = {key for name, found in zip(names, data.keywords, strict=True) for key in usable_keywords(name, found)}
+    keys = {key for name, words in zip(names, data.keywords, strict=True) for key in usable_keywords(name, words)}
     texts = [*names, *sorted(keys), *common]
     colours = ("red", "blue", "green", "yellow", "pink", "purple", "orange", "black", "white", "golden", "happy", "sad")
     while len(texts) < count:
@@ -102,13 +103,13 @@ def lesson_texts(data: ImageSet, count: int, rng: np.random.Generator) -> list[s
 
 @torch.no_grad()
 def teacher_vectors(folder: str, texts: Sequence[str], batch: int = 256) -> Tensor:
-    """Sentence vectors of length 1, the mean over a text's tokens, (texts, width) float32."""
+    """Sentence embeddings of length 1, the mean over a text's tokens, (texts, width) float32."""
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of a batch then are about as long
-    found = torch.empty(len(texts), model.config.hidden_size)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # so that texts of a batch have similar lengths
+    embeddings = torch.empty(len(texts), model.config.hidden_size)
     for first in range(0, len(order), batch):
         rows = order[first : first + batch]
         words = tokenizer(
@@ -117,28 +118,32 @@ def teacher_vectors(folder: str, texts: Sequence[str], batch: int = 256) -> Tens
         with torch.autocast("cpu", torch.bfloat16):
             hidden = model(**words).last_hidden_state.float()
         mask = words["attention_mask"][:, :, None]
-        found[rows] = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
-    return found
+        embeddings[rows] = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
+    return embeddings
 
 
-def train(recipe: ClipRecipe, out: str | Path) -> dict:
-    """Train and write the folder `out`; returns the scores. Source of the loss: arXiv 2103.00020, figure 3."""
+def train(recipe: CLIPRecipe, out: str | Path) -> dict:
+    """Train a CLIP and write the folder `out`; returns facts and scores.
+
+    Raises ValueError for unusable data, FloatingPointError if the loss is not finite.
+    Source of the loss: Radford et al. 2021 (arXiv 2103.00020), figure 3.
+    """
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     data = ImageSet.load(recipe.data, exclude=recipe.exclude)
     pictures = torch.from_numpy(np.array(data.images)).permute(0, 3, 1, 2) / 127.5 - 1
-    clip = build_clip(recipe.model)
-    clip.visual.to(memory_format=torch.channels_last)  # half the time of its convolutions on a CPU
-    tokenizer = Tokenizer(clip.context_length, clip.vocab_size)
+    clip_model = build_clip(recipe.model)
+    clip_model.visual.to(memory_format=torch.channels_last)  # halves the time of its convolutions on a CPU
+    tokenizer = Tokenizer(clip_model.context_length, clip_model.vocab_size)
     texts = lesson_texts(data, recipe.teacher_texts, rng) if recipe.teacher else []
-    answers = teacher_vectors(recipe.teacher, texts) if texts else torch.empty(0, 1)
+    teacher_embeddings = teacher_vectors(recipe.teacher, texts) if texts else torch.empty(0, 1)
     if texts:
-        print(f"the teacher has read {len(texts)} texts", flush=True)
-    head = nn.Linear(clip.ln_final.normalized_shape[0], answers.shape[1])
-    decayed = [p for p in clip.parameters() if p.ndim > 1]
-    plain = [p for p in clip.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": [*plain, *head.parameters()]}]
+        print(f"the teacher has embedded {len(texts)} texts", flush=True)
+    head = nn.Linear(clip_model.ln_final.normalized_shape[0], teacher_embeddings.shape[1])
+    decayed = [p for p in clip_model.parameters() if p.ndim > 1]
+    undecayed = [p for p in clip_model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": [*undecayed, *head.parameters()]}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=0.0, betas=(0.9, 0.98))
     started, order = time.monotonic(), np.empty(0, np.int64)
     for step in range(recipe.steps):
@@ -146,61 +151,63 @@ def train(recipe: ClipRecipe, out: str | Path) -> dict:
             order = rng.permutation(len(data))
         rows, order = order[: recipe.batch], order[recipe.batch :]
         captions = [training_caption(data.label_names[r], data.groups[r], data.keywords[r], rng) for r in rows]
-        asked = rng.integers(len(texts), size=recipe.batch // 2) if texts else np.empty(0, np.int64)
-        batches = [token_ids(tokenizer, said) for said in (captions, [texts[i] for i in asked]) if said]
+        lesson_rows = rng.integers(len(texts), size=recipe.batch // 2) if texts else np.empty(0, np.int64)
+        batches = [token_ids(tokenizer, batch) for batch in (captions, [texts[i] for i in lesson_rows]) if batch]
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * ramp(step, recipe.steps, recipe.warmup, recipe.steps // 2)
         with torch.autocast("cpu", torch.bfloat16):
-            seen = clip.visual(augment(pictures[rows], recipe).contiguous(memory_format=torch.channels_last))
-            hidden = [hidden_states(clip, ids).float() for ids, _ in batches]
-        read = pooled(clip, hidden[0], batches[0][1])
-        scores = clip.logit_scale.exp().clamp(max=100) * F.normalize(seen.float(), dim=-1) @ read.T
-        own = torch.arange(len(rows))
-        loss = (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
-        agreed = torch.zeros(())
+            augmented = augment(pictures[rows], recipe).contiguous(memory_format=torch.channels_last)
+            image_features = clip_model.visual(augmented)
+            hidden = [hidden_states(clip_model, ids).float() for ids, _ in batches]
+        text_features = pooled(clip_model, hidden[0], batches[0][1])
+        scale = clip_model.logit_scale.exp().clamp(max=100)
+        scores = scale * F.normalize(image_features.float(), dim=-1) @ text_features.T
+        targets = torch.arange(len(rows))
+        loss = (F.cross_entropy(scores, targets) + F.cross_entropy(scores.T, targets)) / 2
+        similarity = torch.zeros(())
         if texts:
-            at_end = hidden[1][torch.arange(len(asked)), batches[1][1]]
-            agreed = F.cosine_similarity(head(at_end), answers[asked], dim=-1).mean()
-        (loss + recipe.teacher_weight * (1 - agreed)).backward()
-        nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
+            end_features = hidden[1][torch.arange(len(lesson_rows)), batches[1][1]]
+            similarity = F.cosine_similarity(head(end_features), teacher_embeddings[lesson_rows], dim=-1).mean()
+        (loss + recipe.teacher_weight * (1 - similarity)).backward()
+        nn.utils.clip_grad_norm_(clip_model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower lr (now {recipe.lr:g})")
         if (step + 1) % recipe.log_every == 0:
-            right = (scores.argmax(1) == own).float().mean()
+            accuracy = (scores.argmax(1) == targets).float().mean()
             minutes = (time.monotonic() - started) / (step + 1) * (recipe.steps - step - 1) / 60
             print(
-                f"step {step + 1}: loss {loss.item():.3f}, right {right:.2f}, like the teacher {agreed.item():.3f}, "
-                f"{minutes:.0f} min left",
+                f"step {step + 1}: loss {loss.item():.3f}, accuracy {accuracy:.2f}, "
+                f"cosine to the teacher {similarity.item():.3f}, {minutes:.0f} min left",
                 flush=True,
             )
     about = {"data": Path(recipe.data).name, "images": len(data), "steps": recipe.steps, "batch": recipe.batch}
-    tower = write_tower(out, clip.eval(), recipe.model, about, "# in work\n")
+    tower = write_tower(out, clip_model.eval(), recipe.model, about, "# in work\n")
     about |= {"teacher": Path(recipe.teacher).name if recipe.teacher else None, "retrieval": scores_of(tower, data)}
     about["commit"] = commit()
-    write_tower(out, clip, recipe.model, about, card(Path(out).name, recipe, about, clip))
+    write_tower(out, clip_model, recipe.model, about, card(Path(out).name, recipe, about, clip_model))
     return about
 
 
 def scores_of(tower: TextTower, data: ImageSet, seed: int = 1) -> dict:
-    """Retrieval among all real pictures: of their names, and of names and kept away phrasings of them."""
-    score, pictures = ClipScore(tower), np.asarray(data.images)
+    """Retrieval among all real pictures: names by picture, and pictures by name or held-out phrasing."""
+    score, pictures = CLIPScore(tower), np.asarray(data.images)
     gallery = score.embed_pictures(pictures)
-    found = {"pictures to names": score.naming(pictures, data.labels, data.label_names)}
+    retrievals = {"pictures to names": score.naming(pictures, data.labels, data.label_names)}
     kinds = {"names": lambda name, *_: name, "held-out templates": held_out_caption, "synonyms": synonym_caption}
     for kind, phrase in kinds.items():
         rng = np.random.default_rng(seed)
-        said = [phrase(*one, rng) for one in zip(data.label_names, data.groups, data.keywords, strict=True)]
-        rows = np.array([row for row, text in enumerate(said) if text is not None])
-        found[f"{kind} to pictures"] = score.retrieval([said[row] for row in rows], rows, gallery)
+        texts = [phrase(*one, rng) for one in zip(data.label_names, data.groups, data.keywords, strict=True)]
+        rows = np.array([row for row, text in enumerate(texts) if text is not None])
+        retrievals[f"{kind} to pictures"] = score.retrieval([texts[row] for row in rows], rows, gallery)
     return {
         kind: {"top1": round(one.top1, 4), "top5": round(one.top5, 4), "n": one.count, "floor": round(one.chance, 5)}
-        for kind, one in found.items()
+        for kind, one in retrievals.items()
     }
 
 
-def card(name: str, recipe: ClipRecipe, about: dict, clip: nn.Module) -> str:
+def card(name: str, recipe: CLIPRecipe, about: dict, clip: nn.Module) -> str:
     """The README.md of the tower's folder."""
     text = recipe.model["text_cfg"]
     return fill_card(
@@ -221,19 +228,13 @@ def card(name: str, recipe: ClipRecipe, about: dict, clip: nn.Module) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train by a recipe; a fault of the input is one sentence and exit status 2."""
+    """Train a small CLIP from a recipe; an input error is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training.clip", description=main.__doc__)
     parser.add_argument("recipe", help="a YAML file, see zigdemo/training/recipes/towers")
-    parser.add_argument("out", help="folder to write, such as weights/emoji-clip")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
-    chosen = parser.parse_args(arguments)
-    try:
-        about = train(read_settings(chosen.recipe, ClipRecipe, chosen.set), chosen.out)
-    except (ValueError, FloatingPointError, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return 2
-    print(json.dumps(about))
-    return 0
+    parser.add_argument("out", help="output folder, such as weights/emoji-clip")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    options = parser.parse_args(arguments)
+    return run_command(lambda: train(read_settings(options.recipe, CLIPRecipe, options.set), options.out))
 
 
 if __name__ == "__main__":

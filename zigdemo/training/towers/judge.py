@@ -1,4 +1,4 @@
-"""Train the judge of portraits: `python -m zigdemo.training.judge DATA OUT`."""
+"""Train the attribute judge of portraits: `python -m zigdemo.training.judge DATA OUT`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from ...huggingface import fill_card
 from ...ops.heap import keep_freed_memory
 from ..publishing.card import CARDS, commit, millions, place
 from ..trainer.rules import split
+from .command import run_command
 
-UNKNOWN = -100  # the class of a mood that glasses hide
-HELD_OUT = 512  # portraits that say how often it is right
+UNKNOWN = -100  # class of a mood hidden by glasses; ignored by the loss
+HELD_OUT = 512  # portraits for measuring the accuracy
 
 
 def roughened(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirrored, moved, softened, tinted and noisy pictures, as decoded and generated ones are: (n, 3, S, S)."""
+    """Augmentation that imitates decoded and generated pictures: mirror, shift, blur, tint, noise; (n, 3, S, S)."""
     count = len(pictures)
     if rng.random() < 0.5:
         pictures = pictures.flip(-1)
@@ -42,9 +43,12 @@ def roughened(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: int = 0) -> tuple[Judge, np.ndarray]:
-    """A judge of the portraits of a set, and the rows that were kept away from it."""
+    """A judge trained on the portraits of a set, and the held-out rows.
+
+    Raises ValueError for pictures without attributes, FloatingPointError if the loss is not finite.
+    """
     if not data.attributes or not all(data.attributes):
-        raise ValueError("the data have pictures without attributes; prepare portraits")
+        raise ValueError("the data contain pictures without attributes; prepare portraits")
     keep_freed_memory()
     rows, held_out = split(len(data), HELD_OUT if len(data) > 2 * HELD_OUT else len(data) // 4)
     torch.manual_seed(seed)
@@ -52,18 +56,18 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
     network = JudgeNetwork().to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
-    wanted = targets(data.attributes)
-    wanted["mood"][[mood_is_hidden(one) for one in data.attributes]] = UNKNOWN
-    began = time.monotonic()
+    classes = targets(data.attributes)
+    classes["mood"][[mood_is_hidden(one) for one in data.attributes]] = UNKNOWN
+    start = time.monotonic()
     for step in range(steps):
-        chosen = np.sort(rng.choice(rows, batch))
-        pixels = torch.from_numpy(data.images[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        batch_rows = np.sort(rng.choice(rows, batch))
+        pixels = torch.from_numpy(data.images[batch_rows]).permute(0, 3, 1, 2).float() / 127.5 - 1
         pixels = roughened(pixels, rng).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(pixels)
         losses = by_kind(logits.float())
         loss = sum(
-            F.cross_entropy(losses[kind], wanted[kind][chosen], label_smoothing=0.02, ignore_index=UNKNOWN)
+            F.cross_entropy(losses[kind], classes[kind][batch_rows], label_smoothing=0.02, ignore_index=UNKNOWN)
             for kind in KINDS
         )
         loss.backward()
@@ -74,17 +78,17 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower --lr")
         if (step + 1) % 50 == 0:
-            print(f"step {step + 1} of {steps}: loss {loss.item():.3f}, {time.monotonic() - began:.0f} s", flush=True)
+            print(f"step {step + 1} of {steps}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True)
     return Judge(network), held_out
 
 
 def ceiling(judge: Judge, pictures: np.ndarray, attributes: Sequence[Attributes]) -> dict[str, float]:
-    """How often the judge is right about each kind that portraits show, from 0 to 1."""
+    """Accuracy of the judge on real portraits for each kind of attribute, from 0 to 1."""
     return judge.obedience(pictures, [visible(one) for one in attributes]).by_kind()
 
 
 def write_judge(folder: Path, judge: Judge, about: dict) -> None:
-    """Write the weights in fp16, what they judge and the card."""
+    """Write the weights in fp16, the attributes they were trained on, and the card."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.half().contiguous() for k, v in judge.network.state_dict().items() if v.is_floating_point()}
     save_file(state, folder / TENSORS, metadata={"format": "pt"})
@@ -112,33 +116,35 @@ def card(name: str, judge: Judge, about: dict) -> str:
     )
 
 
+def make_judge(folder: Path, out: Path, steps: int, batch: int, lr: float) -> dict:
+    """Train a judge on a folder of portraits and write it to `out`; returns facts and accuracy.
+
+    Raises ValueError for unusable data, FloatingPointError if the loss is not finite.
+    """
+    data = ImageSet.load(folder)
+    judge, held_out = train(data, steps, batch, lr)
+    about = {
+        "pictures": len(data) - len(held_out),
+        "held_out": len(held_out),
+        "steps": steps,
+        "batch": batch,
+        "ceiling": ceiling(judge, data.images[held_out], [data.attributes[row] for row in held_out]),
+        "commit": commit(),
+    }
+    write_judge(out, judge, about)
+    return about
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train a judge on prepared portraits; a fault is one sentence and exit status 2."""
+    """Train a judge on prepared portraits; an error is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training.judge", description=main.__doc__)
-    parser.add_argument("data", type=Path, help="a folder of `python -m zigdemo.training.prepare portraits`")
-    parser.add_argument("out", type=Path, help="the folder to write")
+    parser.add_argument("data", type=Path, help="a folder made by `python -m zigdemo.training.prepare portraits`")
+    parser.add_argument("out", type=Path, help="output folder")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
-    chosen = parser.parse_args(arguments)
-    try:
-        data = ImageSet.load(chosen.data)
-        judge, held_out = train(data, chosen.steps, chosen.batch, chosen.lr)
-        right = ceiling(judge, data.images[held_out], [data.attributes[row] for row in held_out])
-        about = {
-            "pictures": len(data) - len(held_out),
-            "held_out": len(held_out),
-            "steps": chosen.steps,
-            "batch": chosen.batch,
-            "ceiling": right,
-            "commit": commit(),
-        }
-        write_judge(chosen.out, judge, about)
-    except (ValueError, FloatingPointError, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return 2
-    print(json.dumps(about))
-    return 0
+    options = parser.parse_args(arguments)
+    return run_command(lambda: make_judge(options.data, options.out, options.steps, options.batch, options.lr))
 
 
 if __name__ == "__main__":

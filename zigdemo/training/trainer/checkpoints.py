@@ -1,7 +1,7 @@
 """Checkpoints that survive a kill at any moment, a full disk and a damaged file.
 
-A checkpoint is one file `checkpoints/STEP-HASH.pt` of a run folder. It is written aside, flushed to the disk, hashed
-and then renamed: under its name it is whole, and the name says whether it still is.
+A checkpoint is one file `checkpoints/STEP-HASH.pt` in the run folder. It is written to a temporary file, flushed to
+disk, hashed and then renamed: a file under its final name is complete, and the hash in the name reveals later damage.
 """
 
 from __future__ import annotations
@@ -22,54 +22,56 @@ NAME = re.compile(r"(\d{7,})-([0-9a-f]{16})\.pt")
 
 
 def checkpoints(run: str | Path) -> dict[int, Path]:
-    """The checkpoints of a run folder by step, the newest first, unread; those whose writing was cut off are none."""
-    found = {}
+    """The checkpoints of a run folder by step, newest first, without reading them; incomplete files are ignored."""
+    paths = {}
     for path in sorted((Path(run) / FOLDER).glob("*.pt")):
-        if named := NAME.fullmatch(path.name):
-            found[int(named[1])] = path
-    return dict(sorted(found.items(), reverse=True))
+        if match := NAME.fullmatch(path.name):
+            paths[int(match[1])] = path
+    return dict(sorted(paths.items(), reverse=True))
 
 
 def refuse_a_second_start(run: str | Path) -> None:
-    """Raise ValueError where a run folder has checkpoints that a new run would mix with."""
-    if done := checkpoints(run):
-        raise ValueError(f"{run} has a run of {max(done)} steps; use --resume to go on with it, or another run folder")
+    """Check that a run folder is free for a new run. Raises ValueError if it already has checkpoints."""
+    if existing := checkpoints(run):
+        raise ValueError(
+            f"{run} already has a run of {max(existing)} steps; use --resume to continue it, or another run folder"
+        )
 
 
 def write_checkpoint(run: str | Path, step: int, content: dict[str, Any], keep_last: int, keep_every: int = 0) -> Path:
-    """Write a checkpoint, then remove those that need not be kept.
+    """Write a checkpoint, then delete the ones that need not be kept.
 
-    keep_last: of the newest this many stay. keep_every: those at multiples of so many steps stay as well, 0 for none.
-    Raises OSError where it cannot be written; every older checkpoint is then still there.
+    keep_last: number of newest checkpoints to keep. keep_every: also keep those at multiples of this many steps; 0:
+    none. Raises OSError if it cannot be written; all older checkpoints are then still there.
     """
     folder = Path(run) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{step:07d}.pt.part"
+    temporary = folder / f"{step:07d}.pt.part"
     try:
-        with aside.open("wb") as file:
+        with temporary.open("wb") as file:
             _save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        final = folder / f"{step:07d}-{file_sha256(aside)[:16]}.pt"
-        os.replace(aside, final)
+        final = folder / f"{step:07d}-{file_sha256(temporary)[:16]}.pt"
+        os.replace(temporary, final)
         _flush_folder(folder)
     except OSError:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    for part in folder.glob("*.part"):  # of a process that was killed while it wrote
+    for part in folder.glob("*.part"):  # left by a process that was killed while writing
         part.unlink()
     older = [path for path in folder.glob("*.pt") if NAME.fullmatch(path.name) and path != final]
     for path in older:
-        if int(path.name.split("-")[0]) >= step:  # of a run that went on from an earlier checkpoint than its newest
+        if int(path.name.split("-")[0]) >= step:  # the run was resumed from an older checkpoint
             path.unlink()
-    for place, (at, path) in enumerate(checkpoints(run).items()):
-        if place >= keep_last and not (keep_every and at % keep_every == 0):
+    for rank, (saved_step, path) in enumerate(checkpoints(run).items()):
+        if rank >= keep_last and not (keep_every and saved_step % keep_every == 0):
             path.unlink()
     return final
 
 
 def _save(content: dict[str, Any], file: IO[bytes]) -> None:
-    """torch.save, which hides an OSError of the file in a RuntimeError of its own."""
+    """torch.save, but an OSError of the file is raised as such; torch turns it into a RuntimeError."""
     fault: OSError | None = None
 
     class Watched:
@@ -77,8 +79,8 @@ def _save(content: dict[str, Any], file: IO[bytes]) -> None:
             nonlocal fault
             try:
                 return file.write(data)
-            except OSError as found:
-                fault = found
+            except OSError as error:
+                fault = error
                 raise
 
         def flush(self) -> None:
@@ -93,7 +95,7 @@ def _save(content: dict[str, Any], file: IO[bytes]) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
+    """Make a rename survive a power failure, on systems that support it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -103,30 +105,30 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_checkpoint(run: str | Path) -> dict[str, Any] | None:
-    """The newest whole checkpoint of a run folder, on the CPU, or None where there never was one.
+    """The newest intact checkpoint of a run folder, on the CPU, or None if there are no checkpoints.
 
-    A damaged one is passed over with a warning. Raises ValueError where all are damaged.
+    Damaged ones are skipped with a warning. Raises ValueError if all are damaged.
     """
-    found = checkpoints(run)
-    for step, path in found.items():
+    paths = checkpoints(run)
+    for step, path in paths.items():
         if file_sha256(path).startswith(NAME.fullmatch(path.name)[2]):
             return torch.load(path, map_location="cpu", weights_only=True)
-        logging.getLogger(__name__).warning("%s is damaged; the checkpoint before step %d is taken", path, step)
-    if found:
+        logging.getLogger(__name__).warning("%s is damaged; falling back to the checkpoint before step %d", path, step)
+    if paths:
         raise ValueError(f"every checkpoint in {Path(run) / FOLDER} is damaged; start again in another run folder")
     return None
 
 
 def cut_metrics(path: Path, step: int) -> None:
-    """Take away the lines of a metrics.jsonl that come after a step, or that a kill left unfinished."""
+    """Remove the lines of a metrics.jsonl after a step, and lines left incomplete by a kill."""
     if not path.is_file():
         return
-    kept = []
+    lines = []
     for line in path.read_bytes().splitlines():
         try:
             content = json.loads(line)
         except ValueError:
             continue
         if isinstance(content, dict) and content.get("step", step + 1) <= step:
-            kept.append(line + b"\n")
-    write_whole(path, b"".join(kept))
+            lines.append(line + b"\n")
+    write_whole(path, b"".join(lines))

@@ -1,4 +1,4 @@
-"""The training loop, on accelerate: one process or several, any device, resumable to the same weights."""
+"""The training loop, built on accelerate: any number of processes, any device, bit-exact resuming."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ from .validation import bucket_losses
 class Training:
     """A run: `run()` trains to the last step, writing metrics, samples and checkpoints into the run folder.
 
-    Every step draws its batch, times, noise and dropout from (seed, step, place in the batch), so that a resumed run
-    repeats exactly what an uninterrupted one does, and several processes share what one would do alone.
+    Every step draws its batch, times, noise and dropout from (seed, step, index in the batch), so a resumed run
+    repeats exactly what an uninterrupted one does, and several processes split exactly the batch of one process.
+    Raises ValueError if the recipe, the data and the run folder do not fit together, OSError if the run folder cannot
+    be written.
     """
 
     def __init__(self, recipe: Recipe, resume: bool = False) -> None:
@@ -57,20 +59,20 @@ class Training:
         keep_freed_memory()
         check_trackers(recipe.trackers)
         self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
-        wanted = precision(recipe.precision)
-        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted:
-            AcceleratorState._reset_state()  # of an earlier run in this process; it has no public way
-        alone = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+        mixed_precision = precision(recipe.precision)
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed_precision:
+            AcceleratorState._reset_state()  # left by an earlier run in this process; there is no public way
+        cpu_only = not (torch.cuda.is_available() or torch.backends.mps.is_available())
         self.accelerator = Accelerator(
-            cpu=alone,  # said outright, as processes on CPUs find each other only then
-            mixed_precision=wanted,
+            cpu=cpu_only,  # must be explicit for processes on CPUs to find each other
+            mixed_precision=mixed_precision,
             log_with=recipe.trackers or None,
             project_dir=recipe.run,
         )
         self.device = self.accelerator.device
         if not resume:
             refuse_a_second_start(self.folder)
-        content = self._checkpoint() if resume else None
+        checkpoint = self._checkpoint() if resume else None
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
         spec = autoencoder_spec(recipe)
@@ -80,8 +82,8 @@ class Training:
         parts = self.accelerator.num_processes * recipe.accumulate
         if recipe.batch % parts:
             raise ValueError(
-                f"batch {recipe.batch} cannot be shared by {self.accelerator.num_processes} processes in "
-                f"{recipe.accumulate} parts; use a multiple of {parts}"
+                f"batch {recipe.batch} cannot be split over {self.accelerator.num_processes} processes and "
+                f"{recipe.accumulate} accumulation steps; use a multiple of {parts}"
             )
         self.rows, self.held_out = split(len(self.data), recipe.held_out)
         self.rows = rows_by_share(self.rows, self.data.groups, recipe.shares)
@@ -99,10 +101,11 @@ class Training:
             self.tower = recipe.text_spec.load(self.device, places)
             if self.tower.width != self.config.text_width:
                 raise ValueError(
-                    f"the text tower makes features of width {self.tower.width}; set model.text_width to it"
+                    f"model.text_width is {self.config.text_width} but the text tower has width {self.tower.width}; "
+                    f"set model.text_width to {self.tower.width}"
                 )
         elif self.config.labels:
-            model.y_embedder.dropout = 0.0  # drawn with the batch instead, the same for any number of processes
+            model.y_embedder.dropout = 0.0  # drawn with the batch, so that it is the same for any number of processes
         if recipe.tower_context:
             self.tower = lengthen(self.tower, recipe.tower_context)
         self.learning_tower = LearningTower(self.tower, self.accelerator) if recipe.tower_lr else None
@@ -115,10 +118,10 @@ class Training:
         optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.loss = float("nan")  # of the last step, in this process
-        self._losses: list[Tensor] = []  # since the last line of the metrics
+        self._losses: list[Tensor] = []  # since the last line of metrics
         self._stopping = False
-        if content is not None:
-            self._restore(content)
+        if checkpoint is not None:
+            self._restore(checkpoint)
         with self._writing():
             self._begin()
 
@@ -126,15 +129,17 @@ class Training:
         data, config, space = self.data, self.config, self.space
         factor = 1 if isinstance(data, LatentSet) else space.factor
         if config.size != (data.size // factor,) * 2 or data.size % factor:
-            taken = tuple(side * factor for side in config.size)
+            expected = tuple(side * factor for side in config.size)
             raise ValueError(
-                f"{self.recipe.data} has {data.size} px and the model takes {taken}; prepare it with --size {taken[0]} "
-                "or change model.size"
+                f"{self.recipe.data} has size {data.size} and the model expects {expected}; prepare it with "
+                f"--size {expected[0]} or change model.size"
             )
         if config.in_channels != space.channels:
             raise ValueError(f"model.in_channels must be {space.channels}, as {space.name} has; or leave it out")
         if isinstance(data, LatentSet) and data.sha256 != space.sha256:
-            raise ValueError(f"the latents in {self.recipe.data} are of another {space.name}; prepare them again")
+            raise ValueError(
+                f"the latents in {self.recipe.data} were made by other weights of {space.name}; prepare them again"
+            )
 
     def _begin(self) -> None:
         if self.accelerator.is_main_process:
@@ -146,32 +151,34 @@ class Training:
 
     @property
     def ema(self) -> nn.Module:
-        """The first of the averaged networks, which is sampled and exported."""
+        """The first of the averaged networks, the one that is sampled and exported."""
         return self.emas[0]
 
     @property
     def finished(self) -> bool:
-        """Whether the last step of the recipe is done, and not only the last before a stop."""
+        """Whether all steps of the recipe are done."""
         return self.step >= self.recipe.steps
 
     @property
     def newest_sample(self) -> Path | None:
-        """The picture of samples written last, if there is one."""
+        """The latest grid of samples, if there is one."""
         return max((self.folder / "samples").glob("*.png"), default=None)
 
     def stop(self) -> None:
-        """Ask `run` to end after the step it is in, with a checkpoint; from any thread."""
+        """Make `run` end after the current step, with a checkpoint; callable from any thread."""
         self._stopping = True
 
     def run(self, watch: Callable[[Training], None] | None = None) -> Path:
         """Train to the last step, or until `stop`; returns the run folder.
 
-        watch: called after every step in the main process; it may look (`step`, `loss`, `newest_sample`), wait, or call
-        `stop`. Ctrl-C stops too.
+        watch: called after every step in the main process; it may read `step`, `loss` and `newest_sample`, wait, or
+        call `stop`. Ctrl-C stops too.
+        Raises FloatingPointError if the loss is not finite, MemoryError if a step does not fit into memory, OSError if
+        the run folder cannot be written.
         """
         with stopping_on_signals(self.stop), self._writing(), self.journal:
             saved, started, first = self.step, time.monotonic(), self.step
-            while not self.finished and not self._asked_to_stop():
+            while not self.finished and not self._must_stop():
                 self._losses.append(self.update())
                 self.step += 1
                 seconds = time.monotonic() - started
@@ -183,12 +190,12 @@ class Training:
                     watch(self)
             if saved < self.step:
                 self.save()
-            self.accelerator.wait_for_everyone()  # the last checkpoint is there when any process returns
+            self.accelerator.wait_for_everyone()  # so that the last checkpoint exists when any process returns
             if not self.finished:
-                self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; go on with --resume")
+                self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; continue with --resume")
         return self.folder
 
-    def _asked_to_stop(self) -> bool:
+    def _must_stop(self) -> bool:
         if self.accelerator.num_processes == 1:
             return self._stopping
         if self._stopping:
@@ -196,8 +203,9 @@ class Training:
         return self.accelerator.check_trigger()
 
     def _report(self, speed: float) -> None:
-        """Metrics, validation and samples that are due. They come before the checkpoint of their step: a run that
-        is killed in between writes them again.
+        """Write the metrics, validation losses and samples that are due.
+
+        They come before the checkpoint of their step: a run killed in between writes them again.
         """
         recipe = self.recipe
         if self.step % recipe.log_every == 0:
@@ -219,13 +227,16 @@ class Training:
             sample_grid(self.ema, recipe.prediction, self.data, self.sampled_tower, path, space=self.space)
 
     def _recent_losses(self) -> Tensor:
-        """Of every step since the last line of the metrics, each the mean over all processes."""
+        """The loss of every step since the last line of metrics, averaged over all processes."""
         if not self._losses:
             return torch.empty(0)
         return self.accelerator.reduce(torch.stack(self._losses), "mean")
 
     def update(self) -> Tensor:
-        """One step of the optimiser on the batch of `self.step`; returns the loss of this process's share."""
+        """One optimiser update on the batch of `self.step`; returns the loss of this process's share.
+
+        Raises FloatingPointError if the loss is not finite, MemoryError if the step does not fit into memory.
+        """
         recipe = self.recipe
         rates = (recipe.lr, recipe.tower_lr)[: len(self.optimizer.param_groups)]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
@@ -239,15 +250,15 @@ class Training:
                 last = i + 1 == len(parts)
                 with nullcontext() if last else self.accelerator.no_sync(self.model):
                     loss += self._backward(*part) / len(parts)
-            learned = [*self.model.parameters(), *(self.learning_tower.weights if self.learning_tower else ())]
-            self.accelerator.clip_grad_norm_(learned if self.learning_tower else self.model.parameters(), recipe.clip)
+            weights = [*self.model.parameters(), *(self.learning_tower.weights if self.learning_tower else ())]
+            self.accelerator.clip_grad_norm_(weights if self.learning_tower else self.model.parameters(), recipe.clip)
             self.optimizer.step()
         except (MemoryError, RuntimeError) as fault:
             if not out_of_memory(fault):
                 raise
             raise MemoryError(
                 f"a step of {recipe.batch} images does not fit into memory; lower batch, set accumulate to "
-                f"{2 * recipe.accumulate}{'' if recipe.checkpointing else ', or checkpointing to true'}"
+                f"{2 * recipe.accumulate}{'' if recipe.checkpointing else ', or set checkpointing to true'}"
             ) from None
         self.optimizer.zero_grad()
         self._average()
@@ -255,8 +266,8 @@ class Training:
         return loss
 
     def _backward(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Add the gradients of a part of the batch, and return its mean loss."""
-        with short_attention(self.device, math.prod(self.config.grid)):  # backwards too, which may compute blocks again
+        """Add the gradients of a part of the batch; returns its mean loss."""
+        with short_attention(self.device, math.prod(self.config.grid)):  # the backward pass may recompute blocks
             return self._gradients(clean, cond, t, noise)
 
     def _gradients(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -280,7 +291,7 @@ class Training:
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images in [-1, 1], labels or captions, times and noise of this process's share of a step.
 
-        Captions are features (n, words, width), or their tokens (n, words) where the tower learns along.
+        Captions are features (n, words, width), or token ids (n, words) if the tower is trained too.
         """
         recipe, count = self.recipe, len(self.rows)
         share = recipe.batch // self.accelerator.num_processes
@@ -288,22 +299,24 @@ class Training:
         places = step * recipe.batch + first + np.arange(share)
         rows = np.empty(share, np.int64)
         for epoch in np.unique(places // count):
-            here = places // count == epoch
+            in_epoch = places // count == epoch
             order = np.random.default_rng((recipe.seed, int(epoch))).permutation(count)
-            rows[here] = self.rows[order[places[here] % count]]
+            rows[in_epoch] = self.rows[order[places[in_epoch] % count]]
         seeds = np.random.SeedSequence((recipe.seed, step)).generate_state(1 + recipe.batch, np.uint64) >> np.uint64(1)
         t = draw_times(
             recipe.batch, recipe.time_mean, recipe.time_spread, torch.Generator().manual_seed(int(seeds[0]))
         )[first : first + share]
-        own = [int(seed) for seed in seeds[1:][first : first + share]]
-        torch.manual_seed(own[0])  # dropped paths inside the network
-        clean = self._clean(rows, own, recipe.flip, recipe.shift_px)
-        noise = torch.stack([torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(s)) for s in own])
-        cond = self._labels(rows, own) if self.tower is None else self._captions(rows, own)
+        item_seeds = [int(seed) for seed in seeds[1:][first : first + share]]
+        torch.manual_seed(item_seeds[0])  # drop path inside the network
+        clean = self._clean(rows, item_seeds, recipe.flip, recipe.shift_px)
+        noise = torch.stack(
+            [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in item_seeds]
+        )
+        cond = self._labels(rows, item_seeds) if self.tower is None else self._captions(rows, item_seeds)
         return clean, cond, t, noise
 
     def _clean(self, rows: np.ndarray, seeds: Sequence[int], flip: bool = False, shift_px: int = 0) -> Tensor:
-        """Pictures (n, C, H, W) or windows of clips (n, T, C, H, W), in [-1, 1], or their latents."""
+        """Images (n, C, H, W) or windows of clips (n, T, C, H, W), in [-1, 1], or their latents."""
         items = self.data.draw(rows, self.config.frames, seeds, flip, shift_px)
         if isinstance(self.data, LatentSet):
             return torch.from_numpy(items)
@@ -313,18 +326,18 @@ class Training:
         return self.space.encode(pixels.flatten(0, -4)).cpu().unflatten(0, pixels.shape[:-3])
 
     def _labels(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
-        """Label numbers, a share of them the null one, so that guidance has what to push away from."""
+        """Label indices, a share of them replaced by the null label for classifier-free guidance."""
         dropout = self.config.label_dropout if self.config.null_label else 0.0
         dropped = [np.random.default_rng(seed).random() < dropout for seed in seeds]
         return torch.from_numpy(np.where(dropped, self.config.labels, self.data.labels[rows]))
 
     def _captions(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
-        """One caption an image, a share of them empty: features, or tokens where the tower learns along."""
+        """One caption per image, a share of them empty: features, or token ids if the tower is trained too."""
         captions = []
         for row, seed in zip(rows, seeds, strict=True):
             rng = np.random.default_rng(seed)
-            kept = rng.random() >= self.config.label_dropout
-            captions.append(image_caption(self.data, row, rng) if kept else "")
+            keep_caption = rng.random() >= self.config.label_dropout
+            captions.append(image_caption(self.data, row, rng) if keep_caption else "")
         if self.learning_tower:
             return torch.tensor([self.tower.prompt(caption).ids for caption in captions])
         with self.accelerator.autocast():
@@ -333,25 +346,25 @@ class Training:
 
     @property
     def sampled_tower(self) -> TextTower | None:
-        """The tower that samples and the export read captions by: the average of one that learns along."""
+        """The text tower of samples and exports: averaged weights if the tower is trained too."""
         return self.learning_tower.averaged if self.learning_tower else self.tower
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averages towards the weights, faster in the first steps (as they have seen nothing better yet)."""
+        """Update the moving averages of the weights, with a lower decay in the first steps."""
         weights = list(self.accelerator.unwrap_model(self.model).parameters())
-        learns = [i for i, weight in enumerate(weights) if weight.requires_grad]
-        now = [whole(weights[i].detach()) for i in learns]
+        trained = [i for i, weight in enumerate(weights) if weight.requires_grad]
+        current = [whole(weights[i].detach()) for i in trained]
         for ema, halflife in zip(self.emas, self.recipe.halflives, strict=True):
             keep = min(0.5 ** (1 / halflife), (1 + self.step) / (10 + self.step))
             averages = list(ema.parameters())
-            torch._foreach_lerp_([averages[i] for i in learns], now, 1 - keep)
+            torch._foreach_lerp_([averages[i] for i in trained], current, 1 - keep)
         if self.learning_tower:
             keep = min(0.5 ** (1 / self.recipe.halflives[0]), (1 + self.step) / (10 + self.step))
             self.learning_tower.average(keep)
 
     def save(self) -> None:
-        """Write a checkpoint of this step; a kill at any moment leaves it or the one before whole."""
+        """Write a checkpoint of this step; if killed while writing, the previous checkpoint stays intact."""
         self.accelerator.wait_for_everyone()
         losses, scaler = self._recent_losses(), self.accelerator.scaler
         model = whole_state(self.accelerator.unwrap_model(self.model).state_dict())
@@ -373,25 +386,28 @@ class Training:
         write_checkpoint(self.folder, self.step, content, self.recipe.keep_last, self.recipe.keep_every)
 
     def _checkpoint(self) -> dict | None:
-        """The checkpoint to go on from; None where the run was killed before its first."""
+        """The checkpoint to resume from; None if the run was killed before writing one."""
         content = read_checkpoint(self.folder)
         if content is None and not (self.folder / "recipe.yaml").is_file():
-            raise ValueError(f"there is no checkpoint in {self.folder} to go on from; start without --resume")
+            raise ValueError(f"there is no checkpoint in {self.folder} to resume from; start without --resume")
         return content
 
     def _restore(self, content: dict) -> None:
         if content["labels"] != self.data.label_names:
-            raise ValueError(f"{self.folder} was trained on other labels than {self.recipe.data} has; use init instead")
+            raise ValueError(
+                f"{self.folder} was trained on labels other than those of {self.recipe.data}; use init instead"
+            )
         if len(content["emas"]) != len(self.emas):
-            raise ValueError(f"{self.folder} has {len(content['emas'])} averages; give as many in ema_halflife")
+            raise ValueError(
+                f"{self.folder} has {len(content['emas'])} averages of the weights and ema_halflife gives "
+                f"{len(self.emas)}; give as many as the run has"
+            )
         load_model(self.accelerator.unwrap_model(self.model), content["model"])
         for ema, state in zip(self.emas, content["emas"], strict=True):
             ema.load_state_dict(state)
         if bool(self.learning_tower) != ("tower" in content):
-            learned = "" if "tower" in content else "no "
-            raise ValueError(
-                f"{self.folder} was trained with {learned}tower_lr; give it as it was, or use init instead"
-            )
+            how = "with" if "tower" in content else "without"
+            raise ValueError(f"{self.folder} was trained {how} tower_lr; resume it the same way, or use init instead")
         if self.learning_tower:
             self.learning_tower.load(content["tower"])
         load_optimizer(self.optimizer, content["optimizer"])
@@ -403,13 +419,13 @@ class Training:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A disk that is full or may not be written becomes one sentence with what is left and what to do."""
+        """Turn an OSError of the run folder into one sentence: the last intact checkpoint and what to do."""
         try:
             yield
         except OSError as fault:
             last = max(checkpoints(self.folder), default=None)
-            left = "no checkpoint was written yet" if last is None else f"the last whole checkpoint is of step {last}"
+            saved = "no checkpoint was written yet" if last is None else f"the last intact checkpoint is of step {last}"
             raise OSError(
-                f"{self.folder} cannot be written at step {self.step} ({fault.strerror or fault}); {left}; make room "
-                "or give a folder that you may write, and go on with --resume"
+                f"{self.folder} cannot be written at step {self.step} ({fault.strerror or fault}); {saved}; free some "
+                "disk space or choose a writable folder, and continue with --resume"
             ) from fault

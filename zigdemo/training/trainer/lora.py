@@ -1,4 +1,4 @@
-"""What of a network fine-tuning changes: everything, low-rank additions to its projections, or its conditioning."""
+"""Which weights fine-tuning changes: all, low-rank adapters of the projections, or the conditioning modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TABLE = "y_embedder.embedding_table.weight"
 
 
 def projections(network: nn.Module) -> list[str]:
-    """Names of the linear maps that tokens go through in the blocks: in and out of scans, attention and MLPs."""
+    """Names of the linear layers on tokens in the blocks: inputs and outputs of scans, attention and MLPs."""
     return [
         f"blocks.{name}"
         for name, module in network.blocks.named_modules()
@@ -21,11 +21,11 @@ def projections(network: nn.Module) -> list[str]:
 
 
 def adapt(network: nn.Module, method: str, rank: int, known_labels: int = 0) -> None:
-    """Choose what of a network learns, in place; "lora" adds to every projection a product of rank `rank`.
+    """Choose the trainable weights of a network, in place; "lora" adds adapters of rank `rank` to every projection.
 
-    full: everything. lora: the additions, which start at zero, and label rows. conditioning: the modules of
-    CONDITIONING. But for "full", the first `known_labels` rows of the label table and the null row stay as they are.
-    Source: Hu et al. 2021 (arXiv 2106.09685), by peft, with alpha twice the rank.
+    full: all weights. lora: the adapters, which start at zero, and rows of the label table. conditioning: the modules
+    of CONDITIONING. Except for "full", the first `known_labels` rows of the label table and the null row are frozen.
+    Source: Hu et al. 2021 (arXiv 2106.09685), implemented by peft, with alpha twice the rank.
     """
     if method == "full":
         return
@@ -39,14 +39,14 @@ def adapt(network: nn.Module, method: str, rank: int, known_labels: int = 0) -> 
             parameter.requires_grad_(any(part in name.split(".") for part in CONDITIONING))
     if network.config.labels:
         table = network.get_parameter(TABLE).requires_grad_(True)
-        learns = torch.ones(len(table), 1)
-        learns[:known_labels] = 0
-        learns[network.config.labels :] = 0
-        table.register_hook(lambda gradient: gradient * learns.to(gradient))
+        trained = torch.ones(len(table), 1)
+        trained[:known_labels] = 0
+        trained[network.config.labels :] = 0
+        table.register_hook(lambda gradient: gradient * trained.to(gradient))
 
 
 def merged(network: nn.Module) -> nn.Module:
-    """The same network without additions: each is put into the weights it was added to, in place."""
+    """The same network with its adapters merged into the weights, in place."""
     if not hasattr(network, "peft_config"):
         return network
     from peft.tuners.tuners_utils import BaseTunerLayer
@@ -63,7 +63,7 @@ def merged(network: nn.Module) -> nn.Module:
 def grow_labels(state: dict[str, Tensor], old: list[str], new: list[str]) -> dict[str, Tensor]:
     """A state dict whose label table has a row for each of the new names, in their order, and the null row last.
 
-    Rows of names that were there go with them; those of others start as the null row, which draws anything.
+    Rows of known names are kept; rows of new names start as copies of the null row.
     """
     if TABLE not in state:
         return state

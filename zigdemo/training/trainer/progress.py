@@ -1,4 +1,4 @@
-"""What a run says while it goes, in metrics.jsonl, on the console and to trackers, and how it is asked to stop."""
+"""Progress of a run: metrics.jsonl, console and trackers; and stopping on signals."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def check_trackers(names: list[str]) -> None:
-    """Raise ValueError for a tracker whose package is not installed."""
+    """Check that the packages of trackers are installed. Raises ValueError for one that is not."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise ValueError(f"tracker {name} is not installed; run `pip install {name}` or take it out of trackers")
+            raise ValueError(f"tracker {name} is not installed; run `pip install {name}` or remove it from trackers")
 
 
 class Journal:
-    """Writes metrics.jsonl, one line each time, and the same to the console and the recipe's trackers.
+    """Logs metrics to metrics.jsonl, the console and the recipe's trackers; a context manager around the run.
 
-    Of several processes the main one alone writes. `with` it around the run.
+    With several processes only the main one writes.
     """
 
     def __init__(self, recipe: Recipe, accelerator: Accelerator, folder: Path, step: int) -> None:
@@ -39,8 +39,8 @@ class Journal:
         if self.main:
             cut_metrics(self.file, step)
         if recipe.trackers:
-            plain = {key: value for key, value in asdict(recipe).items() if isinstance(value, int | float | str)}
-            accelerator.init_trackers(recipe.name, config=plain)
+            config = {key: value for key, value in asdict(recipe).items() if isinstance(value, int | float | str)}
+            accelerator.init_trackers(recipe.name, config=config)
 
     def __enter__(self) -> Journal:
         if self.main and sys.stdout.isatty() and importlib.util.find_spec("rich"):
@@ -59,7 +59,7 @@ class Journal:
             self.accelerator.end_training()
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """One line of values at a step; numbers among them go to the trackers as well."""
+        """Write one line of values at a step; the numbers among them also go to the trackers."""
         if not self.main:
             return
         with self.file.open("a", encoding="utf-8") as file:
@@ -68,24 +68,24 @@ class Journal:
             self.accelerator.log({k: v for k, v in values.items() if isinstance(v, int | float)}, step=step)
 
     def training(self, step: int, loss: float, speed: float, left: float) -> None:
-        """The mean loss since the last line. speed: images a second; left: seconds to the last step."""
+        """Log the mean loss since the last line. speed: images per second; left: seconds to the last step."""
         values = {"loss": round(loss, 5), "images_per_second": round(speed, 1), "seconds_left": round(left)}
         self.write(step, values)
-        said = f"loss {loss:.4f}, {speed:.0f} images/s"
+        summary = f"loss {loss:.4f}, {speed:.0f} images/s"
         if self.bar:
-            self.bar.update(self.task, completed=step, description=said)
+            self.bar.update(self.task, completed=step, description=summary)
         else:
-            self.say(f"step {step}: {said}, {left / 60:.0f} min left")
+            self.say(f"step {step}: {summary}, {left / 60:.0f} min left")
 
     def say(self, sentence: str) -> None:
-        """A sentence for whoever watches the console."""
+        """Print a sentence to the console."""
         if self.main:
             (self.bar.console.print if self.bar else print)(sentence)
 
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and a polite kill call `stop`, the second one of them ends the process as ever; main thread only."""
+    """The first SIGINT or SIGTERM calls `stop`, a second one has its usual effect; in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A training recipe: one dataclass, read from YAML, changed by `key=value` on the command line."""
+"""A training recipe: one dataclass, read from YAML, with `key=value` overrides from the command line."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from ...zoo import read_folder
 from .lora import METHODS
 
 Settings = TypeVar("Settings")
-TRACKERS = ("tensorboard", "trackio", "wandb")  # names of accelerate, and of the packages
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"  # the ones that come with zigdemo
+TRACKERS = ("tensorboard", "trackio", "wandb")  # names in accelerate, and of the packages
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"  # shipped with zigdemo
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the trained weights, with the data and the seed.
+    """All settings of a run: together with the data they determine the trained weights.
 
-    data: a prepared folder of images, clips, or latents of these. run: the folder written. groups, labels: what to keep
-    of the data, all where null. latents: the autoencoder to train behind, as in AutoencoderSpec, which encodes images
-    or clips in every step; latents on disk name their own.
-    exclude: patterns of label names to leave out, with * for anything.
-    model: family and its config fields; the number of labels is taken from the data. text: the tower of a model with
-    text_width, as in TextSpec; captions are made of names and keywords, or of a portrait's attributes, another one each
-    time, and a share `model.label_dropout` of them is empty. tower_lr: learning rate of that tower, which learns along
-    and is exported too; 0: it stays as it is. tower_context: tokens that it is to read, where it learns; 0: as many as
-    it does.
-    init: a weights folder to start from; label rows are matched by name. keep_labels: its labels that the data has not
-    stay in the table. method, rank: what learns, see `lora.adapt`. start_from: a weights folder of another shape, whose
-    tensors are taken where name and shape are the same. start_blocks: for each block of the model the number of that
-    folder's block it starts from, or null. shares: part of every batch that is of a group, by its name.
-    flip, shift_px: mirror half of the pictures or clips, and move them by up to so many pixels along each side; of
-    latents on disk flip takes those that were encoded mirrored.
-    steps: optimiser updates. batch: images a step, over all processes.
-    accumulate: parts that each process's share of it is cut into, for less memory; the gradients are summed.
-    warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: steps after which the average
-    has forgotten half; a list makes several averages, the first of which is sampled. time_mean, time_spread:
-    logit-normal training times, see `diffusion.draw_times`. min_snr: gamma of the min-SNR weighting, 0 for none.
-    checkpointing: compute the blocks again in the backward pass, for less memory and more time. compile: by torch,
-    which pays on a GPU in long runs. held_out: images kept away from training, for a loss by time every
-    `validate_every` steps. keep_last, keep_every: checkpoints that stay, the newest and those at multiples of so many
-    steps. trackers: any of tensorboard, trackio and wandb, beside metrics.jsonl.
+    data: a prepared folder of images, clips, or latents of either. run: the output folder. groups, labels: subset of
+    the data; null: all. latents: the autoencoder, as in AutoencoderSpec, that encodes images or clips at every step;
+    latents on disk name their own.
+    exclude: patterns of label names to leave out; * matches anything.
+    model: family and its config fields; the number of labels comes from the data. text: the tower of a model with
+    text_width, as in TextSpec; captions are drawn anew each time from names and keywords, or from a portrait's
+    attributes, and a share `model.label_dropout` of them is empty. tower_lr: learning rate of that tower, which is then
+    trained and exported too; 0: frozen. tower_context: context length of a trained tower, in tokens; 0: unchanged.
+    init: a weights folder to start from; label rows are matched by name. keep_labels: keep its labels that are not in
+    the data. method, rank: which weights are trained, see `lora.adapt`. start_from: a weights folder of another
+    architecture; tensors of the same name and shape are loaded. start_blocks: for each block of the model the index of
+    that folder's block to start from, or null. shares: fraction of every batch that comes from a group, by its name.
+    flip, shift_px: mirror half of the images or clips, and shift them by up to this many pixels in each direction; with
+    latents on disk, flip uses the mirrored ones.
+    steps: optimiser updates. batch: images per step, over all processes.
+    accumulate: gradient accumulation steps per update, for less memory.
+    warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: half-life of the moving average
+    of the weights, in steps; a list gives several averages, the first of which is sampled. time_mean, time_spread:
+    logit-normal training times, see `diffusion.draw_times`. min_snr: gamma of the min-SNR weighting, 0 for none. clip:
+    largest norm of the gradients.
+    checkpointing: recompute the blocks in the backward pass, for less memory and more time. compile: use torch.compile,
+    which pays off in long runs on a GPU. held_out: images kept out of training, for a loss by time every
+    `validate_every` steps. keep_last, keep_every: checkpoints to keep, the newest and those at multiples of this many
+    steps. trackers: any of tensorboard, trackio and wandb, besides metrics.jsonl.
     """
 
     name: str
@@ -163,12 +163,12 @@ class Recipe:
 
     @property
     def halflives(self) -> list[float]:
-        """Of each of the averages of the weights, in steps."""
+        """Half-life of each moving average of the weights, in steps."""
         return self.ema_halflife if isinstance(self.ema_halflife, list) else [self.ema_halflife]
 
     @property
     def text_spec(self) -> TextSpec | None:
-        """The tower that reads the captions, or None for a model of labels."""
+        """The text tower that encodes the captions, or None for a class-conditional model."""
         return TextSpec.read(self.text) if self.text else None
 
     def save(self, path: Path) -> None:
@@ -178,21 +178,21 @@ class Recipe:
 
 
 def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read a YAML recipe and apply `key=value` changes (`model.width=192` reaches inside; values are YAML).
+    """Read a YAML recipe and apply `key=value` overrides (`model.width=192` sets a nested key; values are YAML).
 
-    Raises ValueError with one sentence for a file that is no recipe or a key that does not exist.
+    Raises ValueError with one sentence for a file that is not a recipe or a key that does not exist.
     """
     return read_settings(path, Recipe, changes)
 
 
 def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]) -> Settings:
-    """A dataclass `kind` out of a YAML file, with changes and errors as in `load_recipe`."""
+    """A dataclass `kind` read from a YAML file, with overrides. Raises ValueError as `load_recipe` does."""
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        here = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-        raise ValueError(f"there is no recipe {path}; the ones that come with zigdemo are {here}") from None
+        shipped = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+        raise ValueError(f"there is no recipe {path}; zigdemo comes with {shipped}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise ValueError(f"{path} is not a YAML recipe: {str(fault).splitlines()[0]}") from None
     if not isinstance(content, dict):
@@ -200,32 +200,37 @@ def read_settings(path: str | Path, kind: type[Settings], changes: Sequence[str]
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
-            raise ValueError(f"change {change!r} must look like key=value")
+            raise ValueError(f"override {change!r} must look like key=value")
         target = content
         *outer, last = key.split(".")
         for part in outer:
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
-                raise ValueError(f"{part} in {change!r} has no settings inside")
+                raise ValueError(f"{part} in {change!r} is not a mapping of settings")
         target[last] = yaml.safe_load(value)
     known = {entry.name for entry in fields(kind)}
     unknown = sorted(set(content) - known)
     if unknown:
-        raise ValueError(f"{', '.join(unknown)} is no setting of a recipe; the settings are {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{', '.join(unknown)} is not a setting of a recipe; the settings are {', '.join(sorted(known))}"
+        )
     required = [e.name for e in fields(kind) if e.default is MISSING and e.default_factory is MISSING]
     missing = sorted(set(required) - set(content))
     if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; every recipe needs {', '.join(required)}")
+        raise ValueError(f"{path} does not set {', '.join(missing)}; every recipe needs {', '.join(required)}")
     return kind(**content)
 
 
 def load_data(recipe: Recipe) -> ImageSet | ClipSet | LatentSet:
-    """The images, or the clips for a model with frames, that a recipe trains on, after its choices of them."""
+    """The images, or clips for a video model, that a recipe trains on: the subset it selects.
+
+    Raises ValueError where the recipe asks for what the data do not have, FileNotFoundError if they are missing.
+    """
     frames = recipe.model.get("frames") or 0
     if any(Path(recipe.data).glob(LATENTS.array_file)):
         if recipe.shift_px or recipe.latents:
             raise ValueError(
-                f"{recipe.data} holds latents already: leave out latents and shift_px, or train on its pictures"
+                f"{recipe.data} already contains latents; leave out latents and shift_px, or train on the images"
             )
         data = LatentSet.load(recipe.data, recipe.groups, recipe.labels, recipe.exclude, frames)
         if recipe.flip and not data.mirrored:
@@ -236,36 +241,36 @@ def load_data(recipe: Recipe) -> ImageSet | ClipSet | LatentSet:
         data = ImageSet.load(recipe.data, groups=recipe.groups, labels=recipe.labels, exclude=recipe.exclude)
     if not recipe.keep_labels:
         return data
-    known = list(read_folder(recipe.init).labels or [])
-    names = list(dict.fromkeys([*known, *data.label_names]))
-    places = np.array([names.index(name) for name in data.label_names])
-    return replace(data, label_names=names, labels=places[data.labels])
+    initial_labels = list(read_folder(recipe.init).labels or [])
+    names = list(dict.fromkeys([*initial_labels, *data.label_names]))
+    indices = np.array([names.index(name) for name in data.label_names])
+    return replace(data, label_names=names, labels=indices[data.labels])
 
 
 def autoencoder_spec(recipe: Recipe) -> AutoencoderSpec | None:
-    """The autoencoder that a recipe trains behind: its own, or that of the latents on disk; None for pixels."""
+    """The autoencoder of a recipe: its own, or that of the latents on disk; None for pixels."""
     if recipe.latents is not None:
         return AutoencoderSpec.read(recipe.latents)
     return LatentSet.load(recipe.data).spec if any(Path(recipe.data).glob(LATENTS.array_file)) else None
 
 
 def part_places(recipe: Recipe) -> tuple[Path, ...]:
-    """Where the tower and the autoencoder of a recipe are looked up: as those of the model it starts from."""
+    """Folders to look up the tower and the autoencoder of a recipe in: those of the model it starts from."""
     return read_folder(recipe.init).places if recipe.init else (zoo.WEIGHTS,)
 
 
 def known_labels(recipe: Recipe) -> int:
-    """How many rows of the label table a run finds there and keeps."""
+    """Number of rows of the initial label table that a run keeps."""
     return len(read_folder(recipe.init).labels or []) if recipe.keep_labels else 0
 
 
 def model_config(recipe: Recipe, labels: int) -> object:
-    """The backbone's config for a recipe and a number of labels."""
+    """The backbone's config for a recipe and a number of labels. Raises ValueError for an unknown setting."""
     settings = {key: value for key, value in recipe.model.items() if key != "family"}
     kind = FAMILIES[recipe.model["family"]].config
     unknown = sorted(set(settings) - {entry.name for entry in fields(kind)})
     if unknown:
-        raise ValueError(f"model.{unknown[0]} is no setting of {recipe.model['family']}")
+        raise ValueError(f"model.{unknown[0]} is not a setting of {recipe.model['family']}")
     if (spec := autoencoder_spec(recipe)) is not None:
         settings.setdefault("in_channels", spec.channels)
     config = kind(**settings)

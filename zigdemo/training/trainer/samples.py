@@ -1,4 +1,4 @@
-"""Grids of what a network makes, beside the real thing."""
+"""Grids of generated images beside real ones."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def draw(
 ) -> np.ndarray:
     """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3) or (n, T, H, W, 3).
 
-    Heun, one noise image per place in the list, by the function that the page draws by. space: of the latents that the
-    network draws.
+    Heun; the noise of item i is seeded by seed + i; the same sampling function as the page's. space: latent space of
+    the network.
     """
     device = next(network.parameters()).device
     sampling, count = Sampling("heun", steps, guidance), len(cond)
@@ -45,19 +45,19 @@ def draw(
 
 
 def _decoded(latents: Tensor, space: Latents) -> np.ndarray:
-    """Latents (..., C, h, w) as pictures (..., H, W, 3) uint8."""
+    """Latents (..., C, h, w) decoded to images (..., H, W, 3) uint8."""
     pictures = space.to_bytes(space.decode(latents.flatten(0, -4)))
     return pictures.unflatten(0, latents.shape[:-3]).numpy()
 
 
 def real_pictures(data: ImageSet | ClipSet | LatentSet, rows: np.ndarray, frames: int, space: Latents) -> np.ndarray:
-    """The pictures, or a window of each clip, that rows of a set show, uint8; latents are decoded."""
+    """The images, or a window of each clip, of rows of a set, uint8; latents are decoded."""
     items = data.draw(rows, frames, [int(row) for row in range(len(rows))])
     return _decoded(torch.from_numpy(items), space) if isinstance(data, LatentSet) else items
 
 
 def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tuple[Tensor, Tensor]:
-    """What a network takes for the labels of some images, and for none: label numbers, or features of the names."""
+    """Conditions of the labels of some images, and the null conditions: label indices, or features of the names."""
     if tower is None:
         label = torch.from_numpy(data.labels[rows])
         return label, torch.full_like(label, len(data.label_names))
@@ -66,20 +66,20 @@ def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tup
 
 
 def filmstrips(clips: np.ndarray, frames: int = 8) -> np.ndarray:
-    """Clips (n, T, S, S, 3) uint8 as strips of `frames` evenly spaced ones, (n, S, frames * S, 3)."""
-    chosen = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
-    return chosen.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
+    """Clips (n, T, S, S, 3) uint8 as strips of `frames` evenly spaced frames, (n, S, frames * S, 3)."""
+    selection = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
+    return selection.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
 
 
-def pair_grid(real: np.ndarray, made: np.ndarray, columns: int) -> np.ndarray:
-    """Real images above made ones, (n, H, W, 3) uint8 each, in rows of `columns`, as one uint8 picture."""
+def pair_grid(real: np.ndarray, generated: np.ndarray, columns: int) -> np.ndarray:
+    """Real images above generated ones, (n, H, W, 3) uint8 each, in rows of `columns`, as one uint8 image."""
     count, height, width = real.shape[:3]
     rows = -(-count // columns)
     picture = np.full((rows * (2 * height + 8), columns * (width + 4), 3), 255, np.uint8)
     for i in range(count):
         top, left = i // columns * (2 * height + 8), i % columns * (width + 4)
         picture[top : top + height, left : left + width] = real[i]
-        picture[top + height : top + 2 * height, left : left + width] = made[i]
+        picture[top + height : top + 2 * height, left : left + width] = generated[i]
     return picture
 
 
@@ -92,13 +92,13 @@ def sample_grid(
     count: int = 16,
     space: Latents = PIXELS,
 ) -> None:
-    """Write a PNG of `count` evenly spaced labels, real above generated; of clips the strips, fewer of them."""
+    """Write a PNG of `count` evenly spaced rows, real above generated; clips as strips, a quarter as many."""
     from PIL import Image
 
     frames = network.config.frames
     count = min(count // 4 if frames else count, len(data))
     rows = np.linspace(0, len(data) - 1, count).astype(int)
-    made = draw(network, prediction, *conditions(data, rows, tower), space=space)
+    generated = draw(network, prediction, *conditions(data, rows, tower), space=space)
     real = real_pictures(data, rows, frames, space)
-    strips = (filmstrips(real), filmstrips(made)) if frames else (real, made)
+    strips = (filmstrips(real), filmstrips(generated)) if frames else (real, generated)
     Image.fromarray(pair_grid(*strips, columns=1 if frames else 8)).save(path)

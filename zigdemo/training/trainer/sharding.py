@@ -1,6 +1,6 @@
-"""Weights and optimiser in shards over several processes (FSDP), read and written as if they were whole.
+"""Weights and optimiser state sharded over several processes (FSDP), saved and loaded as full tensors.
 
-Checkpoints hold whole tensors in the layout of one process, so that a run can go on with another number of them.
+Checkpoints hold full tensors, as from a single process, so a run can be resumed with another number of processes.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from torch.utils._pytree import tree_map
 
 
 def whole(value: Any) -> Any:
-    """A sharded tensor put together in every process, all of which must call this; anything else as it is."""
+    """The full tensor of a sharded one (every process must call this); any other value unchanged."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def whole_state(state: dict[str, Any]) -> dict[str, Any]:
-    """A state dict of a model or an optimiser with every sharded tensor put together, on the CPU."""
+    """A state dict of a model or an optimiser with every sharded tensor gathered, on the CPU."""
     return tree_map(lambda value: whole(value).cpu() if hasattr(value, "full_tensor") else value, state)
 
 
 def _shard_like(value: Tensor, like: Tensor) -> Tensor:
-    """This process's share of a whole tensor, where `like` is sharded."""
+    """This process's shard of a full tensor if `like` is sharded, else the tensor itself."""
     if not hasattr(like, "placements") or value.shape != like.shape:
         return value
     from torch.distributed.tensor import distribute_tensor
@@ -32,13 +32,14 @@ def _shard_like(value: Tensor, like: Tensor) -> Tensor:
 
 
 def load_model(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load whole tensors into a model that may be sharded."""
-    own = model.state_dict()
-    model.load_state_dict({key: _shard_like(value, own[key]) if key in own else value for key, value in state.items()})
+    """Load full tensors into a model that may be sharded."""
+    target = model.state_dict()
+    shards = {key: _shard_like(value, target[key]) if key in target else value for key, value in state.items()}
+    model.load_state_dict(shards)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load a whole state into an optimiser whose parameters may be sharded."""
+    """Load a full state into an optimiser whose parameters may be sharded."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots = {
         place: {name: _shard_like(value, parameters[place]) for name, value in slot.items()}
