@@ -64,7 +64,7 @@ def open_picture(source: bytes | Path | Image.Image, most_pixels: int = MOST_PIX
     """
     with _opened(source, most_pixels) as image:
         turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
-        frames, speed = animation_timing(image)
+        frames, speed = (None, None) if image is source else animation_timing(image)  # an open one shows some frame
         notes = [f"only the first of {frames} frames"] if frames else []
         image.seek(0) if frames else None
         image.load()

@@ -39,7 +39,7 @@ def file_name(settings: Mapping[str, Any], index: int, kind: str = "png") -> str
 
 
 def read_picture(path: str | Path) -> Image.Image:
-    """A picture of any format as RGB, upright and on white. Raises ValueError, one sentence, for none or too large a one."""
+    """A picture of any format as RGB, upright and on white. Raises ValueError with one sentence where there is none."""
     path = Path(path)
     try:
         size = path.stat().st_size
