@@ -18,14 +18,13 @@ Noise = Callable[[], Tensor]  # the next standard normal, shaped like x
 class Field:
     """What a network says at (x, t) on a path; itself callable as the velocity.
 
-    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS. nearest: how near it is read
-    to a singular end, see `readable`. One network call a reading.
+    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS, read no nearer to a
+    singular end than `readable` says. One network call a reading.
     """
 
     output: Velocity
     prediction: str = "velocity"
     path: Interpolant = LINEAR
-    nearest: float = NEAREST_END
 
     def is_singular_at(self, time: float) -> bool:
         """Whether the velocity cannot be read at this time, the data's, and a step must do without."""
@@ -33,7 +32,7 @@ class Field:
 
     def read(self, x: Tensor, t: Tensor, *wanted: str) -> tuple[Tensor, ...]:
         """The wanted predictions at (x, t), from one network call."""
-        t = readable(self.prediction, t, self.path, self.nearest)
+        t = readable(self.prediction, t, self.path)
         output = self.output(x, t)
         return tuple(convert(kind, self.prediction, output, x, t, self.path) for kind in wanted)
 

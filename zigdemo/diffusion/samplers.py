@@ -91,16 +91,6 @@ def check_options(solver: str, options: dict[str, Any], path: str = "linear", pr
     checked_options(solver, Field(lambda x, t: x, prediction, PATHS[path]), options)
 
 
-def resolution_shift(tokens: int, base: int) -> float:
-    """Time shift for `tokens` (or pixels) where no shift fits `base`: sqrt(tokens / base).
-
-    Source: Esser et al. 2024 (arXiv 2403.03206), section 5.3.2, equation 23.
-    """
-    if tokens < 1 or base < 1:
-        raise ValueError(f"tokens and base must be at least 1, not {tokens} and {base}")
-    return math.sqrt(tokens / base)
-
-
 def shift_times(times: list[float], shift: float) -> list[float]:
     """Times moved towards the noise by a shift above 1, towards the data below 1; 0 and 1 stay.
 

@@ -154,11 +154,6 @@ class Training:
         """Whether the last step of the recipe is done, and not only the last before a stop."""
         return self.step >= self.recipe.steps
 
-    @property
-    def newest_sample(self) -> Path | None:
-        """The picture of samples written last, if there is one."""
-        return max((self.folder / "samples").glob("*.png"), default=None)
-
     def stop(self) -> None:
         """Ask `run` to end after the step it is in, with a checkpoint; from any thread."""
         self._stopping = True
@@ -166,8 +161,8 @@ class Training:
     def run(self, watch: Callable[[Training], None] | None = None) -> Path:
         """Train to the last step, or until `stop`; returns the run folder.
 
-        watch: called after every step in the main process; it may look (`step`, `loss`, `newest_sample`), wait, or call
-        `stop`. Ctrl-C stops too.
+        watch: called after every step in the main process; it may look (`step`, `loss`), wait, or call `stop`.
+        Ctrl-C stops too.
         """
         with stopping_on_signals(self.stop), self._writing(), self.journal:
             saved, started, first = self.step, time.monotonic(), self.step
