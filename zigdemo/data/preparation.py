@@ -192,17 +192,16 @@ def prepare_videos(
     cut: Cut,
     info: dict[str, Any],
     labels: Sequence[str] | None = None,
-    workers: int | None = None,
 ) -> Prepared:
     """Write clips cut out of videos, of some labels only where these are given, as a clip set into the folder `out`.
 
-    info: what info.json says besides what is seen. workers: processes that decode; None: one a core.
+    info: what info.json says besides what is seen.
     Errors: ValueError for unknown labels and where no video can be used; `out` is then kept.
     """
     if labels is not None:
         check_choice("label", labels, list(dict.fromkeys(video.label for video in videos)), info["dataset"])
         videos = [video for video in videos if video.label in labels]
-    count, skipped, moved = write_clips(out, videos, cut, info, workers)
+    count, skipped, moved = write_clips(out, videos, cut, info)
     return Prepared(out, count, skipped, moved=moved)
 
 

@@ -276,8 +276,8 @@ def finetune(
     return written
 
 
-def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), steps: int = 3) -> Estimate:
-    """How long `finetune` will take here and how much memory, from a few of its steps, which are thrown away."""
+def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning()) -> Estimate:
+    """How long `finetune` will take here and how much memory, from three of its steps, which are thrown away."""
     folder = tunable(model)
     with tempfile.TemporaryDirectory() as aside:
         recipe = recipe_of(folder, pictures, Path(aside, "out"), Path(aside), tuning)
@@ -289,9 +289,9 @@ def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), s
         training = Training(recipe)
         training.update()  # the first also compiles and allocates
         began = time.monotonic()
-        for _ in range(steps):
+        for _ in range(3):
             training.update()
-        seconds = (time.monotonic() - began) / steps
+        seconds = (time.monotonic() - began) / 3
     cuda = torch.cuda.is_available()
     memory = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
     return Estimate(drawing + seconds * recipe.steps, memory, recipe.steps)
