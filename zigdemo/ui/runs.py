@@ -17,7 +17,7 @@ import gradio as gr
 from PIL import Image
 
 from ..pipeline import PipelineCache, Request, Step
-from .settings import model_here
+from .settings import Kind, model_here
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.15  # least time between two previews, so that fast models are not slowed by showing them
@@ -51,6 +51,15 @@ class Run:
                 if step.result is not None or time.monotonic() - shown >= PREVIEW_SECONDS:
                     yield step
                     shown = time.monotonic()
+
+
+def last_step(request: Request, kind: Kind, image: Image.Image | None = None) -> Step:
+    """Run a request of a program to its end, without previews. ValueError for a model of the other kind."""
+    folder = model_here(request.model)
+    kind.refuse(folder)
+    for step in MODELS.get(folder).stream(request, previews=False, image=image):
+        last = step
+    return last
 
 
 RUNS: dict[tuple[str | None, str], Run] = {}  # by page and tab
