@@ -129,27 +129,28 @@ def slopes(solver: str) -> dict[str, float]:
     return found
 
 
-GIVEN = {(False, False): "neither", (True, False): "form", (False, True): "last step", (True, True): "both"}
+def rules_table(network: nn.Module, counts: Sequence[int] = STEPS) -> tuple[list[str], int]:
+    """Markdown, a row for the solvers of one rule, and how many combinations run.
 
-
-def matrix_table(network: nn.Module, counts: Sequence[int] = STEPS) -> tuple[list[str], Counter]:
-    """Markdown with one row per solver and one column per setting, and the number of cells by outcome."""
-    found: dict[str, dict[str, Counter]] = {name: {given: Counter() for given in GIVEN.values()} for name in SAMPLERS}
+    Raises ValueError for one that runs and is not finite.
+    """
+    runs: Counter = Counter()
     reasons: dict[str, list[str]] = {name: [] for name in SAMPLERS}
-    total: Counter = Counter()
     for cell in cells():
         said = outcome(cell, network, counts)
-        kind = said if said in ("finite", "not finite") else "refused"
-        found[cell.solver][GIVEN[cell.form is not None, cell.last_step is not None]][kind] += 1
-        total[kind] += 1
+        if said == "not finite":
+            raise ValueError(f"{cell} is not finite")
         reason = said.removeprefix(f"{cell.solver} ").removesuffix("; leave it empty")
-        if kind == "refused" and reason not in reasons[cell.solver]:
+        if said == "finite":
+            runs[cell.solver] += 1
+        elif reason not in reasons[cell.solver]:
             reasons[cell.solver].append(reason)
-    rows = [f"| solver | {' | '.join(GIVEN.values())} | why refused |", "|---|" + "---|" * (len(GIVEN) + 1)]
-    for name, columns in found.items():
-        told = [", ".join(f"{n:,} {kind}" for kind, n in column.items()) for column in columns.values()]
-        rows.append(f"| {name} | {' | '.join(told)} | {'; '.join(reasons[name])} |")
-    return rows, total
+    rules: dict[str, list[str]] = {}
+    for name in SAMPLERS:
+        rules.setdefault("; ".join(sorted(reasons[name])), []).append(name)
+    rows = ["| solvers | why others are refused: each | combinations that run |", "|---|---|---:|"]
+    rows += [f"| {', '.join(names)} | {rule} | {sum(map(runs.get, names)):,} |" for rule, names in rules.items()]
+    return rows, runs.total()
 
 
 def order_table() -> list[str]:
@@ -162,8 +163,8 @@ def order_table() -> list[str]:
 
 
 def page() -> str:
-    """The text of docs/samplers.md."""
-    rows, total = matrix_table(small_net())
+    """docs/samplers.md."""
+    rows, total = rules_table(small_net())
     sizes = {
         "solvers": SAMPLERS,
         "paths": PATHS,
@@ -177,17 +178,15 @@ def page() -> str:
         "",
         "Written by `python -m benchmarks.matrix`; `tests/diffusion/test_matrix.py` checks it with the same functions.",
         "",
-        "## The matrix",
+        "## What goes together",
         "",
         *(f"- {len(values)} {name}: {'; '.join(values)}" for name, values in sizes.items()),
         "",
         f"Each combination is run with {', '.join(map(str, STEPS))} steps on a small network with random weights, and",
-        "counts as finite if every state and every predicted clean sample is.",
-        f"**{total.total():,} combinations: {total['finite']:,} finite, {total['refused']:,} refused, "
-        f"{total['not finite']} not finite.**",
-        "",
-        "Every path works with every prediction and guidance. Refused are a form or a last step for a solver that has",
-        "none, and a missing one for a solver that needs it. The columns say which of the two are given.",
+        "counts as finite if every state and every predicted clean sample is. Every path goes with every prediction",
+        "and guidance. A solver of the ODE takes neither a form nor a last step, as there is no noise to shape; DDPM",
+        "takes neither, as its noise is given; the solvers of the SDE need both. All else is refused with its reason.",
+        f"**{total:,} combinations run, and all are finite.**",
         "",
         *rows,
         "",

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 
 if not torch.cuda.is_available():  # before anything imports triton: its kernels then run on the CPU, interpreted
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Hypothesis tries the same examples every time, so that a run says something about the code alone; `make
+# test-new-examples` draws new ones. No deadline: how long an example takes is a matter of what else runs here.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 Each mutation is one plausible slip: a line of the package as it is, what the slip makes of it, and the tests that must
 notice. They are tried one after another in a copy of the project; the exit status is the number that nobody noticed.
+`tests/test_project.py` sees to it that every line is still there to be broken.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "data", "runs", "__pycache__", "docs", ".*_cache", ".hypothesis")
+CACHES = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
 TRAINER, SAMPLING = "zigdemo/training/trainer/loop.py", "zigdemo/diffusion/sampling.py"
 LOOP_TESTS, SAMPLING_TESTS = "tests/training/trainer/test_steps.py", "tests/diffusion/test_sampling.py"
 
@@ -140,14 +141,27 @@ MUTATIONS = (
 )  # fmt: skip
 
 
-def noticed(mutation: Mutation, root: Path) -> bool:
-    """Whether the tests of a mutation fail with it, in the project at `root`, which is left as it was."""
-    path = root / mutation.file
-    whole = path.read_text(encoding="utf-8")
+def with_slip(mutation: Mutation, root: Path) -> str:
+    """The file of a mutation with it. Raises ValueError where the line is not there exactly once."""
+    whole = (root / mutation.file).read_text(encoding="utf-8")
     if whole.count(mutation.line) != 1:
         raise ValueError(f"{mutation.file} has {mutation.line!r} {whole.count(mutation.line)} times, not once")
+    return whole.replace(mutation.line, mutation.slip)
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What the copy of the project does without; `data` and `runs` are names of rooms too, deeper down."""
+    return CACHES(folder, names) | (
+        {".git", ".venv", ".venv-lowest", "data", "runs"} if Path(folder) == ROOT else set()
+    )
+
+
+def noticed(mutation: Mutation, root: Path) -> bool:
+    """Whether the tests of a mutation fail with it, in the project at `root`, which is left as it was."""
+    path, changed = root / mutation.file, with_slip(mutation, root)
+    whole = path.read_text(encoding="utf-8")
     try:
-        path.write_text(whole.replace(mutation.line, mutation.slip), encoding="utf-8")
+        path.write_text(changed, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.tests]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True)
         if done.returncode not in (0, 1):
@@ -162,7 +176,7 @@ def main(names: list[str]) -> int:
     chosen = [mutation for mutation in MUTATIONS if not names or mutation.name in names]
     missed = []
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(shutil.copytree(ROOT, Path(folder, "copy"), ignore=LEFT_OUT))
+        root = Path(shutil.copytree(ROOT, Path(folder, "copy"), ignore=left_out))
         for mutation in chosen:
             seen = noticed(mutation, root)
             print(f"{'noticed' if seen else 'MISSED '}  {mutation.name}", flush=True)

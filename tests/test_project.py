@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lowest import REQUIREMENTS, lowest
+from mutations import MUTATIONS, with_slip
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(
@@ -26,7 +28,8 @@ def test_the_readme_is_a_space():
 
 def test_the_readme_gives_every_command():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for command in ("make demo", "make test", "pip install -r requirements.txt && python app.py"):
+    commands = ("make demo", "make test", "make test-new-examples", "make test-lowest")
+    for command in (*commands, "pip install -r requirements.txt && python app.py"):
         assert command in text
 
 
@@ -34,6 +37,19 @@ def test_what_needs_a_compiler_is_optional():
     required = (ROOT / "requirements.txt").read_text()
     for package in ("mamba-ssm", "causal-conv1d", "flash-linear-attention", "triton"):
         assert package not in required and package in (ROOT / "requirements-gpu.txt").read_text()
+
+
+def test_every_requirement_has_a_lowest_version_that_can_be_tested():
+    assert len(lowest(REQUIREMENTS.read_text(encoding="utf-8"))) >= 10
+    assert lowest("torch>=2.8  # no more\n\ngradio>=6.27,<7\n") == ["torch==2.8", "gradio==6.27"]
+    with pytest.raises(ValueError, match="'numpy<3' names no lowest version"):
+        lowest("numpy<3")
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_still_finds_its_line_and_its_tests(mutation):
+    assert with_slip(mutation, ROOT) != (ROOT / mutation.file).read_text(encoding="utf-8")
+    assert (ROOT / mutation.tests).exists()
 
 
 def test_weights_are_small_enough_for_a_clone():

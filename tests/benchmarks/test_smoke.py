@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from models import LABELS, tiny_folder
 from towers import small_tower
+from waiting import PATIENCE
 
 from zigdemo import zoo
 from zigdemo.data.preparation import write_image_set
@@ -101,7 +102,7 @@ def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
     out = tmp_path / "out"
     command = ["bash", "benchmarks/gpu.sh", str(out), "--dry", "--minutes", "1", "--data", str(tmp_path / "data")]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((out / "results.json").read_text())
     assert found["speed"] and len(found["models"]) == 2 and all(row["good"] for row in found["correctness"])

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from waiting import PATIENCE
 
 LOCAL = re.compile(r"^(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|^(data|blob|about):")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -26,12 +27,29 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
+def held(monkeypatch):
+    """Runs of the page rest at their second preview until they are asked to stop: a tiny model would be done before."""
+    from zigdemo.ui.runs import Run
+
+    steps = Run.steps
+
+    def resting(run, *given):
+        for number, step in enumerate(steps(run, *given)):
+            yield step
+            if number == 1 and step.result is None:
+                run.stop.wait(PATIENCE)
+
+    monkeypatch.setattr(Run, "steps", resting)
+
+
+@pytest.fixture
 def visit(browser):
     """visit(url, width) opens a page; at the end of the test no request has left the machine and no error came."""
     pages, outside, errors = [], [], []
 
     def open_page(url: str, width: int = 1280, height: int = 900):
         page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE / 3 * 1000)
         page.on("request", lambda request: None if LOCAL.match(request.url) else outside.append(request.url))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))

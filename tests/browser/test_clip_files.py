@@ -20,12 +20,15 @@ PLAYED = """async () => {
     const ended = new Promise((done) => video.addEventListener("ended", done, {once: true}))
     await video.play()
     await ended
-    const canvas = document.createElement("canvas")
-    const draw = canvas.getContext("2d")
-    draw.drawImage(video, 0, 0)
-    const pixel = (x, y) => [...draw.getImageData(x, y, 1, 1).data].slice(0, 3)
     return {seconds: video.duration, at: video.currentTime, size: [video.videoWidth, video.videoHeight],
-            frames: video.getVideoPlaybackQuality().totalVideoFrames, pixels: [pixel(20, 20), pixel(120, 120)]}
+            frames: video.getVideoPlaybackQuality().totalVideoFrames}
+}"""
+SHOWS_ITS_LAST_FRAME = """() => {
+    const draw = document.createElement("canvas").getContext("2d")
+    draw.drawImage(document.querySelector("video"), 0, 0)
+    const near = (x, y, wanted) =>
+        wanted.every((value, i) => Math.abs(draw.getImageData(x, y, 1, 1).data[i] - value) <= 6)
+    return near(20, 20, [220, 0, 0]) && near(120, 120, [30, 160, 40])
 }"""
 
 
@@ -55,7 +58,6 @@ def test_clips_play_with_every_frame_in_the_right_size_and_colours(visit, files_
     played = page.evaluate(PLAYED)
     assert played["size"] == [384, 256] and played["frames"] == 16
     assert abs(played["seconds"] - 1) < 0.01 and abs(played["at"] - 1) < 0.07
-    for seen, wanted in zip(played["pixels"], ((220, 0, 0), (30, 160, 40)), strict=True):
-        assert np.abs(np.subtract(seen, wanted)).max() <= 6
+    page.wait_for_function(SHOWS_ITS_LAST_FRAME)  # which a busy machine paints later than it says that the video ended
     pictures = page.evaluate("[...document.images].map((one) => [one.naturalWidth, one.naturalHeight])")
     assert pictures == [[384, 256], [384, 256]]

@@ -11,12 +11,12 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
     page = visit(served, width=width)
     show_tab(page, "Influence")
     page.locator("#influence-draw").click()
-    page.wait_for_selector("#influence-maps img", timeout=60_000)
+    page.wait_for_selector("#influence-maps img")
     before = page.locator("#influence-maps img").first.get_attribute("src")
     picture = page.locator("#influence-picture img")
     box = picture.bounding_box()
     picture.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})
-    page.wait_for_selector("text=Row 1, column 4", timeout=60_000)
+    page.wait_for_selector("text=Row 1, column 4")
     assert page.locator("#influence-maps img").first.get_attribute("src") != before
     assert page.locator("#influence-maps figure").count() == 4
     assert page.get_by_label("number input for Column").input_value() == "4"

@@ -38,7 +38,7 @@ def number(view, label, value):
 
 def draw(page, view):
     view.get_by_role("button", name="Generate", exact=True).click()
-    page.wait_for_selector("#clip-progress >> text=network calls each", timeout=60_000)
+    page.wait_for_selector("#clip-progress >> text=network calls each")
 
 
 def test_clips_play_and_a_downloaded_one_restores_its_settings(tab, tmp_path):
@@ -70,16 +70,16 @@ def test_clips_play_and_a_downloaded_one_restores_its_settings(tab, tmp_path):
     assert view.get_by_label("number input for Steps").input_value() == "3"
 
 
-def test_stop_stops_midway_and_the_preview_stays(tab):
+def test_stop_stops_midway_and_the_preview_stays(tab, held):
     page, view = tab()
     number(view, "Steps", 250)
     number(view, "Clips", 4)
     view.get_by_role("button", name="Generate", exact=True).click()
-    page.wait_for_selector("#clip-stage .frames", timeout=60_000)
+    page.wait_for_selector("#clip-stage .frames")
     assert page.locator("#clip-stage figure > img").count() == 4
     page.wait_for_selector("#clip-progress >> text=of 250")
     view.get_by_role("button", name="Stop").click()
-    page.wait_for_selector("#clip-progress >> text=Stopped", timeout=20_000)
+    page.wait_for_selector("#clip-progress >> text=Stopped")
     page.wait_for_timeout(500)
     assert "Stopped" in page.inner_text("#clip-progress") and page.locator("#clip-stage video").count() == 0
     number(view, "Steps", 2)

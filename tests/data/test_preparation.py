@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import binary, integers, sampled_from
 from PIL import Image
+from waiting import PATIENCE
 
 from zigdemo.data import ImageSet, fluent_emoji, programs
 from zigdemo.data import preparation as prepare
@@ -387,7 +388,7 @@ def test_a_missing_or_broken_folder_says_how_to_make_it(small_tar, tmp_path):
 def test_loading_needs_numpy_only():
     heavy = "{'torch', 'gradio', 'PIL', 'accelerate', 'diffusers', 'av'}"
     code = f"import sys, zigdemo.training.prepare; print({heavy} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.strip() == "set()", done.stderr
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import PATIENCE
 
 from zigdemo.data import ClipSet
 from zigdemo.data.preparation import main
@@ -179,5 +180,5 @@ def test_wrong_choices_are_one_sentence(root, tmp_path, capsys):
 
 def test_preparing_imports_no_decoder():
     code = "import sys, zigdemo.data.videos; print({'av', 'PIL', 'torch'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.strip() == "set()", done.stderr

@@ -11,6 +11,7 @@ import pytest
 from extractors import corner_features
 from models import LABELS, tiny_folder
 from PIL import Image
+from waiting import PATIENCE
 
 from zigdemo.evaluation.__main__ import evaluate, main
 from zigdemo.evaluation.materials import Material, generate, plan_draws, read_material
@@ -97,6 +98,7 @@ state = PartialState(cpu=True)
 scores = evaluate("made.npy", read_material("real.npy"), corner_features(), ["frechet", "kid", "precision"])
 if state.is_main_process:
     print(json.dumps([state.num_processes, [[score.value, score.floor] for score in scores]]))
+state.destroy_process_group()
 """
 
 
@@ -109,8 +111,10 @@ def test_two_processes_agree_with_one(tmp_path):
     command = f"{sys.executable} -m accelerate.commands.launch --multi_gpu --num_processes 2 --main_process_port 0"
     paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    if sys.platform == "linux":
+        environment["GLOO_SOCKET_IFNAME"] = "lo"  # the machine's own name may lead to an address that nobody answers
     done = subprocess.run(
-        [*command.split(), "shares.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [*command.split(), "shares.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr[-2000:]
     processes, two = json.loads(done.stdout.splitlines()[-1])

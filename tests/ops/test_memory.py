@@ -1,11 +1,11 @@
 """No backend holds a state for every token, forward or backward: peak memory at two sizes of the state."""
 
-import os
 import subprocess
 import sys
 import textwrap
 
 import pytest
+from waiting import PATIENCE
 
 from zigdemo.ops import backends
 
@@ -27,7 +27,7 @@ STEP = """
 
 def peak_kb(backend, state):
     code = textwrap.dedent(STEP).format(backend=backend, state=state, length=LENGTH, channels=CHANNELS)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=os.environ)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-2000:]
     return int(done.stdout)
 

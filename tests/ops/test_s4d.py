@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis.strategies import booleans, integers
 
 from zigdemo.ops import backends, s4d_convolution, s4d_lin
@@ -46,6 +46,34 @@ def outputs_and_gradients(tensors, backend, **kind):
     return [y.detach(), *torch.autograd.grad((y * weight).sum(), leaves)]
 
 
+def largest(u, log_dt, A, C, D, bidirectional):
+    """Upper bounds of what `outputs_and_gradients` gives, by channel, as if no term of any sum cancelled another.
+
+    The scale to judge rounding by: a sum is as exact as its terms are large, also where it comes to nearly nothing.
+    By Young's inequality, the norm of a convolution is at most the kernel's sum times the norm of the signal.
+    """
+    wide = lambda value: value.detach().to(torch.complex128 if value.is_complex() else torch.float64)  # noqa: E731
+    u, log_dt, A, C = map(wide, (u, log_dt, A, C))
+    weight = torch.randn(u.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    u, weight, lags = u.norm(dim=(0, 1)), weight.norm(dim=(0, 1)), torch.arange(u.shape[1])
+    step, A, C = log_dt.exp()[:, None, None], A[..., None], (C if bidirectional else C[None])[..., None]
+    rate = step * A
+    kernel = 2 * C * (rate.exp() - 1) / A * torch.exp(rate * lags)  # (kinds, channels, modes, lags)
+    of_rate = 2 * C / A * torch.exp(rate * lags) * (rate.exp() + (rate.exp() - 1) * lags)
+    gain = kernel.abs().sum((0, 2, 3)) + (0 if D is None else wide(D).abs())
+    of_A = ((of_rate * step).abs() + (kernel / A).abs()).sum((0, 3))
+    of_C, of_step = (kernel / C).abs().sum(3), (of_rate * rate).abs().sum((0, 2, 3))
+    both = u * weight
+    bounds = [gain * u, gain * weight, of_step * both, of_A * both[:, None], of_C * both[:, None], both]
+    return bounds if D is not None else bounds[:-1]
+
+
+def worst_error(found, exact, bounds):
+    """The largest error of an output or a gradient, each by the norm of its bounds."""
+    apart = [(one.to(other.dtype) - other).norm() for one, other in zip(found, exact, strict=True)]
+    return max((error / bound.norm()).item() for error, bound in zip(apart, bounds, strict=True))
+
+
 def cast(tensors, dtype):
     """Leaves of another precision, complex ones too."""
     cast = {
@@ -78,7 +106,7 @@ def test_the_fft_and_its_gradients_equal_the_recurrence(seed, batch, length, cha
     found = outputs_and_gradients(tensors, "fft", bidirectional=bidirectional)
     assert all(relative(one, other) < 1e-10 for one, other in zip(found, exact, strict=True))
     found = outputs_and_gradients(cast(tensors, torch.float32), "fft", bidirectional=bidirectional)
-    assert all(relative(one, other) < 3e-4 for one, other in zip(found, exact, strict=True))
+    assert worst_error(found, exact, largest(**tensors, bidirectional=bidirectional)) < 1e-6
 
 
 @pytest.mark.parametrize("backend", [CPU])
@@ -92,6 +120,7 @@ def test_the_fft_and_its_gradients_equal_the_recurrence(seed, batch, length, cha
     bidirectional=booleans(),
     skip=booleans(),
 )
+@example(seed=1, batch=2, length=110, channels=1, modes=1, bidirectional=False, skip=True)  # one nearly cancels
 def test_the_kernels_and_their_gradients_equal_float64(
     backend, seed, batch, length, channels, modes, bidirectional, skip
 ):
@@ -100,7 +129,7 @@ def test_the_kernels_and_their_gradients_equal_float64(
         tensors["D"] = None
     exact = outputs_and_gradients(cast(tensors, torch.float64), "fft", bidirectional=bidirectional)
     found = outputs_and_gradients(tensors, backend, bidirectional=bidirectional)
-    assert all(relative(one, other) < 2e-5 for one, other in zip(found, exact, strict=True))
+    assert worst_error(found, exact, largest(**tensors, bidirectional=bidirectional)) < 1e-6
 
 
 @pytest.mark.parametrize("backend", [CPU])

@@ -7,6 +7,7 @@ import textwrap
 
 import pytest
 import torch
+from waiting import PATIENCE
 
 from zigdemo.ops import backends, selective_scan
 
@@ -18,7 +19,7 @@ def python(code, **environment):
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -8,6 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from waiting import PATIENCE
 
 from zigdemo.ops import backends
 
@@ -84,7 +85,7 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
         [sys.executable, "-c", textwrap.dedent(COMPILE)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         env={**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)},
     )
     if "No such file" in done.stderr and "ptxas" in done.stderr:

@@ -158,7 +158,6 @@ def prepare_latents(
     source: Path,
     spec: AutoencoderSpec,
     places: Sequence[Path] = (),
-    device: str = "cpu",
     mirror: bool = False,
     half: bool = False,
 ) -> int:
@@ -174,7 +173,7 @@ def prepare_latents(
     if mirror and of_clips:
         raise ValueError(f"{source} contains clips, and only latents of pictures can be mirrored; leave --mirror out")
     form, length = (CLIPS, SHARD_CLIPS) if of_clips else (IMAGES, SHARD_IMAGES)
-    items, space = ClipSet.load(source).clips if of_clips else ImageSet.load(source).images, spec.load(device, places)
+    items, space = ClipSet.load(source).clips if of_clips else ImageSet.load(source).images, spec.load("cpu", places)
     info = json.loads((source / INFO_FILE).read_text(encoding="utf-8"))
     with replacing(out, LATENTS) as fresh:
         for number, start in enumerate(range(0, len(items), length)):

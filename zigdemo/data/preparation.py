@@ -193,17 +193,16 @@ def prepare_videos(
     cut: Cut,
     info: dict[str, Any],
     labels: Sequence[str] | None = None,
-    workers: int | None = None,
 ) -> Prepared:
     """Write clips cut from videos, optionally only some labels, as a clip set into the folder `out`.
 
-    info: content of info.json besides sizes, frame rate and hash. workers: decoding processes; None: one per core.
-    Raises ValueError for unknown labels and if no video is usable; `out` is then unchanged.
+    info: content of info.json besides sizes, frame rate and hash. Raises ValueError for unknown labels and if no video
+    is usable; `out` is then unchanged.
     """
     if labels is not None:
         check_choice("label", labels, list(dict.fromkeys(video.label for video in videos)), info["dataset"])
         videos = [video for video in videos if video.label in labels]
-    count, skipped, moved = write_clips(out, videos, cut, info, workers)
+    count, skipped, moved = write_clips(out, videos, cut, info)
     return Prepared(out, count, skipped, moved=moved)
 
 

@@ -1,4 +1,4 @@
-"""Paths between noise and data, predictions on them, ODE and SDE solvers, guidance and likelihood."""
+"""Paths between noise and data, predictions on them, solvers of their ODE and SDE, guidance."""
 
 from .brownian import BrownianPath
 from .fields import Field, Noise, SolverStep, Velocity, item_noise
@@ -15,12 +15,10 @@ from .interpolants import (
     interpolate,
     path_velocity,
     prediction_loss,
-    training_span,
+    renoise,
     velocity_loss,
-    velocity_of,
 )
-from .likelihood import Likelihood, bits_per_dimension, invert, item_signs, log_likelihood, renoise
-from .samplers import SAMPLERS, check_options, refusal, resolution_shift, sample, shift_times, time_grid
+from .samplers import SAMPLERS, check_options, refusal, sample, shift_times, time_grid
 from .sampling import Sampling, items_per_call, own_items, sample_items
 from .sde import FORMS, LAST_STEPS, diffusion_rate, sde_times
 from .solvers import SOLVERS, Solver, euler, heun, uniform_times
@@ -32,7 +30,6 @@ __all__ = [
     "Field",
     "Gaussian",
     "LAST_STEPS",
-    "Likelihood",
     "Mixture",
     "Noise",
     "PATHS",
@@ -46,7 +43,6 @@ __all__ = [
     "TOYS",
     "Velocity",
     "WEIGHTINGS",
-    "bits_per_dimension",
     "check_options",
     "clean_of",
     "convert",
@@ -57,25 +53,19 @@ __all__ = [
     "guided_velocity",
     "heun",
     "interpolate",
-    "invert",
     "item_noise",
-    "item_signs",
     "items_per_call",
-    "log_likelihood",
     "own_items",
     "path_velocity",
     "prediction_loss",
     "refusal",
     "renoise",
-    "resolution_shift",
     "sample",
     "sample_items",
     "sde_times",
     "shift_times",
     "stepped",
     "time_grid",
-    "training_span",
     "uniform_times",
     "velocity_loss",
-    "velocity_of",
 ]

@@ -18,14 +18,13 @@ Noise = Callable[[], Tensor]  # the next standard normal, shaped like x
 class Field:
     """A network's prediction at (x, t) on a path; calling it gives the velocity.
 
-    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS. nearest: least distance in
-    time to a singular end, see `readable`. Each evaluation is one network call.
+    output: (x (batch, ...), t (batch,)) -> prediction like x. prediction: of PREDICTIONS, read no nearer to a
+    singular end than `readable` says. Each evaluation is one network call.
     """
 
     output: Velocity
     prediction: str = "velocity"
     path: Interpolant = LINEAR
-    nearest: float = NEAREST_END
 
     def is_singular_at(self, time: float) -> bool:
         """Whether the velocity cannot be evaluated at this time, at the data end."""
@@ -33,7 +32,7 @@ class Field:
 
     def read(self, x: Tensor, t: Tensor, *kinds: str) -> tuple[Tensor, ...]:
         """Predictions of the given kinds at (x, t), from one network call."""
-        t = readable(self.prediction, t, self.path, self.nearest)
+        t = readable(self.prediction, t, self.path)
         output = self.output(x, t)
         return tuple(convert(kind, self.prediction, output, x, t, self.path) for kind in kinds)
 

@@ -194,15 +194,15 @@ def singular_end(prediction: str, path: Interpolant = LINEAR) -> bool:
     return prediction == "clean" or (prediction == "noise" and path.slope_diverges)
 
 
-def readable(prediction: str, t: Tensor, path: Interpolant = LINEAR, nearest: float = NEAREST_END) -> Tensor:
+def readable(prediction: str, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """t, or the nearest time at which a prediction of this kind determines the velocity.
 
     At alpha = 0 noise and score do not depend on the data, so they are evaluated slightly later; at a singular end,
-    `nearest` before it.
+    NEAREST_END before it.
     """
     if path.alpha_vanishes and prediction in ("noise", "score"):
         t = t.clamp_min(NEAREST_END)
-    return t.clamp_max(1 - nearest) if singular_end(prediction, path) else t
+    return t.clamp_max(1 - NEAREST_END) if singular_end(prediction, path) else t
 
 
 def velocity_coefficients(prediction: str, t: Tensor, path: Interpolant = LINEAR) -> tuple[Tensor, Tensor]:
@@ -258,15 +258,22 @@ def interpolate(clean: Tensor, noise: Tensor, t: Tensor, path: Interpolant = LIN
     return _over(path.alpha(fine), clean) * clean + _over(path.sigma(fine), clean) * noise
 
 
+def renoise(clean: Tensor, noise: Tensor, strength: float, path: Interpolant = LINEAR) -> tuple[Tensor, float]:
+    """The state, and its time, from which `sample(..., start=time)` redraws this share of the way.
+
+    clean, noise: (batch, ...); strength: above 0, the sample itself, to 1, new noise alone.
+    Source: Meng et al. 2022, SDEdit (arXiv 2108.01073), section 3.
+    """
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength must be a number above 0 and up to 1, not {strength!r}")
+    start = 1.0 - strength
+    return interpolate(clean, noise, torch.full((len(clean),), start, device=clean.device), path), start
+
+
 def path_velocity(clean: Tensor, noise: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
     """d x_t / dt = alpha'(t) x_1 + sigma'(t) x_0, what a velocity network learns."""
     fine = _fine(t)
     return _over(path.d_alpha(fine), clean) * clean + _over(path.d_sigma(fine), clean) * noise
-
-
-def velocity_of(prediction: str, output: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
-    """The velocity dx/dt that corresponds to a network's output at (x, t)."""
-    return convert("velocity", prediction, output, x, t, path)
 
 
 def clean_of(velocity: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR) -> Tensor:
@@ -274,28 +281,14 @@ def clean_of(velocity: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR)
     return convert("clean", "velocity", velocity, x, t, path)
 
 
-def training_span(prediction: str, path: Interpolant = LINEAR) -> tuple[float, float]:
-    """The interval of the official training times, without ends at which the loss or its weight diverges.
-
-    Source: Ma et al. 2024 (arXiv 2401.08740), appendix A, and the released code's defaults.
-    """
-    if path.slope_diverges:
-        return 0.0, 1 - 1e-5
-    return (0.0, 1.0) if prediction == "velocity" else (NEAREST_END, 1 - NEAREST_END)
-
-
-def draw_times(
-    batch: int, mean: float, spread: float, generator: torch.Generator, span: tuple[float, float] = (0.0, 1.0)
-) -> Tensor:
+def draw_times(batch: int, mean: float, spread: float, generator: torch.Generator) -> Tensor:
     """Training times (batch,) from a logit-normal; a negative mean favours noise, a spread of 0 means uniform.
 
-    span: the interval that [0, 1] is mapped to. Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
+    Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
     """
     if spread == 0:
-        times = torch.rand(batch, generator=generator)
-    else:
-        times = torch.sigmoid(mean + spread * torch.randn(batch, generator=generator))
-    return span[0] + (span[1] - span[0]) * times
+        return torch.rand(batch, generator=generator)
+    return torch.sigmoid(mean + spread * torch.randn(batch, generator=generator))
 
 
 def prediction_loss(
@@ -333,14 +326,12 @@ def prediction_loss(
     return (_over(scale, error) * error).square().flatten(1).mean(1)
 
 
-def velocity_loss(
-    prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor, path: Interpolant = LINEAR
-) -> Tensor:
-    """Per-sample mean squared error (batch,) between the velocity of `output` at (x, t) and that of the path.
+def velocity_loss(prediction: str, output: Tensor, clean: Tensor, noise: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    """Per-sample mean squared error (batch,) between the velocity of `output` at (x, t) and that of the linear path.
 
-    x: the interpolated sample. For clean predictions the weight stops growing at NEAREST_DATA: on the linear path the
-    loss is |output - clean|^2 / max(1 - t, NEAREST_DATA)^2. Raises ValueError if the shapes differ.
+    x: the interpolated sample. For clean predictions the weight stops growing at NEAREST_DATA: the loss is
+    |output - clean|^2 / max(1 - t, NEAREST_DATA)^2. Raises ValueError if the shapes differ.
     """
     if output.shape != x.shape:
         raise ValueError(f"output must have the shape of x, {tuple(x.shape)}, not {tuple(output.shape)}")
-    return prediction_loss(prediction, output, clean, noise, t, path, "velocity")
+    return prediction_loss(prediction, output, clean, noise, t, weighting="velocity")

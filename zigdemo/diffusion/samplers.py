@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
@@ -88,16 +87,6 @@ def check_options(solver: str, options: dict[str, Any], path: str = "linear", pr
     """Raise ValueError, one sentence, for options of `sample` that this solver does not have or cannot do."""
     choice("path", path, PATHS)
     checked_options(solver, Field(lambda x, t: x, prediction, PATHS[path]), options)
-
-
-def resolution_shift(tokens: int, base: int) -> float:
-    """Time shift for `tokens` (or pixels) if `base` of them need none: sqrt(tokens / base).
-
-    Raises ValueError for numbers below 1. Source: Esser et al. 2024 (arXiv 2403.03206), section 5.3.2, equation 23.
-    """
-    if tokens < 1 or base < 1:
-        raise ValueError(f"tokens and base must be at least 1, not {tokens} and {base}")
-    return math.sqrt(tokens / base)
 
 
 def shift_times(times: list[float], shift: float) -> list[float]:

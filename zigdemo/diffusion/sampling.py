@@ -13,8 +13,7 @@ from torch import Tensor
 from .fields import SolverStep, item_noise
 from .gaussian import stepped
 from .guidance import Network, guided_velocity
-from .interpolants import LINEAR, Interpolant
-from .likelihood import renoise
+from .interpolants import LINEAR, Interpolant, renoise
 from .samplers import sample
 
 

@@ -217,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
+    state.destroy_process_group()  # one that just left could abort the others
     return 0
 
 

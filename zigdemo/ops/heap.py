@@ -10,14 +10,15 @@ import ctypes
 import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # the option numbers of glibc's malloc.h
+RESERVE_BYTES = 64 * 2**20
 
 
-def keep_freed_memory(reserve_bytes: int = 64 * 2**20) -> bool:
-    """Make glibc's allocator keep freed memory and grow by `reserve_bytes`; False without glibc."""
+def keep_freed_memory() -> bool:
+    """Tell glibc's allocator to keep what is freed, growing by RESERVE_BYTES; False where there is no glibc."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, reserve_bytes))
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, RESERVE_BYTES))
     return all(mallopt(option, value) == 1 for option, value in settings)

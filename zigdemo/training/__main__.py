@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if training.finished:
         training.accelerator.print(f"done: {folder}")
+    training.accelerator.state.destroy_process_group()  # one that just left could abort the others
     return 0 if training.finished else 130
 
 

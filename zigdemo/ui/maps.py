@@ -69,11 +69,11 @@ def frames_of(step: Step) -> list[Image.Image]:
     return [Image.fromarray(frame) for frame in step.clips[0]] if step.clips else step.preview[:1]
 
 
-def side_by_side(frames: list[Image.Image], columns: int = 4) -> Image.Image:
-    """Frames of one size in rows, with transparent gaps; a single picture is returned as it is."""
+def side_by_side(frames: list[Image.Image]) -> Image.Image:
+    """Frames of one size in rows of four, clear between them; a picture alone is itself."""
     if len(frames) == 1:
         return frames[0]
-    columns = min(columns, len(frames))
+    columns = min(4, len(frames))
     (width, height), rows = frames[0].size, -(-len(frames) // columns)
     page = Image.new("RGBA", (columns * (width + GAP_PX) - GAP_PX, rows * (height + GAP_PX) - GAP_PX))
     for place, frame in enumerate(frames):
@@ -87,12 +87,12 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize(heat.sized(picture, SIDE_PX), Image.Resampling.NEAREST)
 
 
-def places(count: int, value: int, interactive: bool = True, **more: Any) -> dict[str, Any]:
-    """The update of a slider over `count` places, counted from 1; a slider over a single place cannot be moved.
+def places(count: int, value: int, **more: Any) -> dict[str, Any]:
+    """The update of a slider that chooses one of `count` places, from 1; still where there is one alone.
 
     Gradio refuses a slider whose ends meet, so the maximum is at least 2.
     """
-    return gr.update(value=value, maximum=max(count, 2), interactive=interactive and count > 1, **more)
+    return gr.update(value=value, maximum=max(count, 2), interactive=count > 1, **more)
 
 
 def one_picture(model: str, prompt: str | None, label: str | None, scan: str | None, steps: Any, seed: Any) -> Request:

@@ -17,7 +17,7 @@ import gradio as gr
 from PIL import Image
 
 from ..pipeline import PipelineCache, Request, Step
-from .settings import installed_model
+from .settings import Kind, installed_model
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
@@ -54,6 +54,15 @@ class Run:
                 if step.result is not None or time.monotonic() - last_shown >= PREVIEW_SECONDS:
                     yield step
                     last_shown = time.monotonic()
+
+
+def last_step(request: Request, kind: Kind, image: Image.Image | None = None) -> Step:
+    """Run a request of a program to its end, without previews. ValueError for a model of the other kind."""
+    folder = installed_model(request.model)
+    kind.refuse(folder)
+    for step in MODELS.get(folder).stream(request, previews=False, image=image):
+        last = step
+    return last
 
 
 RUNS: dict[tuple[str | None, str], Run] = {}  # by page and tab

@@ -10,6 +10,7 @@ import torch
 from models import LABELS, tiny_folder
 from PIL import Image
 from towers import small_tower
+from waiting import PATIENCE
 
 from benchmarks.finetune import new_pictures
 from zigdemo.data import ImageSet
@@ -83,14 +84,14 @@ def test_a_paused_run_waits_shows_its_loss_and_goes_on(model, pictures, tmp_path
     control = Control(look)
     keys = {"run": tmp_path / "run", "watch": control}
     worker = threading.Thread(
-        target=finetune, args=(model.path, pictures, tmp_path / "made", Tuning(**QUICK)), kwargs=keys
+        target=finetune, args=(model.path, pictures, tmp_path / "made", Tuning(**QUICK)), kwargs=keys, daemon=True
     )
     worker.start()
-    assert paused.wait(60)
+    assert paused.wait(PATIENCE)
     worker.join(0.2)
     assert worker.is_alive() and len(steps) == 2
     control.resume()
-    worker.join(60)
+    worker.join(PATIENCE)
     assert not worker.is_alive() and [step for step, _ in steps] == [1, 2, 3, 4]
     assert all(np.isfinite(loss) for _, loss in steps)
 

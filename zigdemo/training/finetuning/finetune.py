@@ -286,8 +286,8 @@ def finetune(
     return result
 
 
-def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), steps: int = 3) -> Estimate:
-    """The time and memory that `finetune` will need here, extrapolated from a few steps, which are discarded.
+def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning()) -> Estimate:
+    """The time and memory that `finetune` will need here, extrapolated from three steps, which are discarded.
 
     Raises what `finetune` raises.
     """
@@ -302,9 +302,9 @@ def estimate(model: str | Path, pictures: ImageSet, tuning: Tuning = Tuning(), s
         training = Training(recipe)
         training.update()  # warm-up: compiles and allocates
         start = time.monotonic()
-        for _ in range(steps):
+        for _ in range(3):
             training.update()
-        seconds = (time.monotonic() - start) / steps
+        seconds = (time.monotonic() - start) / 3
     cuda = torch.cuda.is_available()
     memory = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
     return Estimate(rehearsal_seconds + seconds * recipe.steps, memory, recipe.steps)

@@ -159,11 +159,6 @@ class Training:
         """Whether all steps of the recipe are done."""
         return self.step >= self.recipe.steps
 
-    @property
-    def newest_sample(self) -> Path | None:
-        """The latest grid of samples, if there is one."""
-        return max((self.folder / "samples").glob("*.png"), default=None)
-
     def stop(self) -> None:
         """Make `run` end after the current step, with a checkpoint; callable from any thread."""
         self._stopping = True
@@ -171,8 +166,8 @@ class Training:
     def run(self, watch: Callable[[Training], None] | None = None) -> Path:
         """Train to the last step, or until `stop`; returns the run folder.
 
-        watch: called after every step in the main process; it may read `step`, `loss` and `newest_sample`, wait, or
-        call `stop`. Ctrl-C stops too.
+        watch: called after every step in the main process; it may read `step` and `loss`, wait, or call `stop`. Ctrl-C
+        stops too.
         Raises FloatingPointError if the loss is not finite, MemoryError if a step does not fit into memory, OSError if
         the run folder cannot be written.
         """

@@ -65,10 +65,10 @@ def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tup
     return cond, tower.features("").expand_as(cond)
 
 
-def filmstrips(clips: np.ndarray, frames: int = 8) -> np.ndarray:
-    """Clips (n, T, S, S, 3) uint8 as strips of `frames` evenly spaced frames, (n, S, frames * S, 3)."""
-    selection = clips[:, np.linspace(0, clips.shape[1] - 1, min(frames, clips.shape[1])).astype(int)]
-    return selection.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
+def filmstrips(clips: np.ndarray) -> np.ndarray:
+    """Clips (n, T, S, S, 3) uint8 as strips of at most eight evenly spaced frames, (n, S, frames * S, 3)."""
+    chosen = clips[:, np.linspace(0, clips.shape[1] - 1, min(8, clips.shape[1])).astype(int)]
+    return chosen.transpose(0, 2, 1, 3, 4).reshape(len(clips), clips.shape[2], -1, 3)
 
 
 def pair_grid(real: np.ndarray, generated: np.ndarray, columns: int) -> np.ndarray:
@@ -89,14 +89,13 @@ def sample_grid(
     data: ImageSet | ClipSet | LatentSet,
     tower: TextTower | None,
     path: Path,
-    count: int = 16,
     space: Latents = PIXELS,
 ) -> None:
-    """Write a PNG of `count` evenly spaced rows, real above generated; clips as strips, a quarter as many."""
+    """Write a PNG of 16 evenly spaced labels, real above generated; of clips the strips of four."""
     from PIL import Image
 
     frames = network.config.frames
-    count = min(count // 4 if frames else count, len(data))
+    count = min(4 if frames else 16, len(data))
     rows = np.linspace(0, len(data) - 1, count).astype(int)
     generated = draw(network, prediction, *conditions(data, rows, tower), space=space)
     real = real_pictures(data, rows, frames, space)

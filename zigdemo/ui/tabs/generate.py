@@ -32,7 +32,7 @@ from ..controls import (
 from ..files import save_pictures
 from ..frame import Frame
 from ..more import SOLVER_OPTIONS, START, build_more, negative_of, of_solver
-from ..runs import MODELS, QUIET, TURN
+from ..runs import QUIET, TURN
 from ..settings import (
     EXAMPLES,
     MAIN,
@@ -118,10 +118,7 @@ def generate(
         model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
         start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
     )  # fmt: skip
-    folder = installed_model(model)
-    PICTURES.refuse(folder)
-    for step in MODELS.get(folder).stream(request, previews=False, image=picture):
-        last = step
+    last = runs.last_step(request, PICTURES, picture)
     files = [gr.FileData(path=path) for path in save_pictures(last.result)]
     return files, texts.summary(last)
 

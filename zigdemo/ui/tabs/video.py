@@ -30,7 +30,7 @@ from ..controls import (
 from ..files import save_clips
 from ..frame import Frame
 from ..players import earlier_html, empty_html, preview_html, result_html
-from ..runs import MODELS, QUIET, TURN
+from ..runs import QUIET, TURN
 from ..settings import (
     CLIPS,
     MAIN,
@@ -73,10 +73,7 @@ def generate_clip(
     choice("kind", kind, CLIP_KINDS)
     settings = with_defaults(model, solver, steps, guidance)
     request = to_request(model, label, scan, *settings, seed, count, prompt=prompt, kind=CLIPS)
-    folder = installed_model(model)
-    CLIPS.refuse(folder)
-    for step in MODELS.get(folder).stream(request, previews=False):
-        last = step
+    last = runs.last_step(request, CLIPS)
     files = [gr.FileData(path=paths[kind]) for paths in save_clips(last.result, [kind])]
     return files, texts.summary(last)
 
