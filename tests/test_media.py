@@ -2,12 +2,13 @@
 
 import json
 import struct
+import warnings
 import zlib
 
 import pytest
 from PIL import Image, PngImagePlugin
 
-from zigdemo import media
+from zigdemo import media, zoo
 from zigdemo.pipeline import Request
 
 
@@ -79,3 +80,32 @@ def test_file_names_are_plain(tmp_path):
     name = media.file_name(Request("m/../x", label="piñata: 50% \\ *?").settings, 2)
     assert name.endswith("seed2.png") and not set(name) & set('/\\:*?% "')
     assert len(media.file_name(Request("m", label="x" * 900).settings, 0)) <= 104
+
+
+FOREIGN = {
+    "long": ({"model": "a" * 600}, "is not here"), "path": ({"model": "../weights/zigma-emoji"}, "is not here"),
+    "absolute": ({"model": "/etc"}, "is not here"), "null": ({"model": "a\0b"}, "is not here"),
+    "missing": ({"seed": 1}, "name no model"), "number": ({"model": 7}, "name no model"),
+    "empty": ({"model": ""}, "model"),
+    "steps": ({"model": "m", "steps": "many"}, "steps must be a whole number"),
+    "unknown": ({"model": "m", "evil": 1}, "does not know: evil"),
+    "huge": ({"model": "m", "seed": 10**400}, "seed must be"),
+    "nested": ({"model": "m", "solver_options": {"start": [[1]]}}, "start must be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_settings_of_any_file_give_one_sentence_and_no_path_is_probed(tmp_path, case, monkeypatch):
+    settings, words = FOREIGN[case]
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("zigdemo", json.dumps({"request": settings}))
+    Image.new("RGB", (2, 2)).save(tmp_path / "theirs.png", pnginfo=info)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            Request.from_metadata(tmp_path / "theirs.png")
+            sentence = str(caught[0].message)
+        except ValueError as fault:
+            sentence = str(fault)
+    assert words in sentence and "theirs.png" in sentence and str(tmp_path) not in sentence and len(sentence) < 400

@@ -126,6 +126,8 @@ class Request:
         unknown = set(settings) - {entry.name for entry in fields(cls)}
         if unknown:
             raise ValueError(f"{name} has settings this version does not know: {', '.join(sorted(unknown))[:200]}")
+        if not isinstance(settings.get("model"), str):
+            raise ValueError(f"the settings inside {name} name no model; choose another file")
         try:
             request = cls(**settings)
         except (TypeError, ValueError) as fault:
@@ -144,7 +146,7 @@ def request_for(folder: zoo.ModelFolder, **settings: Any) -> Request:
 
 def _warn_of_changes(request: Request, provenance: dict[str, Any], name: str) -> None:
     try:
-        weights = zoo.find(request.model).sha256
+        weights = zoo.installed(request.model).sha256
     except ValueError as fault:
         warnings.warn(f"{name} was made with a model that is not here: {fault}", stacklevel=3)
         return

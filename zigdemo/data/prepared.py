@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import shutil
 import tempfile
@@ -186,6 +187,26 @@ def describe(fresh: Path, form: Form, samples: Sequence[dict[str, Any]], info: d
     write_text(fresh / SAMPLES_FILE, "".join(lines))
     hashed = {f"{form.noun}s_sha256": file_sha256(fresh / form.array_file)}
     write_text(fresh / INFO_FILE, json.dumps({**info, **hashed}, indent=2) + "\n")
+
+
+def identity(folder: Path) -> dict[str, str]:
+    """What tells a prepared set from another one: how many samples, their words, and their pixels, by name.
+
+    Raises ValueError if its files cannot be read.
+    """
+    try:
+        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        samples = (folder / SAMPLES_FILE).read_bytes()
+    except UNREADABLE as error:
+        raise ValueError(f"{folder} is no prepared set that can be read: {error}") from None
+    facts = {name: str(info[name]) for name in ("size", "frames", "skip", "mirrored") if name in info}
+    facts |= {name: str(info[name]) for name in ("images_sha256", "clips_sha256", "latents_sha256") if name in info}
+    return {
+        "the number of samples": str(samples.count(b"\n")),
+        "the labels or captions": hashlib.sha256(samples).hexdigest(),
+        "the pixels": json.dumps(facts, sort_keys=True),
+        "the autoencoder": str(info.get("autoencoder_sha256")),
+    }
 
 
 def write_set(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..backbones import FAMILIES, build, family_of
 from ..backbones.official import MOST_PARAMETERS, OFFICIAL, OfficialConfig
-from ..checks import choice, number, whole
+from ..checks import choice, number, shown, whole
 from ..conditioning import TextSpec, TextTower
 from ..diffusion import PATHS, PREDICTIONS, SAMPLERS
 from ..files import file_sha256, replacing_files
@@ -29,7 +29,7 @@ from ..huggingface import push_folder
 from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
-from .parts import Part, named_parts
+from .parts import Part, is_id, named_parts
 
 DEFAULTS = ("solver", "steps", "guidance")
 MOST_DEFAULT_STEPS, MOST_DEFAULT_GUIDANCE = 250, 10
@@ -38,6 +38,7 @@ Spec = TypeVar("Spec", AutoencoderSpec, TextSpec)
 WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parents[2] / "weights"))
 CONFIG, TENSORS = "config.json", "model.safetensors"
 MOST_CONFIG_BYTES = 2**24
+MOST_ID = 200  # letters of a model's name
 # Official networks keep their constructor's arguments: name of the family in a folder, and in `official`.
 OFFICIAL_FAMILIES = {f"{family} official": family for family in OFFICIAL}
 
@@ -320,14 +321,29 @@ def available() -> list[ModelFolder]:
     return folders
 
 
+def installed(name: str) -> ModelFolder:
+    """The model here of this id; never a path, as names come from files of strangers. Raises ValueError for none."""
+    folder = WEIGHTS / name if 0 < len(name) <= MOST_ID and is_id(name) else None
+    if folder is None or not (folder / CONFIG).is_file():
+        known = ", ".join(one.id for one in available()) or "none is here yet"
+        raise ValueError(f"unknown model {shown(name)}; choose one of: {known}")
+    return read_folder(folder)
+
+
 def find(name: str | Path) -> ModelFolder:
     """The model of a local id or folder. Raises ValueError listing the available ones."""
-    here = WEIGHTS / str(name)
-    if here.parent == WEIGHTS and (here / CONFIG).is_file():
-        return read_folder(here)
-    if Path(name).is_dir():
+    if isinstance(name, str) and len(name) <= MOST_ID and is_id(name) and (WEIGHTS / name / CONFIG).is_file():
+        return read_folder(WEIGHTS / name)
+    if _is_folder(name):
         return read_folder(name)
     if str(name) in SOURCES:
         raise ValueError(f"{name} is an official model that is not here yet; run `python -m zigdemo.zoo import {name}`")
     known = ", ".join(folder.id for folder in available()) or "none is here yet"
-    raise ValueError(f"unknown model {str(name)!r}; choose one of: {known}, or give a model folder")
+    raise ValueError(f"unknown model {shown(str(name))}; choose one of: {known}, or give a model folder")
+
+
+def _is_folder(name: str | Path) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # a name too long for the system, or with a null in it
+        return False

@@ -41,15 +41,15 @@ class Part:
 def named_parts(latents: AutoencoderSpec | None, text: TextSpec | None) -> list[Part]:
     """The parts that are named by an id, not those on the hub or at an absolute path."""
     parts = []
-    if latents is not None and _is_id(latents.source) and not latents.subfolder:
+    if latents is not None and is_id(latents.source) and not latents.subfolder:
         parts.append(Part(latents.source, (autoencoders.CONFIG, autoencoders.TENSORS)))
-    if text is not None and not text.pretrained and _is_id(text.tower):
+    if text is not None and not text.pretrained and is_id(text.tower):
         parts.append(Part(text.tower, (tower_files.CONFIG, tower_files.TENSORS)))
     return parts
 
 
-def _is_id(name: str) -> bool:
-    return name not in (".", "..") and not set(name) & set("/\\:")
+def is_id(name: str) -> bool:
+    return name not in (".", "..") and not set(name) & set("/\\:\0")
 
 
 def take_along(parts: Sequence[Part], places: Sequence[Path], folder: Path) -> None:

@@ -14,6 +14,7 @@ from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.backbones import build
+from zigdemo.data import ImageSet
 from zigdemo.data.clips import CLIPS
 from zigdemo.data.preparation import write_image_set
 from zigdemo.data.prepared import write_set
@@ -168,6 +169,24 @@ def test_a_model_of_texts_learns_four_colours_and_draws_them_by_prompt(data, tmp
     image = pipe(Request("colours", prompt="blue", count=1, steps=10)).images[0]
     red, green, blue = np.asarray(image).reshape(-1, 3).mean(0)
     assert blue > red + 40 and blue > green + 40
+
+
+def test_resuming_with_other_data_is_refused_and_says_what_differs(data, tmp_path):
+    one = recipe(data, tmp_path / "run", steps=2)
+    data = Path(data)
+    Training(one).run()
+    images = ImageSet.load(data)
+    samples = [json.loads(line) for line in (data / "samples.jsonl").read_text().splitlines()]
+    for change, word in (
+        (
+            lambda: write_image_set(data, images.images, [{**s, "keywords": ["new"]} for s in samples], {}),
+            "the labels or captions",
+        ),
+        (lambda: write_image_set(data, 255 - images.images, samples, {}), "the pixels"),
+    ):
+        change()
+        with pytest.raises(ValueError, match=f"other data than .*{word}.* differ; resume it with the data it had"):
+            Training(replace(one, steps=4), resume=True)
 
 
 def test_a_resumed_run_of_texts_ends_in_the_same_weights(data, tmp_path, words):

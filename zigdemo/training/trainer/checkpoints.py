@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import torch
 
+from ...data.prepared import identity
 from ...files import file_sha256, write_whole
 
 FOLDER = "checkpoints"
@@ -132,3 +133,14 @@ def cut_metrics(path: Path, step: int) -> None:
         if isinstance(content, dict) and content.get("step", step + 1) <= step:
             lines.append(line + b"\n")
     write_whole(path, b"".join(lines))
+
+
+def refuse_other_data(run: Path, content: dict[str, Any], data: str | Path) -> None:
+    """Raise ValueError, saying what differs, if a checkpoint was trained on other data than a prepared set is now."""
+    here = identity(Path(data))
+    differing = [name for name, value in content.get("data", here).items() if here.get(name) != value]
+    if differing:
+        raise ValueError(
+            f"{run} was trained on other data than {data} is now: {', '.join(differing)} differ; resume it with the "
+            "data it had, or start a new run with init"
+        )

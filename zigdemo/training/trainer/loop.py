@@ -18,11 +18,18 @@ from ...backbones import build
 from ...conditioning import TextTower
 from ...data.captions import image_caption
 from ...data.latents import LatentSet, pixels_of
+from ...data.prepared import identity
 from ...diffusion import draw_times, interpolate, velocity_loss
 from ...files import write_whole
 from ...latents import PIXELS
 from ...ops.heap import keep_freed_memory
-from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, write_checkpoint
+from .checkpoints import (
+    checkpoints,
+    read_checkpoint,
+    refuse_a_second_start,
+    refuse_other_data,
+    write_checkpoint,
+)
 from .lora import adapt
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
@@ -370,6 +377,7 @@ class Training:
             "step": self.step,
             "images_seen": self.images_before + self.step * self.recipe.batch,
             "labels": self.data.label_names,
+            "data": identity(Path(self.recipe.data)),
             "model": model,
             "emas": [ema.state_dict() for ema in self.emas],
             "optimizer": optimizer,
@@ -392,6 +400,7 @@ class Training:
             raise ValueError(
                 f"{self.folder} was trained on labels other than those of {self.recipe.data}; use init instead"
             )
+        refuse_other_data(self.folder, content, self.recipe.data)
         if len(content["emas"]) != len(self.emas):
             raise ValueError(
                 f"{self.folder} has {len(content['emas'])} averages of the weights and ema_halflife gives "
