@@ -18,6 +18,7 @@ from ..training.finetuning.jobs import JobStatus, Plan
 from . import texts
 from .settings import PICTURES, installed_model, installed_models, model_choices
 
+MOST_REASONS = 200  # of files left out that are listed
 MOST_SHOWN = 24  # pictures in the preview, at most
 PORTRAIT_PROMPTS = 64  # offered to a model of portraits, so that it does not forget them
 CHART = (640, 200, 84)  # width, height and left margin of the loss curve
@@ -96,7 +97,7 @@ def read(model: str, files: list[str] | None, folder: str | None, label: str | N
     elif folder and folder.strip() and not on_space():
         pictures = read_pictures(Path(folder.strip()).expanduser(), size, label, limits)
     else:
-        raise ValueError("give pictures first: drop some files, or one zip, into the box")
+        raise ValueError("give pictures first: drop some files or archives into the box")
     if len(pictures.images) > bounds().pictures:
         raise ValueError(f"these are {len(pictures.images):,} pictures; give {bounds().pictures:,} at most here")
     return pictures
@@ -120,13 +121,23 @@ def plan_of(
 
 
 def look_html(pictures: Pictures) -> str:
-    """The first pictures as the network will see them, each above its label."""
+    """The first pictures as the network will see them, each above its label; then every file that is left out."""
     pairs = zip(pictures.images[:MOST_SHOWN], pictures.labels, strict=False)
     tiles = "".join(
         f'<figure><img alt="{escape(label)}" src="{texts.data_url(Image.fromarray(image))}">{escape(label)}</figure>'
         for image, label in pairs
     )
-    return f'<div class="tiles">{tiles}</div>'
+    return f'<div class="tiles">{tiles}</div>{_left_out_html(pictures.skipped)}'
+
+
+def _left_out_html(reasons: list[str]) -> str:
+    """The files that are left out, each with its reason, folded up."""
+    if not reasons:
+        return ""
+    rows = "".join(f"<li>{escape(reason)}</li>" for reason in reasons[:MOST_REASONS])
+    more = f"<li>and {len(reasons) - MOST_REASONS:,} more</li>" if len(reasons) > MOST_REASONS else ""
+    files = f"{len(reasons):,} file{'s' * (len(reasons) != 1)} left out, with the reason for each"
+    return f'<details class="left-out"><summary>{files}</summary><ul>{rows}{more}</ul></details>'
 
 
 def look_line(pictures: Pictures) -> str:

@@ -183,7 +183,7 @@ def build_finetune_tab(frame: Frame) -> None:
         with gr.Column(scale=2, min_width=280):
             model = gr.Dropdown(choices, value=choices[0][1], label="Start from")
             files = gr.File(
-                file_count="multiple", label="Pictures, or one zip of them", height=150, elem_id="finetune-files"
+                file_count="multiple", label="Pictures, captions, archives", height=150, elem_id="finetune-files"
             )
             folder = gr.Textbox(
                 label="Or a folder on this machine",
