@@ -1,8 +1,8 @@
 """Damaged files are read or named, quickly and in little memory: `python -m benchmarks.damaged`.
 
 Claim: of 5,000 files of every format that people bring, with flipped bits, cut short, or with a piece of another file
-in the middle, each gives items or reasons from `zigdemo.data look` in one process: no traceback, none over 5 seconds, the
-peak of memory under 1 GB.
+in the middle, each gives items or reasons from `zigdemo.data look` in one process: no traceback, none over 5 seconds,
+the peak of memory under 1 GB.
 """
 
 from __future__ import annotations
