@@ -52,7 +52,8 @@ MUTATIONS = (
         "dropout = self.config.label_dropout if self.config.null_label else 0.0", "dropout = 0.0", LOOP_TESTS,
     ),
     Mutation(
-        "captions never dropped", TRAINER, "kept = rng.random() >= self.config.label_dropout", "kept = True",
+        "captions never dropped", TRAINER, "keep_caption = rng.random() >= self.config.label_dropout",
+        "keep_caption = True",
         LOOP_TESTS,
     ),
     Mutation("no warm-up", "zigdemo/training/trainer/rules.py", "return up * down", "return down", LOOP_TESTS),
@@ -64,7 +65,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gradients not clipped", TRAINER,
-        "self.accelerator.clip_grad_norm_(learned if self.learning_tower else self.model.parameters(), recipe.clip)",
+        "self.accelerator.clip_grad_norm_(weights if self.learning_tower else self.model.parameters(), recipe.clip)",
         "pass", LOOP_TESTS,
     ),
     Mutation(
@@ -90,7 +91,8 @@ MUTATIONS = (
     ),
     Mutation(
         "floor scored against what holds it", "zigdemo/evaluation/frechet.py",
-        "found.append(measure(real[rows[part:]], real[rows[:part]]))", "found.append(measure(real, real[rows[:part]]))",
+        "values.append(measure(real[rows[part:]], real[rows[:part]]))",
+        "values.append(measure(real, real[rows[:part]]))",
         "tests/evaluation",
     ),
     Mutation(
@@ -98,13 +100,12 @@ MUTATIONS = (
         "int(y * rows / width)", "tests/ui/tabs/test_influence.py",
     ),
     Mutation(
-        "a start picture's sides swapped", "zigdemo/pipeline.py", "ImageOps.fit(picture, size[::-1]",
-        "ImageOps.fit(picture, size", "tests/test_pipeline.py",
+        "a start picture's sides swapped", "zigdemo/pipeline.py", "ImageOps.fit(on_white(image), size[::-1]",
+        "ImageOps.fit(on_white(image), size", "tests/test_pipeline.py",
     ),
     Mutation(
-        "a start picture not laid on white", "zigdemo/pipeline.py",
-        'Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")',
-        'image.convert("RGB")', "tests/test_pipeline.py",
+        "a start picture not laid on white", "zigdemo/media/opening.py",
+        "Image.alpha_composite(white, image).convert", "image.convert", "tests/test_pipeline.py",
     ),
     Mutation(
         "padding not cut", SAMPLING, "part[: len(rows)] for part", "part for part", SAMPLING_TESTS,

@@ -24,7 +24,7 @@ from zigdemo.training.publishing.clips import clip_card
 from zigdemo.training.publishing.emoji_text import text_card
 from zigdemo.training.publishing.export import model_card, plain_card
 from zigdemo.training.publishing.portraits import _card as portraits_card
-from zigdemo.training.towers.clip import ClipRecipe
+from zigdemo.training.towers.clip import CLIPRecipe
 from zigdemo.training.towers.clip import card as tower_card
 from zigdemo.training.towers.judge import card as judge_card
 from zigdemo.training.trainer.recipe import Recipe
@@ -115,7 +115,7 @@ def judge(name, tmp_path):
 def emoji_tower(name, tmp_path):
     model = {"text_cfg": {"width": 24, "layers": 2, "context_length": 16, "vocab_size": 1200}}
     about = {"data": name, "images": 1562, "teacher": name, "retrieval": {"names": RETRIEVAL}, "commit": "abc1234"}
-    return tower_card(name, ClipRecipe(name=name, data="x", model=model), about, network())
+    return tower_card(name, CLIPRecipe(name=name, data="x", model=model), about, network())
 
 
 CARD_OF = {
