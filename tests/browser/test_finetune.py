@@ -1,5 +1,9 @@
 """Fine-tuning in a real browser: pictures, preview, start, a reload in the middle, and the new model in Generate."""
 
+import io
+import tarfile
+import zipfile
+
 import pytest
 from models import tiny_folder
 from pages import serving, show_tab
@@ -54,4 +58,41 @@ def test_new_pictures_become_a_model_though_the_page_is_reloaded(visit, page_of_
     page.get_by_role("button", name="Generate", exact=True).click()
     page.wait_for_selector("#result img")
     assert "brick" in zoo.read_folder(tmp_path / "weights/bricks").labels
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_a_messy_upload_shows_what_is_learned_and_what_is_not_before_the_start(visit, page_of_its_own, tmp_path):
+    def png(colour):
+        out = io.BytesIO()
+        Image.new("RGB", (24, 24), colour).save(out, "PNG")
+        return out.getvalue()
+
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as archive:
+        archive.writestr("dog/a.png", png("red"))
+        archive.writestr("__MACOSX/dog/._a.png", b"x")
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:  # the name in UTF-8 bytes without the flag
+        archive.writestr("~~~~~~~~/b.png", png("blue"))
+    packed = (tmp_path / "mac.zip").read_bytes().replace(b"~~~~~~~~", "коты".encode())
+    (tmp_path / "mac.zip").write_bytes(packed)
+    with tarfile.open(tmp_path / "three.tar.gz", "w:gz") as archive:
+        for name, content in (("c.png", png("green")), ("c.txt", b"a green field")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    (tmp_path / "phone.heic").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00")
+    (tmp_path / "Shot at 10.20.30.png").write_bytes(png("yellow"))
+    (tmp_path / "Shot at 10.20.30.txt").write_text("a yellow wall")
+    (tmp_path / "Shot at 10.45.11.png").write_bytes(png("black"))
+    page = visit(page_of_its_own)
+    show_tab(page, "Fine-tune")
+    names = ("one.zip", "mac.zip", "three.tar.gz", "phone.heic", "Shot at 10.20.30.png", "Shot at 10.20.30.txt")
+    files = [str(tmp_path / name) for name in (*names, "Shot at 10.45.11.png")]
+    page.locator("#finetune-files input[type=file]").set_input_files(files)
+    page.wait_for_selector("#finetune-look figure >> text=a yellow wall")
+    labels = page.locator("#finetune-look figure").all_inner_texts()
+    assert sorted(labels) == sorted(["dog", "коты", "a green field", "a yellow wall", "Shot at 10.45"])
+    page.locator("#finetune-look summary").click()
+    reasons = page.locator("#finetune-look .left-out li").all_inner_texts()
+    assert len(reasons) == 2 and "phone.heic" in reasons[0] + reasons[1] and "no data" in reasons[0] + reasons[1]
+    assert str(tmp_path) not in page.locator("#finetune-look").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
