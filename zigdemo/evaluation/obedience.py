@@ -20,13 +20,14 @@ VARIED_PROMPTS, SEEDS = 32, 8  # for the difference between seeds
 class PromptScore:
     """Scores of a model on held-out prompts.
 
-    obedience: over all prompts. guessing: share of the asked attributes that random portraits show. ceiling:
-    share the judge finds in real portraits, None if it does not say. between_seeds: mean
+    obedience: over all prompts, of which there are `prompts`. guessing: share of the asked attributes that random
+    portraits show. ceiling: share the judge finds in real portraits, None if it does not say. between_seeds: mean
     difference of two seeds of one prompt; between_prompts: of two prompts; both as root mean square over 4 x 4 blocks,
     in levels of 255. seconds: per picture.
     """
 
     obedience: Obedience
+    prompts: int
     guessing: float
     ceiling: float | None
     between_seeds: float
@@ -36,7 +37,7 @@ class PromptScore:
     def content(self) -> dict[str, Any]:
         """The scores as a JSON object."""
         return {
-            "prompts": PROMPTS,
+            "prompts": self.prompts,
             "asked": sum(self.obedience.asked.values()),
             "shown": round(self.obedience.share, 4),
             "by_kind": self.obedience.by_kind(),
@@ -75,6 +76,7 @@ def prompt_score(
     obedience = judge.obedience(np.stack(pictures), asked)
     score = PromptScore(
         obedience,
+        count,
         guessing(asked),
         judge.ceiling_of(obedience.asked),
         float(np.mean([_spread(np.stack(row)) for row in seeds])),
