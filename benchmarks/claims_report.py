@@ -9,6 +9,7 @@ from typing import Any
 FIRST = "zigzag-8"  # what everything is compared with
 BACKBONES, PATCHES = ("DiT", "DiG", "DiffuSSM"), ("patch 4", "patch 8")
 COMPARISONS = ("Scan schemes of ZigMa", "Backbones", "Patch size of ZigMa")
+FIRST_AS = dict(zip(COMPARISONS, (FIRST, f"ZigMa, {FIRST}", "patch 2"), strict=True))  # its name in each table
 
 
 def comparisons(cases: list[str]) -> dict[str, list[str]]:
@@ -51,8 +52,9 @@ def tables(result: dict[str, Any]) -> str:
             loss = spread(list(of(result, case, "held_out_loss").values()))
             distance = spread(list(of(result, case, "frechet").values()))
             more = beyond(result, case)
+            name = FIRST_AS[title] if case == FIRST else case
             lines.append(
-                f"| {case} | {next(iter(of(result, case, 'weights').values())):,} | "
+                f"| {name} | {next(iter(of(result, case, 'weights').values())):,} | "
                 f"{len(of(result, case, 'seed'))} | {loss[0]:.4f} ± {loss[1]:.4f} | "
                 f"{'' if case == FIRST or more is None else f'{more[0]:+.2f} ± {more[1]:.2f} %'} | "
                 f"{distance[0]:.0f} ± {distance[1]:.0f} | "

@@ -162,6 +162,42 @@ def order_table() -> list[str]:
     return rows
 
 
+MEANINGS = """
+A run goes from noise at t = 0 to data at t = 1. Every state on the way is a mixture, alpha(t) data + sigma(t) noise.
+
+- **Path**: the rule for alpha and sigma. "linear" is t and 1 - t, "gvp" sine and cosine, "vp" and "ddpm" those of
+  diffusion models in continuous time and in 1,000 steps. A network works on the path it was trained on.
+- **Prediction**: what the network returns for a mixture: its velocity (the direction to move in), the clean data, the
+  noise, or the score. Each follows from any other, so every solver gets what it needs.
+- **Solver**: how to step. Those of the **ODE** follow the velocity, and the same noise always gives the same picture.
+  Those of the **SDE** also add fresh noise in every step and, by the score, take as much away: the paths differ, the
+  distribution of the pictures at each time does not. "ddpm" adds noise too, of a fixed amount, and so does "ddim" with
+  an eta above 0.
+- **Form** (*Noise form* on the page): how much fresh noise, w(t), an SDE solver adds at which time; *strength* scales
+  it. Any w of 0 or more is valid with small enough steps, and w is limited so that a step does not overshoot.
+- **Last step**: how an SDE solver ends, as fresh noise in its last step would stay in the picture. That
+  step is short, by default 0.04 of the time (*Length of the last step*).
+- **Guidance**: the prediction with the prompt or label, moved away from the one without it by a scale; *rescaled*, its
+  contrast is brought back towards the unguided one.
+
+| form | w(t) at strength 1 |
+|---|---|
+| constant | 1 |
+| sbdm | sigma^2 alpha'/alpha - sigma sigma', that of the process that turns data into noise |
+| sigma, the default | sigma(t), the share of noise |
+| linear | 1 - t |
+| decreasing | (1 + cos(pi t))^2 / 4 |
+| increasing-decreasing | sin(pi t)^2 |
+
+| last step | what it does |
+|---|---|
+| none | is a step like all others, as long as they are: its noise stays |
+| mean, the default | is a step like the others, without the fresh noise |
+| tweedie | goes to the predicted clean sample |
+| euler | is a step of the ODE |
+"""
+
+
 def page() -> str:
     """docs/samplers.md."""
     rows, total = rules_table(small_net())
@@ -178,6 +214,8 @@ def page() -> str:
         "",
         "Written by `python -m benchmarks.matrix`; `tests/diffusion/test_matrix.py` checks it with the same functions.",
         "",
+        "## What the settings mean",
+        MEANINGS,
         "## What goes together",
         "",
         *(f"- {len(values)} {name}: {'; '.join(values)}" for name, values in sizes.items()),
