@@ -49,7 +49,7 @@ def refused(folder, word):
         ({"model": {"position": "sincos", "size": [2**20, 2**20]}}, "weights"),
         ({"model": {"width": 64}}, "weights|belong"),
         ({"model": {"patch": 3}}, "multiples"),
-        ({"model": {"scheme": "spiral"}}, "scan scheme"),
+        ({"model": {"scheme": "nonsense"}}, "scan scheme"),
         ({"model": {"evil": 1}}, "does not know"),
         ({"model": {"size": 3}}, "size"),
         ({"model": {"skip": "sideways"}}, "skip"),
@@ -57,7 +57,7 @@ def refused(folder, word):
         ({"labels": ["one"]}, "labels"),
         ({"labels": [1, 2, 3]}, "labels"),
         ({"prediction": "magic"}, "prediction"),
-        ({"schemes": ["spiral"]}, "scan scheme"),
+        ({"schemes": ["nonsense"]}, "scan scheme"),
     ],
     ids=str,
 )

@@ -60,7 +60,7 @@ def test_another_scheme_is_another_field(client):
     [
         {"model": "nothing"},
         {"label": "unicorn"},
-        {"scan": "spiral"},
+        {"scan": "nonsense"},
         {"row": 4},
         {"row": -1},
         {"column": 9},
