@@ -18,8 +18,9 @@ from ..checks import number
 from ..ops import s4d_convolution
 from ..ops.s4d import s4d_lin
 from ..scans import ScanOrder
-from .base import BackboneConfig
+from .base import BackboneConfig, Cost
 from .checks import check_sizes, checked_variance, fits
+from .costs import FLOAT_BYTES, S4D_TABLES, block_costs, embedder_costs, final_cost, linear_weights, refine_costs
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -221,3 +222,27 @@ class DiffuSSM(nn.Module):
             tokens = run_block(self, block, tokens, c)
         pixels = self.final_layer(tokens, c).unflatten(-1, (hourglass, -1)).flatten(1, 2)
         return picture(self, pixels, x)
+
+
+def diffussm_cost(config: DiffuSSMConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiffuSSM. Its linear maps have 9 D^2 + 2 M D^2 weights per block, each used once per folded token."""
+    width, inner, fold = config.width, 2 * config.width, config.hourglass
+    tokens = config.grid[0] * config.grid[1]
+    folded = tokens // fold
+
+    maps = (9 + 2 * fold) * width**2
+    biases = width + fold * inner + inner + inner + width
+    modes = inner * config.modes
+    weights = maps + biases + 2 * modes + 4 * modes + 2 * inner + linear_weights(width, 3 * width)
+    macs = folded * maps + 2 * 6 * tokens * modes + 3 * width**2
+    # Both sides of the norm and its two numbers, the modulation's output, both sides of the first SiLU, the branch;
+    # both sides of the second at full length; both of the third and of the gate's, and their product; the output.
+    floats = folded * (5 * width + 2 + 5 * inner) + tokens * 3 * inner + folded * width + 5 * width
+    block = Cost(weights, batch * macs, FLOAT_BYTES * (batch * floats + (S4D_TABLES + 2) * modes))
+    return {
+        **embedder_costs(config, batch, words),
+        "pos_embed": Cost(tokens * width // fold, 0, 0),
+        **block_costs([block], config.depth, FLOAT_BYTES * batch * width),
+        "final_layer": final_cost(config, batch, True, 0, folded),
+        **refine_costs(config, batch),
+    }

@@ -14,8 +14,18 @@ from torch import Tensor, nn
 from ..checks import choice, flag, number
 from ..ops import gated_linear_attention
 from ..scans import ScanOrder
-from .base import BackboneConfig
+from .base import BackboneConfig, Cost
 from .checks import check_sizes, checked_variance, fits
+from .costs import (
+    FLOAT_BYTES,
+    GLA_SPAN,
+    block_costs,
+    embedder_costs,
+    final_cost,
+    linear_weights,
+    refine_costs,
+    token_count,
+)
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -346,3 +356,41 @@ class DiG(nn.Module):
             if config.skip and i + 1 < half:
                 skips.append(tokens)
         return tokens
+
+
+def dig_cost(config: DiGConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiG, plain or U-shaped; for clips blocks alternate between space and time."""
+    width, keys, values, inner = config.width, config.keys, config.values, config.inner
+    tokens, half = token_count(config), config.depth // 2
+    frames = config.frames or 1  # each frame is modulated separately
+    lengths = (tokens // frames, frames) if config.frames else (tokens,)  # of a scanned sequence
+    projections = (2 * keys + 3 * values) * width + GATE_RANK * (width + keys)
+    taps = 0 if config.conv == "none" else config.kernel**2 * width
+
+    weights = projections + keys + values // config.heads + 3 * width * inner + linear_weights(width, 6 * width)
+    weights += (taps + width if taps else 0) + (2 * width if config.rms_norm else 0)
+    state = keys * values // config.heads
+    macs = tokens * (projections + 3 * state + 3 * width * inner + taps) + 6 * frames * width**2
+    # Per token: both sides of norms and modulations and both branches; logits, their sigmoids, q, k, gates; v, the
+    # attention's output, its norm in three steps, swish in two; both sides of the MLP's product; the convolution.
+    floats = tokens * (
+        6 * width + 5 * keys + GATE_RANK + 7 * values + config.heads + 4 * inner + (width if taps else 0)
+    )
+    floats += tokens * (2 * (2 * width + 1) if config.rms_norm else 2 * (width + 2))
+    floats += 9 * frames * width
+    states = (tokens // length * -(-length // GLA_SPAN) * state for length in lengths)
+    blocks = [Cost(weights, batch * macs, FLOAT_BYTES * batch * (floats + state_floats)) for state_floats in states]
+    joint = Cost(
+        linear_weights(2 * width, width), batch * tokens * 2 * width**2, FLOAT_BYTES * batch * tokens * 2 * width
+    )
+
+    layers = block_costs(blocks, config.depth, FLOAT_BYTES * batch * frames * width)
+    for i in range(half + 1, config.depth if config.skip else 0):
+        layers[f"blocks.{i}"] += joint
+    return {
+        **embedder_costs(config, batch, words),
+        "pos_embed": Cost(tokens * width, 0, 0),
+        **layers,
+        "final_layer": final_cost(config, batch, config.adaptive, 0, tokens),
+        **refine_costs(config, batch),
+    }

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..checks import choice, number
 from ..scans import ScanOrder
-from .base import BackboneConfig
+from .base import BackboneConfig, Cost
 from .checks import check_sizes, checked_variance, fits
+from .costs import FLOAT_BYTES, block_costs, embedder_costs, final_cost, linear_weights, refine_costs, token_count
 from .layers import (
     EPSILON,
     CrossAttention,
@@ -221,3 +222,48 @@ class DiT(nn.Module):
         if in_context:
             tokens = tokens[:, context.shape[1] :]
         return picture(self, self.final_layer(tokens, c), x)
+
+
+def dit_cost(config: DiTConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiT with any of the four conditionings; for clips blocks alternate between space and time."""
+    width, heads, inner = config.width, config.heads, config.inner
+    adaptive = {"adaln-zero": 6, "adaln": 4}.get(config.conditioning, 0)
+    crossing, in_context = config.conditioning == "cross-attention", config.conditioning == "in-context"
+    context = 1 + (words if config.text_width else int(config.labels > 0))
+    image = token_count(config)
+    tokens = image + context * in_context
+    reach = (image // config.frames, config.frames) if config.frames else (tokens,)  # number of tokens one attends to
+
+    norms = 0 if adaptive else 2 * width
+    weights = (
+        linear_weights(width, 3 * width)
+        + linear_weights(width, width)
+        + linear_weights(width, inner)
+        + linear_weights(inner, width)
+    )
+    weights += 2 * norms
+    macs = tokens * (4 * width**2 + 2 * width * inner)
+    # Per token: input and output of norm and modulation, q k v, the attention's output and row sums, both MLP sides.
+    floats = tokens * (8 * width + heads + 4 + 2 * inner)
+    if adaptive:
+        weights += linear_weights(width, adaptive * width)
+        macs += adaptive * width**2
+        gates = adaptive == 6  # both factors of a gated branch are kept: the branch and the gates
+        floats += tokens * width * (2 + 2 * gates) + width * (3 + 6 * gates)
+    if crossing:
+        weights += 3 * linear_weights(width, width, bias=False) + linear_weights(width, width) + norms
+        macs += 2 * tokens * width**2 + 2 * context * width**2 + 2 * tokens * context * width
+        floats += tokens * (4 * width + heads + 2) + 2 * context * width
+    blocks = [
+        Cost(weights, batch * (macs + 2 * tokens * attended * width), FLOAT_BYTES * batch * floats)
+        for attended in reach
+    ]
+
+    shared = width if adaptive else context * width if crossing else 0
+    return {
+        **embedder_costs(config, batch, words),
+        "pos_embed": Cost(image * width, 0, 0),
+        **block_costs(blocks, config.depth, FLOAT_BYTES * batch * shared),
+        "final_layer": final_cost(config, batch, bool(adaptive), norms, tokens),
+        **refine_costs(config, batch),
+    }

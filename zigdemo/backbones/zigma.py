@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..checks import choice, flag
 from ..scans import ScanOrder, scan_scheme
-from .base import BackboneConfig
+from .base import BackboneConfig, Cost
 from .checks import check_sizes, fits
+from .costs import FLOAT_BYTES, SCAN_CHUNK, block_costs, embedder_costs, linear_weights, refine_costs, token_count
 from .layers import (
     EPSILON,
     CrossAttention,
@@ -266,3 +267,46 @@ class ZigMa(nn.Module):
         if self.config.frame_position:
             tokens = tokens + self.temporal_pos_embedding.repeat_interleave(math.prod(self.config.grid), 1)
         return tokens
+
+
+def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a ZigMa, with labels or text, with any number of scans per block."""
+    width, inner, state = config.width, config.expand * config.width, config.state_size
+    rank = config.step_rank or -(-width // 16)
+    sides = len(config.scans)
+    tokens, parts = token_count(config), 6 if config.text_width else 3
+    norm = width if config.rms_norm else 2 * width
+    norm_floats = width * (2 if config.rms_norm else 1) + (1 if config.rms_norm else 2)
+
+    projections = inner * (rank + 2 * state) + rank * inner
+    side = projections + inner * (config.taps + state) + 3 * inner  # 3 inner: biases of convolution and step, and D
+    weights = 3 * inner * width + sides * side + norm + linear_weights(width, parts * width)
+    macs = tokens * (3 * inner * width + sides * (projections + inner * (config.taps + 4 * state)))
+    macs += parts * width**2
+    states = -(-tokens // SCAN_CHUNK) * state * inner
+    floats = tokens * (norm_floats + 3 * width + 3 * inner + sides * (2 * inner + rank + 2 * state))
+    floats += sides * states + width * (2 + parts)
+    if config.text_width:
+        attended = config.text_heads * config.text_head_width
+        weights += 3 * width * attended + linear_weights(attended, width)
+        macs += 2 * (tokens + words) * width * attended + 2 * tokens * words * attended
+        floats += tokens * (4 * width + 2 + 2 * attended + config.text_heads) + 2 * words * attended + width
+    decays = 2 * sides * inner * state  # A and its exponential, independent of the batch
+    block = Cost(weights, batch * macs, FLOAT_BYTES * (batch * floats + decays))
+
+    outputs = config.patch**2 * config.in_channels
+    positions = math.prod(config.grid) if config.position == "shared" else tokens
+    shared = FLOAT_BYTES * batch * width * (1 + (words if config.text_width else 0))
+    return {
+        **embedder_costs(config, batch, words),
+        **({} if config.position == "none" else {"pos_embed": Cost(positions * width, 0, 0)}),
+        **({"temporal_pos_embedding": Cost(config.frames * width, 0, 0)} if config.frame_position else {}),
+        **block_costs([block], config.depth, shared),
+        "norm_f": Cost(norm, 0, FLOAT_BYTES * batch * tokens * norm_floats),
+        "final_layer": Cost(
+            linear_weights(width, outputs),
+            batch * tokens * width * outputs,
+            FLOAT_BYTES * batch * tokens * (2 * width + 2),
+        ),
+        **refine_costs(config, batch),
+    }
