@@ -9,6 +9,7 @@ from zigdemo.conditioning import TextSpec, TextTower
 from zigdemo.latents import AutoencoderSpec
 from zigdemo.zoo import ModelFolder, write_folder
 
+SMALL = {"heads": 2, "state_size": 4}  # for the backbones that have such a setting
 LABELS = ["red heart", "hedgehog", "grinning face"]
 
 
@@ -23,9 +24,10 @@ def tiny_folder(
     settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": 0 if text else len(LABELS)}
     settings |= {"text_width": text.width} if text else {}
     settings |= {"in_channels": latents.channels} if latents else {}
-    settings |= {"zigma": {"state_size": 4}, "diffussm": {}}.get(family, {"heads": 2})
+    kind = FAMILIES[family].config
+    own = {name: size for name, size in SMALL.items() if hasattr(kind, name)}
     torch.manual_seed(0)
-    network = build(FAMILIES[family].config(**{**settings, **changes}))
+    network = build(kind(**{**settings, **own, **changes}))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
