@@ -15,7 +15,7 @@ from ..checks import as_whole
 from ..explain import attends, heat
 from ..pipeline import MOST_SEED, Request, Step, request_for
 from . import texts
-from .settings import MOST_STEPS, first_label, first_prompt, installed_model, scheme_choices
+from .settings import MOST_STEPS, first_label, first_prompt, installed_model, installed_models, scheme_choices
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
@@ -123,7 +123,7 @@ def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict
 
 def text_models() -> list[zoo.ModelFolder]:
     """The installed models that read prompts and attend to each word of them."""
-    by_text = [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0)]
+    by_text = [entry for entry in installed_models() if getattr(entry.model, "text_width", 0)]
     return [entry for entry in by_text if entry.family == "ZigMa official" or attends(entry.model)]
 
 

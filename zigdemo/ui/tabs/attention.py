@@ -31,7 +31,7 @@ from ..maps import (
     tiles_html,
 )
 from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence
-from ..settings import FIRST, MOST_STEPS, defaults, examples, installed_model
+from ..settings import MOST_STEPS, defaults, examples, installed_model
 from ..words import lit_html
 
 SKIP = gr.skip()
@@ -313,7 +313,7 @@ def _export(drawing: Drawing | None) -> tuple[Any, Any]:
 def build_attention_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     gr.api(attention, api_name="attention", **TURN)
-    folders = sorted(text_models(), key=lambda entry: (*FIRST, entry.id).index(entry.id))
+    folders = text_models()
     if not folders:
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
