@@ -68,7 +68,7 @@ def final_cost(config: Any, batch: int, adaptive: bool, norms: int, tokens: int)
     """The final layer of all but ZigMa. norms: weights of its norm. tokens: of its input, with the context tokens."""
     width, fold = config.width, getattr(config, "hourglass", 1)
     image = token_count(config) // fold
-    outputs = fold * config.patch**2 * config.in_channels * (2 if getattr(config, "learn_sigma", False) else 1)
+    outputs = fold * config.patch_outputs
     return Cost(
         linear_weights(width, outputs) + norms + (linear_weights(width, 2 * width) if adaptive else 0),
         batch * (image * width * outputs + (2 * width**2 if adaptive else 0)),

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ..checks import choice, number
 from ..scans import ScanOrder
-from .base import BackboneConfig, Cost
-from .checks import check_sizes, checked_variance, fits
+from .base import Cost, VarianceConfig
+from .checks import check_sizes, fits
 from .costs import FLOAT_BYTES, block_costs, embedder_costs, final_cost, linear_weights, refine_costs, token_count
 from .layers import (
     EPSILON,
@@ -31,6 +31,7 @@ from .layers import (
     refiner,
     run_block,
     sincos_table,
+    weights_at_depth,
 )
 
 CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
@@ -38,8 +39,8 @@ PARTS = {"adaln-zero": 6, "adaln": 4}  # modulation vectors per block
 
 
 @dataclass(frozen=True)
-class DiTConfig(BackboneConfig):
-    """Everything that defines the network; shared fields are in BackboneConfig.
+class DiTConfig(VarianceConfig):
+    """Everything that defines the network; shared fields are in VarianceConfig and BackboneConfig.
 
     frames: of a clip, 0 for pictures; even blocks then attend within each frame, odd blocks over time at each location
     (arXiv 2401.03048, variant 1).
@@ -47,17 +48,12 @@ class DiTConfig(BackboneConfig):
     conditioning: how time and label (or text) enter a block. "adaln": shift and scale after each LayerNorm;
     "adaln-zero": also a gate on each branch, initially zero; "cross-attention": a third branch attends to them;
     "in-context": tokens in front of the image tokens. adaLN uses the mean over the words of a text.
-    mlp_ratio: hidden width of the MLP relative to width. time_scale: factor of t before its sine features.
-    learn_sigma: the final layer has twice the channels, the second half for the variance of a DDPM step; drop_sigma:
-    that half is computed but not returned, as in SiT.
+    mlp_ratio: hidden width of the MLP relative to width.
     """
 
     heads: int = 6
     conditioning: str = "adaln-zero"
     mlp_ratio: float = 4.0
-    learn_sigma: bool = False
-    drop_sigma: bool = False
-    time_scale: float = 1000.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,20 +64,13 @@ class DiTConfig(BackboneConfig):
         if self.frames and self.conditioning == "in-context":
             raise ValueError("in-context tokens belong to no frame of a clip; choose another conditioning")
         number("mlp_ratio", self.mlp_ratio, above=0, most=64)
-        number("time_scale", self.time_scale, above=0, most=1e6)
         if self.inner < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
-        checked_variance(self)
 
     @property
     def inner(self) -> int:
         """Hidden width of the MLP."""
         return int(self.width * self.mlp_ratio)
-
-    @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
 
     @property
     def mixing(self) -> str:
@@ -93,9 +82,8 @@ class DiTConfig(BackboneConfig):
         """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiT(replace(self, depth=1, size=(self.patch, self.patch), frames=0))
-        block = sum(p.numel() for p in one.blocks.parameters())
         table = (max(self.frames, 1) * math.prod(self.grid) - 1) * self.width
-        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table
+        return weights_at_depth(one, self.depth) + table
 
 
 class Attention(nn.Module):
@@ -183,9 +171,8 @@ class DiT(nn.Module):
         self.pos_embed = nn.Parameter(sincos_table(config), requires_grad=False)
         axes = ("space", "time") if config.frames else ("all",)
         self.blocks = nn.ModuleList(DiTBlock(config, axes[i % len(axes)]) for i in range(config.depth))
-        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
         adaptive = config.conditioning in PARTS
-        self.final_layer = FinalLayer(config.width, outputs, adaptive=adaptive, affine=not adaptive)
+        self.final_layer = FinalLayer(config.width, config.patch_outputs, adaptive=adaptive, affine=not adaptive)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         initialise_adaptive(self)

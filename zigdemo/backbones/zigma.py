@@ -23,7 +23,6 @@ from .layers import (
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
-    embed_condition,
     embed_patches,
     initialise_embedders,
     modulate,
@@ -32,6 +31,8 @@ from .layers import (
     refiner,
     run_block,
     sincos_table,
+    time_and_condition,
+    weights_at_depth,
 )
 from .mamba import Mamba
 
@@ -107,11 +108,6 @@ class ZigMaConfig(BackboneConfig):
         return scan_names(self.schemes[0])
 
     @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.in_channels
-
-    @property
     def mixing(self) -> str:
         """How tokens are mixed, in a few words for a model card."""
         return f"state {self.state_size}, {', '.join(dict.fromkeys(self.schemes))}"
@@ -122,8 +118,7 @@ class ZigMaConfig(BackboneConfig):
         position = "learned" if self.position == "sincos" else self.position
         with torch.device("meta"):
             one = ZigMa(replace(self, depth=1, scheme=self.schemes[0], position=position))
-        block = sum(p.numel() for p in one.blocks.parameters())
-        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block
+        return weights_at_depth(one, self.depth)
 
 
 def _norm(config: ZigMaConfig) -> nn.Module:
@@ -199,7 +194,7 @@ class ZigMa(nn.Module):
         rates = [config.drop_path * max(i - 1, 0) / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm_f = _norm(config)
-        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels, adaptive=False)
+        self.final_layer = FinalLayer(width, config.patch_outputs, adaptive=False)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         self._initialise()
@@ -239,8 +234,8 @@ class ZigMa(nn.Module):
 
     def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The conditioning vector (batch, width) and, with text, the projected words (batch, words, width)."""
-        c, words = self.t_embedder(t), embed_condition(self, t, cond)
-        return (c if words is None else c + words.mean(1)), (words if self.config.text_width else None)
+        c, words = time_and_condition(self, t, cond)
+        return c, (words if self.config.text_width else None)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
         """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], from noise to
@@ -294,7 +289,7 @@ def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
     decays = 2 * sides * inner * state  # A and its exponential, independent of the batch
     block = Cost(weights, batch * macs, FLOAT_BYTES * (batch * floats + decays))
 
-    outputs = config.patch**2 * config.in_channels
+    outputs = config.patch_outputs
     positions = math.prod(config.grid) if config.position == "shared" else tokens
     shared = FLOAT_BYTES * batch * width * (1 + (words if config.text_width else 0))
     return {
