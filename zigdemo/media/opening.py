@@ -208,6 +208,11 @@ def _profile(content: object) -> ImageCms.ImageCmsProfile | None:
     return None if "srgb" in name.lower() and "linear" not in name.lower() else profile
 
 
+def middle_square(image: Image.Image, size: int) -> Image.Image:
+    """The largest square in the middle of a picture, resized with antialiasing to `size` pixels."""
+    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+
+
 def laid_on_white(image: Image.Image) -> Image.Image:
     """A picture as RGB, its clear parts on white."""
     if image.mode != "RGBA":
