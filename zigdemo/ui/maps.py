@@ -15,7 +15,7 @@ from ..checks import as_whole
 from ..explain import attends, heat
 from ..pipeline import MOST_SEED, Request, Step, request_for
 from . import texts
-from .settings import MOST_STEPS, first_label, first_prompt, installed_model, installed_models, scheme_choices
+from .settings import MOST_STEPS, installed_model, installed_models
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
@@ -107,17 +107,6 @@ def one_picture(model: str, prompt: str | None, label: str | None, scan: str | N
         steps=None if steps is None else as_whole("steps", steps, 1, MOST_STEPS),
         seed=as_whole("seed", seed, 0, MOST_SEED),
         count=1,
-    )
-
-
-def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What prompt, label and scan controls show for a model. Raises ValueError for an unknown model."""
-    folder = installed_model(model)
-    names, schemes = list(folder.labels or ()), scheme_choices(folder.id)
-    return (
-        {"value": first_prompt(folder.id) or "", "visible": folder.text is not None},
-        {"choices": names, "value": first_label(folder.id), "visible": bool(names)},
-        {"choices": schemes, "value": schemes[0][1] if schemes else None, "visible": bool(schemes)},
     )
 
 

@@ -35,7 +35,7 @@ def weights(tmp_path, monkeypatch):
 
 def drawn(model="tiny", steps=3):
     """The page's drawing and what it showed last, after the Draw button."""
-    label = tab.condition_settings(model)[1]["value"]
+    label = tab.condition_of(model)[1]["value"]
     updates = [dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._draw(model, None, label, None, steps, 0)]
     return updates[-2]["drawing"], updates[-1]
 

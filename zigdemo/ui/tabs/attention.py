@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from ...checks import as_whole
 from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, RecordGroup, heat
 from ...pipeline import Request
 from .. import texts
-from ..borders import endpoint, handler
+from ..borders import endpoint, handler, unchecked
+from ..controls import updates_of
 from ..files import pictures_folder
 from ..frame import Frame
 from ..maps import (
@@ -211,9 +213,7 @@ OUTPUTS = (
 )  # fmt: skip
 
 
-def _updates(**changes: Any) -> tuple[Any, ...]:
-    """Updates of OUTPUTS."""
-    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+_updates = partial(updates_of, OUTPUTS)
 
 
 @handler(lambda sentence: _updates(line=sentence, go=gr.update(interactive=True)))
@@ -379,5 +379,4 @@ def build_attention_tab(frame: Frame) -> None:
 def _slider(label: str, least: int = 1) -> gr.Slider:
     """A slider that is disabled until there is a drawing."""
     slider = gr.Slider(least, 8, value=least, step=1, label=label, interactive=False, min_width=120, buttons=[])
-    slider.preprocess = lambda payload: payload  # an empty box gets a clear sentence, not Gradio's traceback
-    return slider
+    return unchecked(slider)
