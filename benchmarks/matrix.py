@@ -35,7 +35,7 @@ from zigdemo.diffusion import (
 GUIDANCES = {"none": (1.0, 0.0), "scale 4": (4.0, 0.0), "scale 4, rescaled": (4.0, 0.7)}
 STEPS = (1, 2, 5)
 BEFORE = 0.9  # on the VP and DDPM paths sigma ends like a root, on which no solver of even steps keeps its order
-FEW_AND_MORE = {1: (64, 128), 2: (64, 128), 4: (24, 48)}  # steps of the two runs of a slope, by order
+FEW_AND_MORE = {order: (24, 48) if order > 2 else (64, 128) for order in range(1, 6)}  # steps of a slope's two runs
 
 
 @dataclass(frozen=True)

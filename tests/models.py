@@ -4,12 +4,21 @@ from pathlib import Path
 
 import torch
 
-from zigdemo.backbones import FAMILIES, build
+from zigdemo.backbones import FAMILIES, BackboneConfig, build
 from zigdemo.conditioning import TextSpec, TextTower
 from zigdemo.latents import AutoencoderSpec
 from zigdemo.zoo import ModelFolder, write_folder
 
+SMALL = {"heads": 2, "state_size": 4}  # for the backbones that have such a setting
 LABELS = ["red heart", "hedgehog", "grinning face"]
+
+
+def tiny_config(family: str, **changes: object) -> BackboneConfig:
+    """The config of a small network for 16 x 16 pixels and three labels."""
+    kind = FAMILIES[family].config
+    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": len(LABELS)}
+    settings |= {name: size for name, size in SMALL.items() if hasattr(kind, name)}
+    return kind(**{**settings, **changes})
 
 
 def tiny_folder(
@@ -20,12 +29,10 @@ def tiny_folder(
     **changes: object,
 ) -> ModelFolder:
     """Random weights (no branch is zero), three labels or a text tower beside it, 16 x 16 pixels or latents."""
-    settings = {"width": 32, "depth": 2, "size": (16, 16), "patch": 4, "labels": 0 if text else len(LABELS)}
-    settings |= {"text_width": text.width} if text else {}
+    settings = {"labels": 0, "text_width": text.width} if text else {}
     settings |= {"in_channels": latents.channels} if latents else {}
-    settings |= {"zigma": {"state_size": 4}, "diffussm": {}}.get(family, {"heads": 2})
     torch.manual_seed(0)
-    network = build(FAMILIES[family].config(**{**settings, **changes}))
+    network = build(tiny_config(family, **{**settings, **changes}))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

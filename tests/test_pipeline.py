@@ -162,7 +162,7 @@ BAD = [
     ({"count": 1000}, "count"),
     ({"count": True}, "count"),
     ({"solver": "magic"}, "euler"),
-    ({"scan": "spiral"}, "zigzag"),
+    ({"scan": "nonsense"}, "zigzag"),
     ({"label": ""}, "label"),
     ({"label": "x" * 5000}, "label"),
     ({"guidance_interval": (0.9, 0.1)}, "guidance_interval"),

@@ -9,6 +9,8 @@ import yaml
 from lowest import REQUIREMENTS, lowest
 from mutations import MUTATIONS, with_slip
 
+from zigdemo.zoo import read_folder
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(
     path.parent
@@ -69,4 +71,6 @@ def test_shipped_weights_are_small_carded_and_honest(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "## Scores" in card and ("MIT" in card or "CC BY" in card)
     assert (folder / "grid.png").is_file() or (folder / "grid.webp").is_file()
-    assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["origin"] == "shipped (toy)"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["origin"] == "shipped (toy)" and config["id"] == folder.name
+    assert sum(weight.numel() for weight in read_folder(folder).load().parameters()) > 10**6

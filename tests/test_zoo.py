@@ -1,6 +1,7 @@
 """A model folder is read whole or refused in one sentence, before anything large is allocated."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def refused(folder, word):
         ({"model": {"position": "sincos", "size": [2**20, 2**20]}}, "weights"),
         ({"model": {"width": 64}}, "weights|belong"),
         ({"model": {"patch": 3}}, "multiples"),
-        ({"model": {"scheme": "spiral"}}, "scan scheme"),
+        ({"model": {"scheme": "nonsense"}}, "scan scheme"),
         ({"model": {"evil": 1}}, "does not know"),
         ({"model": {"size": 3}}, "size"),
         ({"model": {"skip": "sideways"}}, "skip"),
@@ -57,7 +58,7 @@ def refused(folder, word):
         ({"labels": ["one"]}, "labels"),
         ({"labels": [1, 2, 3]}, "labels"),
         ({"prediction": "magic"}, "prediction"),
-        ({"schemes": ["spiral"]}, "scan scheme"),
+        ({"schemes": ["nonsense"]}, "scan scheme"),
     ],
     ids=str,
 )
@@ -105,6 +106,16 @@ def test_a_model_of_a_learned_variance_is_no_velocity(tmp_path):
     folder = tiny_folder(tmp_path / "dit", family="dit")
     change(folder, model={"learn_sigma": True})
     refused(folder, "learn_sigma, and clean prediction no variance; set drop_sigma")
+
+
+def test_a_copied_or_renamed_folder_is_a_model_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    tiny = tiny_folder(tmp_path / "tiny")
+    copied = shutil.copytree(tiny.path, tmp_path / "again")
+    assert [entry.id for entry in zoo.available()] == ["again", "tiny"]
+    assert zoo.find("again").id == zoo.installed("again").id == zoo.read_folder(copied).id == "again"
+    elsewhere = shutil.copytree(tiny.path, tmp_path / "cache" / "0123abc")
+    assert zoo.read_folder(elsewhere).id == "tiny"
 
 
 def test_an_unreadable_folder_does_not_hide_the_others(tmp_path, monkeypatch):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import reprlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import fields
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
+Settings = TypeVar("Settings")
 LENGTH = 40  # of a wrong value in a sentence: strangers send long ones
 
 _short = reprlib.Repr()
@@ -88,6 +90,14 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _refusal(name, "true or false", value)
     return value
+
+
+def read_fields(what: str, content: Any, kind: type[Settings], needed: Sequence[str]) -> Settings:
+    """A dataclass from a mapping out of a file, which must have the needed fields and may have the others."""
+    known = sorted(entry.name for entry in fields(kind))
+    if not isinstance(content, dict) or set(content) - set(known) or set(needed) - set(content):
+        raise ValueError(f"{what} must have {' and '.join(needed)}, and of the rest only {', '.join(known)}")
+    return kind(**content)
 
 
 def choice(name: str, value: Any, known: Collection[str]) -> str:

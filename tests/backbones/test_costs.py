@@ -1,6 +1,7 @@
 """Formulas of weights, multiply-adds and kept activations against counted runs, real runs and the papers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -211,6 +212,13 @@ def test_the_table_has_every_size_and_refuses_a_side_that_no_patch_fits(capsys, 
     with pytest.raises(SystemExit):
         main()
     assert "multiple of 8" in capsys.readouterr().err
+
+
+def test_the_page_of_costs_is_what_the_command_writes(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["explain"])
+    main()
+    page = Path(__file__).parents[2] / "docs" / "costs.md"
+    assert capsys.readouterr().out == page.read_text(encoding="utf-8")
 
 
 def test_a_dit_block_has_twelve_squared_widths_beside_its_modulation():

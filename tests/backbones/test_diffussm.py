@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from zigdemo.backbones import DiffuSSM, DiffuSSMConfig, DiTConfig, build
+from zigdemo.backbones.layers import time_and_condition
 from zigdemo.backbones.presets import preset
 
 TINY = DiffuSSMConfig(size=(4, 8), patch=1, width=16, depth=2, modes=3, labels=5)
@@ -59,7 +60,7 @@ def test_time_and_label_enter_every_block():
     net, (_, t) = network(), inputs()
     for block in net.blocks:
         tokens = torch.randn(2, 16, 16)
-        outputs = [block(tokens, net.condition(time, label)) for time, label in
+        outputs = [block(tokens, time_and_condition(net, time, label)[0]) for time, label in
                    ((t, torch.tensor([0, 0])), (t, torch.tensor([1, 1])), (t / 2, torch.tensor([0, 0])))]  # fmt: skip
         assert (outputs[0] - outputs[1]).abs().max() > 1e-4 and (outputs[0] - outputs[2]).abs().max() > 1e-4
 

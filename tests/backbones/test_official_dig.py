@@ -9,6 +9,7 @@ import torch
 from checkpoints import save
 from safetensors import safe_open
 
+from zigdemo.backbones.layers import time_and_condition
 from zigdemo.backbones.official import build_official, official_dig, read_checkpoint
 from zigdemo.backbones.official.layouts import layout
 from zigdemo.ops import backends
@@ -173,7 +174,7 @@ def test_skips_join_tokens_as_they_lie(changes):
     config, weights = random_weights(if_skip=True, if_dw_conv=True, **changes)
     network = build_official("DiG", config, weights)
     x, t, y = inputs()
-    tokens, c, kept = network.x_embedder(x) + network.pos_embed, network.condition(t, y), []
+    tokens, c, kept = network.x_embedder(x) + network.pos_embed, time_and_condition(network, t, y)[0], []
     for i, block in enumerate(network.blocks):
         tokens = block(tokens, c, (4, 4), kept.pop() if i > config["depth"] // 2 else None)
         tokens = tokens.flip(1) if config.get("bid_mode") != "seq" else tokens

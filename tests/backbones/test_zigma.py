@@ -197,7 +197,7 @@ def test_weights_are_counted_without_allocating_any():
         ({"size": (8, 8, 8)}, "size must be two whole numbers"),
         ({"position": "rotary"}, "unknown position 'rotary'; choose one of none, sincos, learned"),
         ({"skip": "no"}, "unknown skip 'no'; choose one of plain, normalised"),
-        ({"scheme": "spiral"}, "unknown scan scheme 'spiral'; choose one of"),
+        ({"scheme": "nonsense"}, "unknown scan scheme 'nonsense'; choose one of"),
     ],
 )
 def test_a_bad_config_is_refused_in_one_sentence(changes, sentence):

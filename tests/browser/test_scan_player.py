@@ -67,7 +67,7 @@ def test_another_scheme_or_grid_is_drawn_and_a_wrong_one_is_one_sentence(visit, 
     box.fill("random-3")
     box.press("Enter")
     page.wait_for_function("document.querySelectorAll('.scan-panel').length === 3")
-    box.fill("spiral")
+    box.fill("nonsense")
     box.press("Enter")
     page.wait_for_selector("text=unknown scan scheme")
     assert page.locator(".scan-panel").count() == 3

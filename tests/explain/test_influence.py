@@ -18,6 +18,7 @@ from zigdemo.explain import (
 from zigdemo.pipeline import Pipeline, Request
 
 SETTINGS = {
+    **dict.fromkeys(FAMILIES, {}),
     "zigma": {"state_size": 3},
     "bidirectional": {"state_size": 3, "scheme": "bidirectional"},
     "dit": {"heads": 2},

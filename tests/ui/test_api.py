@@ -60,7 +60,7 @@ def test_an_order_is_given(client):
         {"model": "../tiny"},
         {"model": "tiny-clips"},
         {"label": "unicorn horn"},
-        {"scan": "spiral"},
+        {"scan": "nonsense"},
         {"scan": "bidirectional"},
         {"solver": "magic"},
         {"steps": 0},
@@ -88,7 +88,7 @@ def test_a_wrong_setting_is_one_sentence_and_the_next_call_works(client, change)
 
 
 @pytest.mark.parametrize(
-    "arguments", [("spiral", 4, 4, 0), ("sweep", 0, 4, 0), ("sweep", 4, 65, 0), ("sweep", 4, 4, -1)]
+    "arguments", [("nonsense", 4, 4, 0), ("sweep", 0, 4, 0), ("sweep", 4, 65, 0), ("sweep", 4, 4, -1)]
 )
 def test_a_wrong_order_is_one_sentence(client, arguments):
     with pytest.raises(AppError) as fault:

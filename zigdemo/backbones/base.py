@@ -4,7 +4,9 @@ A backbone is a module with a config, a network and a cost formula, and one entr
 called as network(x, t, cond, scheme=None). x: (batch, channels, H, W), for clips (batch, frames, channels, H, W). t:
 (batch,) in [0, 1], from noise to data. cond: labels (batch,) int64, text features (batch, words, text_width), or None.
 A network has `config`, `blocks`, `checkpointing` (recompute blocks in the backward pass) and `orders(scheme=None)`, the
-scan order of every layer, empty if it has no scan.
+scan order of every layer, empty if it has no scan. Its operators get the tokens in that order, for clips in even blocks
+frame by frame and in odd blocks along time; if they get raster order and the orders themselves, it has
+`scans(scheme=None)` too, all orders of every layer.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from ..checks import number
 from .checks import check_sizes, checked_size
 
 
@@ -61,7 +64,12 @@ class BackboneConfig:
     @property
     def out_channels(self) -> int:
         """Channels of the output."""
-        raise NotImplementedError
+        return self.in_channels
+
+    @property
+    def patch_outputs(self) -> int:
+        """Numbers that the final layer makes for a patch."""
+        return self.patch**2 * self.in_channels
 
     @property
     def mixing(self) -> str:
@@ -72,6 +80,37 @@ class BackboneConfig:
     def parameters(self) -> int:
         """Number of weights, counted without allocating any."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class VarianceConfig(BackboneConfig):
+    """The fields of backbones that may also predict the variance of a DDPM step, as DiT does.
+
+    learn_sigma: the final layer has twice the channels, the second half for the variance; drop_sigma: that half is
+    computed but not returned, as in SiT. time_scale: factor of t before its sine features.
+    """
+
+    learn_sigma: bool = False
+    drop_sigma: bool = False
+    time_scale: float = 1000.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("time_scale", self.time_scale, above=0, most=1e6)
+        if self.drop_sigma and not self.learn_sigma:
+            raise ValueError("drop_sigma drops what learn_sigma adds; set learn_sigma too")
+        if self.refine and self.out_channels != self.in_channels:
+            raise ValueError("refine mends a picture and cannot mend a variance; leave refine or learn_sigma out")
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the output."""
+        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
+
+    @property
+    def patch_outputs(self) -> int:
+        """Numbers that the final layer makes for a patch."""
+        return super().patch_outputs * (2 if self.learn_sigma else 1)
 
 
 @dataclass(frozen=True)

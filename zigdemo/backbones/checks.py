@@ -18,14 +18,6 @@ def check_sizes(config: Any, names: Iterable[str], least: int) -> None:
         whole(name, getattr(config, name), least, MOST)
 
 
-def checked_variance(config: Any) -> None:
-    """drop_sigma needs learn_sigma, and refine an output that is a picture."""
-    if config.drop_sigma and not config.learn_sigma:
-        raise ValueError("drop_sigma drops what learn_sigma adds; set learn_sigma too")
-    if config.refine and config.out_channels != config.in_channels:
-        raise ValueError("refine mends a picture and cannot mend a variance; leave refine or learn_sigma out")
-
-
 def checked_size(size: object, patch: int) -> tuple[int, int]:
     """(height, width) as a tuple, two multiples of the patch size."""
     if not isinstance(size, tuple | list) or len(size) != 2:

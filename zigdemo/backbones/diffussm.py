@@ -14,19 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import number
 from ..ops import s4d_convolution
 from ..ops.s4d import s4d_lin
 from ..scans import ScanOrder
-from .base import BackboneConfig
-from .checks import check_sizes, checked_variance, fits
+from .base import Cost, VarianceConfig
+from .checks import check_sizes, fits
+from .costs import FLOAT_BYTES, S4D_TABLES, block_costs, embedder_costs, final_cost, linear_weights, refine_costs
 from .layers import (
     EPSILON,
     FinalLayer,
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
-    embed_condition,
     initialise_adaptive,
     modulate,
     modulation,
@@ -34,11 +33,13 @@ from .layers import (
     refiner,
     run_block,
     sincos_2d,
+    time_and_condition,
+    weights_at_depth,
 )
 
 
 @dataclass(frozen=True)
-class DiffuSSMConfig(BackboneConfig):
+class DiffuSSMConfig(VarianceConfig):
     """Everything that defines the network; fields of the same name are as in DiTConfig.
 
     hourglass: number of neighbouring tokens in raster order that are folded into one vector of the dense layers.
@@ -49,9 +50,6 @@ class DiffuSSMConfig(BackboneConfig):
     depth: int = 13
     hourglass: int = 2
     modes: int = 16
-    learn_sigma: bool = False
-    drop_sigma: bool = False
-    time_scale: float = 1000.0
 
     operator: ClassVar[str] = "s4d_convolution"  # of zigdemo.ops, which mixes the tokens
 
@@ -60,8 +58,6 @@ class DiffuSSMConfig(BackboneConfig):
         check_sizes(self, ("hourglass", "modes"), least=1)
         if self.frames:
             raise ValueError("DiffuSSM draws pictures, not clips; leave frames at 0")
-        number("time_scale", self.time_scale, above=0, most=1e6)
-        checked_variance(self)
         if self.width % (4 * self.hourglass):
             raise ValueError(f"width {self.width} must be a multiple of 4 times the hourglass, {4 * self.hourglass}")
         if math.prod(self.grid) % self.hourglass:
@@ -76,11 +72,6 @@ class DiffuSSMConfig(BackboneConfig):
         return True
 
     @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
-
-    @property
     def mixing(self) -> str:
         """How tokens are mixed, in a few words for a model card."""
         return f"S4D both ways with {self.modes} modes, hourglass {self.hourglass}"
@@ -90,9 +81,8 @@ class DiffuSSMConfig(BackboneConfig):
         """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiffuSSM(replace(self, depth=1, size=(self.patch, self.patch * self.hourglass)))
-        block = sum(p.numel() for p in one.blocks.parameters())
         table = (math.prod(self.grid) - self.hourglass) * self.width // self.hourglass
-        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table
+        return weights_at_depth(one, self.depth) + table
 
 
 class BidirectionalS4D(nn.Module):
@@ -189,8 +179,7 @@ class DiffuSSM(nn.Module):
             self.y_embedder = condition_embedder(config)
         self.pos_embed = nn.Parameter(torch.from_numpy(sincos_2d(share, config.grid)).float()[None], False)
         self.blocks = nn.ModuleList(DiffuSSMBlock(config) for _ in range(config.depth))
-        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
-        self.final_layer = FinalLayer(config.width, config.hourglass * outputs, adaptive=config.adaptive)
+        self.final_layer = FinalLayer(config.width, config.hourglass * config.patch_outputs, adaptive=config.adaptive)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         initialise_adaptive(self)
@@ -201,11 +190,6 @@ class DiffuSSM(nn.Module):
             raise ValueError(f"this model reads the raster order both ways; leave scheme {scheme!r} out")
         return []
 
-    def condition(self, t: Tensor, cond: Tensor | None) -> Tensor:
-        """The vector for adaLN, (batch, width): time plus the label or the mean of the words."""
-        c, words = self.t_embedder(t), embed_condition(self, t, cond)
-        return c if words is None else c + words.mean(1)
-
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
         """x: (batch, channels, H, W); t: (batch,) in [0, 1], from noise to data; cond: labels (batch,) int64, text
         features (batch, words, text_width), or None; scheme: None. Returns (batch, config.out_channels, H, W).
@@ -215,9 +199,33 @@ class DiffuSSM(nn.Module):
         fits(self.config, x)
         self.orders(scheme)
         hourglass = self.config.hourglass
-        c = self.condition(t, cond)
+        c, _ = time_and_condition(self, t, cond)
         tokens = (self.x_embedder(x) + self.pos_embed).unflatten(1, (-1, hourglass)).flatten(2)
         for block in self.blocks:
             tokens = run_block(self, block, tokens, c)
         pixels = self.final_layer(tokens, c).unflatten(-1, (hourglass, -1)).flatten(1, 2)
         return picture(self, pixels, x)
+
+
+def diffussm_cost(config: DiffuSSMConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiffuSSM. Its linear maps have 9 D^2 + 2 M D^2 weights per block, each used once per folded token."""
+    width, inner, fold = config.width, 2 * config.width, config.hourglass
+    tokens = config.grid[0] * config.grid[1]
+    folded = tokens // fold
+
+    maps = (9 + 2 * fold) * width**2
+    biases = width + fold * inner + inner + inner + width
+    modes = inner * config.modes
+    weights = maps + biases + 2 * modes + 4 * modes + 2 * inner + linear_weights(width, 3 * width)
+    macs = folded * maps + 2 * 6 * tokens * modes + 3 * width**2
+    # Both sides of the norm and its two numbers, the modulation's output, both sides of the first SiLU, the branch;
+    # both sides of the second at full length; both of the third and of the gate's, and their product; the output.
+    floats = folded * (5 * width + 2 + 5 * inner) + tokens * 3 * inner + folded * width + 5 * width
+    block = Cost(weights, batch * macs, FLOAT_BYTES * (batch * floats + (S4D_TABLES + 2) * modes))
+    return {
+        **embedder_costs(config, batch, words),
+        "pos_embed": Cost(tokens * width // fold, 0, 0),
+        **block_costs([block], config.depth, FLOAT_BYTES * batch * width),
+        "final_layer": final_cost(config, batch, True, 0, folded),
+        **refine_costs(config, batch),
+    }

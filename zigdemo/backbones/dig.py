@@ -14,8 +14,18 @@ from torch import Tensor, nn
 from ..checks import choice, flag, number
 from ..ops import gated_linear_attention
 from ..scans import ScanOrder
-from .base import BackboneConfig
-from .checks import check_sizes, checked_variance, fits
+from .base import Cost, VarianceConfig
+from .checks import check_sizes, fits
+from .costs import (
+    FLOAT_BYTES,
+    GLA_SPAN,
+    block_costs,
+    embedder_costs,
+    final_cost,
+    linear_weights,
+    refine_costs,
+    token_count,
+)
 from .layers import (
     EPSILON,
     FinalLayer,
@@ -23,7 +33,6 @@ from .layers import (
     TimeEmbedder,
     along,
     condition_embedder,
-    embed_condition,
     embed_patches,
     initialise_adaptive,
     modulate,
@@ -32,6 +41,8 @@ from .layers import (
     refiner,
     run_block,
     sincos_table,
+    time_and_condition,
+    weights_at_depth,
 )
 
 DIRECTIONS = ("layer", "seq")
@@ -44,7 +55,7 @@ Orientation = tuple[bool, bool]  # (reversed, transposed) order of the tokens; t
 
 
 @dataclass(frozen=True)
-class DiGConfig(BackboneConfig):
+class DiGConfig(VarianceConfig):
     """Everything that defines the network; fields of the same name are as in DiTConfig.
 
     directions: "layer" reverses the order of the tokens after every block, "seq" does not. transpose: also transpose
@@ -68,9 +79,6 @@ class DiGConfig(BackboneConfig):
     expand_k: float = 0.5
     expand_v: float = 1.0
     restore: bool = True
-    learn_sigma: bool = False
-    drop_sigma: bool = False
-    time_scale: float = 1000.0
 
     operator: ClassVar[str] = "gated_linear_attention"  # of zigdemo.ops, which mixes the tokens
 
@@ -81,9 +89,8 @@ class DiGConfig(BackboneConfig):
         choice("conv", self.conv, CONVOLUTIONS)
         for name in ("transpose", "skip", "rms_norm", "restore"):
             flag(name, getattr(self, name))
-        for name, most in (("expand_k", 64), ("expand_v", 64), ("time_scale", 1e6)):
-            number(name, getattr(self, name), above=0, most=most)
-        checked_variance(self)
+        for name in ("expand_k", "expand_v"):
+            number(name, getattr(self, name), above=0, most=64)
         if self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4")
         for name, inner in (("expand_k", self.keys), ("expand_v", self.values)):
@@ -120,11 +127,6 @@ class DiGConfig(BackboneConfig):
         return bool(self.labels or self.text_width)
 
     @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
-
-    @property
     def mixing(self) -> str:
         """How tokens are mixed, in a few words for a model card."""
         count = (2 if self.directions == "layer" else 1) * (2 if self.transpose else 1)
@@ -135,10 +137,9 @@ class DiGConfig(BackboneConfig):
         """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiG(replace(self, depth=1, skip=False, size=(self.patch, self.patch), frames=0))
-        block = sum(p.numel() for p in one.blocks.parameters())
         table = (max(self.frames, 1) * math.prod(self.grid) - 1) * self.width
         joints = (self.depth // 2 - 1) * (2 * self.width + 1) * self.width if self.skip else 0
-        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table + joints
+        return weights_at_depth(one, self.depth) + table + joints
 
     def orientation(self, block: int) -> Orientation:
         """Orientation of the tokens at the input of a block; block = depth is the output of the last one."""
@@ -273,8 +274,7 @@ class DiG(nn.Module):
             self.y_embedder = condition_embedder(config)
         self.pos_embed = nn.Parameter(sincos_table(config), requires_grad=False)
         self.blocks = nn.ModuleList(DiGBlock(config, i) for i in range(config.depth))
-        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
-        self.final_layer = FinalLayer(config.width, outputs, adaptive=config.adaptive)
+        self.final_layer = FinalLayer(config.width, config.patch_outputs, adaptive=config.adaptive)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         self._initialise()
@@ -302,11 +302,6 @@ class DiG(nn.Module):
             paths.append(ScanOrder(path[::-1] if reverse else path))
         return paths
 
-    def condition(self, t: Tensor, cond: Tensor | None) -> Tensor:
-        """The vector for adaLN, (batch, width): time plus the label or the mean of the words."""
-        c, words = self.t_embedder(t), embed_condition(self, t, cond)
-        return c if words is None else c + words.mean(1)
-
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
         """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], from noise to
         data; cond: labels (batch,) int64, text features (batch, words, text_width), or None; scheme: None. Returns a
@@ -317,7 +312,7 @@ class DiG(nn.Module):
         fits(self.config, x)
         if scheme is not None:
             self.orders(scheme)
-        c = self.condition(t, cond)
+        c, _ = time_and_condition(self, t, cond)
         tokens = embed_patches(self, x) + self.pos_embed
         tokens = self._apply_blocks(tokens, c) if not self.config.frames else self._apply_to_frames(tokens, c)
         return picture(self, self.final_layer(tokens, c), x)
@@ -346,3 +341,41 @@ class DiG(nn.Module):
             if config.skip and i + 1 < half:
                 skips.append(tokens)
         return tokens
+
+
+def dig_cost(config: DiGConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiG, plain or U-shaped; for clips blocks alternate between space and time."""
+    width, keys, values, inner = config.width, config.keys, config.values, config.inner
+    tokens, half = token_count(config), config.depth // 2
+    frames = config.frames or 1  # each frame is modulated separately
+    lengths = (tokens // frames, frames) if config.frames else (tokens,)  # of a scanned sequence
+    projections = (2 * keys + 3 * values) * width + GATE_RANK * (width + keys)
+    taps = 0 if config.conv == "none" else config.kernel**2 * width
+
+    weights = projections + keys + values // config.heads + 3 * width * inner + linear_weights(width, 6 * width)
+    weights += (taps + width if taps else 0) + (2 * width if config.rms_norm else 0)
+    state = keys * values // config.heads
+    macs = tokens * (projections + 3 * state + 3 * width * inner + taps) + 6 * frames * width**2
+    # Per token: both sides of norms and modulations and both branches; logits, their sigmoids, q, k, gates; v, the
+    # attention's output, its norm in three steps, swish in two; both sides of the MLP's product; the convolution.
+    floats = tokens * (
+        6 * width + 5 * keys + GATE_RANK + 7 * values + config.heads + 4 * inner + (width if taps else 0)
+    )
+    floats += tokens * (2 * (2 * width + 1) if config.rms_norm else 2 * (width + 2))
+    floats += 9 * frames * width
+    states = (tokens // length * -(-length // GLA_SPAN) * state for length in lengths)
+    blocks = [Cost(weights, batch * macs, FLOAT_BYTES * batch * (floats + state_floats)) for state_floats in states]
+    joint = Cost(
+        linear_weights(2 * width, width), batch * tokens * 2 * width**2, FLOAT_BYTES * batch * tokens * 2 * width
+    )
+
+    layers = block_costs(blocks, config.depth, FLOAT_BYTES * batch * frames * width)
+    for i in range(half + 1, config.depth if config.skip else 0):
+        layers[f"blocks.{i}"] += joint
+    return {
+        **embedder_costs(config, batch, words),
+        "pos_embed": Cost(tokens * width, 0, 0),
+        **layers,
+        "final_layer": final_cost(config, batch, config.adaptive, 0, tokens),
+        **refine_costs(config, batch),
+    }

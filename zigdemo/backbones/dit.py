@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..checks import choice, number
 from ..scans import ScanOrder
-from .base import BackboneConfig
-from .checks import check_sizes, checked_variance, fits
+from .base import Cost, VarianceConfig
+from .checks import check_sizes, fits
+from .costs import FLOAT_BYTES, block_costs, embedder_costs, final_cost, linear_weights, refine_costs, token_count
 from .layers import (
     EPSILON,
     CrossAttention,
@@ -30,6 +31,7 @@ from .layers import (
     refiner,
     run_block,
     sincos_table,
+    weights_at_depth,
 )
 
 CONDITIONINGS = ("adaln-zero", "adaln", "cross-attention", "in-context")
@@ -37,8 +39,8 @@ PARTS = {"adaln-zero": 6, "adaln": 4}  # modulation vectors per block
 
 
 @dataclass(frozen=True)
-class DiTConfig(BackboneConfig):
-    """Everything that defines the network; shared fields are in BackboneConfig.
+class DiTConfig(VarianceConfig):
+    """Everything that defines the network; shared fields are in VarianceConfig and BackboneConfig.
 
     frames: of a clip, 0 for pictures; even blocks then attend within each frame, odd blocks over time at each location
     (arXiv 2401.03048, variant 1).
@@ -46,17 +48,12 @@ class DiTConfig(BackboneConfig):
     conditioning: how time and label (or text) enter a block. "adaln": shift and scale after each LayerNorm;
     "adaln-zero": also a gate on each branch, initially zero; "cross-attention": a third branch attends to them;
     "in-context": tokens in front of the image tokens. adaLN uses the mean over the words of a text.
-    mlp_ratio: hidden width of the MLP relative to width. time_scale: factor of t before its sine features.
-    learn_sigma: the final layer has twice the channels, the second half for the variance of a DDPM step; drop_sigma:
-    that half is computed but not returned, as in SiT.
+    mlp_ratio: hidden width of the MLP relative to width.
     """
 
     heads: int = 6
     conditioning: str = "adaln-zero"
     mlp_ratio: float = 4.0
-    learn_sigma: bool = False
-    drop_sigma: bool = False
-    time_scale: float = 1000.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,20 +64,13 @@ class DiTConfig(BackboneConfig):
         if self.frames and self.conditioning == "in-context":
             raise ValueError("in-context tokens belong to no frame of a clip; choose another conditioning")
         number("mlp_ratio", self.mlp_ratio, above=0, most=64)
-        number("time_scale", self.time_scale, above=0, most=1e6)
         if self.inner < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves nothing of width {self.width}; give a larger one")
-        checked_variance(self)
 
     @property
     def inner(self) -> int:
         """Hidden width of the MLP."""
         return int(self.width * self.mlp_ratio)
-
-    @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.in_channels * (2 if self.learn_sigma and not self.drop_sigma else 1)
 
     @property
     def mixing(self) -> str:
@@ -92,9 +82,8 @@ class DiTConfig(BackboneConfig):
         """Number of weights, including the fixed position table, counted without allocating them."""
         with torch.device("meta"):
             one = DiT(replace(self, depth=1, size=(self.patch, self.patch), frames=0))
-        block = sum(p.numel() for p in one.blocks.parameters())
         table = (max(self.frames, 1) * math.prod(self.grid) - 1) * self.width
-        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block + table
+        return weights_at_depth(one, self.depth) + table
 
 
 class Attention(nn.Module):
@@ -182,9 +171,8 @@ class DiT(nn.Module):
         self.pos_embed = nn.Parameter(sincos_table(config), requires_grad=False)
         axes = ("space", "time") if config.frames else ("all",)
         self.blocks = nn.ModuleList(DiTBlock(config, axes[i % len(axes)]) for i in range(config.depth))
-        outputs = config.patch**2 * config.in_channels * (2 if config.learn_sigma else 1)
         adaptive = config.conditioning in PARTS
-        self.final_layer = FinalLayer(config.width, outputs, adaptive=adaptive, affine=not adaptive)
+        self.final_layer = FinalLayer(config.width, config.patch_outputs, adaptive=adaptive, affine=not adaptive)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         initialise_adaptive(self)
@@ -221,3 +209,48 @@ class DiT(nn.Module):
         if in_context:
             tokens = tokens[:, context.shape[1] :]
         return picture(self, self.final_layer(tokens, c), x)
+
+
+def dit_cost(config: DiTConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a DiT with any of the four conditionings; for clips blocks alternate between space and time."""
+    width, heads, inner = config.width, config.heads, config.inner
+    adaptive = {"adaln-zero": 6, "adaln": 4}.get(config.conditioning, 0)
+    crossing, in_context = config.conditioning == "cross-attention", config.conditioning == "in-context"
+    context = 1 + (words if config.text_width else int(config.labels > 0))
+    image = token_count(config)
+    tokens = image + context * in_context
+    reach = (image // config.frames, config.frames) if config.frames else (tokens,)  # number of tokens one attends to
+
+    norms = 0 if adaptive else 2 * width
+    weights = (
+        linear_weights(width, 3 * width)
+        + linear_weights(width, width)
+        + linear_weights(width, inner)
+        + linear_weights(inner, width)
+    )
+    weights += 2 * norms
+    macs = tokens * (4 * width**2 + 2 * width * inner)
+    # Per token: input and output of norm and modulation, q k v, the attention's output and row sums, both MLP sides.
+    floats = tokens * (8 * width + heads + 4 + 2 * inner)
+    if adaptive:
+        weights += linear_weights(width, adaptive * width)
+        macs += adaptive * width**2
+        gates = adaptive == 6  # both factors of a gated branch are kept: the branch and the gates
+        floats += tokens * width * (2 + 2 * gates) + width * (3 + 6 * gates)
+    if crossing:
+        weights += 3 * linear_weights(width, width, bias=False) + linear_weights(width, width) + norms
+        macs += 2 * tokens * width**2 + 2 * context * width**2 + 2 * tokens * context * width
+        floats += tokens * (4 * width + heads + 2) + 2 * context * width
+    blocks = [
+        Cost(weights, batch * (macs + 2 * tokens * attended * width), FLOAT_BYTES * batch * floats)
+        for attended in reach
+    ]
+
+    shared = width if adaptive else context * width if crossing else 0
+    return {
+        **embedder_costs(config, batch, words),
+        "pos_embed": Cost(image * width, 0, 0),
+        **block_costs(blocks, config.depth, FLOAT_BYTES * batch * shared),
+        "final_layer": final_cost(config, batch, bool(adaptive), norms, tokens),
+        **refine_costs(config, batch),
+    }

@@ -7,11 +7,10 @@ from typing import Any
 from torch import nn
 
 from .base import BackboneConfig, Family
-from .costs import diffussm_cost, dig_cost, dit_cost, zigma_cost
-from .diffussm import DiffuSSM, DiffuSSMConfig
-from .dig import DiG, DiGConfig
-from .dit import DiT, DiTConfig
-from .zigma import ZigMa, ZigMaConfig
+from .diffussm import DiffuSSM, DiffuSSMConfig, diffussm_cost
+from .dig import DiG, DiGConfig, dig_cost
+from .dit import DiT, DiTConfig, dit_cost
+from .zigma import ZigMa, ZigMaConfig, zigma_cost
 
 # ZigMa: B has the width and depth of the published checkpoints. B, L and H equal Mamba's language models with 130, 370
 # and 790 million weights (arXiv 2312.00752). No published file determines S and M: S has the width that gives 31.3

@@ -211,6 +211,12 @@ def embed_condition(network: Any, t: Tensor, cond: Tensor | None) -> Tensor | No
     return network.y_embedder(cond)[:, None]
 
 
+def time_and_condition(network: Any, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The vector for adaLN, (batch, width): time plus the label or the mean of the words; and `embed_condition`."""
+    c, words = network.t_embedder(t), embed_condition(network, t, cond)
+    return (c if words is None else c + words.mean(1)), words
+
+
 def initialise_embedders(network: Any) -> None:
     """The official initialisation of `x_embedder`, `t_embedder` and, if it is a label table, `y_embedder`."""
     nn.init.xavier_uniform_(network.x_embedder.proj.weight.flatten(1))
@@ -261,6 +267,12 @@ def picture(network: Any, pixels: Tensor, x: Tensor) -> Tensor:
     if config.refine:
         image = image + network.refine(torch.cat([image, x], 1))
     return image.unflatten(0, (batch, config.frames)) if config.frames else image
+
+
+def weights_at_depth(one: nn.Module, depth: int) -> int:
+    """Number of weights of a network with `depth` blocks, from the same network with a single block."""
+    block = sum(parameter.numel() for parameter in one.blocks.parameters())
+    return sum(parameter.numel() for parameter in one.parameters()) + (depth - 1) * block
 
 
 def run_block(network: Any, block: nn.Module, *inputs: Any) -> Any:

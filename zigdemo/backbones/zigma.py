@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..checks import choice, flag
 from ..scans import ScanOrder, scan_scheme
-from .base import BackboneConfig
+from .base import BackboneConfig, Cost
 from .checks import check_sizes, fits
+from .costs import FLOAT_BYTES, SCAN_CHUNK, block_costs, embedder_costs, linear_weights, refine_costs, token_count
 from .layers import (
     EPSILON,
     CrossAttention,
@@ -22,7 +23,6 @@ from .layers import (
     PatchEmbedder,
     TimeEmbedder,
     condition_embedder,
-    embed_condition,
     embed_patches,
     initialise_embedders,
     modulate,
@@ -31,6 +31,8 @@ from .layers import (
     refiner,
     run_block,
     sincos_table,
+    time_and_condition,
+    weights_at_depth,
 )
 from .mamba import Mamba
 
@@ -106,11 +108,6 @@ class ZigMaConfig(BackboneConfig):
         return scan_names(self.schemes[0])
 
     @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.in_channels
-
-    @property
     def mixing(self) -> str:
         """How tokens are mixed, in a few words for a model card."""
         return f"state {self.state_size}, {', '.join(dict.fromkeys(self.schemes))}"
@@ -121,8 +118,7 @@ class ZigMaConfig(BackboneConfig):
         position = "learned" if self.position == "sincos" else self.position
         with torch.device("meta"):
             one = ZigMa(replace(self, depth=1, scheme=self.schemes[0], position=position))
-        block = sum(p.numel() for p in one.blocks.parameters())
-        return sum(p.numel() for p in one.parameters()) + (self.depth - 1) * block
+        return weights_at_depth(one, self.depth)
 
 
 def _norm(config: ZigMaConfig) -> nn.Module:
@@ -198,7 +194,7 @@ class ZigMa(nn.Module):
         rates = [config.drop_path * max(i - 1, 0) / max(config.depth - 1, 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm_f = _norm(config)
-        self.final_layer = FinalLayer(width, config.patch**2 * config.in_channels, adaptive=False)
+        self.final_layer = FinalLayer(width, config.patch_outputs, adaptive=False)
         if config.refine:
             self.refine = refiner(config.in_channels, config.refine)
         self._initialise()
@@ -238,8 +234,8 @@ class ZigMa(nn.Module):
 
     def condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The conditioning vector (batch, width) and, with text, the projected words (batch, words, width)."""
-        c, words = self.t_embedder(t), embed_condition(self, t, cond)
-        return (c if words is None else c + words.mean(1)), (words if self.config.text_width else None)
+        c, words = time_and_condition(self, t, cond)
+        return c, (words if self.config.text_width else None)
 
     def forward(self, x: Tensor, t: Tensor, cond: Tensor | None = None, *, scheme: str | None = None) -> Tensor:
         """x: (batch, channels, H, W), for clips (batch, frames, channels, H, W); t: (batch,) in [0, 1], from noise to
@@ -266,3 +262,46 @@ class ZigMa(nn.Module):
         if self.config.frame_position:
             tokens = tokens + self.temporal_pos_embedding.repeat_interleave(math.prod(self.config.grid), 1)
         return tokens
+
+
+def zigma_cost(config: ZigMaConfig, batch: int, words: int) -> dict[str, Cost]:
+    """Cost of a ZigMa, with labels or text, with any number of scans per block."""
+    width, inner, state = config.width, config.expand * config.width, config.state_size
+    rank = config.step_rank or -(-width // 16)
+    sides = len(config.scans)
+    tokens, parts = token_count(config), 6 if config.text_width else 3
+    norm = width if config.rms_norm else 2 * width
+    norm_floats = width * (2 if config.rms_norm else 1) + (1 if config.rms_norm else 2)
+
+    projections = inner * (rank + 2 * state) + rank * inner
+    side = projections + inner * (config.taps + state) + 3 * inner  # 3 inner: biases of convolution and step, and D
+    weights = 3 * inner * width + sides * side + norm + linear_weights(width, parts * width)
+    macs = tokens * (3 * inner * width + sides * (projections + inner * (config.taps + 4 * state)))
+    macs += parts * width**2
+    states = -(-tokens // SCAN_CHUNK) * state * inner
+    floats = tokens * (norm_floats + 3 * width + 3 * inner + sides * (2 * inner + rank + 2 * state))
+    floats += sides * states + width * (2 + parts)
+    if config.text_width:
+        attended = config.text_heads * config.text_head_width
+        weights += 3 * width * attended + linear_weights(attended, width)
+        macs += 2 * (tokens + words) * width * attended + 2 * tokens * words * attended
+        floats += tokens * (4 * width + 2 + 2 * attended + config.text_heads) + 2 * words * attended + width
+    decays = 2 * sides * inner * state  # A and its exponential, independent of the batch
+    block = Cost(weights, batch * macs, FLOAT_BYTES * (batch * floats + decays))
+
+    outputs = config.patch_outputs
+    positions = math.prod(config.grid) if config.position == "shared" else tokens
+    shared = FLOAT_BYTES * batch * width * (1 + (words if config.text_width else 0))
+    return {
+        **embedder_costs(config, batch, words),
+        **({} if config.position == "none" else {"pos_embed": Cost(positions * width, 0, 0)}),
+        **({"temporal_pos_embedding": Cost(config.frames * width, 0, 0)} if config.frame_position else {}),
+        **block_costs([block], config.depth, shared),
+        "norm_f": Cost(norm, 0, FLOAT_BYTES * batch * tokens * norm_floats),
+        "final_layer": Cost(
+            linear_weights(width, outputs),
+            batch * tokens * width * outputs,
+            FLOAT_BYTES * batch * tokens * (2 * width + 2),
+        ),
+        **refine_costs(config, batch),
+    }

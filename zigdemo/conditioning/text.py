@@ -6,7 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..checks import shown
+from ..checks import read_fields, shown
 from ..files import file_sha256, find_part, replacing_files
 from ..huggingface import hub_file
 from .tokens import Prompt, Tokenizer
@@ -54,10 +54,7 @@ class TextSpec:
     @classmethod
     def read(cls, content: Any) -> TextSpec:
         """The spec under "text" in a model's config. Raises ValueError with one sentence."""
-        field_names = {entry.name for entry in fields(cls)}
-        if not isinstance(content, dict) or set(content) - field_names or "tower" not in content:
-            raise ValueError(f"text must have tower, and of the rest only {', '.join(sorted(field_names))}")
-        return cls(**content)
+        return read_fields("text", content, cls, ["tower"])
 
     def content(self) -> dict[str, Any]:
         """The content that `read` reads, for JSON."""

@@ -92,12 +92,8 @@ class ClipSet:
         """
         if not 1 <= frames <= self.frames:
             raise ValueError(f"frames must be 1 to {self.frames}, the length of the clips, not {frames}")
-        clip = self.clips[row]
-        if self.loops[row]:
-            indices = (rng.integers(self.frames) + np.arange(frames)) % self.frames
-        else:
-            indices = rng.integers(self.frames - frames + 1) + np.arange(frames)
-        return augmented(np.asarray(clip[indices]), rng, flip, shift_px)
+        indices = window_indices(self.frames, frames, self.loops[row], rng)
+        return augmented(np.asarray(self.clips[row][indices]), rng, flip, shift_px)
 
     def draw(
         self, rows: np.ndarray, frames: int, seeds: Sequence[int], flip: bool = False, shift_px: int = 0
@@ -107,6 +103,12 @@ class ClipSet:
         return np.stack(
             [self.window(row, frames, rng, flip, shift_px) for row, rng in zip(rows, generators, strict=True)]
         )
+
+
+def window_indices(length: int, frames: int, loops: bool, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `frames` consecutive frames of a clip, from a random one; of a looping clip they may wrap around."""
+    starts = length if loops else length - frames + 1
+    return (rng.integers(starts) + np.arange(frames)) % length
 
 
 def motion(clip: np.ndarray, loops: bool) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from .caption_files import CAPTION_KEYS, LABEL_KEYS, clean
 from .images import ImageSet
-from .named_files import named_files
+from .named_files import decodable, named_files
 from .sources import LeftOut, Limits, one_line
 
 HUB = "hf:"  # before the id of a Hugging Face data set
@@ -105,12 +105,9 @@ def square(picture: bytes | Path | Any, size: int, most_pixels: int = LIMITS.pix
 
     Raises ValueError with the reason where it is no picture, broken or too large.
     """
-    from PIL import Image, ImageOps
+    from ..media.opening import middle_square, open_picture
 
-    from ..media.opening import open_picture
-
-    image = open_picture(picture, most_pixels).image
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
+    return np.asarray(middle_square(open_picture(picture, most_pixels).image, size))
 
 
 def _candidates(
@@ -120,16 +117,13 @@ def _candidates(
     if isinstance(source, str) and source.startswith(HUB):
         yield from _hub(source[len(HUB) :], limits)
         return
-    from ..media.decoding import MemoryFile, container_of  # loads Pillow, which prepared sets do without
-
     paths = [Path(source)] if isinstance(source, str | Path) else [Path(one) for one in source]
     for named, content in named_files(paths, limits, left_out, notes):
         file = named.file
         try:
-            if container_of(file.path if content is None else MemoryFile(file.name, content)):
+            _, is_clip = decodable(file, content, limits)
+            if is_clip:
                 raise ValueError("a clip; models of clips are trained with `python -m zigdemo.training.prepare clips`")
-            if content is None and file.size > limits.file_bytes:
-                raise ValueError(f"more than {limits.file_bytes / 2**20:g} MB")
         except ValueError as reason:
             left_out.append(LeftOut(file.name, str(reason)))
             continue

@@ -14,7 +14,7 @@ import torch
 
 from ..latents import Autoencoder, AutoencoderSpec
 from ..ops.heap import keep_freed_memory
-from .clips import CLIPS, ClipSet
+from .clips import CLIPS, ClipSet, window_indices
 from .images import IMAGES, ImageSet, annotations
 from .portraits import Attributes
 from .prepared import INFO_FILE, SAMPLES_FILE, Form, choose_samples, read_samples, replacing, write_text
@@ -98,11 +98,7 @@ class LatentSet:
         windows = []
         for row, seed in zip(rows, seeds, strict=True):
             rng = np.random.default_rng(seed)
-            if self.loops[row]:
-                indices = (rng.integers(self.frames) + np.arange(frames)) % self.frames
-            else:
-                indices = rng.integers(self.frames - frames + 1) + np.arange(frames)
-            windows.append(self[row][indices])
+            windows.append(self[row][window_indices(self.frames, frames, self.loops[row], rng)])
         return np.stack(windows).astype(np.float32)
 
     @classmethod

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..media.decoding import ClipError, MemoryFile, container_of, frames, is_turned, timing
+from ..media.decoding import ClipError, MemoryFile, frames, is_turned, timing
 from ..media.opening import open_picture
-from .named_files import Named, named_files
+from .named_files import Named, decodable, named_files
 from .prepared import INFO_FILE, SAMPLES_FILE
 from .sources import LeftOut, Limits
 
@@ -90,15 +90,11 @@ def look(paths: Sequence[Path], limits: Limits = LIMITS) -> Look:
 def _item(named: Named, content: bytes | None, limits: Limits, notes: list[str]) -> Item:
     """A file as an item. Raises ValueError with the reason where it is none."""
     file = named.file
-    source = file.path if content is None else MemoryFile(PurePosixPath(file.name).name, content)
-    if source is None:
-        raise ValueError("it cannot be read")
+    source, is_clip = decodable(file, content, limits)
     caption = named.words.caption
     label = named.words.label or (None if caption else named.learned)
-    if container_of(source):
+    if is_clip:
         return clip_item(file.name, source, label, caption)
-    if content is None and file.size > limits.file_bytes:
-        raise ValueError(f"more than {limits.file_bytes / 2**20:g} MB")
     picture = open_picture(file.path if content is None else content, limits.pixels)
     notes += [f"{file.name}: {note}" for note in picture.notes]
     width, height = picture.image.size

@@ -6,9 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from .caption_files import CAPTION_SUFFIXES, MOST_LETTERS, CaptionFiles, Key, Words
 from .sources import ARCHIVE_SUFFIXES, Budget, LeftOut, Limits, SourceFile, TooMuchError, walk
+
+if TYPE_CHECKING:
+    from ..media.decoding import MemoryFile
 
 REPEATS = re.compile(r"\d{1,3}_(?=\D)(.+)")  # a folder of "10_name" is "name", ten times an epoch, for other trainers
 
@@ -69,6 +73,17 @@ def named_files(
         yield Named(file, own | Words(label=_spaced(folder) or None), folder), content
     left_out += unused
     notes += [f"the number in front of the folder {name!r} is not used as repeats" for name in repeats]
+
+
+def decodable(file: SourceFile, content: bytes | None, limits: Limits) -> tuple[Path | MemoryFile, bool]:
+    """What to decode of a file, and whether it is a clip. Raises ValueError with a reason for too large a picture."""
+    from ..media.decoding import MemoryFile, container_of  # loads Pillow, which prepared sets do without
+
+    source = file.path if content is None else MemoryFile(PurePosixPath(file.name).name, content)
+    is_clip = container_of(source) is not None
+    if not is_clip and content is None and file.size > limits.file_bytes:
+        raise ValueError(limits.too_large)
+    return source, is_clip
 
 
 def folder_of(place: PurePosixPath) -> str:

@@ -50,8 +50,7 @@ def prepare_fluent_emoji(
     size: side of the images in pixels. groups: keep only these. run: starts npm (see fluent_emoji.read_npm).
     Raises ValueError for unusable archives or arguments, RuntimeError if npm fails; `out` is then unchanged.
     """
-    if size not in SIZES_PX:
-        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
+    _check_size(size)
     check_replaceable(out, IMAGES)
     if from_tar is None:
         samples, skipped = fluent_emoji.read_npm(run, shrink=size <= fluent_emoji.PREPARED_PX)
@@ -132,8 +131,7 @@ def prepare_folder(out: Path, source: str | Path, size: int = 64, label: str | N
 
     Raises ValueError for a source without a usable picture or an unsupported size; `out` is then unchanged.
     """
-    if size not in SIZES_PX:
-        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {SIZES_PX[-1]} pixels")
+    _check_size(size)
     check_replaceable(out, IMAGES)
     pictures = read_pictures(source, size, label)
     write_image_set(out, pictures.images, pictures.samples(), {"dataset": Path(source).name, "size": size})
@@ -154,9 +152,7 @@ def prepare_fluent_actions(
     Raises ValueError for unusable archives or arguments, RuntimeError if npm fails; `out` is then unchanged.
     """
     most = fluent_actions.PREPARED_PX if from_tar else fluent_actions.ORIGINAL_PX
-    if size not in range(SIZES_PX[0], most + 1):
-        advice = " from a tar file, more without --from-tar" if from_tar else ""
-        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {most} pixels{advice}")
+    _check_size(size, most, " from a tar file, more without --from-tar" if from_tar else "")
     check_replaceable(out, CLIPS)
     known = sorted({label for label, _ in fluent_actions.ACTIONS.values()})
     labels = fluent_actions.MOVING if labels is None else labels
@@ -204,6 +200,11 @@ def prepare_videos(
         videos = [video for video in videos if video.label in labels]
     count, skipped, moved = write_clips(out, videos, cut, info)
     return Prepared(out, count, skipped, moved=moved)
+
+
+def _check_size(size: int, most: int = SIZES_PX[-1], advice: str = "") -> None:
+    if size not in range(SIZES_PX[0], most + 1):
+        raise ValueError(f"size {size} is not supported; choose {SIZES_PX[0]} to {most} pixels{advice}")
 
 
 def write_image_set(folder: Path, images: np.ndarray, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:

@@ -52,6 +52,11 @@ class Limits:
     total_bytes: int = 16 * 2**30
     pixels: int = 64_000_000
 
+    @property
+    def too_large(self) -> str:
+        """The reason given for a file of more than file_bytes."""
+        return f"more than {self.file_bytes / 2**20:g} MB"
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -143,7 +148,7 @@ def walk(paths: Sequence[Path], limits: Limits, left_out: list[LeftOut]) -> Iter
             if _is_system(file.name):
                 left_out.append(LeftOut(file.name, SYSTEM_REASON))
             elif file.size > limits.file_bytes and file.path is None:
-                left_out.append(LeftOut(file.name, f"more than {limits.file_bytes / 2**20:g} MB"))
+                left_out.append(LeftOut(file.name, limits.too_large))
             else:
                 yield file
 

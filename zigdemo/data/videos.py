@@ -147,12 +147,15 @@ def class_folders(root: Path) -> list[Video]:
 
 def read_clips(path: Path, cut: Cut) -> Clips | str:
     """The clips of one video, or the reason why there are none: a string, as this runs in another process."""
+    from PIL import Image
+
     from ..media import decoding
+    from ..media.opening import middle_square
 
     frames: list[np.ndarray] = []
     try:
         for frame in islice(decoding.frames(path), 0, cut.frames * cut.skip * cut.most, cut.skip):
-            frames.append(_square(frame, cut.size))
+            frames.append(np.asarray(middle_square(Image.fromarray(frame), cut.size)))
         speed = decoding.frames_per_second(path)
     except ValueError as fault:
         return str(fault)
@@ -161,17 +164,6 @@ def read_clips(path: Path, cut: Cut) -> Clips | str:
         return f"{len(frames)} frames where {cut.frames} are needed; choose fewer --frames or a smaller --skip"
     pixels = np.stack(frames[: count * cut.frames]).reshape(count, cut.frames, cut.size, cut.size, 3)
     return Clips(pixels, speed / cut.skip, [motion(clip, loops=False) for clip in pixels])
-
-
-def _square(frame: np.ndarray, size: int) -> np.ndarray:
-    """The central square of a frame (H, W, 3) uint8, resized with antialiasing to (size, size, 3)."""
-    from PIL import Image
-
-    height, width = frame.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    return np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.LANCZOS, box=box))
 
 
 def write_clips(

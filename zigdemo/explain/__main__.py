@@ -38,7 +38,7 @@ def rows(side: int) -> list[list[str]]:
     table = []
     for family, entry in FAMILIES.items():
         for name in entry.sizes:
-            variance = {} if family == "zigma" else {"learn_sigma": True}
+            variance = {"learn_sigma": True} if hasattr(entry.config, "learn_sigma") else {}
             patch = {} if "/" in name else {"patch": 2}
             config = preset(family, name, in_channels=CHANNELS, size=(side, side), labels=LABELS, **variance, **patch)
             total = Cost.total(cost(config).values())

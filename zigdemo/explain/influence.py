@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..backbones import DiG, ZigMa
+from ..backbones import family_of
 from ..backbones.official.zigma import TimeMirrored
 from ..checks import whole
 from ..scans import ScanOrder, receptive_mask
@@ -100,7 +100,7 @@ def mixings(network: nn.Module, network_call: NetworkCall) -> list[Mixing]:
     """The operators that mix tokens, in order of their calls, as exact matrices; see `Mixing`.
 
     One per block, or per scan of a block, without attention to words. Raises ValueError for a published ZigMa of clips,
-    whose layers over time mirror their outputs.
+    whose layers over time mirror their outputs, and for a backbone without such an operator.
     """
     _refuse_mirrored(network)
     layouts = _token_layouts(network, network_call.scheme)
@@ -114,6 +114,11 @@ def mixings(network: nn.Module, network_call: NetworkCall) -> list[Mixing]:
 
     with Watch(network.config, look):
         network(network_call.x, network_call.t, network_call.cond, scheme=network_call.scheme)
+    if not matrices:
+        raise ValueError(
+            f"{family_of(network.config)[0]} has no operator that mixes patches as a matrix, so its layers cannot be "
+            "shown; choose a model of another backbone"
+        )
     return matrices
 
 
@@ -169,19 +174,23 @@ class _Layers:
 
 
 def _token_layouts(network: nn.Module, scheme: str | None) -> list[ScanOrder | None]:
-    """Order of the patches in the input of each block's operator, None for raster order as in every ZigMa.
+    """Order of the patches in the input of each block's operator, None for raster order, also if it gets orders itself.
 
     It has runs if frames, or locations over time, form a batch. Raises ValueError for an unsupported scheme.
     """
     config, none = network.config, [None] * network.config.depth
-    if isinstance(network, ZigMa):
+    if hasattr(network, "scans"):
         return none
     orders = network.orders(scheme)
     if not config.frames:
         return orders or none
     places = math.prod(config.grid)
-    paths = [order.perm for order in orders] or [np.arange(places)] * config.depth
-    return [_of_clip(path, i, config.frames, isinstance(network, DiG)) for i, path in enumerate(paths)]
+    paths, in_order = [order.perm for order in orders] or [np.arange(places)] * config.depth, _in_order(network)
+    return [_of_clip(path, i, config.frames, in_order) for i, path in enumerate(paths)]
+
+
+def _in_order(network: nn.Module) -> bool:
+    return family_of(network.config)[1].in_order
 
 
 def _of_clip(path: NDArray[np.int64], block: int, frames: int, alternating: bool) -> ScanOrder:
@@ -197,10 +206,10 @@ def _of_clip(path: NDArray[np.int64], block: int, frames: int, alternating: bool
 
 def _paths(network: nn.Module, scheme: str | None) -> list[tuple[ScanOrder, ...]]:
     """The orders in which patches influence each other in each layer; empty if all influence all in every layer."""
-    if isinstance(network, ZigMa):
+    if hasattr(network, "scans"):
         return network.scans(scheme)
     paths = [(order,) for order in _token_layouts(network, scheme) if order is not None]
-    if isinstance(network, DiG):
+    if _in_order(network):
         return paths
     return [
         (order, ScanOrder(order.perm[::-1], order.runs)) for (order,) in paths

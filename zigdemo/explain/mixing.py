@@ -86,7 +86,7 @@ def mixing_of(
     A layout in runs means that the batch consists of these runs. If there are more tokens than patches, those of the
     condition come first.
     """
-    make = _MATRICES[operator]
+    make = MATRICES[operator]
     kwargs = {name: value for name, value in kwargs.items() if name != "backend"}
     order = kwargs.get("order")
     runs = (1 if token_layout is None else token_layout.runs) * (1 if order is None else order.runs)
@@ -242,7 +242,7 @@ def _convolution(
     return u[..., None], 1, part
 
 
-_MATRICES = {
+MATRICES = {
     selective_scan: _scan,
     gated_linear_attention: _linear_attention,
     F.scaled_dot_product_attention: _attention,

@@ -6,17 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..backbones import family_of
-from ..ops import gated_linear_attention, s4d_convolution, selective_scan
+from .mixing import MATRICES
 
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
-
-OPERATORS = (selective_scan, gated_linear_attention, s4d_convolution, F.scaled_dot_product_attention)
 
 Look = Callable[..., Any]
 
@@ -35,7 +32,7 @@ class Watch(TorchFunctionMode):
         )
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if function not in OPERATORS:
+        if function not in MATRICES:
             return function(*args, **(kwargs or {}))
         return self._look(*next(self._expected), function, args, kwargs or {})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import choice, shown, whole
+from ..checks import choice, read_fields, shown, whole
 from ..files import file_sha256, find_part
 from ..huggingface import hub_file, is_repository
 from .spaces import Latents
@@ -54,12 +54,7 @@ class AutoencoderSpec:
     @classmethod
     def read(cls, content: Any) -> AutoencoderSpec:
         """The spec under "latents" in a model's config. Raises ValueError with one sentence."""
-        field_names = {entry.name for entry in fields(cls)}
-        if not isinstance(content, dict) or set(content) - field_names or not {"kind", "source"} <= set(content):
-            raise ValueError(
-                f"latents must have kind and source, and of the rest only {', '.join(sorted(field_names))}"
-            )
-        return cls(**content)
+        return read_fields("latents", content, cls, ["kind", "source"])
 
     def content(self) -> dict[str, Any]:
         """The content that `read` reads, for JSON."""

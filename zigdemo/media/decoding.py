@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .opening import PILLOW_FAULTS, animation_timing
+from .opening import PILLOW_FAULTS, animation_timing, laid_on_white
 
 MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
@@ -231,28 +231,28 @@ def _turn(frame: Any) -> tuple[bool, bool, bool]:
 
 
 def _animation_timing(path: File) -> tuple[int, float]:
-    try:
-        with path.open("rb") as file, Image.open(file, formats=ANIMATIONS) as picture:
-            count = _frame_count(path, picture)
-            _, speed = animation_timing(picture)
-    except ClipError:
-        raise
-    except PILLOW_FAULTS as fault:
-        raise _unreadable(path) from fault
+    with _opened_animation(path) as picture:
+        count = _frame_count(path, picture)
+        _, speed = animation_timing(picture)
     return count, speed or 0.0
 
 
 def _animation(path: File, frames_per_second: float | None) -> Iterator[np.ndarray]:
+    with _opened_animation(path) as picture:
+        _check_pixels(path, *picture.size)
+        for number in range(_frame_count(path, picture)):
+            picture.seek(number)
+            shown = np.asarray(laid_on_white(picture.convert("RGBA")))
+            seconds = picture.info.get("duration", 0) / 1000
+            yield from repeat(shown, max(1, round(seconds * (frames_per_second or 0))))
+
+
+@contextmanager
+def _opened_animation(path: File) -> Iterator[Image.Image]:
+    """An open animation; whatever Pillow finds wrong with it, here or in the block, is one ClipError."""
     try:
         with path.open("rb") as file, Image.open(file, formats=ANIMATIONS) as picture:
-            _check_pixels(path, *picture.size)
-            for number in range(_frame_count(path, picture)):
-                picture.seek(number)
-                frame = picture.convert("RGBA")
-                white = Image.new("RGBA", frame.size, "white")
-                shown = np.asarray(Image.alpha_composite(white, frame).convert("RGB"))
-                seconds = picture.info.get("duration", 0) / 1000
-                yield from repeat(shown, max(1, round(seconds * (frames_per_second or 0))))
+            yield picture
     except ClipError:
         raise
     except PILLOW_FAULTS as fault:

@@ -69,7 +69,7 @@ def open_picture(source: bytes | Path | Image.Image, most_pixels: int = MOST_PIX
         image.seek(0) if frames else None
         image.load()
         upright = ImageOps.exif_transpose(image)
-        return OpenedPicture(_laid_on_white(_to_srgb(_to_8_bits(upright, notes), notes)), turned, frames, speed, notes)
+        return OpenedPicture(laid_on_white(_to_srgb(_to_8_bits(upright, notes), notes)), turned, frames, speed, notes)
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -208,7 +208,13 @@ def _profile(content: object) -> ImageCms.ImageCmsProfile | None:
     return None if "srgb" in name.lower() and "linear" not in name.lower() else profile
 
 
-def _laid_on_white(image: Image.Image) -> Image.Image:
+def middle_square(image: Image.Image, size: int) -> Image.Image:
+    """The largest square in the middle of a picture, resized with antialiasing to `size` pixels."""
+    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+
+
+def laid_on_white(image: Image.Image) -> Image.Image:
+    """A picture as RGB, its clear parts on white."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from ..pipeline import MOST_SEED, Request
+from ..pipeline import MOST_SEED, Request, Step
 from . import runs, texts
 from .runs import QUIET, TURN
 from .settings import (
@@ -89,7 +92,7 @@ def build_actions(ready: str, progress_id: str) -> tuple[gr.Button, gr.Button, g
 def changes(
     outputs: Sequence[str], running: bool | None = None, line: str | None = None, **updates: Any
 ) -> tuple[Any, ...]:
-    """Updates of the outputs, by name; the others keep their values.
+    """Updates of the outputs, by name, as `updates_of`.
 
     running: sets "go" and "stop", the two buttons. line: sets "progress".
     """
@@ -97,7 +100,41 @@ def changes(
         updates.update(go=gr.update(interactive=not running), stop=gr.update(interactive=running))
     if line is not None:
         updates["progress"] = texts.line_html(line)
+    return updates_of(outputs, **updates)
+
+
+def updates_of(outputs: Sequence[str], **updates: Any) -> tuple[Any, ...]:
+    """Updates of the outputs, by name; the others keep their values."""
     return tuple(updates.get(name, gr.skip()) for name in outputs)
+
+
+def drawn(
+    page: gr.Request,
+    tab: str,
+    ask: Callable[[], tuple[Request, Image.Image | None]],
+    show: Callable[[Step], tuple[Any, ...]],
+    updates: Callable[..., tuple[Any, ...]],
+) -> Iterator[tuple[Any, ...]]:
+    """What the Generate button of a tab yields: updates for every step shown, and for a fault the sentence about it.
+
+    ask: the request, and a picture to start from. show: updates for a step. updates: as `changes`.
+    """
+    with runs.track(page, tab) as run:
+        try:
+            request, picture = ask()
+            yield updates(True, texts.STARTING, seed=request.seed)
+            with closing(run.steps(request, picture)) as steps:
+                for step in steps:
+                    yield show(step)
+            if run.stop.is_set():  # told here too, as Gradio sends the last yield again when a run ends
+                yield updates(False, texts.STOPPED)
+        except Exception as fault:
+            yield updates(False, runs.toast(fault))
+
+
+def new_seed() -> int:
+    """A seed that nobody chose."""
+    return random.SystemRandom().randrange(MOST_NEW_SEED)
 
 
 def restore(

@@ -40,6 +40,11 @@ def curves_html() -> str:
     return f'<div class="errors"><div class="plots">{plots}</div><p>{escape(about)}</p>{_table(result)}</div>'
 
 
+def _colour(number: int) -> str:
+    """The colour of a curve in CSS; those after the chosen ones are far from their neighbours in hue."""
+    return f"var(--c{number}, hsl({137 * number % 360} 60% 50%))"
+
+
 def _default_point(result: dict[str, Any]) -> dict[str, Any] | None:
     default = result["default"]
     points = result["curves"].get(default["solver"], {"points": []})["points"]
@@ -97,12 +102,12 @@ def _line(
     dash = ' stroke-dasharray="6 4"' if curve["stochastic"] else ""
     path = "L".join(f"{across} {down}" for across, down, _ in spots)
     dots = "".join(
-        f'<circle cx="{across}" cy="{down}" r="4" fill="var(--c{number})"><title>'
+        f'<circle cx="{across}" cy="{down}" r="4" fill="{_colour(number)}"><title>'
         f"{escape(curve['label'])}, {point['nfe']} calls: {point[error]:.2g} levels</title></circle>"
         for across, down, point in spots
     )
     return (
-        f'<g clip-path="url(#{error}-inside)"><path d="M{path}" fill="none" stroke="var(--c{number})" '
+        f'<g clip-path="url(#{error}-inside)"><path d="M{path}" fill="none" stroke="{_colour(number)}" '
         f'stroke-width="2"{dash}/>{dots}</g>'
     )
 
@@ -120,7 +125,7 @@ def _table(result: dict[str, Any]) -> str:
         errors = [_within(curve["points"], error, calls) for error in titles for calls in TABLE_CALLS]
         cells = "".join(f"<td>{cell}</td>" for cell in errors)
         row = ' class="chosen"' if name == result["default"]["solver"] else ""
-        swatch = f'<i{kind} style="border-color: var(--c{number})"></i>'
+        swatch = f'<i{kind} style="border-color: {_colour(number)}"></i>'
         rows.append(f'<tr{row}><th scope="row">{swatch}{escape(curve["label"])}</th>{cells}</tr>')
     headings = "".join(
         f'<th scope="colgroup" colspan="{len(TABLE_CALLS)}">{escape(title)}</th>' for title in titles.values()

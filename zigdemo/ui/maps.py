@@ -15,7 +15,7 @@ from ..checks import as_whole
 from ..explain import attends, heat
 from ..pipeline import MOST_SEED, Request, Step, request_for
 from . import texts
-from .settings import MOST_STEPS, first_label, first_prompt, installed_model, scheme_choices
+from .settings import MOST_STEPS, installed_model, installed_models
 
 log = logging.getLogger(__name__)
 SIDE_PX = 448
@@ -110,20 +110,9 @@ def one_picture(model: str, prompt: str | None, label: str | None, scan: str | N
     )
 
 
-def condition_settings(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """What prompt, label and scan controls show for a model. Raises ValueError for an unknown model."""
-    folder = installed_model(model)
-    names, schemes = list(folder.labels or ()), scheme_choices(folder.id)
-    return (
-        {"value": first_prompt(folder.id) or "", "visible": folder.text is not None},
-        {"choices": names, "value": first_label(folder.id), "visible": bool(names)},
-        {"choices": schemes, "value": schemes[0][1] if schemes else None, "visible": bool(schemes)},
-    )
-
-
 def text_models() -> list[zoo.ModelFolder]:
     """The installed models that read prompts and attend to each word of them."""
-    by_text = [entry for entry in zoo.available() if getattr(entry.model, "text_width", 0)]
+    by_text = [entry for entry in installed_models() if getattr(entry.model, "text_width", 0)]
     return [entry for entry in by_text if entry.family == "ZigMa official" or attends(entry.model)]
 
 

@@ -47,6 +47,7 @@ OFFICIAL_FAMILIES = {f"{family} official": family for family in OFFICIAL}
 class ModelFolder:
     """The validated config.json of a model; the weights stay on disk until `load`.
 
+    id: under which it is chosen; of a folder of WEIGHTS its name.
     model: the backbone's config, an OfficialConfig for families such as "ZigMa official". labels: class names in the
     order of the label table, or None. schemes: scan schemes it was trained with, empty for backbones without a scan.
     origin: "shipped (toy)", "official", "yours" or "untrained". about: free-form facts for the card. interpolant: the
@@ -212,7 +213,7 @@ def read_folder(path: str | Path) -> ModelFolder:
         scan_scheme(scheme)
     return ModelFolder(
         path=path,
-        id=str(content.get("id", path.name)),
+        id=_id(path, content),
         family=content["family"],
         model=model,
         prediction=content["prediction"],
@@ -226,6 +227,12 @@ def read_folder(path: str | Path) -> ModelFolder:
         text=_spec(file, content.get("text"), TextSpec),
         defaults=_defaults(file, content.get("defaults", {})),
     )
+
+
+def _id(path: Path, content: dict[str, Any]) -> str:
+    """The name of a folder of WEIGHTS, so that a copy is a model of its own; elsewhere what its config says."""
+    path = Path(os.path.abspath(path))
+    return path.name if path.parent == Path(os.path.abspath(WEIGHTS)) else str(content.get("id", path.name))
 
 
 @contextmanager

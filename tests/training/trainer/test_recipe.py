@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from zigdemo.backbones import FAMILIES
 from zigdemo.latents import AutoencoderSpec
 from zigdemo.training.trainer import recipe as recipes
 from zigdemo.training.trainer.recipe import Recipe, load_recipe, model_config
@@ -23,7 +24,7 @@ def test_every_shipped_recipe_loads_survives_its_file_and_makes_a_model_under_16
     assert model_config(recipe, labels).parameters * 2 < 16 * 2**20
 
 
-EMOJI = ("zigma-emoji", "zigma-emoji-bidirectional", "dit-emoji", "dig-emoji", "diffussm-emoji")
+EMOJI = ("zigma-emoji", "zigma-emoji-bidirectional", *(f"{family}-emoji" for family in FAMILIES if family != "zigma"))
 
 
 @pytest.mark.parametrize("labels", [450, 1562])

@@ -20,7 +20,6 @@ from zigdemo.ui.tabs import influence as tab
 from zigdemo.zoo.official import import_checkpoint
 
 GOOD = {"model": "tiny", "label": "hedgehog", "row": 1, "column": 2, "step": 1, "steps": 3}
-FAMILIES = {"zigma": {}, "dit": {}, "dig": {}, "diffussm": {}}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def weights(tmp_path, monkeypatch):
 
 def drawn(model="tiny", steps=3):
     """The page's drawing and what it showed last, after the Draw button."""
-    label = tab.condition_settings(model)[1]["value"]
+    label = tab.condition_of(model)[1]["value"]
     updates = [dict(zip(tab.OUTPUTS, one, strict=True)) for one in tab._draw(model, None, label, None, steps, 0)]
     return updates[-2]["drawing"], updates[-1]
 
@@ -60,7 +59,7 @@ def test_another_scheme_is_another_field(client):
     [
         {"model": "nothing"},
         {"label": "unicorn"},
-        {"scan": "spiral"},
+        {"scan": "nonsense"},
         {"row": 4},
         {"row": -1},
         {"column": 9},
@@ -78,12 +77,12 @@ def test_a_wrong_choice_is_one_sentence(client, change):
     assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", backbones.FAMILIES)
 def test_every_backbone_shows_what_it_has(weights, family):
     tiny_folder(weights / "tiny", family)
     drawing, shown = drawn()
     images = shown["maps"].count("<img")
-    assert images == (4 if family in ("zigma", "dig") else 3) and shown["maps"].count("<b>") == 4
+    assert images == 3 + backbones.FAMILIES[family].in_order and shown["maps"].count("<b>") == 4
     assert len(drawing.calls) == len(drawing.pictures) == 3
     assert shown["layer"]["maximum"] == 2 and shown["step"]["maximum"] == 3 and shown["go"]["interactive"]
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from ...checks import as_whole
 from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, RecordGroup, heat
 from ...pipeline import Request
 from .. import texts
-from ..borders import endpoint, handler
+from ..borders import endpoint, handler, unchecked
+from ..controls import updates_of
 from ..files import pictures_folder
 from ..frame import Frame
 from ..maps import (
@@ -31,7 +33,7 @@ from ..maps import (
     tiles_html,
 )
 from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence
-from ..settings import FIRST, MOST_STEPS, defaults, examples, installed_model
+from ..settings import MOST_STEPS, defaults, examples, installed_model
 from ..words import lit_html
 
 SKIP = gr.skip()
@@ -211,9 +213,7 @@ OUTPUTS = (
 )  # fmt: skip
 
 
-def _updates(**changes: Any) -> tuple[Any, ...]:
-    """Updates of OUTPUTS."""
-    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+_updates = partial(updates_of, OUTPUTS)
 
 
 @handler(lambda sentence: _updates(line=sentence, go=gr.update(interactive=True)))
@@ -313,7 +313,7 @@ def _export(drawing: Drawing | None) -> tuple[Any, Any]:
 def build_attention_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     gr.api(attention, api_name="attention", **TURN)
-    folders = sorted(text_models(), key=lambda entry: (*FIRST, entry.id).index(entry.id))
+    folders = text_models()
     if not folders:
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
@@ -379,5 +379,4 @@ def build_attention_tab(frame: Frame) -> None:
 def _slider(label: str, least: int = 1) -> gr.Slider:
     """A slider that is disabled until there is a drawing."""
     slider = gr.Slider(least, 8, value=least, step=1, label=label, interactive=False, min_width=120, buttons=[])
-    slider.preprocess = lambda payload: payload  # an empty box gets a clear sentence, not Gradio's traceback
-    return slider
+    return unchecked(slider)

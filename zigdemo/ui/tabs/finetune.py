@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -20,6 +21,7 @@ from ...training.finetuning.finetune import estimate
 from ...training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
 from .. import runs, texts
 from ..borders import handler
+from ..controls import updates_of
 from ..files import pictures_folder
 from ..frame import Frame
 from ..runs import QUIET, STATE_SECONDS, TURN
@@ -48,8 +50,7 @@ METHOD_NAMES = {"lora": "LoRA: small additions everywhere", "conditioning": "the
 OUTPUTS = ("line", "curve", "sample", "timer", "pause", "stop", "go_on", "use", "pack", "go", "job")
 
 
-def _updates(**changes: Any) -> tuple[Any, ...]:
-    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+_updates = partial(updates_of, OUTPUTS)
 
 
 def job_of(name: str | None) -> Job:

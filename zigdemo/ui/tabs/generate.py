@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from ... import media
 from ...data import draw_attributes, portrait_caption
@@ -19,13 +19,14 @@ from ...pipeline import Request, Step
 from .. import runs, swaps, texts
 from ..borders import endpoint
 from ..controls import (
-    MOST_NEW_SEED,
     build_actions,
     build_condition,
     build_sampling,
     changes,
     condition_of,
     connect,
+    drawn,
+    new_seed,
     restore,
     scan_settings,
 )
@@ -156,19 +157,16 @@ def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
     *values, start, image, randomise, past, before = inputs
     settings = dict(zip(NAMES, values, strict=True))
     if randomise and not before:
-        settings["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
-    with runs.track(page, "generate") as run:
-        try:
-            picture = None if image is None else media.read_picture(image)
-            request = to_request(**settings, start=start if picture else 0.0)
-            yield _updates(True, texts.STARTING, seed=settings["seed"])
-            with closing(run.steps(request, picture)) as steps:
-                for step in steps:
-                    yield _result_updates(step, past, before) if step.result else _progress_updates(step)
-            if run.stop.is_set():  # told here too, as Gradio sends the last yield again when a run ends
-                yield _updates(False, texts.STOPPED)
-        except Exception as fault:
-            yield _updates(False, runs.toast(fault))
+        settings["seed"] = new_seed()
+
+    def ask() -> tuple[Request, Image.Image | None]:
+        picture = None if image is None else media.read_picture(image)
+        return to_request(**settings, start=start if picture else 0.0), picture
+
+    def show(step: Step) -> tuple[Any, ...]:
+        return _result_updates(step, past, before) if step.result else _progress_updates(step)
+
+    yield from drawn(page, "generate", ask, show, _updates)
 
 
 def _progress_updates(step: Step) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -15,10 +16,10 @@ from ...checks import as_whole
 from ...explain import CallRecorder, Influence, NetworkCall, heat, patch_influence
 from ...pipeline import Request
 from .. import texts
-from ..borders import endpoint, handler
+from ..borders import endpoint, handler, unchecked
+from ..controls import condition_of, updates_of
 from ..frame import Frame
 from ..maps import (
-    condition_settings,
     enlarged,
     figure_html,
     frames_of,
@@ -157,9 +158,7 @@ def influence(
 OUTPUTS = ("picture", "line", "maps", "drawing", "result", "step", "frame", "row", "column", "layer", "go")
 
 
-def _updates(**changes: Any) -> tuple[Any, ...]:
-    """Updates of OUTPUTS."""
-    return tuple(changes.get(name, SKIP) for name in OUTPUTS)
+_updates = partial(updates_of, OUTPUTS)
 
 
 @handler(lambda sentence: _updates(line=sentence, go=gr.update(interactive=True)))
@@ -248,8 +247,7 @@ def _show_layer(drawing: Drawing | None, result: Influence | None, step: float, 
 def _slider(label: str, most: int, **more: Any) -> gr.Slider:
     """A slider that counts from 1 and is disabled until there is a drawing."""
     slider = gr.Slider(1, most, value=1, step=1, label=label, interactive=False, min_width=150, buttons=[], **more)
-    slider.preprocess = lambda payload: payload  # an empty box gets a clear sentence, not Gradio's traceback
-    return slider
+    return unchecked(slider)
 
 
 def build_influence_tab(frame: Frame) -> None:
@@ -261,7 +259,7 @@ def build_influence_tab(frame: Frame) -> None:
         return
     with_scan = [name for _, name in choices if installed_model(name).schemes]
     first = with_scan[0] if with_scan else choices[0][1]
-    prompts, labels, scans = condition_settings(first)
+    prompts, labels, scans = condition_of(first)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             model = gr.Dropdown(choices, value=first, label="Model")
@@ -303,7 +301,7 @@ def build_influence_tab(frame: Frame) -> None:
         slider.release(_refresh, position, outputs, trigger_mode="always_last", **TURN, **QUIET)
     layer.change(_show_layer, [drawing, result, step, layer], maps, trigger_mode="always_last", **QUIET)
     model.input(
-        lambda name: (*(gr.update(**one) for one in condition_settings(name)), defaults(name)["steps"]),
+        lambda name: (*(gr.update(**one) for one in condition_of(name)), defaults(name)["steps"]),
         model,
         [prompt, label, scan, steps],
         **QUIET,

@@ -18,7 +18,7 @@ from ...checks import as_whole, shown
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ...explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 from .. import texts
-from ..borders import endpoint, handler
+from ..borders import endpoint, handler, unchecked
 from ..error_curve import curves_html, measurement
 from ..frame import Frame
 from ..more import FORM_NAMES
@@ -236,7 +236,7 @@ def _build_toy(tab: gr.Tab) -> None:
             ),
             gr.Number(seed, label="Noise seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
         ]
-    controls[3].preprocess = lambda payload: payload  # an empty box gets a clear sentence, not Gradio's traceback
+    unchecked(controls[3])
     message = gr.Markdown(visible=False, elem_id="toy-message")
     player = gr.HTML(
         html_template=f'<div class="toy-player"><p class="toy-wait">{texts.TOY_WAIT}</p></div>',
@@ -269,7 +269,7 @@ def _build_strips() -> None:
         guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=240, buttons=[])
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
     for slider in (steps, guidance):
-        slider.preprocess = lambda payload: payload
+        unchecked(slider)
     with gr.Row():
         go = gr.Button("Draw", variant="primary", scale=3, min_width=120)
         stop = gr.Button("Stop", interactive=False, scale=1, min_width=80, elem_id="strip-stop")

@@ -11,7 +11,7 @@ import gradio as gr
 
 from ...checks import as_whole
 from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
-from ..borders import endpoint
+from ..borders import endpoint, unchecked
 from ..frame import Frame
 from ..theme import mount_script
 
@@ -112,9 +112,7 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int
 
 def _side_slider(label: str, visible: bool = True) -> gr.Slider:
     slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[], visible=visible)
-    # Gradio's own check raises a traceback if the number box is empty; `as_whole` raises a clear sentence.
-    slider.preprocess = lambda payload: payload
-    return slider
+    return unchecked(slider)
 
 
 def build_scan_paths_tab(frame: Frame) -> None:

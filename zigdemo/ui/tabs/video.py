@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,14 @@ from ...pipeline import Request, Step
 from .. import runs, texts
 from ..borders import endpoint
 from ..controls import (
-    MOST_NEW_SEED,
     build_actions,
     build_condition,
     build_sampling,
     changes,
     condition_of,
     connect,
+    drawn,
+    new_seed,
     restore,
     scan_settings,
 )
@@ -83,19 +82,17 @@ def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
     *values, randomise, past = inputs
     settings = dict(zip(MAIN, values, strict=True))
     if randomise:
-        settings["seed"] = random.SystemRandom().randrange(MOST_NEW_SEED)
-    with runs.track(page, TAB) as run:
-        try:
-            request = to_request(**settings, kind=CLIPS)
-            CLIPS.refuse(installed_model(request.model))
-            yield _updates(True, texts.STARTING, seed=settings["seed"])
-            with closing(run.steps(request)) as steps:
-                for step in steps:
-                    yield _result_updates(step, past) if step.result else _progress_updates(step)
-            if run.stop.is_set():  # told here too, as Gradio sends the last yield again when a run ends
-                yield _updates(False, texts.STOPPED)
-        except Exception as fault:
-            yield _updates(False, runs.toast(fault))
+        settings["seed"] = new_seed()
+
+    def ask() -> tuple[Request, None]:
+        request = to_request(**settings, kind=CLIPS)
+        CLIPS.refuse(installed_model(request.model))
+        return request, None
+
+    def show(step: Step) -> tuple[Any, ...]:
+        return _result_updates(step, past) if step.result else _progress_updates(step)
+
+    yield from drawn(page, TAB, ask, show, _updates)
 
 
 def _progress_updates(step: Step) -> tuple[Any, ...]:
