@@ -17,9 +17,12 @@ from PIL import Image
 
 from ..media.decoding import ClipError, MemoryFile, frames, is_turned, timing
 from ..media.opening import open_picture
+from .clips import CLIPS
+from .images import IMAGES
 from .named_files import Named, decodable, named_files
-from .prepared import INFO_FILE, SAMPLES_FILE
+from .prepared import INFO_FILE, SAMPLES_FILE, read_samples, read_set
 from .sources import LeftOut, Limits
+from .videos import ucf101
 
 LIMITS = Limits()
 MOST_SHOWN = 60  # lines of items that are printed for people
@@ -117,10 +120,6 @@ def clip_item(name: str, source: Path | MemoryFile, label: str | None, caption: 
 
 
 def _look_at_prepared(folder: Path, found: Look) -> None:
-    from .clips import CLIPS
-    from .images import IMAGES
-    from .prepared import read_samples, read_set
-
     form = CLIPS if (folder / CLIPS.array_file).is_file() else IMAGES
     if not (folder / form.array_file).is_file():
         samples = read_samples(folder, IMAGES)
@@ -141,8 +140,6 @@ def _look_at_prepared(folder: Path, found: Look) -> None:
 
 
 def _look_at_ucf101(root: Path, found: Look) -> None:
-    from .videos import ucf101
-
     videos, missing = ucf101(root, 1, "all")
     for video in videos:
         name = video.path.relative_to(root).as_posix()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,6 @@ def _columns(count: int) -> int:
 
 def _save_mp4(clip: np.ndarray, path: Path, text: str, frames_per_second: float) -> None:
     """H.264 tagged as Rec. 709, with the index before the frames for streaming in browsers."""
-    from fractions import Fraction
-
     av = import_av()
     # yuv420p stores colour per 2 x 2 pixels, so both sides must be even: repeat the last row or column.
     clip = np.pad(clip, ((0, 0), (0, clip.shape[1] % 2), (0, clip.shape[2] % 2), (0, 0)), mode="edge")
