@@ -139,8 +139,8 @@ NO_TEXT_MODEL = (
 )
 ATTENTION_START = "Draw a picture from a prompt, then choose words to see where they act."
 ATTENTION_KINDS = (
-    "The first leaves the word out and shows where the prediction changes: what the word draws. The second shows which "
-    "patches attend to the word, which is not the same."
+    "Where the prediction changes if the word is left out, or which patches attend to the word, which is not the same. "
+    "Shown first: the one that falls better on what the word names, where that was measured."
 )
 ATTENTION_WORDS = "Choose one or more words; their maps are added."
 EXPORTED = "Sheets of all words as PNG, and all numbers as .npz."
