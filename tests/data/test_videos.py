@@ -15,6 +15,7 @@ from PIL import Image
 from waiting import PATIENCE
 
 from zigdemo.data import ClipSet
+from zigdemo.data.look import look
 from zigdemo.data.preparation import main
 from zigdemo.data.videos import Cut, Video, class_folders, read_clips, ucf101, write_clips
 
@@ -176,6 +177,22 @@ def test_wrong_choices_are_one_sentence(root, tmp_path, capsys):
         assert re.search(message, error), error
     with pytest.raises(ValueError, match="no folder in .* has videos; make one folder per class"):
         class_folders(tmp_path)
+
+
+def test_clips_are_found_as_look_shows_them(tmp_path):
+    clip = write_video(tmp_path / "a.mkv", "ffv1", "yuv444p", frames=4).read_bytes()
+    names = ("10_sky dive/a.mkv", "deep/er/still water/b.mkv", "plain/c", ".hidden/d.mkv", "one_01.mkv", "plain/e.txt")
+    for name in names:
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(clip)
+    (tmp_path / "in/plain/e.txt").write_text("nothing here")
+    (tmp_path / "in/one_01.txt").write_text("a kite")
+    videos, left_out = class_folders(tmp_path / "in")
+    assert sorted(video.label for video in videos) == ["a kite", "plain", "sky dive", "still water"]
+    assert sorted(line.split(":")[0] for line in left_out) == [".hidden/d.mkv", "plain/e.txt"]
+    shown = {item.caption or item.label for item in look([tmp_path / "in"]).items}
+    assert shown == {video.label for video in videos}
 
 
 def test_preparing_imports_no_decoder():

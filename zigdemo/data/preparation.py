@@ -246,8 +246,9 @@ def _ucf101(options: argparse.Namespace) -> Prepared:
 
 
 def _clips(options: argparse.Namespace) -> Prepared:
-    videos = class_folders(options.root)
-    return prepare_videos(options.out, videos, _cut(options), {"dataset": "clips"}, _names(options.labels))
+    videos, left_out = class_folders(options.root)
+    prepared = prepare_videos(options.out, videos, _cut(options), {"dataset": "clips"}, _names(options.labels))
+    return replace(prepared, skipped=left_out + prepared.skipped)
 
 
 def _latents(options: argparse.Namespace) -> Prepared:

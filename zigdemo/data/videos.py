@@ -22,8 +22,10 @@ import numpy as np
 
 from ..checks import whole
 from .clips import CLIPS, motion, rank_motion
+from .named_files import named_files
 from .names import decode_text
 from .prepared import check_choice, describe, replacing
+from .sources import LeftOut, Limits
 
 ENDINGS = {
     ".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".gif", ".webp", ".mpg", ".mpeg", ".wmv", ".3gp", ".3g2", ".flv",
@@ -31,6 +33,7 @@ ENDINGS = {
 }  # fmt: skip
 CLASSES = "classInd.txt"
 FOLDERS = ("ucf-101", "ucf101", "videos")  # what the folder of the class folders may be called
+NO_LIMITS = Limits(files=10_000_000, total_bytes=2**50)  # videos are read one by one, frame after frame
 PARTS = ("train", "test", "all")
 AT_ONCE = 64  # videos in the hands of the workers; bounds what waits to be written
 UCF101_NAME = re.compile(r"([\w-]+)/(v_\1_(g\d+)_c\d+)\.(?:avi|mp4|mkv|webm|mov|m4v)", re.IGNORECASE)
@@ -134,15 +137,28 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def class_folders(root: Path) -> list[Video]:
-    """The videos in the subfolders of a folder, sorted; the name of a subfolder is the label.
+def class_folders(root: Path) -> tuple[list[Video], list[str]]:
+    """The clips in a folder and below it by name, and every file that is left out, with its reason.
 
+    A clip's label is its caption, its class or the name of its folder, as for pictures (see `named_files`).
     Raises ValueError if there are none.
     """
-    paths = sorted(path for path in root.glob("*/*") if path.suffix.lower() in ENDINGS and path.is_file())
-    if not paths:
-        raise ValueError(f"no folder in {root} has videos; make one folder per class with {', '.join(sorted(ENDINGS))}")
-    return [Video(path, path.parent.name, f"{path.parent.name}/{path.name}") for path in paths]
+    from ..media.decoding import container_of  # loads Pillow, which prepared sets do without
+
+    left_out: list[LeftOut] = []
+    videos = []
+    for named, _ in named_files([root], NO_LIMITS, left_out, []):
+        file = named.file
+        if file.path is None:
+            left_out.append(LeftOut(file.name, "inside an archive; unpack it, as clips are read from folders"))
+        elif file.place.suffix.lower() in ENDINGS or container_of(file.path):
+            videos.append(Video(file.path, named.learned, f"{file.path.parent.name}/{file.path.name}"))
+        else:
+            left_out.append(LeftOut(file.name, "no clip"))
+    if not videos:
+        kinds = ", ".join(sorted(ENDINGS))
+        raise ValueError(f"no folder in {root} has videos; make one folder per class with {kinds}")
+    return videos, [str(one) for one in left_out]
 
 
 def read_clips(path: Path, cut: Cut) -> Clips | str:
