@@ -294,3 +294,11 @@ def test_people_read_every_item_and_every_reason(tmp_path, capsys):
     assert main(["look", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "dog/a.png: 'dog', 8 x 6" in said and "left out: notes.md" in said
+
+
+def test_of_several_pages_the_first_is_read_with_a_note(tmp_path):
+    pages = [Image.new("L", (4, 4), 50 * i) for i in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    found = look([tmp_path])
+    assert found.items[0].mean == 0 and found.items[0].frames is None
+    assert found.notes == ["a.tif: only the first of 3 pages"]

@@ -66,6 +66,8 @@ def open_picture(source: bytes | Path | Image.Image, most_pixels: int = MOST_PIX
         turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
         frames, speed = (None, None) if image is source else animation_timing(image)  # an open one shows some frame
         notes = [f"only the first of {frames} frames"] if frames else []
+        if image.format in ("TIFF", "PSD") and getattr(image, "n_frames", 1) > 1:
+            notes.append(f"only the first of {image.n_frames} pages")
         image.seek(0) if frames else None
         image.load()
         upright = ImageOps.exif_transpose(image)
