@@ -15,7 +15,15 @@ from waiting import PATIENCE
 from benchmarks.finetune import new_pictures
 from zigdemo.data import ImageSet
 from zigdemo.pipeline import Pipeline, Request
-from zigdemo.training.finetuning.finetune import Control, Tuning, default_steps, estimate, finetune, main
+from zigdemo.training.finetuning.finetune import (
+    REHEARSED,
+    Control,
+    Tuning,
+    default_steps,
+    estimate,
+    finetune,
+    main,
+)
 from zigdemo.training.publishing.export import export
 from zigdemo.training.trainer.lora import METHODS, TABLE
 
@@ -57,6 +65,19 @@ def test_rehearsed_labels_have_their_share_of_what_is_trained_on(model, pictures
     data = ImageSet.load(tmp_path / "run/data")
     assert data.groups == ["new"] * 5 + ["rehearsed"] * 2
     assert set(data.label_names[label] for label in data.labels[5:]) < set(LABELS)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_the_old_has_its_share_of_what_is_trained_on(model, pictures, tmp_path, share):
+    def look(training):
+        old = np.array([training.data.groups[row] == REHEARSED for row in training.rows])
+        shares.append(old.mean())
+
+    shares = []
+    finetune(
+        model.path, pictures, tmp_path / "made", Tuning(**QUICK, rehearse_share=share), run=tmp_path / "run", watch=look
+    )
+    assert shares[0] == pytest.approx(share, abs=0.1)
 
 
 def test_a_stopped_run_leaves_a_model_and_goes_on_to_the_same_weights(model, pictures, tmp_path):
