@@ -150,7 +150,7 @@ GENERATE_TAB = "generate"  # its id
 FINETUNE_INTRO = """### Teach a model your own pictures
 About 20 pictures of one thing in one style are enough. New labels are added to the old ones, which are rehearsed so
 that they are not forgotten. Nothing leaves this machine, and the run continues when the page is closed."""
-FINETUNE_LABEL = "What all of them show. Empty: taken from captions (.txt, .jsonl) and file names."
+FINETUNE_LABEL = "What all of them show. Empty: taken from captions, folders or file names."
 FINETUNE_PROMPTS = "One per line. The model draws up to 256 of them once and rehearses the results in training."
 
 # The Samplers tab.
