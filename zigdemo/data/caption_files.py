@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .names import decode_text, same_name
 from .sources import LeftOut, SourceFile
@@ -22,8 +22,6 @@ LABEL_KEYS = ("label", "class", "name", "category", "label_name")
 FILE_KEYS = ("file_name", "filename", "file", "image", "image_path", "filepath", "path", "img", "picture", "image_id")
 MOST_LETTERS = 300
 MOST_ENTRIES = 1_000_000
-if TYPE_CHECKING:
-    from typing import TypeGuard
 Key = tuple[int, str]  # scope and name in the form for comparing
 
 
@@ -64,38 +62,41 @@ class CaptionFiles:
         """
         names = _Names(pictures)
         words: dict[Key, Words] = defaultdict(Words)
-        lists, loose = [], []
+        lists: list[tuple[SourceFile, list[tuple[str, Words]]]] = []
+        loose: list[tuple[SourceFile, Words]] = []
         for (scope, name), (file, text) in self._texts.items():
             suffix = PurePosixPath(name).suffix.lower()
             own = _beside(text, suffix) if suffix in BESIDE else Words()
             fits = names.with_stem(scope, name[: -len(suffix)]) if suffix in BESIDE else []
-            if not fits:
-                (loose if own and not _entries(text, suffix) else lists).append((scope, file, text, own))
-            if fits and not own:
-                left_out.append(LeftOut(file.name, "a caption file with no words in it"))
             for key in fits:
-                words[key] = words[key] | own if _earlier(suffix) else own | words[key]
-        for scope, file, text, own in lists:
-            self._read_list(scope, file, text, own, names, words, loose, left_out)
-        for _, file, _, own in loose:
-            fits = [key for key in names.with_first_stem(file.scope, file.place) if own]
+                words[key] = own | words[key] if suffix == BESIDE[0] else words[key] | own
+            if fits:
+                if not own:
+                    left_out.append(LeftOut(file.name, "a caption file with no words in it"))
+            elif entries := _entries(text, suffix):
+                lists.append((file, entries))
+            elif own:
+                loose.append((file, own))
+            else:
+                left_out.append(LeftOut(file.name, "no captions in it that name files"))
+        for file, entries in lists:
+            self._take_list(file, entries, names, words, left_out)
+        for file, own in loose:
+            fits = names.with_first_stem(file.scope, file.place)
             for key in fits:
                 words[key] = words[key] | own
             if not fits:
                 left_out.append(LeftOut(file.name, "a caption that fits no picture or clip"))
         return dict(words)
 
-    def _read_list(self, scope, file, text, own, names, words, loose, left_out) -> None:
-        entries = _entries(text, file.place.suffix.lower())
-        if not entries:
-            if own:
-                loose.append((scope, file, text, own))
-            else:
-                left_out.append(LeftOut(file.name, "no captions in it that name files"))
-            return
+    def _take_list(
+        self, file: SourceFile, entries: list[tuple[str, Words]], names: _Names, words: dict[Key, Words],
+        left_out: list[LeftOut],
+    ) -> None:  # fmt: skip
+        """Give every file that a list names its words."""
         strange = []
         for name, entry in entries:
-            key = names.named(scope, file.place.parent, name)
+            key = names.named(file.scope, file.place.parent, name)
             if key is None:
                 strange.append(name)
             else:
@@ -103,9 +104,8 @@ class CaptionFiles:
         if len(strange) == len(entries):
             left_out.append(LeftOut(file.name, f"none of the {len(entries)} files it names is here"))
         elif strange:
-            verb = "fits" if len(strange) == 1 else "fit"
-            many = "caption" if len(strange) == 1 else "captions"
-            self.notes.append(f"{len(strange)} {many} of {file.name} {verb} no file here, such as {strange[0][:60]!r}")
+            fit = "caption of {} fits" if len(strange) == 1 else "captions of {} fit"
+            self.notes.append(f"{len(strange)} {fit.format(file.name)} no file here, such as {strange[0][:60]!r}")
 
 
 class _Names:
@@ -151,11 +151,6 @@ class _Names:
 
 def _first_stem(place: PurePosixPath) -> str:
     return str(place.with_name(place.name.split(".")[0] or place.name))
-
-
-def _earlier(suffix: str) -> bool:
-    """Whether what another file beside a picture said wins over one of this suffix."""
-    return suffix != BESIDE[0]
 
 
 def _beside(text: str, suffix: str) -> Words:
@@ -229,15 +224,12 @@ def _of_json(content: Any) -> Iterator[tuple[str, Words]]:
         files = {str(one.get("id")): one.get("file_name") for one in images if isinstance(one, dict)}
         for one in content["annotations"]:
             name = files.get(str(one.get("image_id"))) if isinstance(one, dict) else None
-            if _plain(name):
+            if isinstance(name, str):
                 yield name, _words(one)
     elif isinstance(content, dict) and not _words(content):
         for name, value in content.items():
-            yield name, _words(value) if isinstance(value, dict) else Words(clean(value) if _plain(value) else None)
-
-
-def _plain(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str)
+            caption = Words(clean(value) if isinstance(value, str) else None)
+            yield name, _words(value) if isinstance(value, dict) else caption
 
 
 def _of_table(text: str) -> Iterator[tuple[str, Words]]:

@@ -18,10 +18,9 @@ import numpy as np
 from .caption_files import CAPTION_KEYS, LABEL_KEYS, clean
 from .images import ImageSet
 from .named_files import decodable, named_files
-from .sources import LeftOut, Limits, one_line
+from .sources import LIMITS, LeftOut, Limits, one_line
 
 HUB = "hf:"  # before the id of a Hugging Face data set
-LIMITS = Limits()
 
 
 @dataclass

@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..media.decoding import ClipError, MemoryFile, frames, is_turned, timing
+from ..media.decoding import MemoryFile, first_frame, timing
 from ..media.opening import open_picture
 from .clips import CLIPS
 from .images import IMAGES
 from .named_files import Named, decodable, named_files
 from .prepared import INFO_FILE, SAMPLES_FILE, read_samples, read_set
-from .sources import LeftOut, Limits
+from .sources import LIMITS, LeftOut, Limits
 from .videos import ucf101
 
-LIMITS = Limits()
 MOST_SHOWN = 60  # lines of items that are printed for people
 
 
@@ -109,14 +108,10 @@ def _item(named: Named, content: bytes | None, limits: Limits, notes: list[str])
 
 def clip_item(name: str, source: Path | MemoryFile, label: str | None, caption: str | None) -> Item:
     """A video as an item. Raises ValueError with the reason where it cannot be read."""
-    first = next(iter(frames(source)), None)
-    if first is None:
-        raise ClipError("it has no frames")
+    first, turned = first_frame(source)
     count, speed = timing(source)
     height, width = first.shape[:2]
-    return Item(
-        name, label, caption, width, height, _mean(Image.fromarray(first)), count, _rounded(speed), is_turned(source)
-    )
+    return Item(name, label, caption, width, height, _mean(first), count, _rounded(speed), turned)
 
 
 def _look_at_prepared(folder: Path, found: Look) -> None:
@@ -134,7 +129,7 @@ def _look_at_prepared(folder: Path, found: Look) -> None:
         found.items.append(
             Item(
                 str(sample.get("key", row)), sample["label"], None, first.shape[1], first.shape[0],
-                round(float(first.mean()), 2), count,
+                _mean(first), count,
             )
         )  # fmt: skip
 
@@ -157,7 +152,7 @@ def _line(item: Item) -> str:
     return f"{item.file}: {said!r}, {item.width} x {item.height}{clip}{', turned upright' * item.turned}"
 
 
-def _mean(image: Image.Image) -> float:
+def _mean(image: Image.Image | np.ndarray) -> float:
     return round(float(np.asarray(image, np.float32).mean()), 2)
 
 

@@ -58,6 +58,9 @@ class Limits:
         return f"more than {self.file_bytes / 2**20:g} MB"
 
 
+LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """A file that was brought. name: as above. scope: names in different scopes have nothing to do with each other.
@@ -76,15 +79,15 @@ class SourceFile:
         """Its name in the one form in which names are compared."""
         return PurePosixPath(same_name(self.name))
 
-    def read(self, most_bytes: int) -> bytes:
+    def read(self, limits: Limits) -> bytes:
         """Its contents. Raises ValueError with a reason where it cannot be read, or is larger than it may be."""
         try:
             with self.opened() as file:
-                content = file.read(most_bytes + 1)  # more than it said of itself is a bomb
+                content = file.read(limits.file_bytes + 1)  # more than it said of itself is a bomb
         except UNREADABLE as fault:
             raise ValueError(f"it cannot be read ({one_line(fault)})") from None
-        if len(content) > most_bytes:
-            raise ValueError(f"more than {most_bytes / 2**20:g} MB")
+        if len(content) > limits.file_bytes:
+            raise ValueError(limits.too_large)
         return content
 
 
@@ -107,7 +110,7 @@ class Budget:
 
     def read(self, file: SourceFile) -> bytes:
         """The contents of a file. Raises ValueError with a reason, TooMuchError for the whole."""
-        content = file.read(self.limits.file_bytes)
+        content = file.read(self.limits)
         self._add(len(content))
         return content
 
@@ -154,10 +157,8 @@ def walk(paths: Sequence[Path], limits: Limits, left_out: list[LeftOut]) -> Iter
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar, by its name and its first bytes."""
-    if not path.name.lower().endswith(ARCHIVE_SUFFIXES):
-        return False
-    return path.is_file()
+    """Whether a file is a zip or tar, by its name."""
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES) and path.is_file()
 
 
 def one_line(fault: Exception) -> str:

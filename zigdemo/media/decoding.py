@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .opening import PILLOW_FAULTS, animation_timing, laid_on_white
+from .opening import AVIF_BRANDS, HEIC_BRANDS, PILLOW_FAULTS, animation_timing, laid_on_white
 
 MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
@@ -30,7 +30,6 @@ CONTAINERS = (
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"), (b"OggS", "ogg"), (b"FLV\x01", "flv"),
 )  # fmt: skip
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 TRANSPORT_PACKET = 188  # bytes, each packet starting with 0x47
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # those of FFmpeg's own leave WebM's transparency out
 OUR_RATE = 8.0  # frames per second of a clip that says none that makes sense
@@ -74,7 +73,7 @@ def container_of(path: File) -> str | None:
     except OSError:
         raise ClipError(f"there is no readable file {path.name}; choose an existing one") from None
     if start[4:8] in MP4_BOXES:
-        return None if start[8:12] in PICTURE_BRANDS else "mp4"
+        return None if start[8:12] in (*AVIF_BRANDS, *HEIC_BRANDS) else "mp4"
     if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
         return "avi"
     if len(start) > TRANSPORT_PACKET and start[0] == start[TRANSPORT_PACKET] == start[-1] == 0x47:
@@ -90,7 +89,7 @@ def frames(path: File, frames_per_second: float | None = None) -> Iterator[np.nd
     too large or change their size.
     """
     shape = None
-    for frame in _video(path) if container_of(path) else _animation(path, frames_per_second):
+    for frame, _ in _video(path) if container_of(path) else _animation(path, frames_per_second):
         if frame.shape != (shape or frame.shape):
             raise ClipError(f"{path.name} has frames of several sizes; give another clip")
         shape = frame.shape
@@ -114,14 +113,15 @@ def timing(path: File) -> tuple[int, float]:
     return count, speed if 0.1 <= speed <= 240 else OUR_RATE
 
 
-def is_turned(path: File) -> bool:
-    """Whether a video is shown otherwise than it is stored, turned or mirrored by its display matrix."""
-    if not container_of(path):
-        return False
-    with _open(path) as container:
-        stream = _stream(path, container)
-        frame = next(iter(container.decode(stream)), None)
-        return frame is not None and _turn(frame) != (False, False, False)
+def first_frame(path: File) -> tuple[np.ndarray, bool]:
+    """The first frame as `frames` gives it, and whether it is stored otherwise, turned or mirrored by a display matrix.
+
+    Raises ClipError as `frames` does, and for a file without frames.
+    """
+    first = next(_video(path) if container_of(path) else _animation(path, None), None)
+    if first is None:
+        raise ClipError(f"{path.name} has no frames; give another clip")
+    return first
 
 
 def comment(path: Path) -> str | None:
@@ -172,7 +172,8 @@ def _video_timing(path: File) -> tuple[int, float]:
         return len(times), len(times) / float(span * stream.time_base) if span else said
 
 
-def _video(path: File) -> Iterator[np.ndarray]:
+def _video(path: File) -> Iterator[tuple[np.ndarray, bool]]:
+    """Every frame as displayed, and whether its display matrix turns or mirrors it."""
     with _open(path) as container:
         stream = _stream(path, container)
         _check_pixels(path, stream.codec_context.width, stream.codec_context.height)
@@ -181,7 +182,7 @@ def _video(path: File) -> Iterator[np.ndarray]:
         ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         for frame in _decoded(container, stream):
             _check_pixels(path, frame.width, frame.height)
-            yield _as_displayed(path, frame, float(ratio or 1))
+            yield _as_displayed(path, frame, float(ratio or 1)), any(_turn(frame))
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
@@ -206,8 +207,7 @@ def _as_displayed(path: File, frame: Any, ratio: float) -> np.ndarray:
     clear = any(component.is_alpha for component in frame.format.components)
     pixels = frame.to_ndarray(format="rgba" if clear else "rgb24")
     if clear:
-        share = pixels[..., 3:].astype(np.uint16)
-        pixels = ((pixels[..., :3] * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+        pixels = np.asarray(laid_on_white(Image.fromarray(pixels)))
     if (width, height) != (frame.width, frame.height):
         pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
     swapped, flipped_x, flipped_y = _turn(frame)
@@ -237,14 +237,14 @@ def _animation_timing(path: File) -> tuple[int, float]:
     return count, speed or 0.0
 
 
-def _animation(path: File, frames_per_second: float | None) -> Iterator[np.ndarray]:
+def _animation(path: File, frames_per_second: float | None) -> Iterator[tuple[np.ndarray, bool]]:
     with _opened_animation(path) as picture:
         _check_pixels(path, *picture.size)
         for number in range(_frame_count(path, picture)):
             picture.seek(number)
             shown = np.asarray(laid_on_white(picture.convert("RGBA")))
             seconds = picture.info.get("duration", 0) / 1000
-            yield from repeat(shown, max(1, round(seconds * (frames_per_second or 0))))
+            yield from repeat((shown, False), max(1, round(seconds * (frames_per_second or 0))))
 
 
 @contextmanager

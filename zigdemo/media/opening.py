@@ -14,10 +14,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from ..files import not_the_file
+
 MOST_PIXELS = 64_000_000
 # Formats that Pillow knows and no picture of a stranger may bring: they run another program, or hold no pixels.
 REFUSED_FORMATS = ("EPS", "WMF", "EMF", "MPEG", "HDF5", "GRIB", "BUFR", "STUB", "PDF", "PALM")
 MOST_TIMED_FRAMES, MOST_TIMED_PIXELS = 2000, 2**28  # of an animation whose durations are read
+AVIF_BRANDS = (b"avif", b"avis")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 PICTURE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 ORIENTATION = 0x0112  # tag of Exif
 DEEP_GREYS = (8, 10, 12, 14, 16)  # bits that greys of 16 are known to hold
@@ -68,7 +72,6 @@ def open_picture(source: bytes | Path | Image.Image, most_pixels: int = MOST_PIX
         notes = [f"only the first of {frames} frames"] if frames else []
         if image.format in ("TIFF", "PSD") and getattr(image, "n_frames", 1) > 1:
             notes.append(f"only the first of {image.n_frames} pages")
-        image.seek(0) if frames else None
         image.load()
         upright = ImageOps.exif_transpose(image)
         return OpenedPicture(laid_on_white(_to_srgb(_to_8_bits(upright, notes), notes)), turned, frames, speed, notes)
@@ -114,18 +117,18 @@ def _not_a_picture(source: bytes | Path | Image.Image) -> str:
         start = source[:512] if isinstance(source, bytes) else _start(source) if isinstance(source, Path) else b""
     except OSError:
         return "it cannot be read"
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc"):
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS:
         if "HEIF" in picture_formats():
             return "broken picture (HEIC)"
         return "HEIC needs another package; run `pip install pillow-heif`, or save it as JPEG"
-    if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"):
+    if start[4:8] == b"ftyp" and start[8:12] in AVIF_BRANDS:
         return "broken or unsupported AVIF; save it as PNG or JPEG"
     if b"<svg" in start.lower():
         return "a drawing (SVG), which has no pixels; save it as PNG"
     if start.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF")):
         return "a page (PostScript or PDF), which has no pixels; save it as PNG"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself; run `git lfs pull`"
+    if instead := not_the_file(start):
+        return instead
     if start.startswith(PICTURE_MAGICS):
         return "broken picture (its beginning is damaged)"
     return "it is empty" if not start else "no picture, whatever its name says"
@@ -156,8 +159,7 @@ def _to_8_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     """Greys of more than 8 bits, whole or floating-point, as 8; others as they are."""
     if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
         return image
-    values = np.asarray(image.convert("F") if image.mode == "I;16B" else image, np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(np.asarray(image, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     least, most = float(values.min()), float(values.max())
     if least < 0 or most > 65535:
         values, what = (values - least) / max(most - least, 1e-30), "from its darkest to its brightest"

@@ -330,16 +330,19 @@ def available() -> list[ModelFolder]:
 
 def installed(name: str) -> ModelFolder:
     """The model here of this id; never a path, as names come from files of strangers. Raises ValueError for none."""
-    folder = WEIGHTS / name if 0 < len(name) <= MOST_ID and is_id(name) else None
-    if folder is None or not (folder / CONFIG).is_file():
+    if not _is_here(name):
         known = ", ".join(one.id for one in available()) or "none is here yet"
         raise ValueError(f"unknown model {shown(name)}; choose one of: {known}")
-    return read_folder(folder)
+    return read_folder(WEIGHTS / name)
+
+
+def _is_here(name: str) -> bool:
+    return 0 < len(name) <= MOST_ID and is_id(name) and (WEIGHTS / name / CONFIG).is_file()
 
 
 def find(name: str | Path) -> ModelFolder:
     """The model of a local id or folder. Raises ValueError listing the available ones."""
-    if isinstance(name, str) and len(name) <= MOST_ID and is_id(name) and (WEIGHTS / name / CONFIG).is_file():
+    if isinstance(name, str) and _is_here(name):
         return read_folder(WEIGHTS / name)
     if _is_folder(name):
         return read_folder(name)
