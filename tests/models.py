@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from zigdemo.backbones import FAMILIES, BackboneConfig, build
 from zigdemo.conditioning import TextSpec, TextTower
@@ -21,6 +22,16 @@ def tiny_config(family: str, **changes: object) -> BackboneConfig:
     return kind(**{**settings, **changes})
 
 
+def noisy(config: BackboneConfig, scale: float = 0.1) -> nn.Module:
+    """A network of random weights in which no branch is zero."""
+    torch.manual_seed(0)
+    network = build(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))
+    return network
+
+
 def tiny_folder(
     path: Path,
     family: str = "zigma",
@@ -31,11 +42,7 @@ def tiny_folder(
     """Random weights (no branch is zero), three labels or a text tower beside it, 16 x 16 pixels or latents."""
     settings = {"labels": 0, "text_width": text.width} if text else {}
     settings |= {"in_channels": latents.channels} if latents else {}
-    torch.manual_seed(0)
-    network = build(tiny_config(family, **{**settings, **changes}))
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
+    network = noisy(tiny_config(family, **{**settings, **changes}), 0.05)
     labels = LABELS if network.config.labels else None
     return write_folder(
         path,

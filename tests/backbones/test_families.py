@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import LABELS, tiny_config
+from models import LABELS, noisy, tiny_config
 
 from zigdemo.backbones import FAMILIES, build
 from zigdemo.backbones.presets import preset
@@ -11,16 +11,6 @@ from zigdemo.training.trainer.recipe import RECIPES, load_recipe
 
 every = pytest.mark.parametrize("family", FAMILIES)
 CONDITIONS = {"labels": {}, "words": {"labels": 0, "text_width": 6}, "nothing": {"labels": 0}}
-
-
-def noisy(config):
-    """A network in which no branch is zero."""
-    torch.manual_seed(0)
-    network = build(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return network
 
 
 def inputs(config):

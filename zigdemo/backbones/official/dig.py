@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..dig import DiG, DiGConfig
 from .guided import Guided
-from .settings import checked_settings, published_sizes
+from .settings import checked_settings, published_sizes, shared_fields
 
 DIG_DEFAULTS: dict[str, Any] = {
     "input_size": 32,
@@ -66,18 +66,9 @@ def official_dig(config: Mapping[str, Any], paths: ArrayLike | None = None) -> O
     settings = checked_settings("DiG", _from_factory(config), (), DIG_DEFAULTS, DIG_IGNORED)
     if not settings["if_fuse_norm"]:
         raise ValueError("if_fuse_norm of DiG gives a norm another name when false; only true can be built")
-    dropout = settings["class_dropout_prob"]
     convolution = "inside" if settings["if_in_block_conv"] else "block"
     ours = DiGConfig(
-        in_channels=settings["in_channels"],
-        size=(settings["input_size"], settings["input_size"]),
-        patch=settings["patch_size"],
-        width=settings["hidden_size"],
-        depth=settings["depth"],
-        heads=settings["num_heads"],
-        labels=settings["num_classes"],
-        null_label=dropout > 0,
-        label_dropout=dropout,
+        **shared_fields(settings),
         directions=settings["bid_mode"],
         transpose=settings["if_quad_dir"],
         skip=settings["if_skip"],

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..dit import DiT, DiTConfig
 from .guided import Guided
-from .settings import checked_settings, published_sizes
+from .settings import checked_settings, published_sizes, shared_fields
 
 DIT_DEFAULTS: dict[str, Any] = {
     "input_size": 32,
@@ -48,17 +48,8 @@ def _official(family: str, config: Mapping[str, Any], paths: ArrayLike | None) -
     if paths is not None:
         raise ValueError(f"{family} has no scan paths; leave paths= out")
     settings = checked_settings(family, _sizes(family, config), (), DIT_DEFAULTS, ())
-    dropout = settings["class_dropout_prob"]
     ours = DiTConfig(
-        in_channels=settings["in_channels"],
-        size=(settings["input_size"], settings["input_size"]),
-        patch=settings["patch_size"],
-        width=settings["hidden_size"],
-        depth=settings["depth"],
-        heads=settings["num_heads"],
-        labels=settings["num_classes"],
-        null_label=dropout > 0,
-        label_dropout=dropout,
+        **shared_fields(settings),
         mlp_ratio=settings["mlp_ratio"],
         learn_sigma=settings["learn_sigma"],
         drop_sigma=family == "SiT" and settings["learn_sigma"],

@@ -30,3 +30,19 @@ def published_sizes(family: str, size: str, patch: int | str) -> dict[str, int]:
     """Arguments set by an official factory of DiT or DiG. family, size, patch: as in `presets`."""
     config = preset(family, f"{size}/{patch}")
     return {"hidden_size": config.width, "depth": config.depth, "num_heads": config.heads, "patch_size": config.patch}
+
+
+def shared_fields(settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields of our config that the official constructors of DiT, SiT and DiG name alike."""
+    dropout = settings["class_dropout_prob"]
+    return {
+        "in_channels": settings["in_channels"],
+        "size": (settings["input_size"], settings["input_size"]),
+        "patch": settings["patch_size"],
+        "width": settings["hidden_size"],
+        "depth": settings["depth"],
+        "heads": settings["num_heads"],
+        "labels": settings["num_classes"],
+        "null_label": dropout > 0,
+        "label_dropout": dropout,
+    }
