@@ -69,7 +69,8 @@ MUTATIONS = (
         "pass", LOOP_TESTS,
     ),
     Mutation(
-        "no weight decay", TRAINER, "torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)",
+        "no weight decay", "zigdemo/training/trainer/optimizer.py",
+        "torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)",
         "torch.optim.AdamW(groups, weight_decay=0.0)", LOOP_TESTS,
     ),
     Mutation(

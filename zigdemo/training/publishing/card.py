@@ -45,7 +45,7 @@ def run_card(
         recipe=recipe,
         about=about,
         steps=f"{about['steps']:,}",
-        lr=f"{recipe.lr:g}",
+        optimizer=f"AdamW {recipe.lr:g}" + (f", Muon {recipe.muon_lr:g} for matrices" if recipe.muon_lr else ""),
         seen=f"{about['images_in_this_run']:,}",
         earlier=f", starting from {start} had seen {before:,}" if before else "",
         compute=f"{place()}, {'fp32' if numbers == 'no' else numbers}",

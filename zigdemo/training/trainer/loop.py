@@ -31,6 +31,7 @@ from .checkpoints import (
     write_checkpoint,
 )
 from .lora import adapt
+from .optimizer import make_optimizer
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
 from .rules import (
@@ -60,7 +61,7 @@ class Training:
     """
 
     def __init__(self, recipe: Recipe, resume: bool = False) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedType
         from accelerate.state import AcceleratorState
 
         keep_freed_memory()
@@ -119,10 +120,10 @@ class Training:
         self.emas = [deepcopy(model).to(self.device).eval().requires_grad_(False) for _ in recipe.halflives]
         if recipe.compile:
             model.compile()
-        groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": recipe.lr}]
-        if self.learning_tower:
-            groups.append({"params": self.learning_tower.weights, "lr": recipe.tower_lr})
-        optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+        if recipe.muon_lr and self.accelerator.distributed_type == DistributedType.FSDP:
+            raise ValueError("muon_lr needs whole matrices, which FSDP shards; leave muon_lr out")
+        tower_weights = self.learning_tower.weights if self.learning_tower else []
+        optimizer, self.rates = make_optimizer(recipe, model, tower_weights)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.loss = float("nan")  # of the last step, in this process
         self._losses: list[Tensor] = []  # since the last line of metrics
@@ -240,8 +241,7 @@ class Training:
         Raises FloatingPointError if the loss is not finite, MemoryError if the step does not fit into memory.
         """
         recipe = self.recipe
-        rates = (recipe.lr, recipe.tower_lr)[: len(self.optimizer.param_groups)]
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
         self.model.train()
         batch = [value.to(self.device) for value in self._batch(self.step)]

@@ -46,7 +46,8 @@ class Recipe:
     that folder's block to start from, or null. shares: fraction of every batch that comes from a group, by its name.
     flip, shift_px: mirror half of the images or clips, and shift them by up to this many pixels in each direction; with
     latents on disk, flip uses the mirrored ones.
-    steps: optimiser updates. batch: images per step, over all processes.
+    lr: highest learning rate of AdamW. muon_lr: that of Muon, which then trains the weight matrices of the blocks; 0:
+    AdamW trains all weights. steps: optimiser updates. batch: images per step, over all processes.
     accumulate: gradient accumulation steps per update, for less memory.
     warmup, cooldown: steps of linear rise and fall of the learning rate. ema_halflife: half-life of the moving average
     of the weights, in steps; a list gives several averages, the first of which is sampled. time_mean, time_spread:
@@ -83,6 +84,7 @@ class Recipe:
     batch: int = 64
     accumulate: int = 1
     lr: float = 1e-4
+    muon_lr: float = 0.0
     warmup: int = 0
     cooldown: int = 0
     weight_decay: float = 0.0
@@ -113,7 +115,7 @@ class Recipe:
             whole(name, getattr(self, name), least=0)
         for name in ("lr", "clip"):
             number(name, getattr(self, name), above=0)
-        for name in ("weight_decay", "time_spread", "min_snr", "tower_lr"):
+        for name in ("weight_decay", "time_spread", "min_snr", "tower_lr", "muon_lr"):
             number(name, getattr(self, name), least=0)
         if not self.halflives:
             raise ValueError("ema_halflife must be a number of steps, or a list of some")

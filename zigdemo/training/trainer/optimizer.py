@@ -1,0 +1,67 @@
+"""The optimiser of a run: AdamW, and for the weight matrices of the blocks Muon where the recipe asks for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .recipe import Recipe
+
+NARROWEST = 32  # narrower maps make step sizes and gates, whose directions are not worth the same
+
+
+def matrices(network: nn.Module) -> list[nn.Parameter]:
+    """The trained weights of the blocks' linear maps that are at least NARROWEST on both sides."""
+    maps = (module for module in network.blocks.modules() if isinstance(module, nn.Linear))
+    return [one.weight for one in maps if one.weight.requires_grad and min(one.weight.shape) >= NARROWEST]
+
+
+def make_optimizer(
+    recipe: Recipe, network: nn.Module, tower: list[nn.Parameter]
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """The optimiser of all trained weights, and the highest learning rate of each of its groups.
+
+    tower: weights of the text tower, if it learns too.
+    Raises ValueError if the recipe asks for Muon and it is not there, or has nothing to train.
+    """
+    by_muon = matrices(network) if recipe.muon_lr else []
+    if recipe.muon_lr and not hasattr(torch.optim, "Muon"):
+        raise ValueError("muon_lr needs torch 2.9 or newer; update torch, or leave muon_lr out")
+    if recipe.muon_lr and not by_muon:
+        raise ValueError(f"muon_lr trains whole matrices, and {recipe.method!r} trains none; leave it out")
+    chosen = {id(weight) for weight in by_muon}
+    rest = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in chosen]
+    groups, rates = [{"params": rest, "lr": recipe.lr}], [recipe.lr]
+    if tower:
+        groups.append({"params": tower, "lr": recipe.tower_lr})
+        rates.append(recipe.tower_lr)
+    adamw = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    if not by_muon:
+        return adamw, rates
+    muon = torch.optim.Muon(
+        by_muon, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return Together(adamw, muon), [*rates, recipe.muon_lr]
+
+
+class Together(torch.optim.Optimizer):
+    """Two optimisers of different weights as one, with the groups and the state of both.
+
+    Source of their division: Jordan et al. 2024, "Muon"; updates have the size of AdamW's as in arXiv 2502.16982.
+    """
+
+    def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
+        self.parts, self.first_groups = (first, second), len(first.param_groups)
+        super().__init__([*first.param_groups, *second.param_groups], {})
+
+    def step(self, closure: Any = None) -> None:
+        """One update of all weights; there is no closure."""
+        # Anew at every step, as loading a state replaces both.
+        first, second = self.parts
+        first.param_groups = self.param_groups[: self.first_groups]
+        second.param_groups = self.param_groups[self.first_groups :]
+        for part in self.parts:
+            part.state = self.state
+            part.step()
