@@ -80,10 +80,10 @@ def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str,
     return controls, randomise
 
 
-def build_actions(ready: str, progress_id: str) -> tuple[gr.Button, gr.Button, gr.HTML]:
-    """The Generate and Stop buttons, which stay visible on a phone, and the progress line."""
+def build_actions(ready: str, progress_id: str, name: str = "Generate") -> tuple[gr.Button, gr.Button, gr.HTML]:
+    """The button that starts a run, by its name, and Stop, which stay visible on a phone, and the progress line."""
     with gr.Row(elem_classes="actions"):
-        go = gr.Button("Generate", variant="primary", min_width=120, scale=3)
+        go = gr.Button(name, variant="primary", min_width=120, scale=3)
         stop = gr.Button("Stop", interactive=False, min_width=80, scale=1)
     line = gr.HTML(texts.line_html(ready), elem_id=progress_id, elem_classes="progress-line", padding=False)
     return go, stop, line

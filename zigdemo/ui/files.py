@@ -24,7 +24,7 @@ def pictures_folder() -> Path:
     return Path(folder)
 
 
-def _new_folder() -> Path:
+def new_folder() -> Path:
     """A folder for one run; deletes folders older than FILE_SECONDS."""
     for old in pictures_folder().iterdir():
         if time.time() - old.stat().st_mtime > FILE_SECONDS:
@@ -34,7 +34,7 @@ def _new_folder() -> Path:
 
 def save_pictures(result: Result) -> list[str]:
     """Write the pictures of a run into a new folder; returns their paths."""
-    folder, settings = _new_folder(), result.request.settings
+    folder, settings = new_folder(), result.request.settings
     return [
         str(media.save_png(image, folder / media.file_name(settings, i), settings, result.provenance, i))
         for i, image in enumerate(result.images)
@@ -43,7 +43,7 @@ def save_pictures(result: Result) -> list[str]:
 
 def save_clips(result: Result, kinds: Sequence[str] = media.CLIP_KINDS) -> list[dict[str, str]]:
     """Write the clips of a run into a new folder; returns for every clip the path of each kind of file."""
-    folder, settings = _new_folder(), result.request.settings
+    folder, settings = new_folder(), result.request.settings
     return [
         {
             kind: str(

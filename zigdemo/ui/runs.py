@@ -16,8 +16,9 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
+from .. import media
 from ..pipeline import PipelineCache, Request, Step
-from .settings import Kind, installed_model
+from .settings import MATRIX, Kind, installed_model
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
@@ -119,5 +120,7 @@ def read_request(file: str | Path) -> tuple[Request, list[str]]:
     """The request inside a file of this program, and one sentence per warning. Raises ValueError if it has none."""
     with _READING, warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always")
+        if MATRIX in media.read_metadata(file)["request"]:
+            raise ValueError(f"{Path(file).name} is a matrix of the Compare tab; drop it there")
         request = Request.from_metadata(file)
     return request, [str(warning.message) for warning in records if warning.category is UserWarning]

@@ -21,6 +21,7 @@ NAMES = (*MAIN, *MORE)  # also the keys in the query of a share link
 TEXTS = ("model", "prompt", "label", "strengths", "scan", "solver", "negative", "form", "last_step")
 FIRST = ("zigma-portraits", "zigma-emoji", "zigma-actions")  # the models that tabs offer first, in this order
 LINKED = "zigma-emoji"  # the model of links that name none; never change it
+MATRIX = "matrix"  # what a link and a PNG of the Compare tab carry in place of a request
 EXAMPLES = 7  # at most this many are shown
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
 

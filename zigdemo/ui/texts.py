@@ -31,7 +31,10 @@ SMOOTH_FROM_PX = 128  # pictures at least this wide or high are enlarged smoothl
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "black")
 THINGS = ("cat", "dog", "fish", "heart", "car", "hat", "flower", "bird", "house", "balloon", "book", "apple")
 READY = "Press Generate; the pictures appear step by step."
+READY_BELOW = "Press Generate. Below: earlier pictures of this model; their files open with all settings."
 CLIPS_READY = "Press Generate; the clips appear step by step."
+COMPARE_READY = "Choose a matrix above, or what varies along rows and columns; then press Draw."
+LIVE = "One quick picture follows words, label, scan, guidance and seed, and is refined when they rest."
 WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
 STOPPING = "Stopping after this step."
@@ -79,10 +82,23 @@ def progress_html(step: Step) -> str:
     )
 
 
-def pictures_html(images: list[Image.Image]) -> str:
-    """Pictures embedded in the page: nothing is written to disk, and nothing flickers while it loads."""
+def count_html(done: int, total: int, noun: str, seconds_left: float) -> str:
+    """Progress bar and line of a run that makes several things: "3 of 16 pictures"."""
+    left = f" · {seconds_left:.0f} s left" if done and seconds_left >= 1 else ""
+    return (
+        f'<div class="run"><progress value="{done}" max="{total}"></progress>'
+        f'<span role="status">{done} of {total} {noun}s{left}</span></div>'
+    )
+
+
+def pictures_html(images: list[Image.Image], live: bool = False) -> str:
+    """Pictures embedded in the page: nothing is written to disk, and nothing flickers while it loads.
+
+    live: a single one, shown larger.
+    """
     tags = "".join(inline(image, i) for i, image in enumerate(images))
-    return f'<div class="pictures{" crisp" if is_crisp(images) else ""}">{tags}</div>'
+    kinds = f"{' crisp' if is_crisp(images) else ''}{' live' if live else ''}"
+    return f'<div class="pictures{kinds}">{tags}</div>'
 
 
 def is_crisp(images: list[Image.Image]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..frame import Tab
 from ..texts import GENERATE_TAB
 from .attention import build_attention_tab
+from .compare import build_compare_tab
 from .finetune import build_finetune_tab
 from .generate import build_generate_tab
 from .influence import build_influence_tab
@@ -17,6 +18,7 @@ from .video import build_video_tab
 TABS = (
     Tab(GENERATE_TAB, "Generate", build_generate_tab),
     Tab(VIDEO_TAB, "Video", build_video_tab),
+    Tab("compare", "Compare", build_compare_tab),
     Tab("scan-paths", "Scan paths", build_scan_paths_tab),
     Tab("samplers", "Samplers", build_samplers_tab),
     Tab("attention", "Attention", build_attention_tab),

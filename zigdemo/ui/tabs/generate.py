@@ -16,7 +16,8 @@ from PIL import Image
 from ... import media
 from ...data import draw_attributes, portrait_caption
 from ...pipeline import Request, Step
-from .. import runs, swaps, texts
+from .. import examples as drawn_examples
+from .. import live, runs, swaps, texts
 from ..borders import endpoint
 from ..controls import (
     build_actions,
@@ -154,6 +155,7 @@ _updates = partial(changes, OUTPUTS)
 
 def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
     """The Generate button: yields updates of OUTPUTS, one per step shown."""
+    live.LATEST.announce(page)
     *values, start, image, randomise, past, before = inputs
     settings = dict(zip(NAMES, values, strict=True))
     if randomise and not before:
@@ -199,6 +201,13 @@ def _result_updates(step: Step, past: list[str], before: list[str]) -> tuple[Any
         offers=[swap.prompt for swap in offers],
         **dict(zip(("swap row", *SWAPS), swaps.buttons(offers), strict=True)),
     )
+
+
+def _live_request(*values: Any) -> Request | None:
+    """The request of a live picture; None over a picture to start from, and for a model that is too slow."""
+    *settings, start, image = values
+    request = to_request(**dict(zip(NAMES, settings, strict=True)))
+    return None if image is not None or not live.quick_enough(check_shown(request)) else request
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
@@ -275,18 +284,22 @@ def build_generate_tab(frame: Frame) -> None:
     names, text = list(first.labels or ()), first.text is not None
     solver, first_examples = defaults(first.id)["solver"], examples(first.id)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(scale=2, min_width=280, elem_classes="controls"):
             condition = build_condition(PICTURES)
             with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
                 chip_names = [*first_examples, *[""] * EXAMPLES][:EXAMPLES]
                 chips = [gr.Button(name, size="sm", visible=bool(name)) for name in chip_names]
             sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise")
+            switch = gr.Checkbox(live.usual(), label="Live", info=texts.LIVE, elem_id="live")
             solver_note, more = build_more(names, solver, text)
         with gr.Column(scale=3, min_width=280):
-            go, stop, progress = build_actions(texts.READY, "progress")
-            preview = gr.HTML(texts.placeholder_html("No pictures yet"), elem_id="preview", padding=False)
+            shown = drawn_examples.pictures() if first.id == drawn_examples.PORTRAITS else []
+            go, stop, progress = build_actions(texts.READY_BELOW if shown else texts.READY, "progress")
+            empty = texts.placeholder_html("No pictures yet")
+            preview = gr.HTML(empty, elem_id="preview", padding=False, visible=not shown)
             gallery = gr.Gallery(
+                shown or None,
                 show_label=False,
                 elem_id="result",
                 columns=4,
@@ -295,15 +308,15 @@ def build_generate_tab(frame: Frame) -> None:
                 height="auto",
                 format="png",
                 interactive=False,
-                visible=False,
+                visible=bool(shown),
                 buttons=["download", "fullscreen"],
             )
             with gr.Row(elem_id="swaps", visible=False) as swap_row:
                 gr.Markdown("Change one thing:")
                 swap_buttons = [gr.Button("", size="sm", visible=False) for _ in SWAPS]
             change = gr.HTML("", visible=False, elem_id="change", padding=False)
-            with gr.Accordion("PNG files, each with its settings inside", open=False, visible=False) as folded:
-                files = gr.Files(show_label=False, interactive=False, elem_id="files")
+            with gr.Accordion("PNG files, each with its settings inside", open=False, visible=bool(shown)) as folded:
+                files = gr.Files(shown or None, show_label=False, interactive=False, elem_id="files")
                 gr.Markdown("Earlier in this visit")
                 history = gr.Gallery(
                     show_label=False,
@@ -338,6 +351,9 @@ def build_generate_tab(frame: Frame) -> None:
     runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _updates)
     for place, button in enumerate(swap_buttons):
         runs_after(button.click(partial(_swap, place), [offers, files], [prompt, before], **QUIET).then)
+    moved = [main[name].input for name in ("prompt", "label", "scan", "guidance", "seed")]
+    live_inputs = [*shared, start, image]
+    live.connect_live(switch, moved, live_inputs, [preview, gallery, progress], _live_request)
     settings = [main[name] for name in ("solver", "steps", "guidance")]
     of_model = [prompt, more["strengths"], label, more["negative"], scan, *settings]
     of_model += [solver_note, *(more[name] for name in SOLVER_OPTIONS), chip_row, *chips]

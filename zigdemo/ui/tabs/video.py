@@ -12,7 +12,7 @@ import gradio as gr
 from ...checks import choice
 from ...media import CLIP_KINDS
 from ...pipeline import Request, Step
-from .. import runs, texts
+from .. import examples, runs, texts
 from ..borders import endpoint
 from ..controls import (
     build_actions,
@@ -159,7 +159,7 @@ def build_video_tab(frame: Frame) -> None:
         gr.Markdown(texts.NO_CLIP_WEIGHTS)
         return
     with gr.Row(equal_height=False, elem_id="video"):
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(scale=2, min_width=280, elem_classes="controls"):
             condition = build_condition(CLIPS)
             sampling, randomise = build_sampling(CLIPS, count=1, randomise_id="clip-randomise")
             scan_picture = gr.HTML(
@@ -167,7 +167,9 @@ def build_video_tab(frame: Frame) -> None:
             )
         with gr.Column(scale=3, min_width=280):
             go, stop, progress = build_actions(texts.CLIPS_READY, "clip-progress")
-            stage = gr.HTML(empty_html("No clips yet"), elem_id="clip-stage", padding=False)
+            shown = examples.clip()
+            first = result_html(*shown) if shown else empty_html("No clips yet")
+            stage = gr.HTML(first, elem_id="clip-stage", padding=False)
             with gr.Accordion("Earlier in this visit", open=False, visible=False) as folded:
                 history = gr.HTML("", elem_id="clip-history", padding=False)
             with gr.Row(equal_height=False):

@@ -1,0 +1,60 @@
+/* Keys of the whole page and their sheet, Present mode for a projector, and what an address with embed=1 or hide=...
+   leaves out. No single letter acts while a text field has the focus. */
+(() => {
+  "use strict";
+  const { element } = window.zigdemoParts;
+  const KEYS = [
+    ["Ctrl + Enter", "draw"], ["Esc", "stop the run, close this sheet, or leave Present"], ["P", "Present: large, without controls"],
+    ["?", "this sheet"], ["Space, ← →", "play and step, in a player"], ["← → ↑ ↓, Enter", "move and pin, in Compare"], ["B, D, S", "blink, difference, side by side, in Compare"],
+  ];
+  const HIDEABLE = ["header", "controls", "footer"];
+  const seen = (node) => node.offsetParent !== null && !node.disabled;
+  const button = (...names) => [...document.querySelectorAll("button")].find((node) => seen(node) && names.includes(node.textContent.trim()));
+  const typing = (node) => node.closest?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]");
+
+  function present(on) {
+    document.body.classList.toggle("present", on);
+    if (on) document.documentElement.requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
+    window.dispatchEvent(new Event("resize"));
+  }
+
+  function sheet() {
+    const rows = KEYS.map(([keys, what]) => element("tr", {}, element("th", { scope: "row" }, keys), element("td", {}, what)));
+    const close = element("button", { type: "button" }, "Close");
+    const dialog = element("dialog", { class: "keys-sheet", "aria-label": "Keys" }, element("h2", {}, "Keys"), element("table", {}, ...rows), close);
+    close.addEventListener("click", () => dialog.close());
+    document.body.append(dialog);
+    return dialog;
+  }
+
+  function build() {
+    const params = new URL(window.location.href).searchParams;
+    const hidden = new Set((params.get("hide") || "").split(","));
+    if (params.get("embed") === "1") ["header", "footer"].forEach((name) => hidden.add(name));
+    for (const name of HIDEABLE) document.body.classList.toggle(`hide-${name}`, hidden.has(name));
+
+    const dialog = sheet();
+    const tool = (label, title, act) => {
+      const node = element("button", { type: "button", title }, label);
+      node.addEventListener("click", act);
+      return node;
+    };
+    document.body.append(element("div", { class: "page-tools" },
+      tool("Present", "Large, without controls (P)", () => present(!document.body.classList.contains("present"))),
+      tool("Keys", "All keys (?)", () => dialog.showModal())));
+
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) button("Generate", "Draw", "Start")?.click();
+      else if (event.key === "Escape" && !dialog.open) {
+        const stop = button("Stop");
+        if (stop) stop.click();
+        else present(false);
+      } else if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+      else if (event.key === "p" || event.key === "P") present(!document.body.classList.contains("present"));
+      else if (event.key === "?") dialog.showModal();
+    });
+    document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) document.body.classList.remove("present"); });
+  }
+  window.addEventListener("DOMContentLoaded", build);
+})();

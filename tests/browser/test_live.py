@@ -1,0 +1,54 @@
+"""A live picture follows the hand; keys draw, stop and present; an address leaves parts of the page out."""
+
+import pytest
+from pages import show_tab
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_picture_follows_the_seed_without_a_click_and_is_refined(visit, served):
+    page = visit(served)
+    page.get_by_label("Seed", exact=True).fill("7")
+    page.wait_for_selector("#preview img")
+    page.wait_for_selector("#progress:has-text('Refined')")
+    first = page.locator("#preview img").get_attribute("src")
+    page.get_by_label("Seed", exact=True).fill("8")
+    page.wait_for_function("first => document.querySelector('#preview img').src !== first", arg=first)
+    page.get_by_label("Live").uncheck()
+    page.wait_for_selector("#progress:has-text('Refined')")
+    before = page.locator("#preview img").get_attribute("src")
+    page.get_by_label("Seed", exact=True).fill("9")
+    page.wait_for_timeout(1500)
+    assert page.locator("#preview img").get_attribute("src") == before
+
+
+def test_keys_draw_and_show_their_sheet_but_not_in_a_text(visit, served):
+    page = visit(served)
+    page.get_by_label("Seed", exact=True).focus()
+    page.keyboard.press("?")
+    assert page.locator("dialog.keys-sheet[open]").count() == 0
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=network calls each")
+    page.locator("#title").click()
+    page.keyboard.press("?")
+    assert page.locator("dialog.keys-sheet[open]").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    assert not page.get_by_label("Seed", exact=True).is_visible()
+    page.keyboard.press("p")
+    assert page.get_by_label("Seed", exact=True).is_visible()
+
+
+def test_an_address_leaves_parts_out(visit, served):
+    page = visit(f"{served}?embed=1&hide=controls&place=compare")
+    page.locator("#compare").locator("visible=true").wait_for()
+    assert not page.locator("#title").is_visible() and not page.locator("#footer").is_visible()
+    assert not page.get_by_label("Rows", exact=True).is_visible()
+
+
+def test_present_leaves_every_place_usable(visit, served):
+    page = visit(served)
+    show_tab(page, "Scan paths")
+    page.keyboard.press("p")
+    page.locator("#scan-player canvas").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

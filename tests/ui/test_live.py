@@ -1,0 +1,55 @@
+"""The newest change wins: what is older ends at its next network call, on its own page only."""
+
+from types import SimpleNamespace
+
+import pytest
+from models import tiny_folder
+
+from zigdemo import zoo
+from zigdemo.pipeline import Request
+from zigdemo.ui import live
+
+
+def page(name):
+    return SimpleNamespace(session_hash=name)
+
+
+def test_the_newest_change_of_a_page_wins_and_other_pages_are_left_alone():
+    latest = live.Latest()
+    first, other = latest.announce(page("a")), latest.announce(page("b"))
+    second = latest.announce(page("a"))
+    assert not latest.is_newest(page("a"), first) and latest.is_newest(page("a"), second)
+    assert latest.is_newest(page("b"), other)
+
+
+def test_pages_that_left_are_forgotten():
+    latest = live.Latest()
+    for number in range(live.MOST_PAGES + 1):
+        latest.announce(page(str(number)))
+    assert not latest.is_newest(page("0"), 1) and latest.is_newest(page("1"), 1)
+
+
+def test_an_older_run_ends_at_its_next_network_call(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    request, answers = Request("tiny", label="hedgehog", solver="euler", steps=9, count=1), iter([True, True, False])
+    assert live.draw(request, lambda: next(answers)) is None
+    assert next(answers, None) is None  # it asked three times, not nine
+    image, seconds = live.draw(request, lambda: True)
+    assert image.width > 0 and seconds > 0
+
+
+@pytest.mark.parametrize(("space", "on"), [(None, True), ("someone/zigdemo", False)])
+def test_it_is_on_at_first_on_one_s_own_machine_and_off_on_a_space(monkeypatch, space, on):
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    if space:
+        monkeypatch.setenv("SPACE_ID", space)
+    assert live.usual() is on
+
+
+def test_a_large_model_is_not_drawn_live_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(live.torch.cuda, "is_available", lambda: False)
+    large = SimpleNamespace(model=SimpleNamespace(parameters=live.MOST_WEIGHTS_CPU + 1))
+    assert not live.quick_enough(large)
+    monkeypatch.setattr(live.torch.cuda, "is_available", lambda: True)
+    assert live.quick_enough(large)

@@ -1,0 +1,340 @@
+"""The *Compare* tab: one matrix of pictures that differ in one thing a side, at one seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ...checks import shown
+from ...media import read_metadata
+from .. import examples, runs, texts
+from ..borders import endpoint, handler
+from ..compare.axes import AXES, BASE, NOTHING, Matrix, make_matrix, read_matrix
+from ..compare.cells import CELLS
+from ..compare.presets import PRESETS, available_presets, offered, preset_matrix
+from ..compare.sheets import save_sheets
+from ..compare.view import IMPOSSIBLE, RUNNING, cell_state, view_json
+from ..controls import build_actions, scan_settings, updates_of
+from ..files import new_folder
+from ..frame import Frame
+from ..runs import QUIET, TURN
+from ..settings import (
+    MATRIX,
+    MOST_GUIDANCE,
+    MOST_STEPS,
+    PICTURES,
+    installed_model,
+    model_choices,
+    solver_choices,
+)
+from ..theme import mount_script
+
+AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
+SIDES = ("rows", "row_values", "columns", "column_values")
+SAVE = "Save: PNG that opens the matrix again, SVG, table, Python"
+STOPPED = "Stopped; Draw goes on with the pictures that are missing."
+OUTPUTS = ("view", "progress", "go", "stop", "files", "folded")
+FULL, QUICK = "As set", "Quick: 4 Euler steps"
+QUICK_SETTINGS = {"solver": "euler", "steps": 4}
+
+
+def _matrix(values: tuple[Any, ...]) -> Matrix:
+    """The matrix of the tab's controls: BASE, the quality, SIDES."""
+    base, quality, sides = dict(zip(BASE, values[: len(BASE)], strict=True)), values[len(BASE)], values[len(BASE) + 1 :]
+    if quality == QUICK:
+        base |= QUICK_SETTINGS
+    return make_matrix(base, *sides)
+
+
+def _price(*values: Any) -> str:
+    """How many pictures the matrix has, and how long they take here."""
+    try:
+        matrix = _matrix(values)
+        requests = [cell.request for cell in matrix.cells() if cell.request is not None]
+        seconds = CELLS.seconds(requests)
+    except ValueError as fault:
+        return f"<p>{escape(str(fault))}</p>"
+    there = sum(CELLS.kept(request) is not None for request in requests)
+    count = "1 picture" if len(requests) == 1 else f"{len(requests)} pictures"
+    kept = f", {there} already drawn" if there else ""
+    impossible = len(matrix.rows[1]) * len(matrix.columns[1]) - len(requests)
+    left_out = f"; {impossible} cannot be, and say why" if impossible else ""
+    time_left = f", about {max(1, round(seconds))} s here" if there < len(requests) else ""
+    return f"<p>{count}{kept}{time_left}{left_out}.</p>"
+
+
+def _updates(**updates: Any) -> tuple[Any, ...]:
+    return updates_of(OUTPUTS, **updates)
+
+
+def _failed(sentence: str) -> tuple[Any, ...]:
+    return _updates(progress=texts.line_html(sentence), **_buttons(running=False))
+
+
+def _buttons(running: bool) -> dict[str, Any]:
+    return {"go": gr.update(interactive=not running), "stop": gr.update(interactive=running)}
+
+
+@handler(_failed)
+def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """Draw the matrix of the controls, cell by cell."""
+    with runs.track(page, "compare") as run:
+        yield from _drawn(_matrix(values), run)
+
+
+def _drawn(matrix: Matrix, run: runs.Run) -> Iterator[tuple[Any, ...]]:
+    cells, pictures, started, last_shown = {}, {}, time.monotonic(), 0.0
+    todo = []
+    for cell in matrix.cells():
+        place = cell.row, cell.column
+        kept = CELLS.kept(cell.request) if cell.request is not None else None
+        if cell.request is None:
+            cells[place] = cell_state(None, IMPOSSIBLE, cell.reason)
+        elif kept is not None:
+            pictures[place] = kept
+            cells[place] = cell_state(kept)
+        else:
+            todo.append(cell)
+    yield _updates(view=view_json(matrix, cells), progress=texts.line_html(texts.STARTING), **_buttons(running=True))
+    for number, cell in enumerate(todo):
+        place = cell.row, cell.column
+        cells[place] = cell_state(None, RUNNING)
+        if time.monotonic() - last_shown > runs.PREVIEW_SECONDS:
+            left = (time.monotonic() - started) / max(1, number) * (len(todo) - number)
+            yield _updates(view=view_json(matrix, cells), progress=texts.count_html(number, len(todo), "picture", left))
+            last_shown = time.monotonic()
+        try:
+            picture = CELLS.draw(cell.request, run.stop.is_set)
+        except ValueError as fault:
+            cells[place] = cell_state(None, IMPOSSIBLE, str(fault))
+            continue
+        if picture is None:
+            del cells[place]
+            yield _updates(view=view_json(matrix, cells), **_end(matrix, pictures), progress=texts.line_html(STOPPED))
+            return
+        pictures[place] = picture
+        cells[place] = cell_state(picture)
+    seconds = time.monotonic() - started
+    line = f"{len(pictures)} pictures, {len(todo)} of them drawn in {seconds:.1f} s. Point at one to compare it."
+    yield _updates(view=view_json(matrix, cells), progress=texts.line_html(line), **_end(matrix, pictures))
+
+
+def _end(matrix: Matrix, pictures: dict) -> dict[str, Any]:
+    files = save_sheets(matrix, pictures, new_folder()) if pictures else None
+    return {**_buttons(running=False), "files": files, "folded": gr.update(visible=bool(files))}
+
+
+def _stop(page: gr.Request) -> tuple[Any, ...]:
+    runs.stop(page, "compare")
+    return _updates(**_buttons(running=False))
+
+
+def _controls(matrix: Matrix) -> tuple[Any, ...]:
+    """Updates of the controls of BASE, the quality and SIDES that show a matrix."""
+    base, folder = matrix.base, installed_model(matrix.base["model"])
+    shown_values = {
+        **{name: gr.update(value=base[name]) for name in ("solver", "steps", "guidance", "seed")},
+        "model": folder.id,
+        "prompt": gr.update(value=base["prompt"] or "", visible=folder.text is not None),
+        # A hidden one keeps its choices, as Gradio refuses a value that a late event still sends.
+        "label": gr.update(choices=list(folder.labels), value=base["label"], visible=True)
+        if folder.labels
+        else gr.update(visible=False),
+        "scan": gr.update(**scan_settings(folder.id, base["scan"])),
+    }
+    sides = []
+    for axis, values in (matrix.rows, matrix.columns):
+        sides += [axis, _values_update(base, axis, list(values))]
+    return *(shown_values[name] for name in BASE), FULL, *sides
+
+
+def _values_update(base: dict[str, Any], axis: str, values: list[str]) -> Any:
+    """An update of the values of a side: those chosen, and those it offers, to choose from."""
+    if axis == NOTHING:
+        return gr.update(choices=[], value=[], visible=False)
+    choices = list(dict.fromkeys([*offered(base, axis), *values]))
+    return gr.update(choices=choices, value=values, visible=True, label=f"{AXES[axis].label}: values")
+
+
+def _axis_chosen(axis: str, *base_values: Any) -> Any:
+    """The values that another axis offers."""
+    base = dict(zip(BASE, base_values, strict=True))
+    return _values_update(base, axis, list(offered(base, axis)))
+
+
+def _model_chosen(model: str, rows: str, columns: str) -> tuple[Any, ...]:
+    """The controls for another model, on the same axes."""
+    base = {"model": model}
+    return _controls(make_matrix(base, rows, offered(base, rows), columns, offered(base, columns)))
+
+
+NO_CHANGE = (gr.skip(),) * (len(BASE) + 1 + len(SIDES))
+
+
+@handler(lambda sentence: NO_CHANGE)
+def _preset(place: int, model: str) -> tuple[Any, ...]:
+    return _controls(preset_matrix(PRESETS[place], model))
+
+
+@handler(lambda sentence: NO_CHANGE)
+def _restore(file: str | None) -> tuple[Any, ...]:
+    if file is None:
+        return NO_CHANGE
+    controls = _controls(read_matrix(read_metadata(file)["request"].get(MATRIX)))
+    gr.Info("The matrix is restored; press Draw to draw it again.")
+    return controls
+
+
+@handler(lambda sentence: NO_CHANGE)
+def _open_link(page: gr.Request) -> tuple[Any, ...]:
+    text = dict(page.query_params).get(MATRIX)
+    return NO_CHANGE if text is None else _controls(read_matrix(text))
+
+
+@endpoint
+def compare(
+    model: str,
+    rows: str,
+    row_values: list[str],
+    columns: str = NOTHING,
+    column_values: list[str] | None = None,
+    prompt: str | None = None,
+    label: str | None = None,
+    scan: str | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+) -> tuple[list[dict[str, Any]], list[gr.FileData]]:
+    """API: draw a matrix; returns its cells and the files of the whole: PNG, SVG, CSV, Python.
+
+    rows, columns: what varies along a side: model, backbone, trained, read, solver, steps, guidance, words, seed, or
+    nothing; row_values, column_values: its values as texts. solver, steps, guidance: by default the model's own. Every
+    cell has row and column, counted from 0, and either file, seconds, calls, shown and asked, or the reason why it
+    cannot be drawn.
+    """
+    for name, values in (("row_values", row_values), ("column_values", column_values or [])):
+        if not isinstance(values, list):
+            raise ValueError(f"{name} must be a list of texts, not {shown(values)}")
+    base = dict(zip(BASE, (model, prompt, label, scan, solver, steps, guidance, seed), strict=True))
+    matrix = make_matrix(base, rows, row_values, columns, column_values or [])
+    cells, pictures = [], {}
+    for cell in matrix.cells():
+        entry: dict[str, Any] = {"row": cell.row, "column": cell.column, "reason": cell.reason}
+        try:
+            picture = None if cell.request is None else CELLS.draw(cell.request, lambda: False)
+        except ValueError as fault:
+            picture, entry["reason"] = None, str(fault)
+        if picture is not None:
+            pictures[cell.row, cell.column] = picture
+            entry |= {name: getattr(picture, name) for name in ("seconds", "calls", "shown", "asked")}
+            entry["file"] = gr.FileData(path=str(picture.path)).model_dump()
+        cells.append(entry)
+    files = save_sheets(matrix, pictures, new_folder()) if pictures else []
+    return cells, [gr.FileData(path=path) for path in files]
+
+
+def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.Radio]:
+    """The controls of BASE by name, and the quality."""
+    folder, base = installed_model(matrix.base["model"]), matrix.base
+    controls: dict[str, gr.components.Component] = {}
+    controls["model"] = gr.Dropdown(model_choices(PICTURES), value=folder.id, label="Model")
+    controls["prompt"] = gr.Textbox(base["prompt"] or "", label="Prompt", max_lines=2, visible=folder.text is not None)
+    controls["label"] = gr.Dropdown(
+        list(folder.labels or ()), value=base["label"], label="Label", visible=bool(folder.labels)
+    )
+    quality = gr.Radio([FULL, QUICK], value=FULL, label="Quality")
+    with gr.Accordion("What all pictures share", open=False):
+        controls["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(folder.id, base["scan"]))
+        controls["solver"] = gr.Dropdown(solver_choices(), value=base["solver"], label="Solver")
+        controls["steps"] = gr.Slider(1, MOST_STEPS, value=base["steps"], step=1, label="Steps")
+        controls["guidance"] = gr.Slider(0, MOST_GUIDANCE, value=base["guidance"], step=0.1, label="Guidance")
+        controls["seed"] = gr.Number(base["seed"], label="Seed", precision=0, minimum=0)
+    return {name: controls[name] for name in BASE}, quality
+
+
+def _build_sides(matrix: Matrix) -> list[gr.Dropdown]:
+    """The controls of SIDES."""
+    sides = []
+    for name, (axis, values) in (("Rows", matrix.rows), ("Columns", matrix.columns)):
+        sides.append(gr.Dropdown(AXIS_CHOICES, value=axis, label=name))
+        sides.append(
+            gr.Dropdown(
+                list(dict.fromkeys([*(offered(matrix.base, axis)), *values])),
+                value=list(values) if axis != NOTHING else [],
+                multiselect=True,
+                allow_custom_value=True,
+                label=f"{AXES[axis].label}: values" if axis != NOTHING else "Values",
+                info="Choose, or type one and press Enter.",
+                visible=axis != NOTHING,
+            )
+        )
+    return sides
+
+
+def build_compare_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside its gr.Tab."""
+    gr.api(compare, api_name="compare", **TURN)
+    if not model_choices(PICTURES):
+        gr.Markdown(texts.NO_WEIGHTS)
+        return
+    presets = available_presets()
+    shipped = examples.compared()
+    first = shipped.matrix if shipped is not None else preset_matrix(presets[0])
+    with gr.Row(elem_classes="chip-row", elem_id="compare-presets"):
+        chips = [gr.Button(preset.label, size="sm") for preset in presets]
+    with gr.Row(equal_height=False, elem_id="compare-room"):
+        with gr.Column(scale=1, min_width=260, elem_classes="controls"):
+            sides = _build_sides(first)
+            base, quality = _build_base(first)
+        with gr.Column(scale=3, min_width=300):
+            go, stop, progress = build_actions(texts.COMPARE_READY, "compare-progress", "Draw")
+            price = gr.HTML("", elem_id="compare-price", padding=False)
+            view = gr.HTML(
+                view_json(first, {}, linked=False) if shipped is None else shipped.view,
+                html_template='<div class="compare"></div>',
+                js_on_load=mount_script("compare", "zigdemoCompare"),
+                apply_default_css=False,
+                elem_id="compare",
+            )
+            with gr.Accordion(SAVE, open=False, visible=False) as folded:
+                files = gr.Files(show_label=False, interactive=False, elem_id="compare-files")
+            dropped = gr.File(
+                label="Restore a matrix from its PNG", file_types=[".png"], height=112, elem_classes="restore",
+                elem_id="compare-restore",
+            )  # fmt: skip
+    controls = [*base.values(), quality, *sides]
+    outputs = [view, progress, go, stop, files, folded]
+    stop_events = []
+
+    def runs_after(event: Any) -> None:
+        busy = event(
+            lambda: _updates(progress=texts.line_html(texts.WAITING), go=gr.update(interactive=False)),
+            None, outputs, queue=False, **QUIET,
+        )  # fmt: skip
+        running = busy.then(_run, controls, outputs, **TURN, **QUIET)
+        running.then(_price, controls, price, **QUIET)
+        stop_events.append(running)
+
+    runs_after(go.click)
+    for preset, chip in zip(presets, chips, strict=True):
+        chosen = chip.click(partial(_preset, PRESETS.index(preset)), base["model"], controls, **QUIET)
+        runs_after(chosen.then)
+    for event in stop_events:
+        stop.click(None, None, None, cancels=event)
+    stop.click(_stop, None, outputs, concurrency_limit=None, **QUIET)
+    rows, row_values, columns, column_values = sides
+    for axis, values in ((rows, row_values), (columns, column_values)):
+        axis.input(_axis_chosen, [axis, *base.values()], values, **QUIET)
+    base["model"].input(_model_chosen, [base["model"], rows, columns], controls, **QUIET)
+    gr.on(
+        [control.change for control in controls],
+        _price, controls, price, trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    dropped.upload(_restore, dropped, controls, **QUIET)
+    frame.page.load(_open_link, None, controls, **QUIET)
