@@ -14,6 +14,7 @@ from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame
+from zigdemo.ui.strip import make_strip, show_strip
 from zigdemo.ui.tabs import TABS
 from zigdemo.ui.tabs.finetune import build_run_state
 from zigdemo.ui.theme import build_theme, head_html, page_css
@@ -27,11 +28,13 @@ def build_app() -> gr.Blocks:
     with gr.Blocks(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
         run_state = build_run_state()
+        strip = make_strip()
         with gr.Tabs() as tabs:
-            frame = Frame(page, tabs, run_state)
+            frame = Frame(page, tabs, run_state, strip)
             for tab in TABS:
                 with gr.Tab(tab.title, id=tab.id) as frame.tab:
                     tab.build(frame)
+        show_strip(strip)
         build_footer()
     return page
 

@@ -7,7 +7,7 @@
     ["Ctrl + Enter", "draw"], ["Esc", "stop the run, close this sheet, or leave Present"], ["P", "Present: large, without controls"],
     ["?", "this sheet"], ["Space, ← →", "play and step, in a player"], ["← → ↑ ↓, Enter", "move and pin, in Compare"], ["B, D, S", "blink, difference, side by side, in Compare"],
   ];
-  const HIDEABLE = ["header", "controls", "footer"];
+  const HIDEABLE = ["header", "controls", "strip", "footer"];
   const seen = (node) => node.offsetParent !== null && !node.disabled;
   const button = (...names) => [...document.querySelectorAll("button")].find((node) => seen(node) && names.includes(node.textContent.trim()));
   const typing = (node) => node.closest?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]");
@@ -31,7 +31,7 @@
   function build() {
     const params = new URL(window.location.href).searchParams;
     const hidden = new Set((params.get("hide") || "").split(","));
-    if (params.get("embed") === "1") ["header", "footer"].forEach((name) => hidden.add(name));
+    if (params.get("embed") === "1") ["header", "strip", "footer"].forEach((name) => hidden.add(name));
     for (const name of HIDEABLE) document.body.classList.toggle(`hide-${name}`, hidden.has(name));
 
     const dialog = sheet();

@@ -10,9 +10,12 @@ ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 STYLES = (
     "page.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css", "scan_player.css", "samplers.css",
-    "maps.css", "finetune.css", "models.css", "compare.css", "keys.css",
+    "maps.css", "finetune.css", "models.css", "compare.css", "keys.css", "strip.css",
 )  # fmt: skip
-SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js", "compare.js", "address.js", "keys.js")
+SCRIPTS = (
+    "parts.js", "scan_view.js", "scan_player.js", "trajectories.js", "compare.js", "address.js", "keys.js",
+    "strip.js",
+)  # fmt: skip
 
 
 class SystemFont(gr.themes.Font):

@@ -125,7 +125,7 @@ def test_no_measurement_is_said(tmp_path, monkeypatch):
 
 def test_the_tab_has_three_typed_endpoints(tiny):
     with gr.Blocks(analytics_enabled=False) as page, gr.Tab("Samplers") as tab:
-        samplers.build_samplers_tab(Frame(page, None, None, tab))
+        samplers.build_samplers_tab(Frame(page, None, None, None, tab))
     endpoints = page.get_api_info()["named_endpoints"]
     assert set(endpoints) == {"/toy_paths", "/solver_strips", "/steps_against_error"}
     types = [parameter["python_type"]["type"] for parameter in endpoints["/toy_paths"]["parameters"]]

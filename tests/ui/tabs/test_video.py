@@ -93,6 +93,6 @@ def test_without_a_model_of_clips_the_tab_says_what_to_do(tmp_path, monkeypatch)
     tiny_folder(tmp_path / "tiny")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     with gr.Blocks() as page, gr.Tabs() as tabs, gr.Tab("Video", id=video.TAB):
-        video.build_video_tab(Frame(page, tabs, None))
+        video.build_video_tab(Frame(page, tabs, None, None))
     said = [block.value for block in page.blocks.values() if isinstance(block, gr.Markdown)]
     assert said == [video.texts.NO_CLIP_WEIGHTS] and said[0].count(". ") == 0

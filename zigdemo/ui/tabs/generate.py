@@ -54,6 +54,7 @@ from ..settings import (
     to_request,
     with_defaults,
 )
+from ..strip import feed_json, read_query
 
 PAST_PICTURES = 24
 SKIP = gr.skip()
@@ -148,7 +149,20 @@ def labels(model: str) -> list[str]:
 
 
 SWAPS = tuple(f"swap {place}" for place in range(swaps.MOST_SWAPS))
-OUTPUTS = ("seed", "preview", "gallery", "files", "folded", "progress", "go", "stop", "past", "history", "change")
+OUTPUTS = (
+    "seed",
+    "preview",
+    "gallery",
+    "files",
+    "folded",
+    "progress",
+    "go",
+    "stop",
+    "past",
+    "history",
+    "change",
+    "strip",
+)
 OUTPUTS += ("before", "offers", "swap row", *SWAPS)
 _updates = partial(changes, OUTPUTS)
 
@@ -196,6 +210,7 @@ def _result_updates(step: Step, past: list[str], before: list[str]) -> tuple[Any
         folded=gr.update(visible=True),
         past=past,
         history=past,
+        strip=feed_json(step.result),
         change=gr.update(value=change, visible=bool(change)),
         before=[],
         offers=[swap.prompt for swap in offers],
@@ -229,6 +244,14 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
     if left_out:
         runs.warn(" ".join(left_out))
     return NO_CHANGE if linked is None else _show(linked)
+
+
+def _restore_from_strip(text: str) -> tuple[Any, ...]:
+    """As `_show`, and the tabs, for the settings of a picture in the film strip."""
+    linked, left_out = from_link(read_query(text))
+    if left_out:
+        runs.warn(" ".join(left_out))
+    return (*NO_CHANGE, SKIP) if linked is None else (*_show(linked), gr.update(selected=texts.GENERATE_TAB))
 
 
 def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
@@ -345,7 +368,7 @@ def build_generate_tab(frame: Frame) -> None:
     scan, seed = main["scan"], main["seed"]
     shared = [*(main[name] for name in MAIN), *more.values()]
     restored = [*shared, start, randomise, solver_note, chip_row, *chips]
-    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change]
+    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change, frame.strip.feed]
     outputs += [before, offers, swap_row, *swap_buttons]
     inputs = [*shared, start, image, randomise, past, before]
     runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _updates)
@@ -364,6 +387,7 @@ def build_generate_tab(frame: Frame) -> None:
     for chip in chips:
         chip.click(_example, [chip, model], [prompt, label], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
+    frame.strip.chosen.input(_restore_from_strip, frame.strip.chosen, [*restored, frame.tabs], **QUIET)
     page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models added since the start
     page.load(_open_link, None, restored, **QUIET)
     frame.model = model

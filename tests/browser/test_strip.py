@@ -1,0 +1,21 @@
+"""The film strip keeps what was drawn over a reload, and a click restores its settings."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_it_survives_a_reload_and_restores_settings(visit, served):
+    page = visit(served)
+    page.get_by_label("Live").uncheck()
+    page.get_by_label("Seed", exact=True).fill("41")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("#strip li")
+    assert page.locator("#strip li").count() == 4 and "seed 41" in page.locator("#strip li").first.inner_text()
+    page.reload()
+    page.wait_for_selector("#strip li")
+    assert page.get_by_label("Seed", exact=True).input_value() == "0"
+    page.locator("#strip li button").nth(1).click()
+    page.wait_for_function("() => document.querySelector('input[aria-label=\"Seed\"]').value === '42'")
+    page.get_by_role("button", name="Clear", exact=True).click()
+    assert page.locator("#strip li").count() == 0
