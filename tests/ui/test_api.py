@@ -117,3 +117,27 @@ def test_a_wrong_setting_of_a_clip_is_one_sentence(client, change):
         client.predict(**{**CLIP, **change}, api_name="/generate_clip")
     sentence = str(fault.value)
     assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence
+
+
+def test_compare_returns_cells_that_carry_their_requests_and_the_files_of_the_whole(client):
+    cells, files = client.predict(
+        "tiny", "seed", ["0", "1"], "steps", ["1", "nonsense"], label="hedgehog", solver="euler", api_name="/compare"
+    )
+    assert [(cell["row"], cell["column"]) for cell in cells if "file" in cell] == [(0, 0), (1, 0)]
+    assert all("must be a number" in cell["reason"] for cell in cells if "file" not in cell)
+    assert [path.rpartition(".")[2] for path in files] == ["png", "svg", "csv", "py"]
+    assert "matrix" in media.read_metadata(files[0])["request"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nothing", "seed", ["0"]), ("tiny", "colour", ["0"]), ("tiny", "seed", []), ("tiny", "seed", "0"),
+     ("tiny", "seed", [str(n) for n in range(40)]), ("tiny-clips", "seed", ["0"]),
+     ("tiny", "seed", ["0"], "seed", ["1"])],
+    ids=str,
+)  # fmt: skip
+def test_a_matrix_that_cannot_be_is_one_sentence(client, arguments):
+    with pytest.raises(AppError) as fault:
+        client.predict(*arguments, api_name="/compare")
+    sentence = str(fault.value)
+    assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence

@@ -272,6 +272,7 @@ def _build_sides(matrix: Matrix) -> list[gr.Dropdown]:
                 label=f"{AXES[axis].label}: values" if axis != NOTHING else "Values",
                 info="Choose, or type one and press Enter.",
                 visible=axis != NOTHING,
+                elem_id=f"compare-{name.lower()}",
             )
         )
     return sides
