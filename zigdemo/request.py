@@ -144,6 +144,17 @@ def request_for(folder: zoo.ModelFolder, **settings: Any) -> Request:
     return Request(folder.id, **{**folder.defaults, **{name: v for name, v in settings.items() if v is not None}})
 
 
+def check_condition(folder: zoo.ModelFolder, request: Request) -> None:
+    """Raises ValueError with one sentence for a prompt or label that the model is not drawn by."""
+    if folder.text is not None:
+        if request.label is not None:
+            raise ValueError(f"{folder.id} is drawn by prompt, not by label; give a prompt and no label")
+    elif request.prompt is not None:
+        raise ValueError(f"{folder.id} is drawn by label, not by prompt; give a label and no prompt")
+    elif folder.labels is None and (request.label is not None or request.negative is not None):
+        raise ValueError(f"{folder.id} knows no labels; leave label and negative empty")
+
+
 def _warn_of_changes(request: Request, provenance: dict[str, Any], name: str) -> None:
     try:
         weights = zoo.installed(request.model).sha256
