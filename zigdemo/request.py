@@ -119,6 +119,7 @@ class Request:
     def from_metadata(cls, file: str | Path) -> Request:
         """The request in a picture or clip made here; warns if weights or versions have changed.
 
+        If its model is not here, the warning says so, and names the successor of a retired one; the request keeps it.
         Raises ValueError with one sentence if the file has none or an invalid one.
         """
         content = media.read_metadata(file)
