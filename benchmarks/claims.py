@@ -6,6 +6,7 @@ patch size (ZigMa). Each is scored on held-out pictures (mean velocity loss over
 the Frechet distance of its samples. Seeds change the initial weights, the order of the pictures and the noise.
 
 Finished networks are kept in the results and are not trained again: all of them take hours on two cores.
+`--only-draw` trains none and writes the tables and the plot of the results anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES), metavar="CASE")
     parser.add_argument("--features", default="efficientnet-lite0")
     parser.add_argument("--quick", action="store_true", help="two steps of one case, to see that it runs")
+    parser.add_argument("--only-draw", action="store_true", help="measure nothing; only the tables and the plot")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "claims.json")
     parser.add_argument("--child", choices=list(CASES), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -139,6 +142,16 @@ def main() -> None:
         print(step_kb(chosen.child, chosen.data, chosen.quick))
         return
     result = json.loads(chosen.out.read_text()) if chosen.out.is_file() else {"runs": [], "kilobytes": {}}
+    if chosen.only_draw and not result["runs"]:
+        parser.error(f"{chosen.out} has no results to draw; measure them first, without --only-draw")
+    if not chosen.only_draw:
+        measure_missing(chosen, result)
+    print(tables(result))
+    plot(result, chosen.out.with_suffix(".png"))
+
+
+def measure_missing(chosen: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Train and score the networks that the results lack, and write the results after each."""
     done = {(run["case"], run["seed"]) for run in result["runs"]}
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -159,8 +172,6 @@ def main() -> None:
                 result["torch"], result["features"] = torch.__version__, chosen.features
                 chosen.out.write_text(json.dumps(result, indent=1) + "\n")
                 print(f"{case}, seed {seed}: loss {run['held_out_loss']:.4f}, Frechet {run['frechet']:.0f}", flush=True)
-    print(tables(result))
-    plot(result, chosen.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-FIRST = "zigzag-8"  # what everything is compared with
+FIRST = "zigzag-8"  # what everything is compared with: the ZigMa with this scheme and patch 2
 BACKBONES, PATCHES = ("DiT", "DiG", "DiffuSSM"), ("patch 4", "patch 8")
 COMPARISONS = ("Scan schemes of ZigMa", "Backbones", "Patch size of ZigMa")
-FIRST_AS = dict(zip(COMPARISONS, (FIRST, f"ZigMa, {FIRST}", "patch 2"), strict=True))  # its name in each table
+FIRST_AS = dict(zip(COMPARISONS, (FIRST, f"ZigMa with {FIRST}", "patch 2"), strict=True))  # its name in each comparison
 
 
 def comparisons(cases: list[str]) -> dict[str, list[str]]:
@@ -46,8 +46,8 @@ def tables(result: dict[str, Any]) -> str:
     lines = []
     for title, members in comparisons(cases).items():
         known = [case for case in members if case in cases]
-        lines += ["", f"**{title}**", "", "| | weights | seeds | held-out loss | beyond zigzag-8 | Frechet distance | "
-                  "s per step | MB per step |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += ["", f"**{title}**", "", f"| | weights | seeds | held-out loss | beyond {FIRST_AS[title]} | "
+                  "Frechet distance | s per step | MB per step |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
         for case in sorted(known, key=lambda case: statistics.mean(of(result, case, "held_out_loss").values())):
             loss = spread(list(of(result, case, "held_out_loss").values()))
             distance = spread(list(of(result, case, "frechet").values()))
@@ -85,7 +85,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
             color = "#cd4071" if case == FIRST else "#51127c"
             axis.scatter([place] * len(losses[case]), losses[case], s=18, color=color, alpha=0.7, linewidths=0)
             axis.hlines(statistics.mean(losses[case]), place - 0.3, place + 0.3, color=color)
-        axis.set_xticks(range(len(ordered)), ordered, rotation=55, fontsize=8, ha="right", rotation_mode="anchor")
+        names = [FIRST_AS[title] if case == FIRST else case for case in ordered]
+        axis.set_xticks(range(len(names)), names, rotation=55, fontsize=8, ha="right", rotation_mode="anchor")
         axis.set_title(title, fontsize=9)
         axis.tick_params(axis="y", labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)

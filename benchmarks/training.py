@@ -34,7 +34,7 @@ BARS = {"step ratio": 1.05, "waiting share": 0.02}
 def bare_loop(training: Training) -> Callable[[], None]:
     """A bare training step on the network of a run and its first batch."""
     recipe, model = training.recipe, training.accelerator.unwrap_model(training.model)
-    batch = training._batch(0)
+    batch = training.batches(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-9, weight_decay=recipe.weight_decay)
 
     def step() -> None:
@@ -67,7 +67,7 @@ def measure(recipe: Recipe, turns: int) -> dict[str, float]:
         training.step = turn
         first = (training.update, bare) if turn % 2 else (bare, training.update)
         seconds = {work: timed(work) for work in first}
-        waiting = timed(lambda step=turn: training._batch(step))
+        waiting = timed(lambda step=turn: training.batches(step))
         if turn >= 2:  # the first ones compile and allocate
             rows.append((seconds[training.update], seconds[bare], waiting))
     step, alone, waiting = (statistics.median(column) for column in zip(*rows, strict=True))

@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CACHES = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
 TRAINER, SAMPLING = "zigdemo/training/trainer/loop.py", "zigdemo/diffusion/sampling.py"
+BATCHES = "zigdemo/training/trainer/batches.py"
 LOOP_TESTS, SAMPLING_TESTS = "tests/training/trainer/test_steps.py", "tests/diffusion/test_sampling.py"
 
 
@@ -48,11 +49,11 @@ MUTATIONS = (
         "tests/conditioning/test_text.py",
     ),
     Mutation(
-        "labels never dropped", TRAINER,
+        "labels never dropped", BATCHES,
         "dropout = self.config.label_dropout if self.config.null_label else 0.0", "dropout = 0.0", LOOP_TESTS,
     ),
     Mutation(
-        "captions never dropped", TRAINER, "keep_caption = rng.random() >= self.config.label_dropout",
+        "captions never dropped", BATCHES, "keep_caption = rng.random() >= self.config.label_dropout",
         "keep_caption = True",
         LOOP_TESTS,
     ),

@@ -27,7 +27,7 @@ from .devices import DTYPES, choose_device, choose_dtype, lower_blocks, memory_b
 from .diffusion import PATHS, SolverStep, check_options, own_items, sample_items
 from .media import on_white
 from .ops import backends
-from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, request_for
+from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, check_condition, request_for
 from .zoo.obtaining import obtain
 
 __all__ = [
@@ -283,13 +283,10 @@ class Pipeline:
 
     def _condition(self, request: Request) -> tuple[Tensor | None, Tensor | None]:
         """The conditions of a request to guide towards and away from: labels (1,) int64, or text features (1, ...)."""
+        check_condition(self.folder, request)
         if self.text is not None:
             return self._text_condition(request, self.text)
-        if request.prompt is not None:
-            raise ValueError(f"{self.folder.id} is drawn by label, not by prompt; give a label and no prompt")
         if self.labels is None:
-            if request.label is not None or request.negative is not None:
-                raise ValueError(f"{self.folder.id} knows no labels; leave label and negative empty")
             return None, None
         config = self.network.config
         null = len(self.labels) if config.null_label else None
@@ -304,8 +301,6 @@ class Pipeline:
 
         A model that was trained without empty texts is guided only if there is a negative prompt.
         """
-        if request.label is not None:
-            raise ValueError(f"{self.folder.id} is drawn by prompt, not by label; give a prompt and no label")
         for prompt in (request.prompt, request.negative):
             warning = None if prompt is None else text.prompt(prompt).warning
             if warning:

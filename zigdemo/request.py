@@ -119,6 +119,7 @@ class Request:
     def from_metadata(cls, file: str | Path) -> Request:
         """The request in a picture or clip made here; warns if weights or versions have changed.
 
+        If its model is not here, the warning says so, and names the successor of a retired one; the request keeps it.
         Raises ValueError with one sentence if the file has none or an invalid one.
         """
         content = media.read_metadata(file)
@@ -142,6 +143,17 @@ def request_for(folder: zoo.ModelFolder, **settings: Any) -> Request:
     Raises ValueError with one sentence that names the setting.
     """
     return Request(folder.id, **{**folder.defaults, **{name: v for name, v in settings.items() if v is not None}})
+
+
+def check_condition(folder: zoo.ModelFolder, request: Request) -> None:
+    """Raises ValueError with one sentence for a prompt or label that the model is not drawn by."""
+    if folder.text is not None:
+        if request.label is not None:
+            raise ValueError(f"{folder.id} is drawn by prompt, not by label; give a prompt and no label")
+    elif request.prompt is not None:
+        raise ValueError(f"{folder.id} is drawn by label, not by prompt; give a label and no prompt")
+    elif folder.labels is None and (request.label is not None or request.negative is not None):
+        raise ValueError(f"{folder.id} knows no labels; leave label and negative empty")
 
 
 def _warn_of_changes(request: Request, provenance: dict[str, Any], name: str) -> None:

@@ -90,7 +90,13 @@ def test_the_benchmark_of_claims_trains_scores_and_goes_on_from_what_it_has(tmp_
     assert [run["case"] for run in written[1]] == ["zigzag-8", "DiT"] and written[2] == written[1]
     said = capsys.readouterr().out
     assert "| DiT |" in said and "Scan schemes of ZigMa" in said and "Floor" in said
-    assert (tmp_path / "claims.png").is_file()
+    assert "| ZigMa with zigzag-8 |" in said and "beyond patch 2" in said
+    (tmp_path / "claims.png").unlink()
+    run(monkeypatch, "claims", "--only-draw", "--out", tmp_path / "claims.json")
+    assert (tmp_path / "claims.png").is_file() and capsys.readouterr().out.strip() in said
+    assert json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))["runs"] == written[2]
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "claims", "--only-draw", "--out", tmp_path / "none.json")
 
 
 def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):

@@ -122,10 +122,12 @@ def _generated_share(
 
 
 def _is_model(source: str) -> bool:
+    """Whether a source is a model: a folder with its config, or a name that is no path, such as an id."""
     return not Path(source).exists() or (Path(source) / zoo.CONFIG).is_file()
 
 
 def _check_metrics(metrics: Sequence[str], real: Material, by_label: bool) -> None:
+    """Raises ValueError for unknown metrics and those that the data do not allow. by_label: labels are known."""
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
         raise ValueError(f"unknown metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}")
@@ -175,6 +177,7 @@ def _by_name(real: Material, generated: np.ndarray, rows: np.ndarray, seed: int)
 
 
 def _by_pixels(real: Material, generated: np.ndarray, rows: np.ndarray, seed: int) -> Score:
+    """Retrieval of the real picture of the same label among all real ones, in pixels."""
     result = label_retrieval(generated, rows, np.asarray(real.items))
     return Score("label retrieval in pixels", result.top1, result.count, result.chance, "guessing", seed)
 
@@ -222,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(file: Path, settings: dict[str, str], features: Features, scores: Sequence[Score]) -> None:
+    """Write scores as JSON, with the settings, the extractor and the versions that they depend on."""
     content: dict[str, Any] = {
         **settings,
         "features": features.name,

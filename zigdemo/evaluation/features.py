@@ -231,6 +231,7 @@ def _of_pictures(
     name: str, distance: str, width: int, network: Callable[[Tensor], Tensor], model: nn.Module, file: Path,
     device: torch.device,
 ) -> Features:  # fmt: skip
+    """Features of pictures by `network`, which calls `model`, whose weights are from `file`."""
     model.requires_grad_(False).to(device)
     return Features(name, distance, width, network, file_sha256(file), device)
 

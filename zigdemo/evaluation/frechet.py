@@ -15,7 +15,7 @@ from ..files import write_whole
 from .features import Features
 from .scores import Score
 
-FLOOR_DRAWS = 5
+FLOOR_DRAWS = 5  # random splits of the real set, for the mean and the deviation of a floor
 KID_SUBSETS, KID_MOST = 100, 1000  # as in Binkowski et al.
 CACHE_VERSION = "1"  # to be increased when features change although the weights do not
 
@@ -137,7 +137,7 @@ def floor(
 
 
 def frechet_score(features: Features, real: np.ndarray, generated: FeatureMoments, seed: int = 0) -> Score:
-    """Frechet distance of generated vectors, given by their moments, from real ones (n, width)."""
+    """Frechet distance of generated vectors, given by their moments, from real ones (n, width); errors as there."""
 
     def measure(a: np.ndarray, b: np.ndarray) -> float:
         return frechet_distance(FeatureMoments.of(a), FeatureMoments.of(b))
@@ -148,14 +148,14 @@ def frechet_score(features: Features, real: np.ndarray, generated: FeatureMoment
 
 
 def kernel_score(features: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0) -> Score:
-    """KID of generated vectors from real ones."""
+    """KID of generated vectors (n, width) from real ones (m, width); errors as in `kernel_distance`."""
     value, error = kernel_distance(real, generated, seed=seed)
     low, spread, sizes = floor(lambda a, b: kernel_distance(a, b, seed=seed)[0], real, len(generated), seed)
     return Score(f"KID on {features.name}", value, len(generated), low, sizes, seed, error, spread)
 
 
 def precision_scores(features: Features, real: np.ndarray, generated: np.ndarray, seed: int = 0) -> list[Score]:
-    """Precision and recall, with those of real vectors as the baseline, which is below 1."""
+    """Precision and recall of generated vectors (n, width); their baseline, that of real vectors, is below 1."""
     scores = []
     for which, (name, value) in enumerate(zip(("precision", "recall"), precision_recall(real, generated), strict=True)):
         low, spread, sizes = floor(lambda a, b, which=which: precision_recall(a, b)[which], real, len(generated), seed)
@@ -164,9 +164,9 @@ def precision_scores(features: Features, real: np.ndarray, generated: np.ndarray
 
 
 def reference_features(features: Features, items: np.ndarray, cache: Path | None) -> np.ndarray:
-    """The vectors of a real set, cached in the folder `cache` under a hash of the data and the extractor.
+    """The vectors (n, width) of a real set, cached in the folder `cache` under a hash of the data and the extractor.
 
-    Damaged files are replaced. cache: None: no cache.
+    cache: None for no cache; damaged files in it are replaced. Raises OSError if it cannot be written.
     """
     if cache is None:
         return features(items)
@@ -184,6 +184,7 @@ def reference_features(features: Features, items: np.ndarray, cache: Path | None
 
 
 def _key(features: Features, items: np.ndarray) -> str:
+    """A hash of the items and of all that determines their vectors, as the name of a cached file."""
     digest = hashlib.sha256("|".join((CACHE_VERSION, features.name, features.sha256, str(items.shape))).encode())
     for first in range(0, len(items), 256):
         digest.update(np.ascontiguousarray(items[first : first + 256]).data)
@@ -191,13 +192,14 @@ def _key(features: Features, items: np.ndarray) -> str:
 
 
 def _checked(name: str, features: np.ndarray) -> np.ndarray:
+    """The same vectors. Raises ValueError unless they are finite and of shape (n, width)."""
     if features.ndim != 2 or not np.isfinite(features).all():
         raise ValueError(f"{name} must be finite vectors (n, width), not of shape {features.shape} or with NaN in them")
     return features
 
 
 def _pair(real: np.ndarray, generated: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64, checked."""
+    """Both as float64. Raises ValueError for fewer than `least` vectors in a set and for unequal widths."""
     for name, each in (("real", real), ("generated", generated)):
         if len(_checked(name, each)) < least:
             raise ValueError(f"{name} has {len(each)} vectors; at least {least} are needed")

@@ -30,6 +30,8 @@ def classes(kind: str) -> tuple[str | None, ...]:
 
 
 class _Residual(nn.Module):
+    """Two 3x3 convolutions with a skip connection: (batch, width, H, W) -> the same."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = (nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2))
@@ -63,7 +65,10 @@ def by_kind(logits: Tensor) -> dict[str, Tensor]:
 
 
 def targets(attributes: Sequence[Attributes]) -> dict[str, Tensor]:
-    """The class number of every kind for some portraits, (batch,) int64 each."""
+    """The class number of every kind for some portraits, (batch,) int64 each.
+
+    Raises ValueError for an attribute that is none of its kind.
+    """
     return {kind: torch.tensor([classes(kind).index(one.get(kind)) for one in attributes]) for kind in KINDS}
 
 
@@ -107,7 +112,10 @@ class Judge:
         ]
 
     def obedience(self, pictures: np.ndarray, asked: Sequence[Attributes]) -> Obedience:
-        """How many of the attributes asked of each picture it shows."""
+        """How many of the attributes asked of each picture it shows.
+
+        pictures: (n, H, W, 3) uint8; asked: one for each. Raises ValueError for numbers that differ.
+        """
         shown, counts = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
         for visible, requested in zip(self.read(pictures), asked, strict=True):
             for kind, value in requested.items():
@@ -116,7 +124,10 @@ class Judge:
         return Obedience(shown, counts)
 
     def ceiling_of(self, asked: Mapping[str, int]) -> float | None:
-        """Share of so many attributes of each kind that it would find in real portraits; None where it is not known."""
+        """The score that real portraits would get, from 0 to 1; None where it was not measured.
+
+        asked: number of asked attributes of each kind.
+        """
         counts = {kind: count for kind, count in asked.items() if count}
         if not counts or not counts.keys() <= self.ceiling.keys():
             return None
@@ -124,7 +135,7 @@ class Judge:
 
 
 def _to_input(pictures: np.ndarray) -> Tensor:
-    """Pictures (n, H, W, 3) uint8 as the network's input."""
+    """Pictures (n, H, W, 3) uint8 as the network's input, (n, 3, SIDE_PX, SIDE_PX) in [-1, 1]."""
     pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
     if pixels.shape[-2:] != (SIDE_PX, SIDE_PX):
         pixels = F.interpolate(pixels, (SIDE_PX, SIDE_PX), mode="bilinear", antialias=True)

@@ -103,7 +103,10 @@ def generate(pipe: Pipeline, draws: Sequence[Draw]) -> np.ndarray:
 
 
 def _texts(pipe: Pipeline, real: Material) -> tuple[dict[int, str] | None, str]:
-    """Row to label of the real items that the model can generate, None if unconditional; and the request's field."""
+    """Row to label of the real items that the model can generate, None if unconditional; and the request's field.
+
+    Raises ValueError if the data have no labels, or none that the model knows.
+    """
     if pipe.text is None and pipe.labels is None:
         return None, ""
     if real.labels is None:
@@ -118,6 +121,7 @@ def _texts(pipe: Pipeline, real: Material) -> tuple[dict[int, str] | None, str]:
 
 
 def _read_array(file: Path) -> np.ndarray:
+    """The items of an .npy file, read from the disk as they are used. Raises ValueError for anything else in it."""
     try:
         items = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError) as fault:
@@ -129,6 +133,7 @@ def _read_array(file: Path) -> np.ndarray:
 
 
 def _read_labels(file: Path) -> list[str]:
+    """The label of each line of a samples.jsonl. Raises ValueError if a line has none."""
     try:
         labels = [json.loads(line)["label"] for line in file.read_text(encoding="utf-8").splitlines()]
     except (ValueError, TypeError, KeyError, RecursionError) as fault:

@@ -1,4 +1,4 @@
-"""How much of what prompts ask for a model draws: the judge's score, with guessing as the floor."""
+"""How many of the attributes that prompts ask for a model draws, by the judge, with guessing as the floor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..pipeline import Pipeline
 from .judge import Judge, Obedience
 
 PROMPTS = 512
-VARIED_PROMPTS, SEEDS = 32, 8  # for the difference between seeds
+VARIED_PROMPTS, SEEDS = 32, 8  # prompts, and seeds of each, for the differences between seeds and between prompts
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def prompt_score(
     """Score a model on `count` held-out prompts, one seed each, by default with the model's default settings.
 
     watch: called with the number of pictures so far. settings: of a Request, overriding the defaults. Returns the score
-    and the pictures (count, H, W, 3) uint8.
+    and the pictures (count, H, W, 3) uint8. Raises ValueError for a model that takes no prompt.
     """
     prompts = held_out_prompts(count)
     pictures, seconds = [], 0.0
@@ -87,7 +87,7 @@ def prompt_score(
 
 
 def guessing(asked: Sequence[Attributes], draws: int = 2000) -> float:
-    """Share of the asked attributes that random portraits show."""
+    """Share of the asked attributes that random portraits show, from 0 to 1. draws: number of random portraits."""
     rng = np.random.default_rng(0)
     portraits = [draw_attributes(rng) for _ in range(draws)]
     frequency = {kind: {v: np.mean([one.get(kind) == v for one in portraits]) for v in KINDS[kind]} for kind in KINDS}

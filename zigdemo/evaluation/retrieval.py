@@ -40,7 +40,7 @@ def label_retrieval(generated: np.ndarray, targets: np.ndarray, real: np.ndarray
 
 
 def class_retrieval(generated: np.ndarray, targets: np.ndarray, real: np.ndarray, labels: np.ndarray) -> Retrieval:
-    """Is the real clip nearest to a generated one of its class? Over all cyclic shifts of the real clips.
+    """How often the real clip nearest to a generated one is of its class, over all cyclic shifts of the real clips.
 
     generated: (n, T, S, S, 3) uint8; targets: (n,) class of each; real: (m, L, S, S, 3) uint8, L >= T; labels:
     (m,) class of each. Distances are of pixels averaged over 4 x 4 blocks. `top5`: the class is among the nearest five
@@ -72,6 +72,7 @@ def class_retrieval(generated: np.ndarray, targets: np.ndarray, real: np.ndarray
 
 
 def _blocks(images: np.ndarray, side: int = 4) -> np.ndarray:
+    """Square images (n, S, S, 3) uint8 averaged over side x side blocks: (n, numbers) float64 in [0, 1]."""
     count, size = len(images), images.shape[1] // side * side
     tiles = images[:, :size, :size].reshape(count, size // side, side, size // side, side, 3)
     return tiles.mean((2, 4), dtype=np.float64).reshape(count, -1) / 255

@@ -11,6 +11,7 @@ from .features import Features, check_items
 from .frechet import FeatureMoments, floor, frechet_distance, frechet_score
 from .scores import Score
 
+# Of the optical flow: side of the window in pixels, updates at each scale, and the least side of the coarsest scale.
 WINDOW, PASSES, COARSEST_PX = 7, 3, 12
 FLATNESS = 3e-5  # regulariser added to squared gradients (values in [0, 1]): no flow without texture
 
@@ -105,6 +106,7 @@ def _error(values: np.ndarray) -> float | None:
 
 
 def _check_moving(clips: np.ndarray) -> None:
+    """Raises ValueError for anything but clips (n, T, H, W, 3) uint8 with T >= 2."""
     check_items(clips, clips=True)
     if clips.shape[1] < 2:
         raise ValueError("clips must have at least 2 frames; one frame does not move")

@@ -67,6 +67,7 @@ def _s4d(u: Tensor, log_dt: Tensor, A: Tensor, C: Tensor, D: Tensor, *, bidirect
 
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor, *, order: object) -> tuple[Tensor, int]:
+    """One multiply-add per token, channel and tap of the kernel."""
     return _Saved.apply(torch.empty_like(x), x, weight, bias), x.numel() * weight.shape[1]
 
 
@@ -137,6 +138,7 @@ def counted_cost(config: Any, batch: int = 1, words: int = WORDS) -> dict[str, C
 
 
 def _wrap(layer: nn.Module, counting: Callable, name: str) -> None:
+    """Let every call of a layer run inside counting(name)."""
     forward = layer.forward
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -157,4 +159,5 @@ def _named_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Para
 
 
 def _parameters(layer: nn.Module | nn.Parameter) -> Iterable[nn.Parameter]:
+    """The parameters of a direct part of a network, which may be a parameter itself."""
     return layer.parameters() if isinstance(layer, nn.Module) else [layer]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 RAMP = ("#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f", "#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf")
 _STOPS = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in RAMP], dtype=float)
 OPACITY = 0.8  # of the colours over the grey picture, and of the dimming
-_GAP, _LINE = 8, 18
+_GAP, _LINE = 8, 18  # of a sheet, in pixels: between tiles, and the height of a caption
 
 
 def colours(values: ArrayLike) -> NDArray[np.uint8]:
@@ -86,7 +86,7 @@ def mark(picture: Image.Image, cell: tuple[int, int], grid: tuple[int, int]) -> 
 
 
 def sheet(tiles: list[tuple[str, Image.Image]]) -> Image.Image:
-    """Captioned pictures of one size in a nearly square grid on white."""
+    """Captioned pictures of one size in a nearly square grid on white. tiles: caption and picture, at least one."""
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     width, height = tiles[0][1].size

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..pipeline import Network, Request
 
 MOST_PRODUCTS = 2**31  # limit of `composed` on the terms of all matrices of a network: a few seconds
-AT_ONCE = 16  # backward passes per batch
+AT_ONCE = 16  # backward passes per batch, which bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,7 @@ def mixings(network: nn.Module, network_call: NetworkCall) -> list[Mixing]:
 
 
 def _by_layer(matrices: list[Mixing]) -> list[list[Mixing]]:
+    """The matrices of each layer, which has several if its block has several scans."""
     layers: dict[int, list[Mixing]] = {}
     for mixing in matrices:
         layers.setdefault(mixing.layer, []).append(mixing)
@@ -170,6 +171,7 @@ class _Layers:
     paths: list[tuple[ScanOrder, ...]]
 
     def scans(self, layer: int, grid: Any) -> tuple[ScanOrder, ...]:
+        """The orders of a layer, whatever the grid."""
         return self.paths[layer]
 
 
@@ -190,6 +192,7 @@ def _token_layouts(network: nn.Module, scheme: str | None) -> list[ScanOrder | N
 
 
 def _in_order(network: nn.Module) -> bool:
+    """Whether a patch is influenced only by those before it in the order, as in linear attention."""
     return family_of(network.config)[1].in_order
 
 
@@ -211,12 +214,12 @@ def _paths(network: nn.Module, scheme: str | None) -> list[tuple[ScanOrder, ...]
     paths = [(order,) for order in _token_layouts(network, scheme) if order is not None]
     if _in_order(network):
         return paths
-    return [
-        (order, ScanOrder(order.perm[::-1], order.runs)) for (order,) in paths
-    ]  # attention works in both directions
+    # Attention works in both directions, as if each order were also read backwards.
+    return [(order, ScanOrder(order.perm[::-1], order.runs)) for (order,) in paths]
 
 
 def _refuse_mirrored(network: nn.Module) -> None:
+    """Raises ValueError for a network whose layers over time mirror their outputs, as the published ZigMa of clips."""
     if any(isinstance(getattr(block, "mixer", None), TimeMirrored) for block in network.blocks):
         raise ValueError(
             "the layers over time of this published model put their outputs back mirrored, so the influence on a patch "

@@ -102,6 +102,7 @@ def mixing_of(
 
 
 def _indices(order: NDArray[np.int64], like: Tensor) -> Tensor:
+    """A numpy order as a tensor on the device of `like`; a copy, as torch takes no reversed views."""
     return torch.from_numpy(order.copy()).to(like.device)
 
 
@@ -128,6 +129,7 @@ def _block_diagonal(sequences: list[Matrix]) -> Matrix:
 
 
 def _wide(value: Tensor) -> Tensor:
+    """Half precision as float32, in which sums over many tokens keep their digits; other types unchanged."""
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 

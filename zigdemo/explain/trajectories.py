@@ -50,6 +50,7 @@ class ToyRun:
 
 
 def _normal(seed: int, count: int) -> Noise:
+    """A seeded source of noise, (count, 2) float64 at each call."""
     generator = torch.Generator().manual_seed(seed)
     return lambda: torch.randn(count, 2, generator=generator, dtype=torch.float64)
 
@@ -97,13 +98,17 @@ def toy_run(
         choice(what, solver, [name for name, entry in SAMPLERS.items() if entry.stochastic == noisy])
     mixture, along, draw = TOYS[toy](), PATHS[path], _normal(seed, points)
     start, field = draw(), mixture.field(path=along)
-    runs = [_follow(field, solver, start, steps, draw, own) for solver, own in ((ode, {}), (sde, options))]
+    solvers = ((ode, {}), (sde, options))
+    runs = [_follow(field, solver, start, steps, draw, settings) for solver, settings in solvers]
     shown = [frame / (frames - 1) for frame in range(frames)]
     return ToyRun(*runs, shown, torch.stack([density(mixture, time, cells, along) for time in shown]))
 
 
 def density(toy: Mixture, time: float, cells: int, path: Interpolant = PATHS["linear"]) -> Tensor:
-    """p_t at the centres of cells x cells, (rows, columns) from the top, divided by its maximum."""
+    """The density at a time from 0, noise, to 1, data, at the centres of cells x cells, divided by its maximum.
+
+    Returns (rows, columns) float64, row 0 at the top.
+    """
     side = EXTENT * (2 * torch.arange(cells, dtype=torch.float64) + 1 - cells) / cells
     x = torch.stack([side.expand(cells, cells), -side[:, None].expand(cells, cells)], -1)
     log = toy.log_density(x.reshape(-1, 2), time, path).reshape(cells, cells)

@@ -15,7 +15,7 @@ from .mixing import MATRICES
 if TYPE_CHECKING:
     from ..pipeline import Network, Request
 
-Look = Callable[..., Any]
+Look = Callable[..., Any]  # (layer, role, operator, args, kwargs) -> what the operator would return
 
 
 class Watch(TorchFunctionMode):
@@ -77,7 +77,10 @@ class FirstCalls:
 
 
 class RecordGroup:
-    """Several records of one run. Records that make extra network calls must come after those that count calls."""
+    """Several records of one run, as one `pipeline.Record`.
+
+    Records that make extra network calls must come after those that count calls.
+    """
 
     def __init__(self, *records: FirstCalls) -> None:
         self.records = records

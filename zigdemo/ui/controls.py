@@ -22,6 +22,7 @@ from .settings import (
     first_prompt,
     installed_model,
     model_choices,
+    of_successor,
     scheme_choices,
     solver_choices,
 )
@@ -147,14 +148,15 @@ def restore(
     if file is None:
         return None
     try:
-        request, warnings = runs.read_request(file)
+        stored, warnings = runs.read_request(file)
+        request, left_out = of_successor(stored)
         updates = show(request)
     except ValueError as fault:
         runs.warn(str(fault))
         return None
-    for warning in warnings:
+    for warning in (*warnings, *left_out):
         runs.warn(warning)
-    gr.Info(message(request))
+    gr.Info(message(request) if request.model == stored.model else texts.RESTORED_WITH_SUCCESSOR)
     return updates
 
 

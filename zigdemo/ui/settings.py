@@ -8,7 +8,7 @@ from typing import Any
 from .. import zoo
 from ..checks import as_whole, choice, number, shown
 from ..diffusion import SAMPLERS
-from ..request import COMMON_OPTIONS, MOST_SEED, Request
+from ..request import COMMON_OPTIONS, MOST_SEED, Request, check_condition
 from ..scans import SCHEMES, scan_scheme
 
 MOST_STEPS, MOST_GUIDANCE = 250, 10
@@ -17,6 +17,7 @@ MAIN = ("model", "prompt", "label", "scan", "solver", "steps", "guidance", "seed
 OPTIONS = {name: default for solver in SAMPLERS.values() for name, default in solver.options.items()}
 OPTIONS |= {name: default for name, (default, _, _) in COMMON_OPTIONS.items() if name != "start"}
 MORE = {"negative": None, "strengths": "", "guide_from": 0.0, "guide_to": 1.0, **OPTIONS}
+CONDITION = ("prompt", "label", "negative", "strengths")  # settings about what is drawn
 NAMES = (*MAIN, *MORE)  # also the keys in the query of a share link
 TEXTS = ("model", "prompt", "label", "strengths", "scan", "solver", "negative", "form", "last_step")
 FIRST = ("zigma-portraits", "zigma-emoji", "zigma-actions")  # the models that tabs offer first, in this order
@@ -56,14 +57,12 @@ def installed_models(kind: Kind | None = None) -> list[zoo.ModelFolder]:
 def installed_model(name: str) -> zoo.ModelFolder:
     """A model of the page by id, never by path: names come from files, links and programs of strangers.
 
-    Raises ValueError for an unknown model.
+    Raises ValueError for an unknown or retired model.
     """
-    folders = installed_models()
-    for folder in folders:
+    for folder in installed_models():
         if folder.id == name:
             return folder
-    known = ", ".join(folder.id for folder in folders) or "none is installed"
-    raise ValueError(f"unknown model {str(name)[:60]!r}; choose one of: {known}")
+    raise zoo.unknown(str(name))
 
 
 def model_choices(kind: Kind = PICTURES) -> list[tuple[str, str]]:
@@ -214,6 +213,7 @@ def check_shown(request: Request, kind: Kind = PICTURES) -> zoo.ModelFolder:
     """The model of a request; raises ValueError with one sentence if the tab has no controls for the request."""
     folder = installed_model(request.model)
     kind.refuse(folder)
+    check_condition(folder, request)
     values = shown_values(request)
     start = {"start": values.pop("start")} if kind is PICTURES else {}
     shown = to_request(**{name: values[name] for name in kind.names}, **start, kind=kind)  # the page's own limits
@@ -239,13 +239,14 @@ def shown_values(request: Request) -> dict[str, Any]:
     return {**values, **OPTIONS, **SAMPLERS[request.solver].options, **request.solver_options, "start": start}
 
 
-def _parse(name: str, text: str) -> str | float:
-    if name in TEXTS:
-        return text
+def _parse(name: str, value: Any) -> Any:
+    """The value of a setting; the texts of a link become numbers. Raises ValueError with one sentence."""
+    if name in TEXTS or not isinstance(value, str):
+        return value
     try:
-        return float(text)
+        return float(value)
     except ValueError:
-        raise ValueError(f"{name} must be a number, not {shown(text)}") from None
+        raise ValueError(f"{name} must be a number, not {shown(value)}") from None
 
 
 def from_link(query: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | None, list[str]]:
@@ -254,22 +255,72 @@ def from_link(query: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | N
     The request is None if the link has no settings or its model is of the other kind, or if no model of this kind is
     installed. A link without an installed model is for pictures.
     """
-    query = {name: value for name, value in query.items() if name in kind.names}
+    query, left_out = {name: value for name, value in query.items() if name in kind.names}, []
+    retired = zoo.retired(query.get("model", LINKED)) if query else None
+    if retired is not None:
+        query["model"] = retired.successor
+        left_out.append(f"{retired}.")
     folders = installed_models(kind)
     clips = query.get("model") in [entry.id for entry in installed_models(CLIPS)]
     if not query or not folders or clips != kind.clips:
         return None, []
-    names, left_out = [entry.id for entry in folders], []
+    names = [entry.id for entry in folders]
     if "model" in query and query["model"] not in names:
         left_out.append(f"The link's model {query.pop('model')[:60]!r} is not installed; choose one in the list.")
     model = query.pop("model", LINKED if LINKED in names and not kind.clips else names[0])
-    request = Request(model, label=first_label(model), prompt=first_prompt(model))
-    for name, text in query.items():
+    if retired is not None:
+        query, others = _comparable(query, installed_model(model), "link")
+        left_out += others
+    request, others = _opened(query, model, kind, "link")
+    return request, left_out + others
+
+
+def of_successor(request: Request) -> tuple[Request, list[str]]:
+    """The request of a file for the model that took the place of a retired one, and a sentence per setting left out.
+
+    Settings that the successor does not take keep the values that it starts with. The request comes back as it is if
+    its model is not retired, or the successor is not installed.
+    """
+    retired = zoo.retired(request.model)
+    if retired is None or retired.successor not in [entry.id for entry in installed_models()]:
+        return request, []
+    folder = installed_model(retired.successor)
+    kind, values = CLIPS if folder.frames else PICTURES, shown_values(request)
+    names = [name for name in (*kind.names, "start") if name != "model"]
+    values, left_out = _comparable({name: values[name] for name in names}, folder, "file")
+    for name, own in (("size", None), ("frames", folder.frames)):
+        if getattr(request, name) not in (None, own):
+            left_out.append(f"The file's {name} was left out: {folder.id} has its own.")
+    changed, others = _opened(values, folder.id, kind, "file")
+    return changed, left_out + others
+
+
+def _comparable(values: dict[str, Any], folder: zoo.ModelFolder, source: str) -> tuple[dict[str, Any], list[str]]:
+    """A retired model's settings without those that mean nothing to its successor, and a sentence per setting left out.
+
+    A label of one model is no prompt of another, nor a prompt a label; the words beside it go with it. Without them the
+    successor keeps the prompt or label that it starts with.
+    """
+    by, other = ("label", "prompt") if folder.text is None else ("prompt", "label")
+    if not values.get(other):
+        return values, []
+    gone = [name for name in CONDITION if values.get(name)]
+    sentences = [
+        f"The {source}'s {name} {shown(values[name])} was left out: {folder.id} is drawn by {by}, not by {other}."
+        for name in gone
+    ]
+    return {name: value for name, value in values.items() if name not in CONDITION}, sentences
+
+
+def _opened(values: dict[str, Any], model: str, kind: Kind, source: str) -> tuple[Request, list[str]]:
+    """The request that a model starts with, changed by one value after another, and a sentence per value left out."""
+    request, left_out = Request(model, label=first_label(model), prompt=first_prompt(model)), []
+    for name, value in values.items():
         try:
-            changed = to_request(**{**shown_values(request), name: _parse(name, text)}, kind=kind)
+            changed = to_request(**{**shown_values(request), name: _parse(name, value)}, kind=kind)
             check_shown(changed, kind)
         except ValueError as fault:
-            left_out.append(f"The link's {name} was left out: {fault}.")
+            left_out.append(f"The {source}'s {name} was left out: {fault}.")
         else:
             request = changed
     return request, left_out

@@ -42,6 +42,7 @@ STOPPED = "Stopped; the preview stays."
 LINK_COPIED = "The link to these settings is in the address bar and, if the browser allows it, on the clipboard."
 RESTORED = "Settings restored; press Generate to draw the same pictures again."
 CLIPS_RESTORED = "Settings restored; press Generate to draw the same clips again."
+RESTORED_WITH_SUCCESSOR = "Settings restored for its successor, which draws other pictures with them."
 RESTORED_OVER_PICTURE = "Settings restored. This one started from a picture: add that picture again under More."
 
 _LINK_SCRIPT = """(...values) => {

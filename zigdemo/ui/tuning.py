@@ -89,7 +89,8 @@ def rehearsal_prompts(model: str) -> list[str] | None:
 def read(model: str, files: list[str] | None, folder: str | None, label: str | None) -> Pictures:
     """The user's pictures at the size of the model. Raises ValueError with one sentence if there are none."""
     if model not in [name for _, name in starts()]:
-        raise ValueError(f"{str(model)[:60]!r} cannot be fine-tuned here; choose a model in the list")
+        refusal = f"{str(model)[:60]!r} cannot be fine-tuned here; choose a model in the list"
+        raise ValueError(str(zoo.retired(str(model)) or refusal))
     size, limits = pixel_size(installed_model(model))[0], bounds().limits
     label = (label or "").strip() or None
     if files:

@@ -30,6 +30,7 @@ from ..latents import PIXELS, AutoencoderSpec, Latents
 from ..scans import scan_scheme
 from .hub import SOURCES
 from .parts import Part, is_id, named_parts
+from .retired import RETIRED, Retired
 
 DEFAULTS = ("solver", "steps", "guidance")
 MOST_DEFAULT_STEPS, MOST_DEFAULT_GUIDANCE = 250, 10
@@ -181,7 +182,7 @@ def read_folder(path: str | Path) -> ModelFolder:
     path = Path(path)
     file = path / CONFIG
     if not file.is_file():
-        raise ValueError(f"{path} is not a model folder: it has no {CONFIG}")
+        raise ValueError(str(retired(path) or f"{path} is not a model folder: it has no {CONFIG}"))
     if file.stat().st_size > MOST_CONFIG_BYTES:
         raise ValueError(f"{file} is {file.stat().st_size:,} bytes, far more than a config; replace it")
     try:
@@ -231,8 +232,13 @@ def read_folder(path: str | Path) -> ModelFolder:
 
 def _id(path: Path, content: dict[str, Any]) -> str:
     """The name of a folder of WEIGHTS, so that a copy is a model of its own; elsewhere what its config says."""
+    return _name_among_weights(path) or str(content.get("id", Path(os.path.abspath(path)).name))
+
+
+def _name_among_weights(path: str | Path) -> str | None:
+    """The name of a path that is directly in WEIGHTS, whether it exists or not; None for every other path."""
     path = Path(os.path.abspath(path))
-    return path.name if path.parent == Path(os.path.abspath(WEIGHTS)) else str(content.get("id", path.name))
+    return path.name if path.parent == Path(os.path.abspath(WEIGHTS)) else None
 
 
 @contextmanager
@@ -331,9 +337,26 @@ def available() -> list[ModelFolder]:
 def installed(name: str) -> ModelFolder:
     """The model here of this id; never a path, as names come from files of strangers. Raises ValueError for none."""
     if not _is_here(name):
-        known = ", ".join(one.id for one in available()) or "none is here yet"
-        raise ValueError(f"unknown model {shown(name)}; choose one of: {known}")
+        raise unknown(name)
     return read_folder(WEIGHTS / name)
+
+
+def unknown(name: str, otherwise: str = "") -> ValueError:
+    """The error about an id of no model here: it names the successor of a retired one, else the models there are.
+
+    otherwise: what else could be done, put at the end of the list.
+    """
+    known = ", ".join(folder.id for folder in available()) or "none is here yet"
+    return ValueError(str(retired(name) or f"unknown model {shown(name)}; choose one of: {known}{otherwise}"))
+
+
+def retired(name: str | Path) -> Retired | None:
+    """What took the place of a model that is no longer shipped, given by its id or the folder it had among the weights.
+
+    None for every other name, and for a retired model whose folder is still here: that one works as before.
+    """
+    entry = RETIRED.get(_name_among_weights(name) or str(name))
+    return None if entry is None or _is_here(entry.id) else entry
 
 
 def _is_here(name: str) -> bool:
@@ -341,15 +364,14 @@ def _is_here(name: str) -> bool:
 
 
 def find(name: str | Path) -> ModelFolder:
-    """The model of a local id or folder. Raises ValueError listing the available ones."""
+    """The model of a local id or folder. Raises ValueError listing the available ones, or naming a successor."""
     if isinstance(name, str) and _is_here(name):
         return read_folder(WEIGHTS / name)
     if _is_folder(name):
         return read_folder(name)
     if str(name) in SOURCES:
         raise ValueError(f"{name} is an official model that is not here yet; run `python -m zigdemo.zoo import {name}`")
-    known = ", ".join(folder.id for folder in available()) or "none is here yet"
-    raise ValueError(f"unknown model {shown(str(name))}; choose one of: {known}, or give a model folder")
+    raise unknown(str(name), ", or give a model folder")
 
 
 def _is_folder(name: str | Path) -> bool:

@@ -18,7 +18,7 @@ def obtain(name: str | Path) -> zoo.ModelFolder:
     """
     if str(name) in SOURCES and not (zoo.WEIGHTS / str(name) / zoo.CONFIG).is_file():
         return import_checkpoint(str(name))
-    if not is_repository(str(name)) or Path(name).is_dir():
+    if zoo.retired(name) or not is_repository(str(name)) or Path(name).is_dir():
         return zoo.find(name)
     otherwise = "download it once with a network, or give a model folder"
     folder = hub_file(str(name), zoo.CONFIG, str(name), otherwise).parent

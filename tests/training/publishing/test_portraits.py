@@ -128,7 +128,7 @@ def test_captions_of_portraits_come_from_their_attributes(place, tmp_path, weigh
     captions = []
     run.tower.encode = lambda texts: captions.extend(texts) or torch.zeros(len(texts), 16, 24)
     for step in range(30):
-        run._batch(step)
+        run.batches(step)
     words = " ".join(captions)
     assert "hair" in words and "background" in words and len(set(captions)) > 60
     assert 0.02 < captions.count("") / len(captions) < 0.25

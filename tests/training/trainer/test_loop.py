@@ -203,7 +203,7 @@ def test_captions_are_dropped_as_often_as_the_recipe_says(data, tmp_path, words)
         training = Training(replace(recipe(data, tmp_path / f"{dropout}", batch=64), **{**words, "model": model}))
         encode = training.tower.encode
         training.tower.encode = lambda said, encode=encode: heard.append(list(said)) or encode(said)
-        training._batch(0)
+        training.batches(0)
     assert "" not in heard[0] and 20 <= heard[1].count("") <= 44
 
 

@@ -78,7 +78,7 @@ def test_weights_decay_by_the_share_of_the_recipe(data, tmp_path):
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_a_share_of_the_labels_is_the_null_one(data, tmp_path, dropout):
     run = training(data, tmp_path, model={**MODEL, "label_dropout": dropout})
-    labels = torch.cat([run._batch(step)[1] for step in range(60)])
+    labels = torch.cat([run.batches(step)[1] for step in range(60)])
     assert float((labels == 4).float().mean()) == pytest.approx(dropout, abs=0.07)
 
 
@@ -89,7 +89,7 @@ def test_a_share_of_the_captions_is_empty(data, tmp_path, dropout):
     run, captions = training(data, tmp_path, model=model, text={"tower": str(tmp_path / "tower")}), []
     run.tower.encode = lambda texts: captions.extend(texts) or torch.zeros(len(texts), 16, 24)
     for step in range(60):
-        run._batch(step)
+        run.batches(step)
     assert captions.count("") / len(captions) == pytest.approx(dropout, abs=0.07)
 
 

@@ -42,7 +42,8 @@ class Plan:
     """Settings of a job.
 
     model: id of the model to start from. name: of the new model. steps: None: depends on the number of pictures.
-    prompts: for a text-conditional model, the prompts to rehearse, `rehearse` of them.
+    prompts: for a text-conditional model, the prompts to rehearse, `rehearse` of them. Raises ValueError with one
+    sentence for a setting out of bounds.
     """
 
     model: str
@@ -172,6 +173,7 @@ class Job:
         self._start(resume=bool(checkpoints(self.run)))
 
     def _start(self, resume: bool) -> None:
+        """Start the process and record it. resume: from the last checkpoint, else the run folder is emptied first."""
         plan = self.plan
         if not resume:
             shutil.rmtree(self.run, ignore_errors=True)
@@ -241,10 +243,12 @@ def clean(root: Path, seconds: float, models: bool = False) -> None:
 
 
 def _is_line(prompt: object) -> bool:
+    """Whether a prompt is one line of at most PROMPT_LENGTH characters."""
     return isinstance(prompt, str) and len(prompt) <= PROMPT_LENGTH and len(prompt.splitlines()) == 1
 
 
 def _paused(process: psutil.Process) -> bool:
+    """Whether a process is suspended; False if it has just ended."""
     try:
         return process.status() == psutil.STATUS_STOPPED
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""What model cards say of every network and training; the templates are beside this file."""
+"""What the cards of all trained models say; their templates are in the folder `cards` beside this file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def run_card(
 ) -> str:
     """The README.md of a model that a run trained.
 
-    kind: name of the template. metadata: as in `fill_card`, "tags" beside those of every model. about: the facts of the
-    model folder. values: what this kind of card shows beside the common ones.
+    kind: name of the template. metadata: as in `fill_card`; its "tags" are added to those of every model. about: the
+    facts in the config of the model. values: what this kind of card shows besides.
     """
     family = recipe.model["family"]
     before = about["images_seen"] - about["images_in_this_run"]
@@ -45,7 +45,7 @@ def run_card(
         recipe=recipe,
         about=about,
         steps=f"{about['steps']:,}",
-        optimizer=f"AdamW {recipe.lr:g}" + (f", Muon {recipe.muon_lr:g} for matrices" if recipe.muon_lr else ""),
+        optimizer=optimizer(recipe),
         seen=f"{about['images_in_this_run']:,}",
         earlier=f", starting from {start} had seen {before:,}" if before else "",
         compute=f"{place()}, {'fp32' if numbers == 'no' else numbers}",
@@ -53,18 +53,23 @@ def run_card(
     )
 
 
+def optimizer(recipe: Recipe) -> str:
+    """The optimisers of a run and their learning rates, as a card names them."""
+    return f"AdamW {recipe.lr:g}" + (f", Muon {recipe.muon_lr:g} for matrices" if recipe.muon_lr else "")
+
+
 def millions(network: torch.nn.Module) -> str:
-    """Its number of parameters in millions."""
+    """The number of parameters of a network in millions, as text."""
     return f"{sum(parameter.numel() for parameter in network.parameters()) / 1e6:.2f}"
 
 
 def place() -> str:
-    """The processors of this machine, on which its runs were trained."""
+    """The GPU, or the number of CPU cores, of this machine, as a card names them."""
     return f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def commit() -> str:
-    """The commit of the source code, in short; "unknown" where it is no git checkout."""
+    """The short hash of the commit of the source code; "unknown" where it is no git checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

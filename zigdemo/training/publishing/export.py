@@ -20,7 +20,7 @@ from ...data import ImageSet
 from ...data.prepared import INFO_FILE
 from ...evaluation import CLIPScore, Retrieval, label_retrieval
 from ...evaluation.scores import Score, score_rows
-from ...latents import PIXELS, Latents
+from ...latents import PIXELS
 from ...ops.heap import keep_freed_memory
 from ...zoo import DEFAULTS, ModelFolder, read_folder, write_folder
 from ..trainer.checkpoints import read_checkpoint
@@ -37,10 +37,10 @@ GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of
 
 
 def score(network: torch.nn.Module, recipe: Recipe, data: ImageSet, count: int, seed: int = 1) -> Retrieval:
-    """Label retrieval of `count` labels drawn at random, one picture each, by the page's default settings."""
+    """Label retrieval of `count` labels chosen at random, one picture each, drawn with the page's default settings."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:count])
-    made = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000)
-    return label_retrieval(made, rows, np.asarray(data.images))
+    generated = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000)
+    return label_retrieval(generated, rows, np.asarray(data.images))
 
 
 def export(
@@ -57,7 +57,7 @@ def export(
 
     run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. defaults: as in
     ModelFolder. note: a sentence for the card of a model of portraits. A model behind an autoencoder is not scored
-    here, unless it draws portraits; `zigdemo.evaluation` does that.
+    here, unless it draws portraits; `zigdemo.evaluation` does that. Raises ValueError with one sentence.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
@@ -67,73 +67,73 @@ def export(
     data = load_data(recipe)
     if content["labels"] != data.label_names:
         raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
+    network, tower, spec = _averaged(recipe, content, data), _tower(recipe, content), autoencoder_spec(recipe)
+    if _dataset(recipe) == "portraits" and spec and tower:
+        facts = {"data": "portraits", "pictures": len(data), "history": _history(recipe, content), "note": note}
+        return export_portraits(
+            out, network, recipe, tower if "tower" in content else None, spec, _about(recipe, content, facts),
+            origin=origin, defaults=defaults or {}, count=count, force=force,
+        )  # fmt: skip
+    if "tower" in content:
+        raise ValueError(f"{run} has a tower that was trained too, which is exported with models of portraits only")
+    clips, scores = ([], {}) if spec else _scores(network, recipe, data, tower, count)
+    if not force:
+        _refuse_to_replace(out, scores, data, tower)
+    about = _about(recipe, content, scores)
+    out.mkdir(parents=True, exist_ok=True)
+    card, labels = _pictures_and_card(out, network, recipe, data, tower, about, clips), data.label_names
+    return write_folder(
+        out, network, prediction=recipe.prediction, labels=labels if tower is None else None, origin=origin,
+        about=about, card=card, text=recipe.text_spec, latents=spec, defaults=defaults,
+    )  # fmt: skip
+
+
+def _averaged(recipe: Recipe, content: dict[str, Any], data: ImageSet) -> torch.nn.Module:
+    """The network of a checkpoint with its averaged weights, rounded to fp16: what is shipped is what is scored."""
     network = build(model_config(recipe, len(data.label_names)))
     adapt(network, recipe.method, recipe.rank)
     network.load_state_dict(content["emas"][0])
-    merged(network).half().float().eval()  # score what is shipped: the weights as rounded to fp16
-    places = part_places(recipe)
-    tower = recipe.text_spec.load(places=places) if recipe.text_spec else None
+    return merged(network).half().float().eval()
+
+
+def _tower(recipe: Recipe, content: dict[str, Any]) -> TextTower | None:
+    """The text tower of a run, with its averaged weights if it was trained too; None for a model without text."""
+    if recipe.text_spec is None:
+        return None
+    tower = recipe.text_spec.load(places=part_places(recipe))
     if "tower" in content:
         tower = lengthen(tower, recipe.tower_context) if recipe.tower_context else tower
         tower.clip_model.load_state_dict(content["tower"]["average"])
-    spec, clips, scores = autoencoder_spec(recipe), [], {}
-    if _dataset(recipe) == "portraits" and spec and tower:
-        about = _about(
-            recipe,
-            content,
-            {"data": "portraits", "pictures": len(data), "history": _history(recipe, content), "note": note},
-        )
-        learned = tower if "tower" in content else None
-        return export_portraits(
-            out, network, recipe, learned, spec, about, origin=origin, defaults=defaults or {}, count=count, force=force
-        )
-    if "tower" in content:
-        raise ValueError(f"{run} has a tower that learned along, which only models of portraits are exported with yet")
-    space = spec.load(places=places) if spec else PIXELS
-    if spec:
-        if (out / "config.json").is_file() and not force:
-            raise ValueError(f"{out} is there already, and a model of latents is not scored; --force replaces it")
-    elif network.config.frames:
+    return tower
+
+
+def _scores(
+    network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, count: int
+) -> tuple[list[Score], dict[str, Any]]:
+    """The scores of a model of pixels: those of clips as a list, and all as facts for its config."""
+    if network.config.frames:
         clips = clip_score(network, recipe, data, count)
-        scores = {"clips": len(data), "classes": data.label_names, "scores": [asdict(each) for each in clips]}
-    elif tower is None:
-        scores = _label_scores(score(network, recipe, data, min(count, len(data))))
-    else:
-        scorer = CLIPScore(TextSpec(SHIPPED_TOWER).load(places=(zoo.WEIGHTS,)))
-        scores = {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
-    if scores and (out / "config.json").is_file() and not force:
-        old = read_folder(out)
-        same = old.text is not None if tower else old.labels is not None and set(old.labels) >= set(data.label_names)
-        if same and _rank(old.about) >= _rank(scores):
-            raise ValueError(
-                f"{out} scores {_rank(old.about):.3f} and the run {_rank(scores):.3f}; the better one stays"
-            )
-    about = _about(recipe, content, scores)
-    out.mkdir(parents=True, exist_ok=True)
-    if spec or not _is_emoji(recipe):
-        Image.fromarray(_plain_grid(network, recipe, data, tower, space)).save(out / "grid.png", optimize=True)
-        card = plain_card(out.name, recipe, about, network, clips)
-    elif network.config.frames:
-        Image.fromarray(strips(network, recipe, data)).save(out / "grid.png", optimize=True)
-        card = clip_card(out.name, recipe, about, network, clips)
-    else:
-        card = _pictures_and_card(out, network, recipe, data, tower, about)
-    return write_folder(
-        out,
-        network,
-        prediction=recipe.prediction,
-        labels=data.label_names if tower is None else None,
-        origin=origin,
-        about=about,
-        card=card,
-        text=recipe.text_spec,
-        latents=spec,
-        defaults=defaults,
-    )
+        return clips, {"clips": len(data), "classes": data.label_names, "scores": [asdict(each) for each in clips]}
+    if tower is None:
+        return [], _label_scores(score(network, recipe, data, min(count, len(data))))
+    scorer = CLIPScore(TextSpec(SHIPPED_TOWER).load(places=(zoo.WEIGHTS,)))
+    return [], {"labels": len(data), "text_retrieval": text_score(network, recipe, data, tower, scorer, count)}
+
+
+def _refuse_to_replace(out: Path, scores: dict[str, Any], data: ImageSet, tower: TextTower | None) -> None:
+    """Raises ValueError if the folder `out` has a model that is not known to be worse."""
+    if not (out / "config.json").is_file():
+        return
+    if not scores:
+        raise ValueError(f"{out} is there already, and a model of latents is not scored; --force replaces it")
+    old = read_folder(out)
+    same = old.text is not None if tower else old.labels is not None and set(old.labels) >= set(data.label_names)
+    if same and _rank(old.about) >= _rank(scores):
+        raise ValueError(f"{out} scores {_rank(old.about):.3f} and the run {_rank(scores):.3f}; the better one stays")
 
 
 def _about(recipe: Recipe, content: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
-    """The free facts of a model folder: data, steps, scores, versions."""
+    """The facts under "about" in the config of a model: data, steps, scores, versions."""
     return {
         "data": recipe.data.rstrip("/").rsplit("/", 1)[-1],
         "groups": recipe.groups,
@@ -158,7 +158,7 @@ def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
 
 
 def _dataset(recipe: Recipe) -> str | None:
-    """What the data call themselves."""
+    """The name in the info file of the prepared data, None if there is none."""
     try:
         info = json.loads((Path(recipe.data) / INFO_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -167,28 +167,36 @@ def _dataset(recipe: Recipe) -> str | None:
 
 
 def _is_emoji(recipe: Recipe) -> bool:
-    """Whether the data are the Fluent Emoji, still or moving, which the cards of the shipped models speak of."""
+    """Whether the data are the Fluent Emoji, still or animated, which have cards of their own."""
     return _dataset(recipe) in ("fluent-emoji", "fluent-actions")
 
 
-def _plain_grid(
-    network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, space: Latents
-) -> np.ndarray:
-    """Up to 20 pictures drawn at random, or strips of 4 clips, real above generated."""
-    frames = network.config.frames
+def _plain_grid(network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None) -> np.ndarray:
+    """Up to 20 pictures drawn at random, or strips of 4 clips, real above generated, as one picture (H, W, 3) uint8."""
+    frames, spec = network.config.frames, autoencoder_spec(recipe)
+    space = spec.load(places=part_places(recipe)) if spec else PIXELS
     rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[: 4 if frames else 20])
-    made = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, space=space)
+    generated = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, space=space)
     real = real_pictures(data, rows, frames, space)
-    return pair_grid(filmstrips(real), filmstrips(made), 1) if frames else pair_grid(real, made, min(10, len(rows)))
+    if frames:
+        return pair_grid(filmstrips(real), filmstrips(generated), columns=1)
+    return pair_grid(real, generated, columns=min(10, len(rows)))
 
 
 def _pictures_and_card(
-    out: Path, network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, about: dict
-) -> str:
-    """The card of a model of pictures, its grids written beside it."""
+    out: Path, network: torch.nn.Module, recipe: Recipe, data: ImageSet, tower: TextTower | None, about: dict[str, Any],
+    clips: list[Score],
+) -> str:  # fmt: skip
+    """Write the grids of a model into its folder, and return its card. clips: its scores, if it draws clips."""
+    if autoencoder_spec(recipe) or not _is_emoji(recipe):
+        Image.fromarray(_plain_grid(network, recipe, data, tower)).save(out / "grid.png", optimize=True)
+        return plain_card(out.name, recipe, about, network, clips)
+    if network.config.frames:
+        Image.fromarray(strips(network, recipe, data)).save(out / "grid.png", optimize=True)
+        return clip_card(out.name, recipe, about, network, clips)
     rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[:40])
-    made = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=0)
-    grid = pair_grid(np.asarray(data.images[rows]), made, columns=10)
+    generated = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=0)
+    grid = pair_grid(np.asarray(data.images[rows]), generated, columns=10)
     Image.fromarray(grid).save(out / "grid.png", optimize=True)
     names = [data.label_names[data.labels[row]] for row in rows]
     if tower is not None:
@@ -197,18 +205,19 @@ def _pictures_and_card(
 
 
 def _rank(about: dict) -> float:
-    """What of two exports of a kind the better one has more of: right pictures, or nearness to the real clips."""
+    """A number that is larger for the better of two exports of one kind; for clips the negative of their distance."""
     if "scores" in about:
         return -next(each["value"] for each in about["scores"] if each["name"].startswith("video"))
     return (about.get("text_retrieval") or {"top1": about.get("retrieval_top1", 0.0)})["top1"]
 
 
-def _label_scores(found: Retrieval) -> dict[str, float | int]:
+def _label_scores(retrieval: Retrieval) -> dict[str, float | int]:
+    """A label retrieval as facts for a config."""
     return {
-        "retrieval_top1": round(found.top1, 4),
-        "retrieval_top5": round(found.top5, 4),
-        "retrieval_floor": round(found.chance, 5),
-        "retrieval_count": found.count,
+        "retrieval_top1": round(retrieval.top1, 4),
+        "retrieval_top5": round(retrieval.top5, 4),
+        "retrieval_floor": round(retrieval.chance, 5),
+        "retrieval_count": retrieval.count,
     }
 
 
@@ -226,17 +235,19 @@ def model_card(
 
 
 def plain_card(name: str, recipe: Recipe, about: dict[str, Any], network: torch.nn.Module, clips: list[Score]) -> str:
-    """The README.md of a model of data that this project does not know."""
+    """The README.md of a model of any other data, or of latents."""
     autoencoder = recipe.latents["source"] if recipe.latents else ""
     return run_card("plain", {}, name, recipe, about, network, autoencoder=autoencoder, scores=score_rows(clips))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Export a run; a fault is one sentence and exit status 2."""
+    """Export a run; an error is one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m zigdemo.training.export", description=main.__doc__)
     parser.add_argument("run")
     parser.add_argument("out")
-    parser.add_argument("--origin", default="yours", help="how honest the weights are, shown on the page")
+    parser.add_argument(
+        "--origin", default="yours", help="where the weights come from, shown on the page (default: yours)"
+    )
     parser.add_argument("--count", type=int, default=400, help="labels drawn for the score")
     parser.add_argument("--solver", help="default solver of the model (default: that of every request)")
     parser.add_argument("--steps", type=int, help="its default steps")

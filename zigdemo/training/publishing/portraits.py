@@ -1,8 +1,9 @@
-"""What the export of a model of portraits adds: its obedience, measured as people use it, its grid and its card."""
+"""Export of models of portraits: the share of asked attributes that they draw, the grid of pictures and the card."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ GRID_PROMPTS = (
     "dark skin, a purple afro, winking, an orange sweater, white background",
     "a person in a turban with a moustache, sad",
 )
-# What the page offers to try, the first is what it starts with.
+# Prompts that the page offers; it starts with the first.
 EXAMPLES = (
     "a smiling person with long red hair and glasses, wearing a blue hoodie",
     "toon portrait, a black beard, angry, green jacket, yellow background",
@@ -61,10 +62,10 @@ def export_portraits(
     count: int,
     force: bool,
 ) -> ModelFolder:
-    """Write a model folder of portraits, scored through the pipeline as people use it.
+    """Write a model folder of portraits, scored through the pipeline as on the page.
 
-    tower: the one that learned along, which is written beside `out` under its name; None where it stayed as it was.
-    Raises ValueError where the folder that is there shows more of what is asked; nothing is changed then.
+    tower: one that was trained too, which is written beside `out` under its name; None if it stayed as it was. count:
+    prompts of the score. Raises ValueError if `out` has a model that shows more of what is asked, and changes nothing.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside:
@@ -80,30 +81,37 @@ def export_portraits(
         if attends(network.config):
             # What the page shows first: it falls on the part that a word names (area under the ROC curve 0.97).
             about["word_map"] = "attention"
-        if (out / CONFIG).is_file() and not force:
-            there = (read_folder(out).about.get("obedience") or {}).get("shown", 0.0)
-            if there >= about["obedience"]["shown"]:
-                raise ValueError(
-                    f"{out} shows {there:.3f} of what is asked and the run {about['obedience']['shown']:.3f}; the "
-                    "better one stays"
-                )
+        if not force:
+            _refuse_to_replace(out, about["obedience"]["shown"])
         _grid(pipe).save(fresh / GRID, quality=90, method=6)
         card = _card(out.name, pipe, recipe, about)
         write_folder(fresh, network, about=about, card=card, **arguments)
-        out.mkdir(exist_ok=True)
-        for name in (TENSORS, CONFIG, "README.md", GRID):
-            (fresh / name).replace(out / name)
+        _move((TENSORS, CONFIG, "README.md", GRID), fresh, out)
         if tower is not None:
-            beside = out.parent / recipe.text["tower"]
-            beside.mkdir(exist_ok=True)
-            for name in (TOWER_TENSORS, TOWER_CONFIG, "README.md"):
-                Path(aside, recipe.text["tower"], name).replace(beside / name)
+            part = recipe.text["tower"]
+            _move((TOWER_TENSORS, TOWER_CONFIG, "README.md"), Path(aside, part), out.parent / part)
         take_along(named_parts(autoencoder, recipe.text_spec), part_places(recipe), out)
     return read_folder(out)
 
 
+def _refuse_to_replace(out: Path, shown: float) -> None:
+    """Raises ValueError if the model in `out` shows at least the share `shown` of what is asked."""
+    if not (out / CONFIG).is_file():
+        return
+    there = (read_folder(out).about.get("obedience") or {}).get("shown", 0.0)
+    if there >= shown:
+        raise ValueError(f"{out} shows {there:.3f} of what is asked and the run {shown:.3f}; the better one stays")
+
+
+def _move(names: Sequence[str], source: Path, folder: Path) -> None:
+    """Replace files of a folder by those of another one on the same disk."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (source / name).replace(folder / name)
+
+
 def _write_tower(folder: Path, tower: TextTower, recipe: Recipe) -> None:
-    """The tower that learned along, with the settings and the card of the one it started from."""
+    """Write the tower that was trained too, with the settings and the card of the one it started from."""
     start = find_part(recipe.text["tower"], part_places(recipe), TOWER_CONFIG)
     settings, about = read_settings(start)
     settings["text_cfg"]["context_length"] = tower.context
@@ -115,7 +123,7 @@ def _write_tower(folder: Path, tower: TextTower, recipe: Recipe) -> None:
 def _grid(pipe: Pipeline) -> Image.Image:
     """A row for each prompt of GRID_PROMPTS, a column for each seed."""
     rows = [pipe(pipe.request(prompt=prompt, count=GRID_SEEDS)).images for prompt in GRID_PROMPTS]
-    return Image.fromarray(np.concatenate([np.concatenate([np.asarray(one) for one in row], 1) for row in rows]))
+    return Image.fromarray(np.concatenate([np.concatenate(list(map(np.asarray, row)), 1) for row in rows]))
 
 
 def _card(name: str, pipe: Pipeline, recipe: Recipe, about: dict[str, Any]) -> str:

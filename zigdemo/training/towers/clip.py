@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,11 +123,10 @@ def teacher_vectors(folder: str, texts: Sequence[str], batch: int = 256) -> Tens
     return embeddings
 
 
-def train(recipe: CLIPRecipe, out: str | Path) -> dict:
+def train(recipe: CLIPRecipe, out: str | Path) -> dict[str, Any]:
     """Train a CLIP and write the folder `out`; returns facts and scores.
 
     Raises ValueError for unusable data, FloatingPointError if the loss is not finite.
-    Source of the loss: Radford et al. 2021 (arXiv 2103.00020), figure 3.
     """
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
@@ -141,33 +141,20 @@ def train(recipe: CLIPRecipe, out: str | Path) -> dict:
     if texts:
         print(f"the teacher has embedded {len(texts)} texts", flush=True)
     head = nn.Linear(clip_model.ln_final.normalized_shape[0], teacher_embeddings.shape[1])
-    decayed = [p for p in clip_model.parameters() if p.ndim > 1]
-    undecayed = [p for p in clip_model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": [*undecayed, *head.parameters()]}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=0.0, betas=(0.9, 0.98))
+    optimizer = _optimizer(clip_model, head, recipe)
     started, order = time.monotonic(), np.empty(0, np.int64)
     for step in range(recipe.steps):
         if len(order) < recipe.batch:
             order = rng.permutation(len(data))
         rows, order = order[: recipe.batch], order[recipe.batch :]
         captions = [training_caption(data.label_names[r], data.groups[r], data.keywords[r], rng) for r in rows]
-        lesson_rows = rng.integers(len(texts), size=recipe.batch // 2) if texts else np.empty(0, np.int64)
-        batches = [token_ids(tokenizer, batch) for batch in (captions, [texts[i] for i in lesson_rows]) if batch]
+        lessons = rng.integers(len(texts), size=recipe.batch // 2) if texts else np.empty(0, np.int64)
+        batches = [token_ids(tokenizer, batch) for batch in (captions, [texts[i] for i in lessons]) if batch]
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * ramp(step, recipe.steps, recipe.warmup, recipe.steps // 2)
         with torch.autocast("cpu", torch.bfloat16):
-            augmented = augment(pictures[rows], recipe).contiguous(memory_format=torch.channels_last)
-            image_features = clip_model.visual(augmented)
-            hidden = [hidden_states(clip_model, ids).float() for ids, _ in batches]
-        text_features = pooled(clip_model, hidden[0], batches[0][1])
-        scale = clip_model.logit_scale.exp().clamp(max=100)
-        scores = scale * F.normalize(image_features.float(), dim=-1) @ text_features.T
-        targets = torch.arange(len(rows))
-        loss = (F.cross_entropy(scores, targets) + F.cross_entropy(scores.T, targets)) / 2
-        similarity = torch.zeros(())
-        if texts:
-            end_features = hidden[1][torch.arange(len(lesson_rows)), batches[1][1]]
-            similarity = F.cosine_similarity(head(end_features), teacher_embeddings[lesson_rows], dim=-1).mean()
+            augmented = augment(pictures[rows], recipe)
+        loss, similarity, accuracy = losses(clip_model, head, augmented, batches, teacher_embeddings[lessons])
         (loss + recipe.teacher_weight * (1 - similarity)).backward()
         nn.utils.clip_grad_norm_(clip_model.parameters(), 1.0)
         optimizer.step()
@@ -175,46 +162,82 @@ def train(recipe: CLIPRecipe, out: str | Path) -> dict:
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower lr (now {recipe.lr:g})")
         if (step + 1) % recipe.log_every == 0:
-            accuracy = (scores.argmax(1) == targets).float().mean()
             minutes = (time.monotonic() - started) / (step + 1) * (recipe.steps - step - 1) / 60
             print(
                 f"step {step + 1}: loss {loss.item():.3f}, accuracy {accuracy:.2f}, "
                 f"cosine to the teacher {similarity.item():.3f}, {minutes:.0f} min left",
                 flush=True,
             )
+    return _write(out, clip_model.eval(), recipe, data)
+
+
+def _optimizer(clip_model: nn.Module, head: nn.Module, recipe: CLIPRecipe) -> torch.optim.Optimizer:
+    """AdamW, with weight decay of the matrices of the CLIP only."""
+    decayed = [p for p in clip_model.parameters() if p.ndim > 1]
+    undecayed = [p for p in clip_model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": [*undecayed, *head.parameters()]}]
+    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=0.0, betas=(0.9, 0.98))
+
+
+def losses(
+    clip_model: nn.Module, head: nn.Module, pictures: Tensor, batches: Sequence[tuple[Tensor, Tensor]], taught: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The contrastive loss of pictures and captions, the similarity to the teacher, and the share matched right.
+
+    pictures: (batch, 3, S, S) in [-1, 1]. batches: token ids and ends of the captions, then of the teacher's texts if
+    there is one. taught: (texts, width), its embeddings of these, which `head` predicts; the similarity is their mean
+    cosine, 0 without a teacher. Source of the loss: Radford et al. 2021 (arXiv 2103.00020), figure 3.
+    """
+    with torch.autocast("cpu", torch.bfloat16):
+        image_features = clip_model.visual(pictures.contiguous(memory_format=torch.channels_last))
+        hidden = [hidden_states(clip_model, ids).float() for ids, _ in batches]
+    text_features = pooled(clip_model, hidden[0], batches[0][1])
+    scale = clip_model.logit_scale.exp().clamp(max=100)
+    scores = scale * F.normalize(image_features.float(), dim=-1) @ text_features.T
+    targets = torch.arange(len(pictures))
+    loss = (F.cross_entropy(scores, targets) + F.cross_entropy(scores.T, targets)) / 2
+    similarity = torch.zeros(())
+    if len(batches) > 1:
+        end_features = hidden[1][torch.arange(len(taught)), batches[1][1]]
+        similarity = F.cosine_similarity(head(end_features), taught, dim=-1).mean()
+    return loss, similarity, (scores.argmax(1) == targets).float().mean()
+
+
+def _write(out: str | Path, clip_model: nn.Module, recipe: CLIPRecipe, data: ImageSet) -> dict[str, Any]:
+    """Write the folder of a trained CLIP, first to score it, then with its scores; returns facts and scores."""
     about = {"data": Path(recipe.data).name, "images": len(data), "steps": recipe.steps, "batch": recipe.batch}
-    tower = write_tower(out, clip_model.eval(), recipe.model, about, "# in work\n")
+    tower = write_tower(out, clip_model, recipe.model, about, "# in work\n")
     about |= {"teacher": Path(recipe.teacher).name if recipe.teacher else None, "retrieval": scores_of(tower, data)}
     about["commit"] = commit()
     write_tower(out, clip_model, recipe.model, about, card(Path(out).name, recipe, about, clip_model))
     return about
 
 
-def scores_of(tower: TextTower, data: ImageSet, seed: int = 1) -> dict:
-    """Retrieval among all real pictures: names by picture, and pictures by name or held-out phrasing."""
+def scores_of(tower: TextTower, data: ImageSet, seed: int = 1) -> dict[str, dict[str, float]]:
+    """Retrieval among all real pictures, as shares from 0 to 1: names by picture, pictures by name or new phrasing."""
     score, pictures = CLIPScore(tower), np.asarray(data.images)
     gallery = score.embed_pictures(pictures)
     retrievals = {"pictures to names": score.naming(pictures, data.labels, data.label_names)}
     kinds = {"names": lambda name, *_: name, "held-out templates": held_out_caption, "synonyms": synonym_caption}
     for kind, phrase in kinds.items():
         rng = np.random.default_rng(seed)
-        texts = [phrase(*one, rng) for one in zip(data.label_names, data.groups, data.keywords, strict=True)]
+        texts = [phrase(*facts, rng) for facts in zip(data.label_names, data.groups, data.keywords, strict=True)]
         rows = np.array([row for row, text in enumerate(texts) if text is not None])
         retrievals[f"{kind} to pictures"] = score.retrieval([texts[row] for row in rows], rows, gallery)
     return {
-        kind: {"top1": round(one.top1, 4), "top5": round(one.top5, 4), "n": one.count, "floor": round(one.chance, 5)}
-        for kind, one in retrievals.items()
+        kind: {"top1": round(r.top1, 4), "top5": round(r.top5, 4), "n": r.count, "floor": round(r.chance, 5)}
+        for kind, r in retrievals.items()
     }
 
 
-def card(name: str, recipe: CLIPRecipe, about: dict, clip: nn.Module) -> str:
+def card(name: str, recipe: CLIPRecipe, about: dict[str, Any], clip_model: nn.Module) -> str:
     """The README.md of the tower's folder."""
     text = recipe.model["text_cfg"]
     return fill_card(
         CARDS / "emoji-tower.md",
         {"license": "apache-2.0", "tags": ["zigdemo", "clip", "open_clip"]},
         name=name,
-        millions=millions(clip),
+        millions=millions(clip_model),
         pictures=f"{about['images']:,}",
         teacher_texts=f"{recipe.teacher_texts:,}",
         text=text,

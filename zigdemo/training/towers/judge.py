@@ -43,7 +43,7 @@ def roughened(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: int = 0) -> tuple[Judge, np.ndarray]:
-    """A judge trained on the portraits of a set, and the held-out rows.
+    """A judge trained on the portraits of a set for some steps of `batch` portraits, and the held-out rows.
 
     Raises ValueError for pictures without attributes, FloatingPointError if the loss is not finite.
     """
@@ -57,7 +57,7 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     classes = targets(data.attributes)
-    classes["mood"][[mood_is_hidden(one) for one in data.attributes]] = UNKNOWN
+    classes["mood"][[mood_is_hidden(attributes) for attributes in data.attributes]] = UNKNOWN
     start = time.monotonic()
     for step in range(steps):
         batch_rows = np.sort(rng.choice(rows, batch))
@@ -84,7 +84,7 @@ def train(data: ImageSet, steps: int, batch: int = 64, lr: float = 2e-3, seed: i
 
 def ceiling(judge: Judge, pictures: np.ndarray, attributes: Sequence[Attributes]) -> dict[str, float]:
     """Accuracy of the judge on real portraits for each kind of attribute, from 0 to 1."""
-    return judge.obedience(pictures, [visible(one) for one in attributes]).by_kind()
+    return judge.obedience(pictures, list(map(visible, attributes))).by_kind()
 
 
 def write_judge(folder: Path, judge: Judge, about: dict) -> None:

@@ -10,34 +10,27 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...backbones import build
 from ...conditioning import TextTower
-from ...data.captions import image_caption
-from ...data.latents import LatentSet, pixels_of
+from ...data.latents import LatentSet
 from ...data.prepared import identity
-from ...diffusion import draw_times, interpolate, velocity_loss
+from ...diffusion import interpolate, velocity_loss
 from ...files import write_whole
 from ...latents import PIXELS
 from ...ops.heap import keep_freed_memory
-from .checkpoints import (
-    checkpoints,
-    read_checkpoint,
-    refuse_a_second_start,
-    refuse_other_data,
-    write_checkpoint,
-)
+from .batches import Batches
+from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, refuse_other_data, write_checkpoint
 from .lora import adapt
 from .optimizer import make_optimizer
+from .processes import accelerator_of
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
 from .rules import (
     min_snr_weight,
     out_of_memory,
-    precision,
     ramp,
     rows_by_share,
     short_attention,
@@ -61,67 +54,31 @@ class Training:
     """
 
     def __init__(self, recipe: Recipe, resume: bool = False) -> None:
-        from accelerate import Accelerator, DistributedType
-        from accelerate.state import AcceleratorState
-
         keep_freed_memory()
         check_trackers(recipe.trackers)
         self.recipe, self.folder, self.step = recipe, Path(recipe.run), 0
-        mixed_precision = precision(recipe.precision)
-        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed_precision:
-            AcceleratorState._reset_state()  # left by an earlier run in this process; there is no public way
-        cpu_only = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-        self.accelerator = Accelerator(
-            cpu=cpu_only,  # must be explicit for processes on CPUs to find each other
-            mixed_precision=mixed_precision,
-            log_with=recipe.trackers or None,
-            project_dir=recipe.run,
-        )
+        self.accelerator = accelerator_of(recipe)
         self.device = self.accelerator.device
         if not resume:
             refuse_a_second_start(self.folder)
         checkpoint = self._checkpoint() if resume else None
         self.data = load_data(recipe)
         self.config = model_config(recipe, len(self.data.label_names))
-        spec = autoencoder_spec(recipe)
-        places = part_places(recipe)
+        spec, places = autoencoder_spec(recipe), part_places(recipe)
         self.space = spec.load(self.device, places) if spec else PIXELS
         self._check_sizes()
-        parts = self.accelerator.num_processes * recipe.accumulate
-        if recipe.batch % parts:
-            raise ValueError(
-                f"batch {recipe.batch} cannot be split over {self.accelerator.num_processes} processes and "
-                f"{recipe.accumulate} accumulation steps; use a multiple of {parts}"
-            )
+        self._check_batch()
         self.rows, self.held_out = split(len(self.data), recipe.held_out)
         self.rows = rows_by_share(self.rows, self.data.groups, recipe.shares)
-        torch.manual_seed(recipe.seed)
-        model = build(self.config)
-        model.checkpointing = recipe.checkpointing
-        self.images_before = 0
-        if recipe.init:
-            self.images_before = start_from(model, self.data.label_names, recipe.init)
-        if recipe.start_from:
-            self.images_before = take_what_fits(model, recipe.start_from, recipe.start_blocks)
-        adapt(model, recipe.method, recipe.rank, known_labels(recipe))
-        self.tower = None
-        if recipe.text_spec:
-            self.tower = recipe.text_spec.load(self.device, places)
-            if self.tower.width != self.config.text_width:
-                raise ValueError(
-                    f"model.text_width is {self.config.text_width} but the text tower has width {self.tower.width}; "
-                    f"set model.text_width to {self.tower.width}"
-                )
-        elif self.config.labels:
+        model = self._initial_network()
+        self.tower = self._text_tower(places)
+        if self.tower is None and self.config.labels:
             model.y_embedder.dropout = 0.0  # drawn with the batch, so that it is the same for any number of processes
-        if recipe.tower_context:
-            self.tower = lengthen(self.tower, recipe.tower_context)
         self.learning_tower = LearningTower(self.tower, self.accelerator) if recipe.tower_lr else None
+        self.batches = Batches(recipe, self.data, self.rows, self.config, self.space, self.tower, self.accelerator)
         self.emas = [deepcopy(model).to(self.device).eval().requires_grad_(False) for _ in recipe.halflives]
         if recipe.compile:
             model.compile()
-        if recipe.muon_lr and self.accelerator.distributed_type == DistributedType.FSDP:
-            raise ValueError("muon_lr needs whole matrices, which FSDP shards; leave muon_lr out")
         tower_weights = self.learning_tower.weights if self.learning_tower else []
         optimizer, self.rates = make_optimizer(recipe, model, tower_weights)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
@@ -134,6 +91,7 @@ class Training:
             self._begin()
 
     def _check_sizes(self) -> None:
+        """Raises ValueError for data that do not have the size of the network, or latents of another autoencoder."""
         data, config, space = self.data, self.config, self.space
         factor = 1 if isinstance(data, LatentSet) else space.factor
         if config.size != (data.size // factor,) * 2 or data.size % factor:
@@ -149,7 +107,47 @@ class Training:
                 f"the latents in {self.recipe.data} were made by other weights of {space.name}; prepare them again"
             )
 
+    def _check_batch(self) -> None:
+        """Raises ValueError for a batch that the processes cannot split, and for Muon on sharded weights."""
+        recipe, processes = self.recipe, self.accelerator.num_processes
+        parts = processes * recipe.accumulate
+        if recipe.batch % parts:
+            raise ValueError(
+                f"batch {recipe.batch} cannot be split over {processes} processes and {recipe.accumulate} accumulation "
+                f"steps; use a multiple of {parts}"
+            )
+        if recipe.muon_lr and self.accelerator.distributed_type.value == "FSDP":
+            raise ValueError("muon_lr needs whole matrices, which FSDP shards; leave muon_lr out")
+
+    def _initial_network(self) -> nn.Module:
+        """The network before the first step, its trainable weights chosen; sets `images_before`."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed)
+        model = build(self.config)
+        model.checkpointing = recipe.checkpointing
+        self.images_before = 0  # seen by the weights that the run starts from
+        if recipe.init:
+            self.images_before = start_from(model, self.data.label_names, recipe.init)
+        if recipe.start_from:
+            self.images_before = take_what_fits(model, recipe.start_from, recipe.start_blocks)
+        adapt(model, recipe.method, recipe.rank, known_labels(recipe))
+        return model
+
+    def _text_tower(self, places: Sequence[Path]) -> TextTower | None:
+        """The tower for the captions, looked up in `places`; None for labels. Raises ValueError for another width."""
+        recipe = self.recipe
+        if recipe.text_spec is None:
+            return None
+        tower = recipe.text_spec.load(self.device, places)
+        if tower.width != self.config.text_width:
+            raise ValueError(
+                f"model.text_width is {self.config.text_width} but the text tower has width {tower.width}; "
+                f"set model.text_width to {tower.width}"
+            )
+        return lengthen(tower, recipe.tower_context) if recipe.tower_context else tower
+
     def _begin(self) -> None:
+        """Write the recipe and the labels into the run folder, and open the journal."""
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.recipe.save(self.folder / "recipe.yaml")
@@ -199,6 +197,7 @@ class Training:
         return self.folder
 
     def _must_stop(self) -> bool:
+        """Whether `stop` was called in any of the processes; all of them must ask at the same step."""
         if self.accelerator.num_processes == 1:
             return self._stopping
         if self._stopping:
@@ -220,7 +219,7 @@ class Training:
         if len(self.held_out) and (self.finished or self.step % recipe.validate_every == 0):
             cond, _ = conditions(self.data, self.held_out, self.sampled_tower)
             losses = bucket_losses(
-                self.ema, recipe.prediction, self._clean(self.held_out, range(len(self.held_out))), cond
+                self.ema, recipe.prediction, self.batches.clean(self.held_out, range(len(self.held_out))), cond
             )
             mean = round(sum(losses) / len(losses), 5)
             self.journal.write(self.step, {"held_out_loss": mean, "by_time": [round(loss, 5) for loss in losses]})
@@ -244,7 +243,7 @@ class Training:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
         self.model.train()
-        batch = [value.to(self.device) for value in self._batch(self.step)]
+        batch = [value.to(self.device) for value in self.batches(self.step)]
         parts = list(zip(*(value.chunk(recipe.accumulate) for value in batch), strict=True))
         try:
             loss = torch.zeros((), device=self.device)
@@ -273,6 +272,7 @@ class Training:
             return self._gradients(clean, cond, t, noise)
 
     def _gradients(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """What `_backward` does, once attention is chosen. Raises FloatingPointError if the loss is not finite."""
         recipe = self.recipe
         x = interpolate(clean, noise, t)
         with self.accelerator.autocast():
@@ -289,62 +289,6 @@ class Training:
             )
         self.accelerator.backward(loss / recipe.accumulate)
         return loss.detach()
-
-    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images in [-1, 1], labels or captions, times and noise of this process's share of a step.
-
-        Captions are features (n, words, width), or token ids (n, words) if the tower is trained too.
-        """
-        recipe, count = self.recipe, len(self.rows)
-        share = recipe.batch // self.accelerator.num_processes
-        first = self.accelerator.process_index * share
-        places = step * recipe.batch + first + np.arange(share)
-        rows = np.empty(share, np.int64)
-        for epoch in np.unique(places // count):
-            in_epoch = places // count == epoch
-            order = np.random.default_rng((recipe.seed, int(epoch))).permutation(count)
-            rows[in_epoch] = self.rows[order[places[in_epoch] % count]]
-        seeds = np.random.SeedSequence((recipe.seed, step)).generate_state(1 + recipe.batch, np.uint64) >> np.uint64(1)
-        t = draw_times(
-            recipe.batch, recipe.time_mean, recipe.time_spread, torch.Generator().manual_seed(int(seeds[0]))
-        )[first : first + share]
-        item_seeds = [int(seed) for seed in seeds[1:][first : first + share]]
-        torch.manual_seed(item_seeds[0])  # drop path inside the network
-        clean = self._clean(rows, item_seeds, recipe.flip, recipe.shift_px)
-        noise = torch.stack(
-            [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in item_seeds]
-        )
-        cond = self._labels(rows, item_seeds) if self.tower is None else self._captions(rows, item_seeds)
-        return clean, cond, t, noise
-
-    def _clean(self, rows: np.ndarray, seeds: Sequence[int], flip: bool = False, shift_px: int = 0) -> Tensor:
-        """Images (n, C, H, W) or windows of clips (n, T, C, H, W), in [-1, 1], or their latents."""
-        items = self.data.draw(rows, self.config.frames, seeds, flip, shift_px)
-        if isinstance(self.data, LatentSet):
-            return torch.from_numpy(items)
-        pixels = pixels_of(items)
-        if self.space is PIXELS:
-            return pixels
-        return self.space.encode(pixels.flatten(0, -4)).cpu().unflatten(0, pixels.shape[:-3])
-
-    def _labels(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
-        """Label indices, a share of them replaced by the null label for classifier-free guidance."""
-        dropout = self.config.label_dropout if self.config.null_label else 0.0
-        dropped = [np.random.default_rng(seed).random() < dropout for seed in seeds]
-        return torch.from_numpy(np.where(dropped, self.config.labels, self.data.labels[rows]))
-
-    def _captions(self, rows: np.ndarray, seeds: list[int]) -> Tensor:
-        """One caption per image, a share of them empty: features, or token ids if the tower is trained too."""
-        captions = []
-        for row, seed in zip(rows, seeds, strict=True):
-            rng = np.random.default_rng(seed)
-            keep_caption = rng.random() >= self.config.label_dropout
-            captions.append(image_caption(self.data, row, rng) if keep_caption else "")
-        if self.learning_tower:
-            return torch.tensor([self.tower.prompt(caption).ids for caption in captions])
-        with self.accelerator.autocast():
-            features = self.tower.encode(captions)
-        return features.float()
 
     @property
     def sampled_tower(self) -> TextTower | None:
@@ -396,6 +340,7 @@ class Training:
         return content
 
     def _restore(self, content: dict) -> None:
+        """Go back to the state of a checkpoint. Raises ValueError if it is of other data or another recipe."""
         if content["labels"] != self.data.label_names:
             raise ValueError(
                 f"{self.folder} was trained on labels other than those of {self.recipe.data}; use init instead"

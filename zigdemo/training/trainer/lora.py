@@ -24,8 +24,9 @@ def adapt(network: nn.Module, method: str, rank: int, known_labels: int = 0) -> 
     """Choose the trainable weights of a network, in place; "lora" adds adapters of rank `rank` to every projection.
 
     full: all weights. lora: the adapters, which start at zero, and rows of the label table. conditioning: the modules
-    of CONDITIONING. Except for "full", the first `known_labels` rows of the label table and the null row are frozen.
-    Source: Hu et al. 2021 (arXiv 2106.09685), implemented by peft, with alpha twice the rank.
+    of CONDITIONING. Except for "full", the first `known_labels` rows of the label table and the null row are frozen,
+    so that the labels they stand for keep their meaning. Source: Hu et al. 2021 (arXiv 2106.09685), implemented by
+    peft, with alpha twice the rank.
     """
     if method == "full":
         return

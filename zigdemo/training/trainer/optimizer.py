@@ -9,22 +9,22 @@ from torch import nn
 
 from .recipe import Recipe
 
-NARROWEST = 32  # narrower maps make step sizes and gates, whose directions are not worth the same
+NARROWEST = 32  # narrower maps make step sizes and gates, whose directions do not matter equally, as Muon assumes
 
 
 def matrices(network: nn.Module) -> list[nn.Parameter]:
     """The trained weights of the blocks' linear maps that are at least NARROWEST on both sides."""
     maps = (module for module in network.blocks.modules() if isinstance(module, nn.Linear))
-    return [one.weight for one in maps if one.weight.requires_grad and min(one.weight.shape) >= NARROWEST]
+    return [m.weight for m in maps if m.weight.requires_grad and min(m.weight.shape) >= NARROWEST]
 
 
 def make_optimizer(
     recipe: Recipe, network: nn.Module, tower: list[nn.Parameter]
 ) -> tuple[torch.optim.Optimizer, list[float]]:
-    """The optimiser of all trained weights, and the highest learning rate of each of its groups.
+    """The optimiser of all trained weights, and the highest learning rate of each of its parameter groups.
 
-    tower: weights of the text tower, if it learns too.
-    Raises ValueError if the recipe asks for Muon and it is not there, or has nothing to train.
+    tower: weights of the text tower that are trained too, or none. Raises ValueError if the recipe asks for Muon and
+    torch does not have it, or no matrix is trained.
     """
     by_muon = matrices(network) if recipe.muon_lr else []
     if recipe.muon_lr and not hasattr(torch.optim, "Muon"):
@@ -47,9 +47,10 @@ def make_optimizer(
 
 
 class Together(torch.optim.Optimizer):
-    """Two optimisers of different weights as one, with the groups and the state of both.
+    """Two optimisers of different weights as one, with the parameter groups and the state of both.
 
-    Source of their division: Jordan et al. 2024, "Muon"; updates have the size of AdamW's as in arXiv 2502.16982.
+    Which weights go to which: as in Jordan et al. 2024, "Muon". Its updates have the size of AdamW's, see arXiv
+    2502.16982.
     """
 
     def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
@@ -58,7 +59,7 @@ class Together(torch.optim.Optimizer):
 
     def step(self, closure: Any = None) -> None:
         """One update of all weights; there is no closure."""
-        # Anew at every step, as loading a state replaces both.
+        # Handed over at every step, as loading a state replaces the groups and the state of this one.
         first, second = self.parts
         first.param_groups = self.param_groups[: self.first_groups]
         second.param_groups = self.param_groups[self.first_groups :]

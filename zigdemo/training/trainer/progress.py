@@ -85,7 +85,10 @@ class Journal:
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`, a second one has its usual effect; in the main thread only."""
+    """The first SIGINT or SIGTERM calls `stop`, a second one has its usual effect.
+
+    In another thread than the main one, which cannot handle signals, nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -30,7 +30,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a run: together with the data they determine the trained weights.
+    """All settings of a run: together with the data they determine the trained weights. Raises ValueError for bad ones.
 
     data: a prepared folder of images, clips, or latents of either. run: the output folder. groups, labels: subset of
     the data; null: all. latents: the autoencoder, as in AutoencoderSpec, that encodes images or clips at every step;
@@ -133,6 +133,14 @@ class Recipe:
             TextSpec.read(self.text)
         if self.latents is not None:
             AutoencoderSpec.read(self.latents)
+        if self.model.get("family") not in FAMILIES:
+            raise ValueError(f"model.family {self.model.get('family')!r} is unknown; use {', '.join(FAMILIES)}")
+        self._check_shares()
+        self._check_start()
+        self._check_text()
+
+    def _check_text(self) -> None:
+        """Raises ValueError for settings of texts without what they need."""
         if bool(self.text) != bool(self.model.get("text_width")):
             raise ValueError("text names the tower of a model with model.text_width; give both or neither")
         if self.tower_lr and not self.text:
@@ -141,6 +149,9 @@ class Recipe:
             raise ValueError("tower_context needs a tower that learns; give tower_lr, or leave tower_context out")
         if self.model.get("frames") and (self.text or self.groups):
             raise ValueError("clips are trained by label, and have no groups; leave text and groups out")
+
+    def _check_start(self) -> None:
+        """Raises ValueError for settings of the starting weights that contradict each other."""
         if self.start_blocks is not None:
             if not self.start_from:
                 raise ValueError("start_blocks chooses blocks of the folder start_from; give that too")
@@ -150,18 +161,19 @@ class Recipe:
                 raise ValueError(
                     f"start_blocks must be a list of block numbers and nulls, not {shown(self.start_blocks)}"
                 )
+        if self.keep_labels and not self.init:
+            raise ValueError("keep_labels keeps those of the weights that init names; give init")
+        if self.init and self.start_from:
+            raise ValueError("init and start_from are two ways to start; give one of them")
+
+    def _check_shares(self) -> None:
+        """Raises ValueError for shares of groups that are no parts of a batch."""
         if not isinstance(self.shares, dict):
             raise ValueError(f"shares must map groups to parts of a batch, not {shown(self.shares)}")
         for group, share in self.shares.items():
             number(f"shares.{group}", share, above=0, most=1)
         if sum(self.shares.values()) > 1:
             raise ValueError(f"shares must sum up to 1 at most, not {self.shares}")
-        if self.keep_labels and not self.init:
-            raise ValueError("keep_labels keeps those of the weights that init names; give init")
-        if self.init and self.start_from:
-            raise ValueError("init and start_from are two ways to start; give one of them")
-        if self.model.get("family") not in FAMILIES:
-            raise ValueError(f"model.family {self.model.get('family')!r} is unknown; use {', '.join(FAMILIES)}")
 
     @property
     def halflives(self) -> list[float]:
@@ -262,7 +274,7 @@ def part_places(recipe: Recipe) -> tuple[Path, ...]:
 
 
 def known_labels(recipe: Recipe) -> int:
-    """Number of rows of the initial label table that a run keeps."""
+    """Number of rows of the initial label table that a run keeps as they are."""
     return len(read_folder(recipe.init).labels or []) if recipe.keep_labels else 0
 
 

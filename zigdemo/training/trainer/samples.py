@@ -30,8 +30,8 @@ def draw(
 ) -> np.ndarray:
     """Samples for conditions (n, ...), guided away from as many null ones, as uint8 (n, H, W, 3) or (n, T, H, W, 3).
 
-    Heun; the noise of item i is seeded by seed + i; the same sampling function as the page's. space: latent space of
-    the network.
+    By the Heun solver and the sampling function of the page. seed: the noise of item i is seeded by seed + i. space:
+    in which the network works.
     """
     device = next(network.parameters()).device
     sampling, count = Sampling("heun", steps, guidance), len(cond)
@@ -57,7 +57,10 @@ def real_pictures(data: ImageSet | ClipSet | LatentSet, rows: np.ndarray, frames
 
 
 def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tuple[Tensor, Tensor]:
-    """Conditions of the labels of some images, and the null conditions: label indices, or features of the names."""
+    """Conditions of the labels of some images, and the null conditions.
+
+    Label indices (n,) int64, or with a tower the features of the names, (n, words, width).
+    """
     if tower is None:
         label = torch.from_numpy(data.labels[rows])
         return label, torch.full_like(label, len(data.label_names))
