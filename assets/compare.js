@@ -41,6 +41,14 @@
       data.cells.forEach((row, r) => row.forEach((cell, c) => this.fill(r, c, cell)));
       this.compare();
       this.follow();
+      this.together();
+    }
+    /* Clips begin together once the last one is there, so that they play in step. */
+    together() {
+      const images = this.buttons.flat().map((button) => button.querySelector("img")).filter(Boolean);
+      const clips = images.filter((image) => image.src.endsWith(".webp"));
+      if (clips.length < 2 || this.data.cells.flat().some((cell) => cell.state === "waiting" || cell.state === "running")) return;
+      clips.forEach((image) => { const source = image.src; image.removeAttribute("src"); image.src = source; });
     }
     /* A row of headings, then a row of cells each; headings of rows stay in sight on a narrow page. */
     lay() {
@@ -110,7 +118,7 @@
     figure(node, place, prefix) {
       const cell = this.at(place), key = `${this.mode === "difference" ? "" : "p"}${cell.source}`;
       const caption = element("figcaption", {}, `${prefix}${this.name(place)}`, element("small", {}, cell.under || ""));
-      if (cell.source.startsWith("gradio_api")) caption.append(element("a", { href: cell.source, download: "" }, "Save PNG"));
+      if (cell.source.startsWith("gradio_api")) caption.append(element("a", { href: cell.source, download: "" }, "Save"));
       if (node.dataset.key === key) { node.querySelector("figcaption").replaceWith(caption); return; }
       node.dataset.key = key;
       const image = element("img", { alt: this.name(place), src: cell.source });

@@ -132,8 +132,7 @@ def test_compare_returns_cells_that_carry_their_requests_and_the_files_of_the_wh
 @pytest.mark.parametrize(
     "arguments",
     [("nothing", "seed", ["0"]), ("tiny", "colour", ["0"]), ("tiny", "seed", []), ("tiny", "seed", "0"),
-     ("tiny", "seed", [str(n) for n in range(40)]), ("tiny-clips", "seed", ["0"]),
-     ("tiny", "seed", ["0"], "seed", ["1"])],
+     ("tiny", "seed", [str(n) for n in range(40)]), ("tiny", "seed", ["0"], "seed", ["1"])],
     ids=str,
 )  # fmt: skip
 def test_a_matrix_that_cannot_be_is_one_sentence(client, arguments):

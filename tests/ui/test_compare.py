@@ -69,7 +69,6 @@ def test_trained_and_read_find_the_twins(weights):
         ("trained", "hilbert-8", "no zigma is installed that draws the same and was trained with hilbert-8"),
         ("read", "bidirectional", "tiny cannot read bidirectional"),
         ("read", "nonsense", "tiny cannot read nonsense"),
-        ("model", "tiny-clips", "tiny-clips draws clips, not pictures"),
         ("model", "../tiny", "unknown model"),
         ("solver", "magic", "solver"),
         ("steps", "many", "steps must be a number, not 'many'"),
@@ -196,6 +195,14 @@ def test_presets_suit_what_is_installed(weights):
     matrix = preset_matrix(PRESETS[0])
     assert matrix.rows == ("trained", ("zigzag-8", "sweep")) and matrix.columns == ("read", ("zigzag-8", "sweep"))
     assert preset_matrix(PRESETS[3], "tiny-sweep").base["model"] == "tiny-sweep"
+
+
+def test_clips_are_compared_as_pictures_are(weights, tmp_path):
+    matrix = make_matrix({"model": "tiny-clips", "solver": "euler", "steps": 1}, "seed", ("0", "1"), NOTHING, ())
+    places = drawn(matrix)
+    with Image.open(places[1, 0].path) as clip:
+        assert clip.format == "WEBP" and clip.n_frames == 3
+    assert sheets.sheet_svg(matrix, places).count("<image ") == 2
 
 
 def test_every_axis_offers_values_that_its_model_can_have(weights):

@@ -12,6 +12,7 @@ from ...checks import choice, shown
 from ...data import swaps
 from ...request import Request
 from ..settings import (
+    CLIPS,
     PICTURES,
     defaults,
     examples,
@@ -51,7 +52,7 @@ def kin(folder: zoo.ModelFolder) -> list[zoo.ModelFolder]:
     def draws(model: zoo.ModelFolder) -> tuple[Any, ...]:
         return model.frames, model.text, frozenset(model.labels or ())
 
-    return [folder, *(m for m in installed_models(PICTURES) if m.id != folder.id and draws(m) == draws(folder))]
+    return [folder, *(m for m in installed_models() if m.id != folder.id and draws(m) == draws(folder))]
 
 
 def _of_family(settings: Settings, family: str) -> Settings:
@@ -83,7 +84,6 @@ def _read_with(settings: Settings, scheme: str) -> Settings:
 
 def _with_model(settings: Settings, model: str) -> Settings:
     folder = installed_model(model)
-    PICTURES.refuse(folder)
     settings = {**settings, "model": model}
     if folder.text is not None and not settings["prompt"]:
         return {**settings, "prompt": settings["label"], "label": None}
@@ -159,7 +159,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Pictures that differ in one thing from row to row and in another from column to column.
+    """Pictures or clips that differ in one thing from row to row and in another from column to column.
 
     base: the settings of BASE that all share. rows, columns: (name of an axis or NOTHING, its values).
     Raises ValueError with one sentence for unknown axes, no or too many values, or both sides alike.
@@ -200,7 +200,8 @@ class Matrix:
                 for side, value in sides:
                     if side == name:
                         settings = axis.put(settings, value)
-            return Cell(row, column, to_request(**settings, count=1))
+            kind = CLIPS if installed_model(settings["model"]).frames else PICTURES
+            return Cell(row, column, to_request(**settings, count=1, kind=kind))
         except ValueError as fault:
             return Cell(row, column, None, str(fault))
 
@@ -221,7 +222,6 @@ def make_matrix(
     Raises ValueError with one sentence.
     """
     folder = installed_model(base["model"])
-    PICTURES.refuse(folder)
     usual = {**defaults(folder.id), "seed": 0}
     settings = {name: usual.get(name) if base.get(name) in (None, "") else base[name] for name in BASE}
     settings["prompt"] = (settings["prompt"] or first_prompt(folder.id)) if folder.text is not None else None

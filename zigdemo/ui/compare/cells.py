@@ -18,7 +18,7 @@ from ...diffusion import SAMPLERS
 from ...evaluation.judge import Judge, load_judge
 from ...explain.complexity import cost
 from ...pipeline import Request, Result
-from ..files import save_pictures
+from ..files import save_clips, save_pictures
 from ..runs import MODELS
 from ..settings import FIRST, installed_model
 
@@ -27,7 +27,10 @@ MOST_KEPT = 400  # pictures
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn cell: its PNG with the settings inside. shown, asked: attributes, both 0 where the prompt has none."""
+    """A drawn cell: its file with the settings inside, PNG or for a clip an animated WebP.
+
+    shown, asked: attributes, both 0 where the prompt has none.
+    """
 
     path: Path
     seconds: float
@@ -53,6 +56,10 @@ def score(result: Result, draws_portraits: bool) -> tuple[int, int]:
         return 0, 0
     obedience = judge.obedience(np.array(result.images[0])[None], [asked])
     return sum(obedience.shown.values()), sum(obedience.asked.values())
+
+
+def _save(result: Result) -> str:
+    return save_clips(result, ["webp"])[0]["webp"] if result.clips else save_pictures(result)[0]
 
 
 class Cells:
@@ -82,7 +89,7 @@ class Cells:
             result = step.result
         self._seconds_per_mac[request.model] = result.seconds / _macs(request)
         picture = Picture(
-            Path(save_pictures(result)[0]), result.seconds, result.nfe,
+            Path(_save(result)), result.seconds, result.nfe,
             *score(result, folder.about.get("data") == "portraits"),
         )  # fmt: skip
         with self._lock:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...zoo import ModelFolder
-from ..settings import PICTURES, installed_models
+from ..settings import installed_models
 from .axes import AXES, NOTHING, Matrix, kin, make_matrix
 
 
@@ -52,7 +52,7 @@ PRESETS = (
 
 def available_presets() -> list[Preset]:
     """Those that some installed model suits."""
-    return [preset for preset in PRESETS if any(preset.suits(model) for model in installed_models(PICTURES))]
+    return [preset for preset in PRESETS if any(preset.suits(model) for model in installed_models())]
 
 
 def preset_matrix(preset: Preset, model: str | None = None) -> Matrix:
@@ -60,8 +60,7 @@ def preset_matrix(preset: Preset, model: str | None = None) -> Matrix:
 
     Raises ValueError if no installed model does.
     """
-    models = installed_models(PICTURES)
-    suited = [folder for folder in models if preset.suits(folder)]
+    suited = [folder for folder in installed_models() if preset.suits(folder)]
     if not suited:
         raise ValueError(f"no installed model suits {preset.label!r}; install one that does")
     chosen = next((folder for folder in suited if folder.id == model), max(suited, key=preset.suits))

@@ -115,7 +115,9 @@ class _Plan:
 
 
 def _open(picture: Picture) -> Image.Image:
+    """The picture, or the middle frame of the clip."""
     with Image.open(picture.path) as file:
+        file.seek(getattr(file, "n_frames", 1) // 2)
         return file.convert("RGB")
 
 

@@ -1,4 +1,4 @@
-"""The *Compare* tab: one matrix of pictures that differ in one thing a side, at one seed."""
+"""The *Compare* tab: one matrix of pictures or clips that differ in one thing a side, at one seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import gradio as gr
 from ...checks import shown
 from ...media import read_metadata
 from .. import examples, runs, texts
-from ..borders import endpoint, handler
+from ..borders import endpoint, handler, unchecked
 from ..compare.axes import AXES, BASE, NOTHING, Matrix, make_matrix, read_matrix
 from ..compare.cells import CELLS
 from ..compare.presets import PRESETS, available_presets, offered, preset_matrix
@@ -24,6 +24,7 @@ from ..files import new_folder
 from ..frame import Frame
 from ..runs import QUIET, TURN
 from ..settings import (
+    CLIPS,
     MATRIX,
     MOST_GUIDANCE,
     MOST_STEPS,
@@ -243,7 +244,7 @@ def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.
     """The controls of BASE by name, and the quality."""
     folder, base = installed_model(matrix.base["model"]), matrix.base
     controls: dict[str, gr.components.Component] = {}
-    controls["model"] = gr.Dropdown(model_choices(PICTURES), value=folder.id, label="Model")
+    controls["model"] = gr.Dropdown([*model_choices(PICTURES), *model_choices(CLIPS)], value=folder.id, label="Model")
     controls["prompt"] = gr.Textbox(base["prompt"] or "", label="Prompt", max_lines=2, visible=folder.text is not None)
     controls["label"] = gr.Dropdown(
         list(folder.labels or ()), value=base["label"], label="Label", visible=bool(folder.labels)
@@ -252,9 +253,11 @@ def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.
     with gr.Accordion("What all pictures share", open=False):
         controls["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(folder.id, base["scan"]))
         controls["solver"] = gr.Dropdown(solver_choices(), value=base["solver"], label="Solver")
-        controls["steps"] = gr.Slider(1, MOST_STEPS, value=base["steps"], step=1, label="Steps")
-        controls["guidance"] = gr.Slider(0, MOST_GUIDANCE, value=base["guidance"], step=0.1, label="Guidance")
-        controls["seed"] = gr.Number(base["seed"], label="Seed", precision=0, minimum=0)
+        controls["steps"] = unchecked(gr.Slider(1, MOST_STEPS, value=base["steps"], step=1, label="Steps"))
+        controls["guidance"] = unchecked(
+            gr.Slider(0, MOST_GUIDANCE, value=base["guidance"], step=0.1, label="Guidance")
+        )
+        controls["seed"] = gr.Number(base["seed"], label="Seed")
     return {name: controls[name] for name in BASE}, quality
 
 
@@ -281,10 +284,10 @@ def _build_sides(matrix: Matrix) -> list[gr.Dropdown]:
 def build_compare_tab(frame: Frame) -> None:
     """Lay the tab out; call inside its gr.Tab."""
     gr.api(compare, api_name="compare", **TURN)
-    if not model_choices(PICTURES):
+    presets = available_presets()
+    if not presets:
         gr.Markdown(texts.NO_WEIGHTS)
         return
-    presets = available_presets()
     shipped = examples.compared()
     first = shipped.matrix if shipped is not None else preset_matrix(presets[0])
     with gr.Row(elem_classes="chip-row", elem_id="compare-presets"):
