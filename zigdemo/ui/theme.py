@@ -12,7 +12,10 @@ STYLES = (
     "page.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css", "scan_player.css", "samplers.css",
     "maps.css", "finetune.css", "models.css",
 )  # fmt: skip
-SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
+SCRIPTS = (
+    "parts.js", "scan_view.js", "scan_player.js", "trajectories.js",
+    "curves.js",
+)  # fmt: skip
 
 
 class SystemFont(gr.themes.Font):
