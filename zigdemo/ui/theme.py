@@ -13,7 +13,7 @@ STYLES = (
     "maps.css", "finetune.css", "models.css",
 )  # fmt: skip
 SCRIPTS = (
-    "parts.js", "scan_view.js", "scan_player.js", "trajectories.js",
+    "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js",
     "curves.js",
 )  # fmt: skip
 
