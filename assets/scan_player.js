@@ -56,7 +56,7 @@
       this.legend = element("span", { class: "scan-legend-jump" });
       this.dots = element("span", { class: "scan-legend-dot" }, "same place, neighbouring frame");
       this.scatter = new Scatter();
-      this.reach = new Reach(LAYERS, (layer) => this.choose(layer));
+      this.reach = new Reach(LAYERS, (layer) => { if (!this.layers.hidden) this.choose(layer); });
       this.gifButton = button("Save GIF", "Save the playing path as an animated GIF", () => this.saveGif());
       this.stage.append(this.tip);
       this.root.replaceChildren(
@@ -96,7 +96,7 @@
         yours: button("Your picture…", "Lay the path over a picture of yours; it stays in your browser", () => file.click()),
       };
       this.fault = element("div", { class: "scan-fault", role: "alert" });
-      this.choices.none.setAttribute("aria-pressed", "true");
+      this.press("none");
       return element("div", { class: "scan-pictures" }, element("span", {}, "Path over"), ...Object.values(this.choices), file, this.fault);
     }
     async open(address, choice) {
@@ -104,20 +104,20 @@
       try { await image.decode(); } catch {
         this.fault.textContent = "The browser cannot read this file as a picture; choose a PNG or JPEG.";
         return;
-      }
+      } finally { URL.revokeObjectURL(address); }
       const scale = Math.min(1, PICTURE_PX / Math.max(image.naturalWidth, image.naturalHeight));
       const picture = element("canvas", { width: Math.max(1, Math.round(image.naturalWidth * scale)), height: Math.max(1, Math.round(image.naturalHeight * scale)) });
       picture.getContext("2d").drawImage(image, 0, 0, picture.width, picture.height);
-      if (choice === "yours") URL.revokeObjectURL(address);
       this.over(picture, choice);
     }
     over(picture, choice) {
       this.view.picture = picture;
       this.fault.textContent = "";
-      for (const [name, node] of Object.entries(this.choices)) node.setAttribute("aria-pressed", name === choice);
+      this.press(choice);
       this.root.dataset.over = choice;
       this.draw(true);
     }
+    press(choice) { for (const [name, node] of Object.entries(this.choices)) node.setAttribute("aria-pressed", name === choice); }
     /* Go to a patch and follow who can have reached it. */
     pick(cell) {
       this.stop();
@@ -146,7 +146,7 @@
         return { button: panel, caption, view, name: path.axis === "all" ? `${kind} ${i + 1}` : `${i + 1}, ${path.axis}` };
       });
       this.grid.replaceChildren(...this.panels.map((panel) => panel.button));
-      this.layers.hidden = data.scans > 1 || this.paths.length === 1;
+      this.layers.hidden = data.scans > 1;
       Object.assign(this.root.dataset, { scheme: data.scheme, grid: data.grid.join("x") });
       this.choose(this.layers.hidden ? Math.min(this.layer, this.paths.length - 1) : this.layer, share);
     }
@@ -161,7 +161,7 @@
       this.panels.forEach((panel, i) => panel.button.setAttribute("aria-pressed", i === this.shown));
       const { scans, paths } = this.data;
       this.layerText.textContent = scans > 1 ? `Every layer reads in ${scans} orders at once; shown: scan ${this.shown + 1}`
-        : paths === 1 ? "Every layer reads in this order"
+        : paths === 1 ? `Layer ${layer + 1} reads in this order, as every layer does`
         : `Layer ${layer + 1} uses path ${this.shown + 1} of ${paths}` + { all: "", space: ": each frame on its own", time: ": each place over time" }[this.path.axis];
       this.measures();
       this.scatter.show(this.path, this.data.grid);

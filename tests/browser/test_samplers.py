@@ -94,7 +94,8 @@ def test_two_strips_are_drawn(visit, served):
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=Done; both solvers")
     assert page.locator(".strip").count() == 2 and page.locator(".strip img").count() == 16
-    times = [strip.locator("li").all_inner_texts() for strip in page.locator(".strip").all()]
+    strips = page.locator(".strip").all()
+    times = [[text.strip() for text in strip.locator("li").all_inner_texts()] for strip in strips]
     assert times[0] == times[1] and times[0][1] == "t = 0.14" and times[0][-1] == "result"
     assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
 
