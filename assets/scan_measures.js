@@ -4,7 +4,7 @@
   "use strict";
   const { element } = window.zigdemoParts;
   const { Path, fitted } = window.zigdemoScanView;
-  const LEFT = 44, RIGHT = 8, TOP = 30, BOTTOM = 40, HEIGHT = 240, MAP_PX = 150;
+  const LEFT = 44, RIGHT = 8, TOP = 34, BOTTOM = 40, HEIGHT = 240, MAP_PX = 150;
   const ROWS_SHOWN = 8; // steps along the scan that the scatter shows, in rows of the picture
 
   /* Over all pairs of tokens of a run up to `most` steps apart: counts[(steps - 1) * far + cells - 1], where cells is
@@ -79,7 +79,7 @@
       for (const [place, name] of ticks) context.fillText(name, this.x(place), floor + 5);
       context.fillText(across, (LEFT + this.width - RIGHT) / 2, HEIGHT - 15);
       Object.assign(context, { textAlign: "left", textBaseline: "bottom" });
-      context.fillText(up, 0, TOP - 11);
+      context.fillText(up, 0, TOP - 18); // above the number on a full bar
       Object.assign(context, { textAlign: "right", textBaseline: "middle" });
       for (const value of levels) {
         context.fillText(value.toLocaleString("en"), LEFT - 6, this.y(value));

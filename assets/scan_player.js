@@ -215,7 +215,7 @@
     reads(cell) {
       const { path } = this, places = path.rows * path.columns;
       if ((this.hovered !== null && !this.playing) || path.runs === 1 || path.axis === "all") return path.where(cell);
-      return path.axis === "space" ? `row ${path.row(cell)}, column ${path.column(cell)} of all ${path.frames} frames`
+      return path.axis === "space" ? `row ${path.row(cell) + 1}, column ${path.column(cell) + 1} of all ${path.frames} frames`
         : `frame ${path.frame(cell) + 1} at all ${places} places`;
     }
     tell() {
