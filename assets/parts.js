@@ -25,6 +25,23 @@
     clamp: (value, low, high) => Math.max(low, Math.min(high, value)),
     element, icon,
 
+    /* Offer a Blob as a download. */
+    download(blob, name) {
+      const url = URL.createObjectURL(blob);
+      element("a", { href: url, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10000);
+    },
+
+    /* SVG text, width x height, as a PNG with `scale` pixels per unit: a promise of its Blob. */
+    async pngOf(text, width, height, scale = 2) {
+      const url = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" })), image = element("img", { src: url });
+      await image.decode();
+      const canvas = element("canvas", { width: width * scale, height: height * scale });
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      URL.revokeObjectURL(url);
+      return new Promise((done) => canvas.toBlob(done, "image/png"));
+    },
+
     /* Call layout() when the root's size changes and repaint() when the colours do; returns a function that stops this. */
     watch(root, layout, repaint) {
       const size = new ResizeObserver(layout), classes = new MutationObserver(repaint);

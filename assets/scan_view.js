@@ -6,6 +6,7 @@
   const SAMPLES = [[72, 33, 115], [64, 67, 135], [52, 94, 141], [41, 120, 142], [32, 144, 140], [34, 167, 132],
     [68, 190, 112], [121, 209, 81], [189, 222, 38], [253, 231, 36]];
   const CELL_PX = 96;
+  const VEIL = 215; // of 255: how much of a picture is hidden where the scan has not been yet
   // Beyond ALL_JUMPS only the latest TRAIL jumps are drawn: all of them would hide the picture.
   const ALL_JUMPS = 300, TRAIL = 40;
   const ON_DARK = "#ffffff", ON_LIGHT = "#1d2939";
@@ -33,6 +34,7 @@
     frame(cell) { return Math.floor(cell / (this.rows * this.columns)); }
     row(cell) { return Math.floor(cell / this.columns) % this.rows; }
     column(cell) { return cell % this.columns; }
+    get middle() { return ((this.frames >> 1) * this.rows + (this.rows >> 1)) * this.columns + (this.columns >> 1); }
     place(k) { return k % this.span; }
     share(place) { return this.span > 1 ? place / (this.span - 1) : 0; }
     /* Where step k comes from: nowhere, a neighbour in the frame, the same place a frame away, or far. */
@@ -50,8 +52,8 @@
       return this.trail ? upto.slice(-TRAIL) : upto;
     }
     where(cell) {
-      const place = `row ${this.row(cell)}, column ${this.column(cell)}`;
-      return this.frames > 1 ? `frame ${this.frame(cell)}, ${place}` : place;
+      const place = `row ${this.row(cell) + 1}, column ${this.column(cell) + 1}`;
+      return this.frames > 1 ? `frame ${this.frame(cell) + 1}, ${place}` : place;
     }
   }
 
@@ -81,24 +83,24 @@
     }
   }
 
-  /* The sheet with the largest cells that fits a square; cells are whole pixels unless tiny. */
-  function fitted(path, side, gap, above, most) {
+  /* The sheet with the largest cells that fits a room; cells are whole pixels unless tiny. */
+  function fitted(path, [width, height], gap, above, most) {
     const { frames, rows, columns } = path;
     let best = 0, across = 1;
     for (let n = 1; n <= frames; n++) {
       const down = Math.ceil(frames / n);
-      const wide = (side - (n - 1) * gap) / (n * columns), high = (side - (down - 1) * gap - down * above) / (down * rows);
+      const wide = (width - (n - 1) * gap) / (n * columns), high = (height - (down - 1) * gap - down * above) / (down * rows);
       if (Math.min(wide, high) > best) [best, across] = [Math.min(wide, high), n];
     }
     best = clamp(best, 0.5, most);
     return new Sheet(path, best >= 3 ? Math.floor(best) : best, across, gap, above);
   }
 
-  /* A canvas that shows one path. Each cell is one pixel of a small image that is scaled up, and while the scan moves
+  /* A canvas that shows one path, over a picture if it has one, a canvas that fills each frame. Each cell is one pixel of a small image that is scaled up, and while the scan moves
      forward lines are only added, so that a frame of a 64 x 64 grid is cheap. */
   class View {
-    constructor(canvas) {
-      this.canvas = canvas;
+    constructor(canvas, picture = null) {
+      Object.assign(this, { canvas, picture });
       this.cells = document.createElement("canvas");
       this.lines = document.createElement("canvas");
     }
@@ -107,12 +109,12 @@
       Object.assign(this.cells, { width: path.columns, height: path.rows * path.frames });
       this.drawn = Infinity;
     }
-    /* Fill a square of `side` CSS pixels. named: leave room for the names of frames. */
-    fit(side, ratio, named) {
+    /* Fill a room of [width, height] CSS pixels. named: leave room for the names of frames. */
+    fit(room, ratio, named) {
       const stack = this.path.frames > 1;
       this.named = named && stack;
       this.ratio = ratio;
-      this.sheet = fitted(this.path, side * ratio, stack ? (named ? 10 : 3) * ratio : 0, this.named ? 18 * ratio : 0, CELL_PX * ratio);
+      this.sheet = fitted(this.path, room.map((side) => side * ratio), stack ? (named ? 10 : 3) * ratio : 0, this.named ? 18 * ratio : 0, CELL_PX * ratio);
       for (const canvas of [this.canvas, this.lines]) {
         canvas.width = Math.max(1, Math.round(this.sheet.width));
         canvas.height = Math.max(1, Math.round(this.sheet.height));
@@ -134,25 +136,34 @@
         if (path.trail && cell >= 7) for (const k of path.shown(position)) this.segment(context, k, theme);
       }
       if (numbers) this.number(context, position);
-      if (!marker || (hovered === null && path.runs > path.frames && cell < 7)) return; // too many marks for cells this small
-      for (const token of hovered === null ? path.at(position).map((k) => path.order[k]) : [hovered]) this.mark(context, token, theme);
+      if (marker && !(path.runs > path.frames && cell < 7)) { // else too many marks for cells this small
+        for (const k of path.at(position)) this.mark(context, path.order[k], theme);
+      }
+      if (hovered !== null) this.mark(context, hovered, theme);
     }
     fill(position, faint) {
       const { order, rank, colours } = this.path, context = this.cells.getContext("2d");
       const image = context.createImageData(this.cells.width, this.cells.height);
       for (const token of order) {
-        const colour = rank[token] <= position ? colours[rank[token]] : faint, at = 4 * token;
+        const read = rank[token] <= position, colour = read ? colours[rank[token]] : faint, at = 4 * token;
         for (let i = 0; i < 3; i++) image.data[at + i] = colour[i];
-        image.data[at + 3] = 255;
+        image.data[at + 3] = !this.picture ? 255 : read ? 0 : VEIL;
       }
       context.putImageData(image, 0, 0);
     }
     frame(context, frame, theme) {
       const { rows, columns } = this.path, { cell } = this.sheet, [left, top] = this.sheet.corner(frame);
+      if (this.picture) {
+        const { width, height } = this.picture, scale = Math.min(width / columns, height / rows); // cut to the frame's shape
+        const [across, down] = [columns * scale, rows * scale];
+        context.imageSmoothingEnabled = true;
+        context.drawImage(this.picture, (width - across) / 2, (height - down) / 2, across, down, left, top, columns * cell, rows * cell);
+        context.imageSmoothingEnabled = false;
+      }
       context.drawImage(this.cells, 0, frame * rows, columns, rows, left, top, columns * cell, rows * cell);
       if (this.named) {
         Object.assign(context, { font: `${12 * this.ratio}px system-ui, sans-serif`, textAlign: "left", textBaseline: "bottom", fillStyle: theme.ink });
-        context.fillText(columns * cell > 56 * this.ratio ? `frame ${frame}` : String(frame), left, top - 2 * this.ratio);
+        context.fillText(columns * cell > 56 * this.ratio ? `frame ${frame + 1}` : String(frame + 1), left, top - 2 * this.ratio);
       }
       if (cell < 5) return;
       const width = Math.max(1, Math.round(cell * 0.05)), half = Math.floor(width / 2);
@@ -171,20 +182,33 @@
       }
       this.drawn = position;
     }
+    /* Over a picture a step has its colour and an edge that is told from it; on coloured cells the ink is enough. */
     segment(context, k, theme) {
-      const { path, sheet } = this, kind = path.kinds[k], width = clamp(sheet.cell * 0.08, 1, 5), ink = inkOn(path.share(path.place(k)));
-      context.beginPath();
+      const { path, sheet, picture } = this, kind = path.kinds[k], width = clamp(sheet.cell * 0.08, 1, 5);
+      const share = path.share(path.place(k)), ink = inkOn(share), colour = picture ? `rgb(${path.colours[path.place(k)]})` : ink;
       if (kind === "time") { // a line would cross other frames
         if (sheet.cell < 7) return;
-        context.fillStyle = ink;
-        context.arc(...sheet.centre(path.order[k]), width * 1.5, 0, 2 * Math.PI);
-        context.fill();
+        if (picture) this.dot(context, k, width * 2.3, ink);
+        this.dot(context, k, width * 1.5, colour);
         return;
       }
       const far = kind === "far";
-      Object.assign(context, { lineCap: "round", lineWidth: width, strokeStyle: far ? theme.jump : ink });
-      context.setLineDash(far ? [width * 2.5, width * 2.2] : []);
-      for (const token of [path.order[k - 1], path.order[k]]) context.lineTo(...sheet.centre(token));
+      if (picture) this.line(context, k, width * 1.9, far ? ON_DARK : ink, []);
+      this.line(context, k, width, far ? theme.jump : colour, far ? [width * 2.5, width * 2.2] : []);
+      // The edge just drawn covers the end of the step before.
+      if (picture && path.kinds[k - 1] === "near") this.line(context, k - 1, width, `rgb(${path.colours[path.place(k - 1)]})`, []);
+    }
+    dot(context, k, radius, colour) {
+      context.beginPath();
+      context.fillStyle = colour;
+      context.arc(...this.sheet.centre(this.path.order[k]), radius, 0, 2 * Math.PI);
+      context.fill();
+    }
+    line(context, k, width, colour, dash) {
+      context.beginPath();
+      Object.assign(context, { lineCap: "round", lineWidth: width, strokeStyle: colour });
+      context.setLineDash(dash);
+      for (const token of [this.path.order[k - 1], this.path.order[k]]) context.lineTo(...this.sheet.centre(token));
       context.stroke();
     }
     number(context, position) {
@@ -195,7 +219,11 @@
       for (const token of path.order) {
         const place = path.rank[token];
         if (place > position) continue;
-        context.fillStyle = inkOn(path.share(place));
+        if (this.picture) {
+          Object.assign(context, { strokeStyle: ON_LIGHT, lineWidth: size * 0.25, lineJoin: "round" });
+          context.strokeText(String(place + 1), sheet.x(token) + 0.1 * cell, sheet.y(token) + 0.1 * cell);
+        }
+        context.fillStyle = this.picture ? ON_DARK : inkOn(path.share(place));
         context.fillText(String(place + 1), sheet.x(token) + 0.1 * cell, sheet.y(token) + 0.1 * cell);
       }
     }
@@ -211,31 +239,41 @@
   }
 
   /* The drawing of a view as SVG text, for slides and papers. */
-  function svgOf(path, across, position, theme, title) {
-    const unit = 20, stack = path.frames > 1, sheet = new Sheet(path, unit, across, stack ? unit / 2 : 0, stack ? unit : 0);
+  function svgOf(view, position, theme, title) {
+    const { path, picture } = view, unit = 20, stack = path.frames > 1;
+    const sheet = new Sheet(path, unit, view.sheet.across, stack ? unit / 2 : 0, stack ? unit : 0), parts = [];
     const line = (k, extra) => {
       const [x1, y1] = sheet.centre(path.order[k - 1]), [x2, y2] = sheet.centre(path.order[k]);
       return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" ${extra}/>`;
     };
-    const dot = (k, colour) => {
+    const dot = (k, colour, edge) => {
       const [x, y] = sheet.centre(path.order[k]);
-      return `<circle cx="${x}" cy="${y}" r="2.7" fill="${colour}"/>`;
+      return `<circle cx="${x}" cy="${y}" r="2.7" fill="${colour}"${picture ? ` stroke="${edge}" stroke-width="0.9"` : ""}/>`;
     };
-    const parts = path.order.map((token) => `<rect x="${sheet.x(token)}" y="${sheet.y(token)}" width="${unit}" height="${unit}" ` +
-      `fill="rgb(${path.rank[token] <= position ? path.colours[path.rank[token]] : theme.faint})" stroke="${theme.ground}"/>`);
-    if (stack) for (let frame = 0; frame < path.frames; frame++) {
+    for (let frame = 0; frame < path.frames; frame++) {
       const [x, y] = sheet.corner(frame);
-      parts.push(`<text x="${x}" y="${y - 5}" font-family="system-ui, sans-serif" font-size="12" fill="${theme.ink}">frame ${frame}</text>`);
+      if (picture) parts.push(`<image x="${x}" y="${y}" width="${path.columns * unit}" height="${path.rows * unit}" ` +
+        `preserveAspectRatio="xMidYMid slice" href="${picture.toDataURL()}"/>`);
+      if (stack) parts.push(`<text x="${x}" y="${y - 5}" font-family="system-ui, sans-serif" font-size="12" fill="${theme.ink}">frame ${frame + 1}</text>`);
     }
+    for (const token of path.order) {
+      const read = path.rank[token] <= position, opacity = !picture ? 1 : read ? 0 : VEIL / 255;
+      parts.push(`<rect x="${sheet.x(token)}" y="${sheet.y(token)}" width="${unit}" height="${unit}" ` +
+        `fill="rgb(${read ? path.colours[path.rank[token]] : theme.faint})"${picture ? ` fill-opacity="${opacity}"` : ""} stroke="${theme.ground}"/>`);
+    }
+    const edges = [], steps = [];
     path.kinds.forEach((kind, k) => {
-      const colour = inkOn(path.share(path.place(k)));
-      if (path.place(k) <= position && kind === "near") parts.push(line(k, `stroke="${colour}"`));
-      if (path.place(k) <= position && kind === "time") parts.push(dot(k, colour));
+      if (path.place(k) > position) return;
+      const ink = inkOn(path.share(path.place(k))), colour = picture ? `rgb(${path.colours[path.place(k)]})` : ink;
+      if (kind === "near" && picture) edges.push(line(k, `stroke="${ink}" stroke-width="3.2"`));
+      if (kind === "near") steps.push(line(k, `stroke="${colour}"`));
+      if (kind === "time") steps.push(dot(k, colour, ink));
     });
+    parts.push(...edges, ...steps);
     for (const k of path.shown(position)) parts.push(line(k, `stroke="${theme.jump}" stroke-dasharray="5 4"`));
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${sheet.width} ${sheet.height}" ` +
       `stroke-width="1.8" stroke-linecap="round"><title>${title.replace(/[<&]/g, "")}</title>${parts.join("")}</svg>`;
   }
 
-  window.zigdemoScanView = { Path, View, svgOf, TRAIL };
+  window.zigdemoScanView = { Path, View, fitted, svgOf, TRAIL };
 })();

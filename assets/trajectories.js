@@ -1,12 +1,14 @@
 /* The trajectory player: the same noise under an ODE and an SDE solver on a 2-D toy, entirely in the browser.
-   zigdemoTrajectories.mount(root, data) with data = {toy, points, extent, cells, frames: [times], density, runs};
+   zigdemoTrajectories.mount(root, data) with data = {toy, points, extent, cells, frames: [times], density, runs, floor,
+   noise_score}; floor: {mean, low, high}, the score of as many points of the true density;
    density: base64 of one byte per cell, frames x cells x cells from the top left; runs: [{solver, label, kind, steps,
-   times, nfe, error, states}]; states: base64 of int16 (step, point, x or y) in units of 1 / scale. */
+   times, nfe, score, states}]; states: base64 of int16 (step, point, x or y) in units of 1 / scale. */
 (() => {
   "use strict";
-  const { CALM_MS, clamp, element, icon, watch } = window.zigdemoParts;
+  const { CALM_MS, clamp, download, element, icon, pngOf, watch } = window.zigdemoParts;
   const SPEEDS = [0.25, 0.5, 1, 2, 4], SECONDS = 6, MOST_PX = 440, GRAIN = 1000;
   const NEAR_PX = 24; // a pointer this close to a point shows its path
+  const SIDE = 440, GAP = 24, MARGIN = 16, CAPTION = 72; // of the figure as SVG, in its units
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
   /* One run: the position of each point at any time, linear between the solver's steps. */
@@ -48,10 +50,10 @@
       const still = (time) => { this.stop(); this.go(time); };
       this.panels = [0, 1].map(() => {
         const canvas = element("canvas", { class: "toy-canvas", tabindex: "0", role: "img" });
-        const name = element("strong", {}), about = element("span", {}), error = element("span", { class: "toy-error" });
+        const name = element("strong", {}), about = element("span", {}), score = element("span", { class: "toy-score" });
         for (const kind of ["pointermove", "pointerdown"]) canvas.addEventListener(kind, (event) => this.point(event));
         canvas.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") this.choose(null); });
-        return { canvas, name, about, error, box: element("figure", {}, canvas, element("figcaption", {}, name, about, error)) };
+        return { canvas, name, about, score, box: element("figure", {}, canvas, element("figcaption", {}, name, about, score)) };
       });
       this.playButton = button("play", "Play", () => this.toggle(), "toy-button toy-play");
       this.scrub = element("input", { type: "range", min: "0", max: String(GRAIN), step: "1", class: "toy-scrub", "aria-label": "Time" });
@@ -60,13 +62,23 @@
         ...SPEEDS.map((speed) => element("option", speed === 1 ? { value: "1", selected: "" } : { value: String(speed) }, speed + "×")));
       this.speeds.addEventListener("change", () => { this.speed = Number(this.speeds.value); });
       this.status = element("div", { class: "toy-status", role: "status" });
+      this.meaning = element("p", { class: "toy-meaning" });
+      const save = (label, title, act) => {
+        const node = element("button", { type: "button", class: "toy-button", title }, label);
+        node.addEventListener("click", act);
+        return node;
+      };
       this.root.replaceChildren(
         element("div", { class: "toy-panels" }, ...this.panels.map((panel) => panel.box)),
         element("div", { class: "toy-bar" }, button("first", "To the noise", () => still(0)), this.playButton,
           button("last", "To the data", () => still(1)), this.scrub, this.speeds),
-        this.status,
+        this.status, this.meaning,
         element("div", { class: "toy-keys" },
-          "Each colour is one starting noise, the same on both sides; the shading is the true density. Point at a dot to follow it."));
+          "Each colour is one starting noise, the same on both sides; the shading is the true density. Point at a dot to follow it."),
+        element("div", { class: "exports" },
+          save("Save PNG", "Save both sides at this time as PNG", () => this.savePng()),
+          save("Save SVG", "Save both sides at this time as SVG", () => this.saveSvg()),
+          save("Save CSV", "Save the place of every point after every step", () => this.saveCsv())));
       this.root.addEventListener("keydown", (event) => this.key(event));
     }
     show(data) {
@@ -81,11 +93,17 @@
       this.chosen = null;
       this.shade = element("canvas", { width: data.cells, height: data.cells });
       this.runs.forEach((run, i) => {
-        const { name, about, error } = this.panels[i];
+        const { name, about, score } = this.panels[i], { floor } = data;
         name.textContent = `${run.kind}: ${run.label}`;
         about.textContent = `${run.steps} ${run.steps === 1 ? "step" : "steps"} · ${run.nfe} network calls`;
-        error.textContent = `ends ${run.error} from the exact ends`;
+        score.textContent = `score ${run.score.toFixed(2)}: ` + (run.score <= floor.high ? "as good as true points" :
+          `${(run.score / floor.mean).toFixed(1)} times that of true points`);
+        score.classList.toggle("toy-good", run.score <= floor.high);
       });
+      const { mean, low, high } = data.floor;
+      this.meaning.textContent = "The score is how far the end cloud must move, on average along a direction, to be spread like the true density; " +
+        `the square is ${(2 * data.extent).toFixed(1)} wide. A perfect sampler of ${data.points} points gets ${mean.toFixed(2)} ` +
+        `(${low.toFixed(2)} to ${high.toFixed(2)} in 9 of 10 draws), the noise at the start ${data.noise_score.toFixed(2)}.`;
       this.root.dataset.toy = data.toy;
       this.layout();
       if (first && !this.calm.matches) { this.go(0); this.play(); } else this.go(first ? 1 : this.time);
@@ -113,7 +131,8 @@
     draw() {
       if (!this.data || !this.ratio || !this.root.clientWidth) return;
       const style = getComputedStyle(this.root), value = (name) => style.getPropertyValue(name).trim();
-      this.theme ??= { shade: value("--toy-shade").split(",").map(Number), light: value("--toy-light"), ink: value("--toy-ink") };
+      this.theme ??= { shade: value("--toy-shade").split(",").map(Number), light: value("--toy-light"), ink: value("--toy-ink"),
+        quiet: value("--toy-quiet"), ground: value("--toy-ground") };
       this.shadow();
       this.runs.forEach((run, i) => this.paint(run, this.panels[i].canvas));
       this.tell();
@@ -134,24 +153,65 @@
       context.imageSmoothingEnabled = true;
       context.drawImage(this.shade, 0, 0, side, side);
       Object.assign(context, { lineJoin: "round", lineCap: "round" });
-      const order = [...this.hues.keys()].filter((i) => i !== this.chosen);
-      if (this.chosen !== null) order.push(this.chosen); // on top of the others
-      for (const point of order) {
-        const here = point === this.chosen, faint = this.chosen !== null && !here;
-        const colour = `hsl(${this.hues[point]} 70% ${this.theme.light})`;
-        Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: (here ? 2.5 : 1) * this.ratio, globalAlpha: faint ? 0.12 : here ? 1 : 0.5 });
+      for (const { spots, here, colour, width, opacity, radius, solid } of this.marks(run, step, side)) {
+        Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: width * this.ratio, globalAlpha: opacity });
         context.beginPath();
-        for (let k = 0; k <= step; k++) context.lineTo(...this.place(run.at(k, point), side));
-        const end = this.place(run.between(this.time, point, step), side);
-        context.lineTo(...end);
+        for (const spot of spots) context.lineTo(...spot);
         context.stroke();
-        context.globalAlpha = faint ? 0.25 : 1;
+        context.globalAlpha = solid;
         context.beginPath();
-        context.arc(...end, (here ? 5 : 2.5) * this.ratio, 0, 2 * Math.PI);
+        context.arc(...spots.at(-1), radius * this.ratio, 0, 2 * Math.PI);
         context.fill();
         if (here) { Object.assign(context, { strokeStyle: this.theme.ink, lineWidth: 1.5 * this.ratio }); context.stroke(); }
       }
       context.globalAlpha = 1;
+    }
+    /* What is drawn of each point: its way so far, ending in a dot; the chosen one comes last, on top of the others. */
+    marks(run, step, side) {
+      const order = [...this.hues.keys()].filter((i) => i !== this.chosen);
+      if (this.chosen !== null) order.push(this.chosen);
+      return order.map((point) => {
+        const here = point === this.chosen, faint = this.chosen !== null && !here;
+        const spots = Array.from({ length: step + 1 }, (_, k) => this.place(run.at(k, point), side));
+        spots.push(this.place(run.between(this.time, point, step), side));
+        return { spots, here, colour: `hsl(${this.hues[point]} 70% ${this.theme.light})`, width: here ? 2.5 : 1, opacity: faint ? 0.12 : here ? 1 : 0.5,
+          radius: here ? 5 : 2.5, solid: faint ? 0.25 : 1 };
+      });
+    }
+    /* Both sides with their captions as SVG text, and its size. */
+    figure() {
+      const width = 2 * SIDE + GAP + 2 * MARGIN, height = SIDE + CAPTION + 2 * MARGIN, { ground, ink, quiet } = this.theme;
+      const paper = element("canvas", {}).getContext("2d"), plain = (colour) => { paper.fillStyle = colour; return paper.fillStyle; };
+      const shade = this.shade.toDataURL(), round = (values) => values.map((value) => value.toFixed(1)).join(" ");
+      const sides = this.runs.map((run, i) => {
+        const marks = this.marks(run, run.step(this.time), SIDE).map(({ spots, here, colour, width: thick, opacity, radius, solid }) => {
+          const [x, y] = spots.at(-1), paint = plain(colour);
+          return `<polyline points="${spots.map(round).join(" ")}" stroke="${paint}" stroke-width="${thick}" opacity="${opacity}"/>` +
+            `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="${radius}" fill="${paint}" opacity="${solid}"${here ? ` stroke="${ink}" stroke-width="1.5"` : ""}/>`;
+        });
+        const { name, about, score } = this.panels[i];
+        const words = [name, about, score].map((node, line) => `<text y="${SIDE + 22 + 21 * line}" fill="${line ? quiet : ink}" font-weight="${line ? 400 : 600}">${node.textContent}</text>`);
+        return `<g transform="translate(${MARGIN + i * (SIDE + GAP)} ${MARGIN})"><clipPath id="side${i}"><rect width="${SIDE}" height="${SIDE}"/></clipPath>` +
+          `<image width="${SIDE}" height="${SIDE}" preserveAspectRatio="none" href="${shade}"/><g clip-path="url(#side${i})" fill="none" stroke-linejoin="round" stroke-linecap="round">${marks.join("")}</g>` +
+          `<rect width="${SIDE}" height="${SIDE}" fill="none" stroke="${quiet}" stroke-opacity="0.4"/>${words.join("")}</g>`;
+      });
+      const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="15">` +
+        `<title>${this.data.toy}, t = ${this.time.toFixed(2)}</title><rect width="${width}" height="${height}" fill="${ground}"/>${sides.join("")}</svg>`;
+      return { text, width, height };
+    }
+    save(blob, ending) { download(blob, `${this.data.toy}-${this.runs.map((run) => run.solver).join("-")}.${ending}`); }
+    saveSvg() { this.save(new Blob([this.figure().text], { type: "image/svg+xml" }), "svg"); }
+    async savePng() {
+      const { text, width, height } = this.figure();
+      this.save(await pngOf(text, width, height), "png");
+    }
+    saveCsv() {
+      const rows = ["kind,solver,network calls,score,step,t,point,x,y"];
+      for (const run of this.runs) run.times.forEach((time, step) => {
+        for (let point = 0; point < run.points; point++) rows.push([run.kind, run.solver, run.nfe, run.score.toFixed(4), step, time.toFixed(4), point + 1,
+          ...run.at(step, point).map((value) => value.toFixed(4))].join(","));
+      });
+      this.save(new Blob([rows.join("\n") + "\n"], { type: "text/csv" }), "csv");
     }
     tell() {
       const steps = this.runs.map((run) => `${run.label} in step ${Math.min(run.step(this.time) + 1, run.steps)} of ${run.steps}`);

@@ -179,6 +179,11 @@ A run goes from noise at t = 0 to data at t = 1. Every state on the way is a mix
   step is short, by default 0.04 of the time (*Length of the last step*).
 - **Guidance**: the prediction with the prompt or label, moved away from the one without it by a scale; *rescaled*, its
   contrast is brought back towards the unguided one.
+- **Score** (of the toy on the page): how far the points at the end would have to move, on average along a direction, to
+  be spread like the true density (the sliced Wasserstein-1 distance). An ODE and an SDE are scored against the same
+  density. Beside it stands the score of as many points of the density itself, as so few points are never at 0.
+- **Clean prediction** (of a model on the page): the picture that the network would end at, asked at a state on the way.
+  A column shows the last one before its time, the same time for every solver.
 
 | form | w(t) at strength 1 |
 |---|---|

@@ -1,9 +1,13 @@
 """The Samplers tab in a real browser."""
 
+import re
+from pathlib import Path
 from threading import Event
+from xml.etree import ElementTree
 
 import pytest
 from pages import show_tab
+from PIL import Image
 
 from zigdemo.ui.tabs import samplers
 
@@ -55,7 +59,7 @@ def test_the_paths_play_by_themselves_and_no_frame_asks_the_server(visit, served
 def test_both_sides_tell_their_calls_and_error_and_a_point_is_followed_in_both(visit, served):
     page = open_tab(visit, served)
     captions = page.locator(".toy-panels figcaption").all_inner_texts()
-    assert "ODE: Heun" in captions[0] and "40 network calls" in captions[0] and "from the exact ends" in captions[0]
+    assert "ODE: Heun" in captions[0] and "40 network calls" in captions[0] and "as good as true points" in captions[0]
     assert "SDE: Euler-Maruyama" in captions[1] and "20 network calls" in captions[1]
     page.get_by_role("button", name="To the data").click()
     ink = "(c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.reduce((a, b) => a + b, 0)"
@@ -90,6 +94,9 @@ def test_two_strips_are_drawn(visit, served):
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=Done; both solvers")
     assert page.locator(".strip").count() == 2 and page.locator(".strip img").count() == 16
+    strips = page.locator(".strip").all()
+    times = [[text.strip() for text in strip.locator("li").all_inner_texts()] for strip in strips]
+    assert times[0] == times[1] and times[0][1] == "t = 0.14" and times[0][-1] == "result"
     assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
 
 
@@ -117,7 +124,52 @@ def test_a_strip_stops(visit, served, monkeypatch):
     assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
 
 
+def test_the_score_says_what_a_perfect_sampler_gets(visit, served):
+    page = open_tab(visit, served)
+    said = page.inner_text(".toy-meaning")
+    assert re.search(r"A perfect sampler of 128 points gets 0\.\d\d \(0\.\d\d to 0\.\d\d in 9 of 10 draws\)", said)
+    assert "the noise at the start 0." in said
+
+
+def test_the_toy_is_saved_as_picture_drawing_and_numbers(visit, served):
+    page = open_tab(visit, served)
+    page.get_by_role("button", name="To the data").click()
+    saved = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        with page.expect_download() as download:
+            page.locator(".toy-player").get_by_role("button", name=f"Save {kind}").click()
+        assert download.value.suggested_filename == f"ring-heun-euler-maruyama.{kind.lower()}"
+        saved[kind] = Path(download.value.path())
+    with Image.open(saved["PNG"]) as picture:
+        assert picture.width > 1500 and len(picture.convert("RGB").getcolors(10**7)) > 100
+    drawing = ElementTree.fromstring(saved["SVG"].read_text())
+    assert len(drawing.findall(".//{*}circle")) == 256 and "SDE: Euler-Maruyama" in saved["SVG"].read_text()
+    rows = saved["CSV"].read_text().splitlines()
+    assert len(rows) == 1 + 2 * 21 * 128 and rows[0] == "kind,solver,network calls,score,step,t,point,x,y"
+
+
+def test_a_curve_is_brought_out_and_its_value_said(visit, served):
+    page = open_tab(visit, served)
+    plots = page.locator(".errors .plot")
+    plots.first.scroll_into_view_if_needed()
+    spot = plots.first.locator("[data-curve=heun] .spot").first
+    spot.hover(force=True)
+    assert "Heun, 4 calls: " in page.locator(".curve-tip").first.inner_text()
+    page.locator("tr[data-curve=ddpm]").hover()
+    assert (
+        page.locator("svg .on[data-curve=ddpm]").count() == 2 and page.locator("svg .on[data-curve=heun]").count() == 0
+    )
+    for kind in ("PNG", "SVG"):
+        with page.expect_download() as download:
+            page.locator(".plots figure").first.get_by_role("button", name=f"Save {kind}").click()
+        assert download.value.suggested_filename == f"solvers-error.{kind.lower()}"
+    text = Path(download.value.path()).read_text()
+    assert ElementTree.fromstring(text).get("viewBox") and "var(--c" not in re.sub(
+        r'stroke="[^"]*"|fill="[^"]*"', "", text
+    )
+
+
 def test_the_curves_are_there_and_it_fits_a_phone(visit, served):
     page = open_tab(visit, served, width=390)
-    assert page.locator(".errors svg").count() == 2
+    assert page.locator(".errors svg.plot").count() == 2
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

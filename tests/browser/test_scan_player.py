@@ -1,7 +1,12 @@
 """The scan player in a real browser."""
 
+from pathlib import Path
+
 import pytest
 from pages import show_tab
+from PIL import Image
+
+from zigdemo.scans import order_receptive_field, scan_scheme
 
 pytestmark = pytest.mark.browser
 # Pause is pressed in the same moment: a busy machine could let it play to the end before a click comes.
@@ -11,8 +16,8 @@ PAUSED_AFTER_34 = """() => {
 }"""
 
 
-def open_tab(visit, url, width=1280):
-    page = visit(url, width)
+def open_tab(visit, url, width=1280, height=900):
+    page = visit(url, width, height)
     show_tab(page, "Scan paths")
     page.wait_for_selector(".scan-player[data-position]")
     return page
@@ -58,7 +63,7 @@ def test_hover_tells_when_a_cell_is_read(visit, served):
     page = open_tab(visit, served)
     box = page.locator(".scan-main").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.99, box["y"] + box["height"] * 3 / 16)
-    assert "step 9 of 64 reads row 1, column 7" in page.inner_text(".scan-status")
+    assert "step 9 of 64 reads row 2, column 8" in page.inner_text(".scan-status")
 
 
 def test_another_scheme_or_grid_is_drawn_and_a_wrong_one_is_one_sentence(visit, served):
@@ -106,7 +111,7 @@ def test_one_cell_has_its_index_in_every_panel(visit, served):
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     assert page.inner_text(".scan-tip") == "1"
     captions = page.locator(".scan-caption").all_inner_texts()
-    assert captions[0] == "layer 0: 1" and captions[6] == "layer 6: 57" and len(captions) == 8
+    assert captions[0] == "layer 1: 1" and captions[6] == "layer 7: 57" and len(captions) == 8
     page.mouse.click(box["x"] + box["width"] / 2 + 4, box["y"] + 4)
     assert position(page) == 4, "a click goes to the place of that cell"
 
@@ -114,7 +119,7 @@ def test_one_cell_has_its_index_in_every_panel(visit, served):
 def test_the_layer_slider_wraps_around_the_paths(visit, served):
     page = open_tab(visit, served)
     page.locator(".scan-layer").fill("9")
-    assert page.inner_text(".scan-layer-text") == "Layer 9 uses path 2 of 8"
+    assert page.inner_text(".scan-layer-text") == "Layer 10 uses path 2 of 8"
     assert page.locator(".scan-panel").nth(1).get_attribute("aria-pressed") == "true"
     assert cell(page) == 7
 
@@ -174,7 +179,7 @@ def test_the_picture_can_be_saved(visit, served, kind, start, tmp_path):
     page = open_tab(visit, served)
     with page.expect_download() as download:
         page.get_by_role("button", name=f"Save {kind}").click()
-    assert download.value.suggested_filename == f"zigzag-8-8x8-layer0.{kind.lower()}"
+    assert download.value.suggested_filename == f"zigzag-8-8x8-layer1.{kind.lower()}"
     download.value.save_as(tmp_path / "picture")
     assert (tmp_path / "picture").read_bytes().startswith(start)
 
@@ -202,14 +207,14 @@ def test_a_stack_of_frames_plays_all_runs_at_once(visit, served):
     choose(page, "factorized-sst")
     type_number(page, "Frames", "4")
     page.wait_for_selector(".scan-player[data-grid='4x8x8']")
-    assert page.inner_text(".scan-layer-text") == "Layer 0 uses path 1 of 12: each frame on its own"
+    assert page.inner_text(".scan-layer-text") == "Layer 1 uses path 1 of 12: each frame on its own"
     assert position(page) == 63 and "8 frames" not in page.inner_text(".scan-status")
     page.locator(".scan-scrub").fill("8")
-    assert page.inner_text(".scan-status") == "Layer 0, step 9 of 64 reads row 1, column 7 of all 4 frames"
+    assert page.inner_text(".scan-status") == "Layer 1, step 9 of 64 reads row 2, column 8 of all 4 frames"
     page.locator(".scan-panel").nth(2).click()
     page.get_by_role("button", name="To the end").click()
     assert position(page) == 3, "a location has as many steps as there are frames"
-    assert page.inner_text(".scan-status") == "Layer 2, step 4 of 4 reads frame 3 at all 64 places"
+    assert page.inner_text(".scan-status") == "Layer 3, step 4 of 4 reads frame 4 at all 64 places"
     assert "64 of 4 steps" in page.inner_text(".scan-measures")
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("document.querySelector('.scan-player').dataset.position === '2'")
@@ -230,7 +235,7 @@ def test_a_cell_of_a_frame_is_found_and_the_way_through_time_has_no_jump(visit, 
         }"""
     )
     page.mouse.move(*spot)
-    assert "reads frame 7, row 3, column 5" in page.inner_text(".scan-status")
+    assert "reads frame 8, row 4, column 6" in page.inner_text(".scan-status")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
@@ -239,7 +244,124 @@ def test_a_stack_can_be_saved_as_svg(visit, served, tmp_path):
     choose(page, "factorized-st")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save SVG").click()
-    assert download.value.suggested_filename == "factorized-st-8x8x8-layer0.svg"
+    assert download.value.suggested_filename == "factorized-st-8x8x8-layer1.svg"
     download.value.save_as(tmp_path / "picture")
     text = (tmp_path / "picture").read_text()
-    assert text.count("<rect") == 512 and text.count("<line") == 8 * 63 and "frame 7" in text
+    assert text.count("<rect") == 512 and text.count("<line") == 8 * 63 and "frame 8" in text
+
+
+def test_play_and_the_scrubber_are_above_the_fold(visit, served):
+    page = open_tab(visit, served, 1280, 800)
+    for width, height in ((1280, 800), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function("width => document.querySelector('.scan-player').clientWidth < width", arg=width)
+        page.wait_for_timeout(300)  # for the canvas to follow
+        for control in (".scan-play", ".scan-scrub", ".scan-speed"):
+            box = page.locator(control).bounding_box()
+            assert box["y"] + box["height"] < height, f"{control} needs scrolling"
+        assert page.evaluate("window.scrollY") == 0 and page.locator(".scan-main").bounding_box()["width"] >= 200
+
+
+def test_pointing_at_a_patch_does_not_freeze_a_playing_path(visit, served):
+    page = open_tab(visit, served)
+    box = page.locator(".scan-main").bounding_box()
+    page.get_by_role("button", name="To the start").click()
+    page.locator(".scan-speed").select_option("0.25")
+    page.get_by_role("button", name="Play").click()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.wait_for_function("document.querySelector('.scan-tip').textContent === '1'")
+    page.wait_for_function("document.querySelector('.scan-player').dataset.position > 2")
+    told = page.evaluate(
+        "[document.querySelector('.scan-status').textContent, document.querySelector('.scan-player').dataset.position]"
+    )
+    assert f"step {int(told[1]) + 1} of 64" in told[0] and page.get_by_role("button", name="Pause").count() == 1
+
+
+def test_the_reach_of_a_patch_is_that_of_the_measures(visit, served):
+    page = open_tab(visit, served)
+    for scheme in ("zigzag-8", "sweep", "bidirectional", "factorized-st"):
+        choose(page, scheme)
+        grid = tuple(int(side) for side in page.get_attribute(".scan-player", "data-grid").split("x"))
+        counts = page.evaluate(
+            """([token, layers]) => {
+              const { paths, data } = document.querySelector(".scan-player").scanPlayer;
+              const masks = layers.map((k) => zigdemoScanMeasures.reached(paths, data.scans > 1, token, k));
+              return masks.map((mask) => mask.reduce((a, b) => a + b, 0));
+            }""",
+            [10, [0, 1, 2, 5, 8]],
+        )
+        assert counts == [order_receptive_field(scan_scheme(scheme), layers, grid)[10] for layers in (0, 1, 2, 5, 8)]
+
+
+def test_a_sweep_stays_short_and_the_sentences_say_it(visit, served):
+    page = open_tab(visit, served)
+    near, reach = page.locator(".scan-figure p").all()
+    assert (
+        "at most 4 steps apart in the scan are 2.3 cells apart" in near.inner_text()
+        and "in a sweep 3.3" in near.inner_text()
+    )
+    page.mouse.click(*spot_of(page, 1))
+    page.locator(".scan-layer").fill("7")
+    page.mouse.move(0, 0)
+    assert "after 8 layers 64 of 64 patches can have reached row 1, column 2; in a sweep 2" in reach.inner_text()
+    choose(page, "sweep")
+    page.mouse.click(*spot_of(page, 1))
+    page.mouse.move(0, 0)
+    assert page.inner_text(".scan-layer-text") == "Layer 8 reads in this order, as every layer does"
+    assert (
+        "after 8 layers 2 of 64 patches can have reached row 1, column 2; more layers of a sweep add none"
+        in reach.inner_text()
+    )
+
+
+def spot_of(page, cell):
+    """Where a patch is in the window."""
+    return page.evaluate(
+        """(cell) => {
+          const { canvas, sheet } = document.querySelector(".scan-player").scanPlayer.view;
+          const box = canvas.getBoundingClientRect(), scale = box.width / canvas.width, [x, y] = sheet.centre(cell);
+          return [box.left + x * scale, box.top + y * scale];
+        }""",
+        cell,
+    )
+
+
+def test_the_path_is_laid_over_a_picture_and_saved_with_it(visit, served, tmp_path):
+    page = open_tab(visit, served)
+    calls = []
+    page.on("request", lambda request: calls.append(request.url) if "/upload" in request.url else None)
+    page.get_by_role("button", name="A portrait").click()
+    page.wait_for_selector(".scan-player[data-over=example]")
+    Image.new("RGB", (30, 20), (250, 10, 20)).save(tmp_path / "red.png")
+    (tmp_path / "text.png").write_text("no picture")
+    page.set_input_files(".scan-pictures input", tmp_path / "red.png")
+    page.wait_for_selector(".scan-player[data-over=yours]")
+    page.locator(".scan-scrub").fill("31")
+    pixel = """(cell) => {
+      const { canvas, sheet } = document.querySelector(".scan-player").scanPlayer.view, edge = sheet.cell * 0.8;
+      return [...canvas.getContext("2d").getImageData(sheet.x(cell) + edge, sheet.y(cell) + edge, 1, 1).data];
+    }"""
+    assert page.evaluate(pixel, 9)[:3] == [250, 10, 20] and min(page.evaluate(pixel, 62)[:3]) > 180, (
+        "unread patches are veiled"
+    )
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save SVG").click()
+    assert "data:image/png" in Path(download.value.path()).read_text()
+    page.set_input_files(".scan-pictures input", tmp_path / "text.png")
+    page.wait_for_selector("text=cannot read this file as a picture")
+    assert page.get_attribute(".scan-player", "data-over") == "yours" and calls == [], "the picture left the browser"
+
+
+def test_the_playing_path_is_saved_as_a_small_gif(visit, served):
+    page = open_tab(visit, served)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save GIF").click()
+    assert download.value.suggested_filename == "zigzag-8-8x8-layer1.gif"
+    path = Path(download.value.path())
+    with Image.open(path) as gif:
+        assert gif.n_frames == 64 and gif.info["loop"] == 0 and path.stat().st_size < 150_000
+        first = gif.convert("RGB").getpixel((gif.width // 2 + 20, gif.height - 8))
+        gif.seek(63)
+        last, seconds = gif.convert("RGB").getpixel((gif.width // 2 + 20, gif.height - 8)), gif.info["duration"] / 1000
+    assert min(first) > 200 and last[2] < 100, "the last row is pale at first and yellow in the end"
+    assert seconds > 1, "the whole path stays for a while"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from zigdemo.diffusion import SAMPLERS, TOYS
-from zigdemo.explain import EXTENT, toy_run
+from zigdemo.diffusion import SAMPLERS, TOYS, cloud_distance
+from zigdemo.explain import EXTENT, toy_run, trajectories
 from zigdemo.explain.trajectories import density
 
 FEW = {"points": 40, "frames": 3, "cells": 16}
@@ -22,6 +22,17 @@ def test_both_start_from_the_same_noise_and_more_steps_come_nearer_to_the_exact_
         assert run.ode.nfe == 2 * steps
         errors.append((run.ode.error, run.sde.error))
     assert errors[1][0] < errors[0][0] / 20 and errors[1][1] < errors[0][1] / 2
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_both_ends_are_scored_against_the_same_density_and_its_own_points(toy):
+    good, bad = (toy_run(toy, "heun", "euler-maruyama", steps, **{**FEW, "points": 128}) for steps in (60, 2))
+    floor = good.floor
+    assert floor == bad.floor and 0 < floor.low < floor.mean < floor.high
+    assert max(good.ode.score, good.sde.score) < 1.5 * floor.high, "being random is no error"
+    assert good.noise_score > 2 * floor.mean and bad.sde.score > floor.high
+    own = TOYS[toy]().sample(128, torch.Generator().manual_seed(5))
+    assert floor.low / 1.5 < cloud_distance(own, trajectories._truth(toy, 128)[0]) < floor.high * 1.5
 
 
 def test_another_seed_is_other_noise_and_the_same_seed_the_same_run():

@@ -22,7 +22,7 @@ from .samplers import SAMPLERS, check_options, refusal, sample, shift_times, tim
 from .sampling import Sampling, items_per_call, own_items, sample_items
 from .sde import FORMS, LAST_STEPS, diffusion_rate, sde_times
 from .solvers import SOLVERS, Solver, euler, heun, uniform_times
-from .toys import TOYS, Mixture
+from .toys import TOYS, Mixture, cloud_distance
 
 __all__ = [
     "BrownianPath",
@@ -45,6 +45,7 @@ __all__ = [
     "WEIGHTINGS",
     "check_options",
     "clean_of",
+    "cloud_distance",
     "convert",
     "diffusion_rate",
     "draw_times",

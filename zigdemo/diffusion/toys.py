@@ -84,6 +84,21 @@ class Mixture:
         return Field(lambda x, t: self.output(prediction, x, t, path), prediction, path)
 
 
+def cloud_distance(cloud: Tensor, truth: Tensor, directions: int = 32) -> Tensor:
+    """How far a cloud must move on average, along a direction, to be spread like the true points; 0 only if it is.
+
+    The sliced Wasserstein-1 distance, a scalar. cloud: (n, 2). truth: (m, 2), m a multiple of n. directions: number of
+    evenly spread directions over which the mean is taken. Raises ValueError if m is no multiple of n.
+    """
+    if not len(cloud) or len(truth) % len(cloud):
+        raise ValueError(f"{len(truth)} true points are no multiple of the {len(cloud)} points of the cloud")
+    angles = torch.arange(directions, dtype=cloud.dtype) * math.pi / directions
+    along = torch.stack([angles.cos(), angles.sin()])
+    places = (cloud @ along).sort(0).values
+    true_places = (truth @ along).sort(0).values.reshape(len(cloud), -1, directions)
+    return (places[:, None] - true_places).abs().mean()
+
+
 def _isotropic(means: list[tuple[float, float]], spread: float) -> Mixture:
     """Equally weighted isotropic components."""
     count = len(means)

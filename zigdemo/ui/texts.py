@@ -176,7 +176,8 @@ Every point starts as noise and is carried to the data by a field that is known 
 SDE adds noise on the way and removes as much again: the paths differ, the density they fill does not."""
 TOY_WAIT = "Computing the paths."
 STRIP_INTRO = """### The same noise on a model
-The clean picture that the model predicts at eight times along the way, under two solvers."""
+The clean picture that the model had predicted last by eight times along the way, under two solvers; a column is one
+time."""
 STRIP_READY = "Press Draw; both solvers start from the same noise."
 STRIP_DONE = "Done; both solvers started from the same noise."
 CURVE_INTRO = "### Steps against error"
@@ -192,7 +193,7 @@ def about_curves(result: dict[str, Any]) -> str:
     return (
         f"{result['model']}, {len(labels)} {pictures}, guidance {result['guidance']:g}. The error is the root mean "
         "square difference in levels of an 8-bit picture. ODE solvers are compared with dopri5 at "
-        f"{reference['nfe']} calls, SDE solvers (dashed) with their own result of {result['fine']} calls and the same "
+        f"{reference['nfe']} calls, SDE solvers (dotted) with their own result of {result['fine']} calls and the same "
         f"noise on the way. Over the last {1 - result['before']:.0%} of the time a network that predicts the clean "
         "picture only sharpens it, which no evenly spaced steps follow closely; so the second plot stops at "
         f"t = {result['before']}, with the same number of calls spent up to there."
@@ -216,10 +217,10 @@ def strips_html(strips: list[tuple[str, Strip]]) -> str:
 
 def _strip(label: str, strip: Strip) -> str:
     cells = []
-    for i, (time, image) in enumerate(zip(strip.times, strip.images, strict=True)):
+    for i, (time, called, image) in enumerate(zip(strip.times, strip.called, strip.images, strict=True)):
         picture = '<span class="gap"></span>' if image is None else inline(image, i)
-        caption = "" if time is None else "result" if time == 1 else f"t = {time:.2f}"
-        cells.append(f"<li>{picture}{caption}</li>")
+        about = "" if called is None else f' title="predicted at t = {called:.2f}"'
+        cells.append(f"<li{about}>{picture}{'result' if time == 1 else f't = {time:.2f}'}</li>")
     steps = "1 step" if strip.total == 1 else f"{strip.total} steps"
     return (
         f'<div class="strip"><p><strong>{escape(label)}</strong> · {steps} · {strip.nfe} network calls · '

@@ -13,8 +13,8 @@ STYLES = (
     "maps.css", "finetune.css", "models.css", "compare.css", "keys.css", "strip.css",
 )  # fmt: skip
 SCRIPTS = (
-    "parts.js", "scan_view.js", "scan_player.js", "trajectories.js", "compare.js", "address.js", "keys.js",
-    "strip.js",
+    "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js", "curves.js",
+    "compare.js", "address.js", "keys.js", "strip.js",
 )  # fmt: skip
 
 

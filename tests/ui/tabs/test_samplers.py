@@ -1,8 +1,10 @@
 """The Samplers tab: what its players are given, its endpoints, and one sentence for every fault."""
 
 import base64
+import csv
 import json
 import math
+from urllib.parse import quote
 
 import gradio as gr
 import numpy as np
@@ -12,7 +14,7 @@ from models import tiny_folder
 from zigdemo import zoo
 from zigdemo.explain import clean_strip
 from zigdemo.pipeline import Pipeline, Request
-from zigdemo.ui import error_curve
+from zigdemo.ui import error_curve, texts
 from zigdemo.ui.frame import Frame
 from zigdemo.ui.tabs import samplers
 from zigdemo.ui.tabs.samplers import FIRST, toy_data, toy_paths
@@ -33,6 +35,8 @@ def test_the_player_and_the_endpoint_tell_the_same_paths():
         states = np.frombuffer(base64.b64decode(drawn["states"]), "<i2").reshape(5, data["points"], 2)
         assert np.abs(states / data["scale"] - np.array(told["states"])).max() < 1 / data["scale"]
         assert drawn["times"] == told["times"] and drawn["nfe"] == told["nfe"] == 4
+        assert drawn["score"] == told["score"] > 0
+    assert data["floor"] == found["floor"] and data["noise_score"] == found["noise_score"]
     cells = len(data["frames"]) * data["cells"] ** 2
     assert len(base64.b64decode(data["density"])) == cells
 
@@ -72,14 +76,21 @@ def test_strips_start_from_the_same_noise_and_end_in_the_results(tiny):
     assert [strip["solver"] for strip in found] == ["euler", "ddpm"]
     assert found[0]["images"][0] == found[1]["images"][0], "both are asked at the same noise first"
     assert found[0]["images"][-1] != found[1]["images"][-1]
-    assert [strip["times"][0] for strip in found] == [0, 0] and found[0]["times"][-1] == 1
+    assert found[0]["times"] == found[1]["times"] == [column / 7 for column in range(8)]
+    for strip in found:
+        pairs = [(t, called) for t, called in zip(strip["times"], strip["called"], strict=True) if called is not None]
+        assert len(pairs) >= 7 and all(called <= t + 1e-6 for t, called in pairs), (
+            "a picture from later than its column"
+        )
     assert found[0]["nfe"] == 12 and all(image.startswith("data:image/png") for image in found[0]["images"])
 
 
-def test_few_steps_leave_gaps_and_the_last_column_is_what_is_generated(tiny):
+def test_a_prediction_stays_until_the_next_and_the_last_column_is_what_is_generated(tiny):
     pipe, request = Pipeline(tiny), Request("tiny", label="hedgehog", count=1, solver="euler", steps=3)
     *_, strip = clean_strip(pipe, request)
-    assert [time is None for time in strip.times] == [False, True, False, True, True, True, True, False]
+    assert strip.called == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, None, None, 1]), "the last step only has its end"
+    assert [image is None for image in strip.images] == [False] * 5 + [True, True, False]
+    assert texts.strips_html([("Euler", strip)]).count("t = 0.71") == 1, "also a column without a picture has its time"
     assert strip.images[-1].tobytes() == pipe(request).images[0].tobytes()
     with pytest.raises(ValueError, match="one picture"):
         next(clean_strip(pipe, Request("tiny", label="hedgehog", count=2)))
@@ -105,8 +116,31 @@ def test_only_solvers_that_the_model_allows_are_offered(tiny):
 def test_every_measured_solver_has_a_line_and_the_default_a_ring(error):
     svg = error_curve.curve_svg(RESULT, error)
     measured = [c for c in RESULT["curves"].values() if any(error in point for point in c["points"])]
-    assert svg.count("<g ") == len(measured) >= 7 and svg.count('class="default"') == 1
-    assert svg.count("stroke-dasharray") == sum(curve["stochastic"] for curve in measured)
+    assert svg.count("<g clip-path") == svg.count('class="legend"') == len(measured) >= 7
+    assert svg.count('class="default"') == 1
+    points = sum(error in point for curve in measured for point in curve["points"])
+    assert svg.count("data-tip=") == points and "Heun, 50 calls: " in svg
+
+
+def test_no_two_solvers_look_alike_and_only_those_of_the_sde_are_dotted():
+    styles = error_curve._styles(RESULT)
+    assert (
+        len({style.colour for style in styles.values()})
+        == len({style.marker for style in styles.values()})
+        == len(styles)
+    )
+    assert {style.dashes for style in styles.values()} > {""}
+    for name, style in styles.items():
+        assert (style.dashes in error_curve.SDE_DASHES) == RESULT["curves"][name]["stochastic"]
+
+
+def test_all_numbers_are_in_the_table_to_save():
+    rows = list(csv.DictReader(error_curve.csv_of(RESULT).splitlines()))
+    assert len(rows) == sum(len(curve["points"]) for curve in RESULT["curves"].values())
+    (heun,) = (row for row in rows if (row["solver"], row["steps"]) == ("heun", "25"))
+    point = error_curve._default_point(RESULT)
+    assert (heun["kind"], int(heun["network calls"]), float(heun["error"])) == ("ODE", point["nfe"], point["error"])
+    assert quote(error_curve.csv_of(RESULT)) in error_curve.curves_html()
 
 
 def test_the_shipped_measurement_is_of_the_default_of_requests():

@@ -106,6 +106,7 @@ def test_the_first_paint_has_data_and_the_interface_is_typed():
         build_scan_paths_tab(None)
     (player,) = (block for block in page.blocks.values() if isinstance(block, gr.HTML))
     assert json.loads(player.value)["scheme"] == "zigzag-8"
+    assert 'data-example="data:image/webp;base64,' in player.html_template
     endpoints = page.get_api_info()["named_endpoints"]
     assert list(endpoints) == ["/scan_order"]
     types = [parameter["python_type"]["type"] for parameter in endpoints["/scan_order"]["parameters"]]

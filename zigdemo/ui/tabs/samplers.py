@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -70,6 +71,8 @@ def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed:
         "cells": run.density.shape[-1],
         "frames": run.density_times,
         "density": _pack((255 * run.density).round(), "uint8"),
+        "floor": asdict(run.floor),
+        "noise_score": run.noise_score,
         "runs": [
             {
                 "solver": path.solver,
@@ -78,7 +81,7 @@ def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed:
                 "steps": len(path.times) - 1,
                 "times": path.times,
                 "nfe": path.nfe,
-                "error": f"{path.error:.2g}",
+                "score": path.score,
                 "states": _pack((SCALE * path.states).round().clamp(-limit, limit), "<i2"),
             }
             for kind, path in (("ODE", run.ode), ("SDE", run.sde))
@@ -95,16 +98,22 @@ def toy_paths(
     form: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """API: the paths of the same 128 noise points under both solvers: times, states, network calls, error."""
+    """API: the paths of the same 128 noise points under both solvers: times, states, network calls, score, error.
+
+    score: distance of the end points to the true density; floor: what as many true points score. error: distance of the
+    end points to the exact ones, for an SDE those on the same Brownian path.
+    """
     run = _toy_run(toy, ode, sde, steps, form, seed)
 
     def as_dict(path: Trajectory) -> dict[str, Any]:
         states = (path.states * 1e4).round() / 1e4
         return {
-            "solver": path.solver, "times": path.times, "states": states.tolist(), "nfe": path.nfe, "error": path.error,
+            "solver": path.solver, "times": path.times, "states": states.tolist(), "nfe": path.nfe, "score": path.score,
+            "error": path.error,
         }  # fmt: skip
 
-    return {"toy": toy, "ode": as_dict(run.ode), "sde": as_dict(run.sde)}
+    scores = {"floor": asdict(run.floor), "noise_score": run.noise_score}
+    return {"toy": toy, "ode": as_dict(run.ode), "sde": as_dict(run.sde), **scores}
 
 
 def _show_toy(*settings: Any) -> tuple[Any, Any]:
@@ -151,9 +160,9 @@ def solver_strips(
     seed: int = 0,
     prompt: str | None = None,
 ) -> list[dict[str, Any]]:
-    """API: the predicted clean picture at eight times under two solvers from the same noise, as PNG data URLs.
+    """API: the clean picture last predicted by eight times under two solvers from the same noise, as PNG data URLs.
 
-    prompt: for text-conditional models.
+    times are the same for both; called: when the network predicted each picture. prompt: for text-conditional models.
     """
     for strips in _strips(model, label, first, second, steps, guidance, seed, prompt):
         last = strips
@@ -161,6 +170,7 @@ def solver_strips(
         {
             "solver": s.solver,
             "times": s.times,
+            "called": s.called,
             "images": [i and texts.data_url(i) for i in s.images],
             "nfe": s.nfe,
             "seconds": s.seconds,

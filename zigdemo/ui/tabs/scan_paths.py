@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import asdict
 from math import prod
 from typing import Any
@@ -13,12 +14,13 @@ from ...checks import as_whole
 from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
 from ..borders import endpoint, unchecked
 from ..frame import Frame
-from ..theme import mount_script
+from ..theme import ASSETS, mount_script
 
 MOST_SIDE = 64
 MOST_TOKENS = 2**13  # in a stack of frames, for which a browser gets up to LAYERS orders
 LAYERS = 16  # that the player can show; the API takes any layer up to MOST_LAYER
 MOST_LAYER = 9999
+EXAMPLE_PICTURE = "data:image/webp;base64," + b64encode((ASSETS / "portrait.webp").read_bytes()).decode("ascii")
 EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
 
@@ -70,7 +72,6 @@ def scan_data(scheme: str, height: float, width: float, frames: float = 1) -> di
                 "continuity": one.continuity,
                 "jumps": one.jumps,
                 "longest_jump": one.longest_jump,
-                "neighbour_distance": one.mean_neighbour_distance,
             }
             for one in measures
         ],
@@ -111,7 +112,9 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int
 
 
 def _side_slider(label: str, visible: bool = True) -> gr.Slider:
-    slider = gr.Slider(1, MOST_SIDE, value=8, step=1, label=label, min_width=200, buttons=[], visible=visible)
+    slider = gr.Slider(
+        1, MOST_SIDE, value=8, step=1, label=label, min_width=120, buttons=[], visible=visible, elem_classes="scan-side"
+    )
     return unchecked(slider)
 
 
@@ -122,7 +125,7 @@ def build_scan_paths_tab(frame: Frame) -> None:
             EXAMPLES,
             value="zigzag-8",
             label="Scan scheme",
-            info="Choose, or type one such as hilbert-3, random-5, shuffled-9 or factorized-sst.",
+            info="Or type one: hilbert-3, random-5, shuffled-9, factorized-sst.",
             allow_custom_value=True,
             scale=2,
             min_width=240,
@@ -132,7 +135,7 @@ def build_scan_paths_tab(frame: Frame) -> None:
     message = gr.Markdown(visible=False, elem_id="scan-message")
     player = gr.HTML(
         json.dumps(scan_data("zigzag-8", 8, 8)),
-        html_template='<div class="scan-player"></div>',
+        html_template=f'<div class="scan-player" data-example="{EXAMPLE_PICTURE}"></div>',
         js_on_load=mount_script("scan-player", "zigdemoScanPlayer"),
         apply_default_css=False,
         elem_id="scan-player",
