@@ -9,10 +9,10 @@ import gradio as gr
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 STYLES = (
-    "page.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css", "scan_player.css", "samplers.css",
-    "maps.css", "finetune.css", "models.css",
+    "tokens.css", "page.css", "controls.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css",
+    "scan_player.css", "samplers.css", "maps.css", "finetune.css", "models.css",
 )  # fmt: skip
-SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
+SCRIPTS = ("access.js", "parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
 
 
 class SystemFont(gr.themes.Font):
@@ -41,7 +41,7 @@ def page_css() -> str:
 
 
 def head_html() -> str:
-    """The scripts of the players, embedded in the page so that nothing is fetched."""
+    """The scripts of the page and its players, embedded in the page so that nothing is fetched."""
     return f"<script>{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
 
 
