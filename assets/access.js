@@ -68,6 +68,10 @@
       if (node.getAttribute("aria-expanded") !== state) node.setAttribute("aria-expanded", state);
     }
     for (const node of document.querySelectorAll("div.empty[aria-label]:not([role])")) node.setAttribute("role", "img");
+    for (const node of document.querySelectorAll('[aria-label="common.upload"]')) {
+      node.setAttribute("aria-label", "Upload");
+      node.title = "Upload";
+    }
   }
   let due = false;
   new MutationObserver(() => {
