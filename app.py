@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
+from zigdemo.ui.address import address_or_exit, refuse
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+if __name__ == "__main__":  # first, as Gradio reads the port when it is imported, and as importing it takes seconds
+    ADDRESS = address_or_exit()
 
 import gradio as gr
 
@@ -21,6 +26,10 @@ from zigdemo.ui.theme import build_theme, head_html, page_css
 
 INTRO = """# zigdemo
 Draw with state-space diffusion models, and see the order in which they read an image."""
+NO_ANSWER = (
+    "the page did not answer its own check within 3 s; start it again when the machine is less busy, and if a proxy is "
+    "set, set NO_PROXY=localhost,127.0.0.1 too"
+)
 
 
 def build_app() -> gr.Blocks:
@@ -33,6 +42,7 @@ def build_app() -> gr.Blocks:
             frame = Frame(page, tabs, run_state, strip)
             for tab in TABS:
                 with gr.Tab(tab.title, id=tab.id) as frame.tab:
+                    gr.Markdown(f"## {tab.title}", elem_classes="tab-heading")  # for screen readers
                     tab.build(frame)
         show_strip(strip)
         build_footer()
@@ -40,13 +50,13 @@ def build_app() -> gr.Blocks:
 
 
 def launch(page: gr.Blocks, **changes: object) -> tuple:
-    """Serve the page, and compile the kernels in the background meanwhile."""
+    """Serve the page, and compile the kernels in the background once it is served.
+
+    changes: other arguments of Gradio's `launch`; with prevent_thread_lock the page is served when this returns, else
+    it has been. Compiling earlier takes the time in which the server has to answer Gradio's own check.
+    """
     keep_freed_memory()
-    threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
-    on_space = "SPACE_ID" in os.environ
     settings = {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
-        "server_port": int(os.environ.get("PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
         "theme": build_theme(),
         "css": page_css(),
         "head": head_html(),
@@ -55,9 +65,29 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "show_error": True,
         "max_file_size": "64mb",
         "allowed_paths": [str(pictures_folder())],
+        **changes,
     }
-    return page.queue(default_concurrency_limit=4).launch(**{**settings, **changes})
+    at_a_prompt = bool(getattr(sys, "ps1", sys.flags.interactive))
+    blocking = not settings.pop("prevent_thread_lock", at_a_prompt)
+    served = page.queue(default_concurrency_limit=4).launch(**settings, prevent_thread_lock=True)
+    threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
+    if blocking:
+        page.block_thread()
+    return served
+
+
+def main(name: str, port: int) -> None:
+    """Serve the page until it is stopped. SystemExit with status 2, and a sentence on stderr, if that is impossible."""
+    page = build_app()
+    try:
+        launch(page, server_name=name, server_port=port)
+    except OSError:
+        refuse(f"port {port} was taken meanwhile; stop what uses it, or take another: PORT={port + 1} python app.py")
+    except ValueError as fault:
+        if "localhost is not accessible" not in str(fault):
+            raise
+        refuse(NO_ANSWER)
 
 
 if __name__ == "__main__":
-    launch(build_app())
+    main(*ADDRESS)

@@ -18,12 +18,13 @@
     window.history.pushState(null, "", url);
   }
 
-  function go() {
+  /* Open the place of the address; again until it is open, as a page that is still loading loses clicks. */
+  function go(tries = 100) {
     const place = wanted() || first;
-    if (place === open()) return;
-    popping = true;
-    tabs().find((tab) => tab.dataset.tabId === place)?.click();
-    setTimeout(() => { popping = false; }, 300); // after Gradio has changed the tab
+    popping = place !== open() && tries > 0 && tabs().some((tab) => tab.dataset.tabId === place);
+    if (!popping) return;
+    tabs().find((tab) => tab.dataset.tabId === place).click();
+    setTimeout(() => go(tries - 1), 100);
   }
 
   function start(tries) {
@@ -31,7 +32,7 @@
     first = open();
     if (wanted()) go();
     new MutationObserver(remember).observe(tabs()[0].parentElement, { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
-    window.addEventListener("popstate", go);
+    window.addEventListener("popstate", () => go());
   }
   window.addEventListener("DOMContentLoaded", () => start(300));
 })();

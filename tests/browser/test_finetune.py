@@ -35,11 +35,13 @@ def test_new_pictures_become_a_model_though_the_page_is_reloaded(visit, page_of_
     page.locator("#finetune-label textarea, #finetune-label input").fill("brick")
     page.locator("#finetune-files input[type=file]").set_input_files([str(tmp_path / f"{i}.png") for i in range(4)])
     page.wait_for_selector("#finetune-look figure >> text=brick")
-    page.wait_for_selector("#finetune-said >> text=3.png")
+    page.wait_for_selector("#finetune-look .left-out >> text=1 file left out")
     assert page.locator("#finetune-look figure").count() == 3
     page.locator("#finetune-name textarea, #finetune-name input").fill("bricks")
     page.get_by_role("button", name="More: what learns").click()
-    page.get_by_label("Steps", exact=True).locator("visible=true").fill("20000")
+    steps = page.locator("#finetune-steps :is(input, textarea)")
+    assert steps.input_value() == "" and steps.get_attribute("placeholder") == "automatic: 200"
+    steps.fill("20000")
     page.get_by_label("Pictures per step").fill("4")
     page.locator("#finetune-start").click()
     page.wait_for_selector("#finetune-curve path")

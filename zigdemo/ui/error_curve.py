@@ -216,4 +216,7 @@ def _table(result: dict[str, Any]) -> str:
     calls = "".join(f'<th scope="col">{calls}</th>' for calls in TABLE_CALLS)
     head = f'<tr><td></td>{headings}</tr><tr><th scope="col">Network calls</th>{calls * len(titles)}</tr>'
     caption = f"<caption>{escape(texts.TABLE_TITLE)}</caption>"
-    return f'<div class="wide"><table>{caption}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return (
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(texts.TABLE_TITLE)}">'
+        f"<table>{caption}<thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )

@@ -61,7 +61,7 @@ def tiles_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
         f'<figure><img alt="{escape(title)}, {escape(name)}" src="{texts.data_url(image)}">{escape(name)}</figure>'
         for name, image in tiles
     )
-    return f'<div class="tiles"><h4>{escape(title)}</h4>{figures}</div>'
+    return f'<div class="tiles"><h3>{escape(title)}</h3>{figures}</div>'
 
 
 def frames_of(step: Step) -> list[Image.Image]:

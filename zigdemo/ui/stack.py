@@ -22,7 +22,7 @@ COLOURS = ("#2a788e", "#22a784", "#7ad151")  # from the first step to the last, 
 def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
     """The scan paths of the first layers of a model. scan: a scheme to draw in place of the model's own."""
     if not folder.schemes:
-        return f'<div class="stack"><h4>Scan of the frame stack</h4><p>{NO_SCAN}</p></div>'
+        return f'<div class="stack"><h3>Scan of the frame stack</h3><p>{NO_SCAN}</p></div>'
     depth = min(getattr(folder.model, "depth", MOST_LAYERS), MOST_LAYERS)
     schemes = getattr(folder.model, "schemes", folder.schemes[:1] * depth)
     layers = [scan_scheme(scan or schemes[layer]) for layer in range(depth)]
@@ -32,7 +32,7 @@ def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
         for layer, (scheme, axis) in enumerate(zip(layers, axes, strict=True))
     )
     return (
-        f'<div class="stack"><h4>Scan of the frame stack: {escape(layers[0].label)}</h4>'
+        f'<div class="stack"><h3>Scan of the frame stack: {escape(layers[0].label)}</h3>'
         f"<p>{_about(axes)} Drawn on 4 frames of 4 × 4 tokens, from blue to green.</p><ol>{panels}</ol></div>"
     )
 

@@ -9,12 +9,12 @@ import gradio as gr
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 STYLES = (
-    "page.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css", "scan_player.css", "samplers.css",
-    "maps.css", "finetune.css", "models.css", "compare.css", "keys.css", "strip.css",
+    "tokens.css", "page.css", "controls.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css",
+    "scan_player.css", "samplers.css", "maps.css", "finetune.css", "models.css", "compare.css", "keys.css", "strip.css",
 )  # fmt: skip
 SCRIPTS = (
-    "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js", "curves.js",
-    "compare.js", "address.js", "keys.js", "strip.js",
+    "access.js", "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js",
+    "curves.js", "compare.js", "address.js", "keys.js", "strip.js",
 )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def page_css() -> str:
 
 
 def head_html() -> str:
-    """The scripts of the players, embedded in the page so that nothing is fetched."""
+    """The scripts of the page and its players, embedded in the page so that nothing is fetched."""
     return f"<script>{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
 
 

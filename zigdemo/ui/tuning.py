@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from html import escape
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .settings import PICTURES, installed_model, installed_models, model_choices
 MOST_REASONS = 200  # of files left out that are listed
 MOST_SHOWN = 24  # pictures in the preview, at most
 PORTRAIT_PROMPTS = 64  # offered to a model of portraits, so that it does not forget them
+NAME_LENGTH = 54  # of a suggested name without its number
 CHART = (640, 200, 84)  # width, height and left margin of the loss curve
 
 
@@ -104,6 +106,24 @@ def read(model: str, files: list[str] | None, folder: str | None, label: str | N
     return pictures
 
 
+def new_name(model: str) -> str:
+    """A free name for what a model becomes: my-zigma-emoji, then my-zigma-emoji-2."""
+    stem = f"my-{model.removeprefix('my-')}"[:NAME_LENGTH]
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if not (zoo.WEIGHTS / name).exists())
+
+
+def usual_steps(pictures: int) -> int:
+    """The steps of a run where none are given."""
+    return min(default_steps(pictures), bounds().steps)
+
+
+def _typed(value: Any) -> Any:
+    """A whole number that was typed, as a number; anything else as it is, for the check of numbers."""
+    text = value.strip() if isinstance(value, str) else value
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 else text
+
+
 def plan_of(
     model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None, pictures: Pictures
 ) -> tuple[Plan, Tuning]:
@@ -111,9 +131,9 @@ def plan_of(
 
     prompts: to rehearse with a text-conditional model, one per line; ignored for a model with labels.
     """
-    most, default = bounds(), steps in (None, "")
-    usual = min(default_steps(len(pictures.images)), most.steps)
-    steps = usual if default else as_whole("steps", steps, 1, most.steps)
+    most, steps = bounds(), _typed(steps)
+    default = steps in (None, "")
+    steps = usual_steps(len(pictures.images)) if default else as_whole("steps", steps, 1, most.steps)
     batch = 32 if batch in (None, "") else as_whole("batch", batch, 1, most.batch)
     lines = [] if rehearsal_prompts(model) is None else [line.strip() for line in (prompts or "").splitlines()]
     rehearsal = tuple(line for line in lines if line)
@@ -142,15 +162,12 @@ def _left_out_html(reasons: list[str]) -> str:
 
 
 def look_line(pictures: Pictures) -> str:
-    """What was read and what was left out, as Markdown."""
+    """What was read, as Markdown; what was left out is listed below the pictures."""
     labels, count = list(dict.fromkeys(pictures.labels)), len(pictures.images)
     listed = ", ".join(labels[:8]) + (", …" if len(labels) > 8 else "")
     paragraphs = [f"**{count:,} picture{'s' * (count != 1)}**, label{'s' * (len(labels) != 1)}: {plain(listed)}."]
     counts = (f"{count} picture", f"{len(pictures.skipped)} left out")  # told here in more detail
     paragraphs += [f"{plain(note)}." for note in pictures.notes if not note.startswith(counts)]
-    if pictures.skipped:
-        more = f" and {len(pictures.skipped) - 5} more" if len(pictures.skipped) > 5 else ""
-        paragraphs.append(f"Left out: {plain('; '.join(pictures.skipped[:5]))}{more}.")
     return "\n\n".join(paragraphs)
 
 

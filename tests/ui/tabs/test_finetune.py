@@ -37,10 +37,11 @@ def test_files_a_zip_and_a_folder_are_read_alike(here, tmp_path):
         for file in files:
             packed.write(file, file.rsplit("/", 1)[-1])
     for given in ((files, None), ([str(tmp_path / "all.zip")], None), (None, f" {here} ")):
-        found, preview, line = tab._preview("tiny", *given, " ball ")
+        found, preview, line, steps = tab._preview("tiny", *given, " ball ")
         assert found.labels == ["ball", "ball"] and found.images.shape == (2, 16, 16, 3)
         assert preview.count("<figure>") == 2 and preview.count("data:image/png") == 2
-        assert "**2 pictures**, label: ball." in line and "text.png" in line
+        assert "**2 pictures**, label: ball." in line and "text.png" in preview and "text.png" not in line
+        assert steps["placeholder"] == "automatic: 200"
 
 
 def test_two_files_of_a_name_both_stay(here, tmp_path):
@@ -61,7 +62,8 @@ def test_two_files_of_a_name_both_stay(here, tmp_path):
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(here, model, files, folder, said):
-    found, preview, line = tab._preview(model, files, folder, None)
+    found, preview, line, steps = tab._preview(model, files, folder, None)
+    assert steps["placeholder"] == "automatic" and "value" not in steps
     assert found is None and preview == "" and said in line.replace("\\", "") and "\n" not in line
 
 
@@ -88,10 +90,38 @@ def pictures(count=20):
 def test_a_plan_has_the_trainers_own_steps_where_none_are_given(here):
     plan, asked = tuning.plan_of("tiny", " mine ", "lora", None, 8.0, None, pictures())
     assert (plan.name, plan.steps, plan.batch) == ("mine", 300, 8) and asked.steps == 300
-    for changes in ({"steps": 1.5}, {"steps": 0}, {"batch": -1}, {"name": "a/b"}, {"method": "x"}):
+    for typed, steps in ((" ", 300), ("", 300), (" 40 ", 40)):
+        assert tuning.plan_of("tiny", "mine", "lora", typed, 8, None, pictures())[0].steps == steps
+    for changes in (
+        {"steps": 1.5},
+        {"steps": "0"},
+        {"steps": "many"},
+        {"steps": "9" * 5000},
+        {"batch": -1},
+        {"name": "a/b"},
+        {"method": "x"},
+    ):
         given = {"name": "mine", "method": "lora", "steps": 5, "batch": 4, **changes}
         with pytest.raises(ValueError, match=r"must be|unknown"):
             tuning.plan_of("tiny", given["name"], given["method"], given["steps"], given["batch"], None, pictures())
+
+
+def test_the_empty_box_of_steps_shows_what_a_plan_takes(here, monkeypatch):
+    for count in (1, 20, 500, 100_000):
+        taken = tuning.plan_of("tiny", "mine", "lora", None, 8, None, pictures(count))[0].steps
+        assert tab._steps_box(count)["placeholder"] == f"automatic: {taken:,}"
+    monkeypatch.setenv("SPACE_ID", "someone/zigdemo")
+    assert tab._steps_box(100_000)["placeholder"] == "automatic: 600"
+
+
+def test_a_new_model_is_named_after_the_one_it_starts_from_unless_a_name_was_typed(here, tmp_path):
+    assert tuning.new_name("tiny") == "my-tiny" == tuning.new_name("my-tiny")
+    (tmp_path / "weights/my-tiny").mkdir()
+    assert tuning.new_name("tiny") == "my-tiny-2"
+    assert len(tuning.new_name("x" * 60)) <= 60
+    for name in ("my-tiny-2", "", " "):
+        assert tab._of_model("tiny", name)[1] == "my-tiny-2"
+    assert tab._of_model("tiny", "mine")[1] == tab.SKIP
 
 
 def named(values):

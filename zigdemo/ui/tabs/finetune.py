@@ -31,6 +31,7 @@ from ..tuning import (
     curve_html,
     look_html,
     look_line,
+    new_name,
     on_space,
     plain,
     plan_of,
@@ -40,9 +41,11 @@ from ..tuning import (
     runs_folder,
     sample_html,
     starts,
+    usual_steps,
 )
 
 SKIP = gr.skip()
+AUTOMATIC = "automatic"  # in the empty box of steps
 STATUS_SECONDS = 2.0  # between two updates of the status of a run
 METHOD_NAMES = {"lora": "LoRA: small additions everywhere", "conditioning": "the labels alone", "full": "all weights"}
 
@@ -106,13 +109,13 @@ def _press(name: str | None, button: str) -> tuple[Any, ...]:
     return _status_updates(name)
 
 
-def _preview(model: str, files: list[str] | None, folder: str | None, label: str | None) -> tuple[Any, Any, Any]:
-    """The pictures, their preview and what was read and left out; a fault leaves the inputs as they are."""
+def _preview(model: str, files: list[str] | None, folder: str | None, label: str | None) -> tuple[Any, Any, Any, Any]:
+    """The pictures, their preview, what was read, and the steps they take; a fault leaves the inputs as they are."""
     try:
         pictures = read(model, files, folder, label)
-        return pictures, look_html(pictures), look_line(pictures)
+        return pictures, look_html(pictures), look_line(pictures), _steps_box(len(pictures.images))
     except Exception as fault:
-        return None, "", plain(runs.toast(fault))
+        return None, "", plain(runs.toast(fault)), _steps_box()
 
 
 def _estimate(
@@ -127,6 +130,18 @@ def _estimate(
         yield f"{estimate(installed_model(model).path, pictures.image_set(), tuning)}."
     except Exception as fault:
         yield plain(runs.toast(fault))
+
+
+def _steps_box(pictures: int = 0) -> dict[str, Any]:
+    """What the empty box of steps shows: the number that is taken, once there are pictures."""
+    return gr.update(placeholder=f"automatic: {usual_steps(pictures):,}" if pictures else AUTOMATIC)
+
+
+def _of_model(model: str, name: str) -> tuple[Any, Any]:
+    """Updates for another model to start from: prompts to rehearse, and the new model's name unless one was typed."""
+    suggested = {new_name(start) for _, start in starts()}
+    keep = bool(name.strip()) and name not in suggested
+    return gr.update(**_prompts_box(model)), SKIP if keep else new_name(model)
 
 
 def _prompts_box(model: str) -> dict[str, Any]:
@@ -202,14 +217,20 @@ def build_finetune_tab(frame: Frame) -> None:
                 elem_id="finetune-prompts",
                 **_prompts_box(choices[0][1]),
             )
-            name = gr.Textbox("my-emoji", label="Name of the new model", elem_id="finetune-name")
+            name = gr.Textbox(new_name(choices[0][1]), label="Name of the new model", elem_id="finetune-name")
             with gr.Accordion("More: what learns, how long", open=False):
                 method = gr.Radio(
                     [(text, key) for key, text in METHOD_NAMES.items()], value="lora", label="What learns"
                 )
                 with gr.Row():
-                    steps = gr.Number(
-                        None, label="Steps", info="Empty: depends on the number of pictures.", min_width=120
+                    # No gr.Number: Gradio makes a 0 of an empty one when it is first shown.
+                    steps = gr.Textbox(
+                        label="Steps",
+                        info="Empty: as many as the pictures need.",
+                        placeholder=AUTOMATIC,
+                        max_lines=1,
+                        min_width=120,
+                        elem_id="finetune-steps",
                     )
                     batch = gr.Number(32, label="Pictures per step", min_width=120)
             with gr.Row():
@@ -234,10 +255,10 @@ def build_finetune_tab(frame: Frame) -> None:
     job, timer = frame.run_state
     outputs = [line, curve, sample, timer, pause, stop, go_on, use, pack, go, job]
 
-    sources, preview_outputs = [model, files, folder, label], [pictures, preview, reading]
+    sources, preview_outputs = [model, files, folder, label], [pictures, preview, reading, steps]
     gr.on([files.upload, look.click, label.submit, folder.submit], _preview, sources, preview_outputs, **QUIET)
     plan_inputs = [pictures, model, name, method, steps, batch, prompts]
-    model.change(lambda name: gr.update(**_prompts_box(name)), model, prompts, **QUIET)
+    model.change(_of_model, [model, name], [prompts, name], **QUIET)
     ask.click(_estimate, plan_inputs, duration, **TURN, **QUIET)
     go.click(_preview, sources, preview_outputs, **QUIET).then(_start, plan_inputs, outputs, **QUIET)
     for button in (pause, stop, go_on):
