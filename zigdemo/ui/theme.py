@@ -12,7 +12,7 @@ STYLES = (
     "page.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css", "scan_player.css", "samplers.css",
     "maps.css", "finetune.css", "models.css",
 )  # fmt: skip
-SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js")
+SCRIPTS = ("parts.js", "scan_view.js", "scan_player.js", "trajectories.js", "models.js")
 
 
 class SystemFont(gr.themes.Font):
