@@ -21,16 +21,17 @@ def is_repository(name: str) -> bool:
     return REPOSITORY.fullmatch(name) is not None
 
 
-def hub_file(repo: str, file: str, what: str, otherwise: str) -> Path:
+def hub_file(repo: str, file: str, what: str, otherwise: str, bar: type | None = None) -> Path:
     """A file of a repository from the cache or downloaded (resumable, with a progress bar), its checksum verified.
 
     what: name of what the file is for; otherwise: advice for use without a network; both are part of the ValueError for
-    no network, no access, no such repository or file, or a wrong checksum.
+    no network, no access, no such repository or file, or a wrong checksum. bar: a subclass of tqdm that shows the
+    progress, in place of a bar in the terminal.
     """
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        path = Path(hf_hub_download(repo, file))
+        path = Path(hf_hub_download(repo, file, **({} if bar is None else {"tqdm_class": bar})))
     except errors.GatedRepoError:
         raise ValueError(
             f"{what} is behind a gate: accept its terms at https://huggingface.co/{repo} and log in with "

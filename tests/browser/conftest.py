@@ -33,8 +33,8 @@ def held(monkeypatch):
 
     steps = Run.steps
 
-    def resting(run, *given):
-        for number, step in enumerate(steps(run, *given)):
+    def resting(run, *given, **more):
+        for number, step in enumerate(steps(run, *given, **more)):
             yield step
             if number == 1 and step.result is None:
                 run.stop.wait(PATIENCE)

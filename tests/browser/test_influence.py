@@ -27,6 +27,40 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
+def test_many_clicks_end_with_the_last_and_a_link_brings_it_back(visit, served):
+    page = visit(served)
+    show_tab(page, "Influence")
+    page.locator("#influence-draw").click()
+    page.wait_for_selector("text=Row 3, column 3")
+    picture = page.locator("#influence-picture img")
+    side = picture.bounding_box()["width"]
+    for x, y in ((0.1, 0.1), (0.9, 0.9), (0.1, 0.9), (0.4, 0.1)):
+        picture.click(position={"x": side * x, "y": side * y})
+    page.wait_for_selector("text=Row 1, column 2")
+    page.wait_for_selector("#influence-progress >> text=Click a patch of the picture")
+    assert page.locator("#influence-line").inner_text().startswith("Row 1, column 2")
+    page.get_by_role("button", name="Export PNG").click()
+    page.wait_for_selector("#influence-files >> text=svg")
+    page.get_by_role("button", name="Copy link").click()
+    page.wait_for_function("location.search.includes('place=influence')")
+    assert "row=1" in page.url and "column=2" in page.url and "model=tiny" in page.url
+    other = visit(page.url)
+    other.wait_for_selector("#influence-progress >> text=Settings of the link")
+    other.locator("#influence-draw").click()
+    other.wait_for_selector("text=Row 1, column 2")
+
+
+def test_stop_ends_a_drawing_and_the_tab_stays_usable(visit, served, held):
+    page = visit(served)
+    show_tab(page, "Influence")
+    page.locator("#influence-draw").click()
+    page.wait_for_selector("#influence-progress >> text=of 25")
+    assert page.get_by_label("Model", exact=True).locator("visible=true").is_disabled()
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("#influence-progress >> text=Stopped")
+    assert page.locator("#influence-draw").is_enabled() and page.locator("#influence-maps img").count() == 0
+
+
 def test_without_a_text_model_the_attention_tab_says_so(visit, served):
     page = visit(served)
     show_tab(page, "Attention")

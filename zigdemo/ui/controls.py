@@ -20,7 +20,7 @@ from .settings import (
     defaults,
     first_label,
     first_prompt,
-    installed_model,
+    label_choices,
     model_choices,
     of_successor,
     scheme_choices,
@@ -38,7 +38,7 @@ def scan_settings(model: str, scan: str | None = None) -> dict[str, Any]:
 
 def condition_of(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What prompt, label and scan controls show for another model."""
-    names, prompt = list(installed_model(model).labels or ()), first_prompt(model)
+    names, prompt = label_choices(model), first_prompt(model)
     return (
         {"value": prompt or "", "visible": prompt is not None},
         {"choices": names, "value": first_label(model), "visible": bool(names)},
@@ -81,10 +81,15 @@ def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str,
     return controls, randomise
 
 
-def build_actions(ready: str, progress_id: str, name: str = "Generate") -> tuple[gr.Button, gr.Button, gr.HTML]:
-    """The button that starts a run, by its name, and Stop, which stay visible on a phone, and the progress line."""
+def build_actions(
+    ready: str, progress_id: str, name: str = "Generate", elem_id: str | None = None
+) -> tuple[gr.Button, gr.Button, gr.HTML]:
+    """The button that starts a run, and Stop, which stay visible on a phone, and the progress line.
+
+    name, elem_id: of the first.
+    """
     with gr.Row(elem_classes="actions"):
-        go = gr.Button(name, variant="primary", min_width=120, scale=3)
+        go = gr.Button(name, variant="primary", min_width=120, scale=3, elem_id=elem_id)
         stop = gr.Button("Stop", interactive=False, min_width=80, scale=1)
     line = gr.HTML(texts.line_html(ready), elem_id=progress_id, elem_classes="progress-line", padding=False)
     return go, stop, line
@@ -167,11 +172,12 @@ def connect(
     run: Callable[..., Any],
     stop_run: Callable[..., Any],
     change: Callable[..., tuple[Any, ...]],
+    stop_inputs: Sequence[gr.components.Component] = (),
 ) -> Callable[[Any], None]:
     """Connect the Generate and Stop buttons. Returns a function that starts the same run after another event.
 
     buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: returns when the run has ended.
-    change: (running, line) -> updates of the outputs.
+    change: (running, line) -> updates of the outputs. stop_inputs: of `stop_run`.
     """
     go, stop, line = buttons
     go.click(None, None, None, js=texts.show_progress(line.elem_id), **QUIET)
@@ -187,5 +193,5 @@ def connect(
         lambda: (texts.line_html(texts.STOPPING), gr.update(interactive=False)), None, [line, stop], queue=False,
         **QUIET,
     )  # fmt: skip
-    stop.click(stop_run, None, outputs, concurrency_limit=None, **QUIET)
+    stop.click(stop_run, list(stop_inputs), outputs, concurrency_limit=None, **QUIET)
     return runs_after

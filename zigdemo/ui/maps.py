@@ -15,6 +15,7 @@ from ..checks import as_whole
 from ..explain import attends, heat
 from ..pipeline import MOST_SEED, Request, Step, request_for
 from . import texts
+from .figures import Panel, Row, number
 from .settings import MOST_STEPS, installed_model, installed_models
 
 log = logging.getLogger(__name__)
@@ -22,18 +23,16 @@ SIDE_PX = 448
 GAP_PX = 6  # between the frames of a clip
 
 
-def number(value: float) -> str:
-    """A value of a map, in few digits."""
-    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
-
-
-def figure_html(title: str, about: str, image: Image.Image | None, legend: str) -> str:
-    """One map with its title, a sentence and its legend; without an image, only title and sentence."""
-    if image is None:
-        return f'<figure><b>{escape(title)}</b><p class="none">{escape(about)}</p></figure>'
+def panel_html(panel: Panel) -> str:
+    """One map with its title, a sentence and its scale; without an image, only title and sentence."""
+    title, about = escape(panel.title), escape(panel.about)
+    if panel.image is None:
+        return f'<figure><b>{title}</b><p class="none">{about}</p></figure>'
+    ends = "" if panel.scale is None else "<span>{}</span><i></i><span>{}</span>".format(*map(number, panel.scale))
     return (
-        f'<figure><b>{escape(title)}</b><span class="about">{escape(about)}</span>'
-        f'<img alt="{escape(title)}" src="{texts.data_url(image)}">{legend}</figure>'
+        f'<figure><b>{title}</b><span class="about">{about}</span>'
+        f'<img alt="{title}" src="{texts.data_url(panel.image)}">'
+        f'<div class="legend">{ends}<span>{escape(panel.note)}</span></div></figure>'
     )
 
 
@@ -44,24 +43,14 @@ def plain_html(image: Image.Image, name: str) -> str:
     )
 
 
-def legend_html(peak: float, beside: str = "", low: float = 0.0) -> str:
-    """The colour ramp from the lowest to the highest value, and a note beside it."""
-    ends = f"<span>{number(low)}</span><i></i><span>{number(peak)}</span>"
-    return f'<div class="legend">{ends}<span>{escape(beside)}</span></div>'
-
-
-def note_html(text: str) -> str:
-    """A line in place of a legend, for a map of yes and no."""
-    return f'<div class="legend"><span>{escape(text)}</span></div>'
-
-
-def tiles_html(title: str, tiles: list[tuple[str, Image.Image]]) -> str:
+def tiles_html(row: Row) -> str:
     """Small maps side by side, each above its name."""
     figures = "".join(
-        f'<figure><img alt="{escape(title)}, {escape(name)}" src="{texts.data_url(image)}">{escape(name)}</figure>'
-        for name, image in tiles
+        f'<figure><img alt="{escape(row.title)}, {escape(one.title)}" src="{texts.data_url(one.image)}">'
+        f"{escape(one.title)}</figure>"
+        for one in row.panels
     )
-    return f'<div class="tiles"><h3>{escape(title)}</h3>{figures}</div>'
+    return f'<div class="tiles"><h3>{escape(row.title)}</h3>{figures}</div>'
 
 
 def frames_of(step: Step) -> list[Image.Image]:

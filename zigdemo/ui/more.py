@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -123,10 +124,10 @@ def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown,
     return solver_note, {**{name: controls[name] for name in MORE}, "start": controls["start"], "image": image}
 
 
-def _with_none(labels: list[str]) -> list[tuple[str, str]]:
-    return [("nothing", ""), *((name, name) for name in labels)]
+def _with_none(labels: Sequence[str | tuple[str, str]]) -> list[str | tuple[str, str]]:
+    return [("nothing", ""), *labels]
 
 
-def negative_of(labels: list[str], value: str | None = None) -> dict[str, Any]:
-    """Update of the control "negative" for a model with these labels."""
+def negative_of(labels: Sequence[str | tuple[str, str]], value: str | None = None) -> dict[str, Any]:
+    """Update of the control "negative" for a model with these labels, or pairs of their texts and them."""
     return gr.update(choices=_with_none(labels), value=value or "")

@@ -17,7 +17,7 @@ import gradio as gr
 from PIL import Image
 
 from .. import media
-from ..pipeline import PipelineCache, Request, Step
+from ..pipeline import PipelineCache, Record, Request, Step
 from .settings import MATRIX, Kind, installed_model
 
 log = logging.getLogger(__name__)
@@ -36,9 +36,10 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def steps(self, request: Request, image: Image.Image | None = None) -> Iterator[Step]:
+    def steps(self, request: Request, image: Image.Image | None = None, record: Record | None = None) -> Iterator[Step]:
         """The steps to show, and the last, which has the result; ends without that one once `stop` is set.
 
+        record: looks into the network at every step; then every step is yielded, as what it saw belongs to one each.
         Raises ValueError for an unknown model and for a request that its pipeline refuses.
         """
         last_shown = -math.inf
@@ -48,11 +49,12 @@ class Run:
             warn(warning)
         if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
             gr.Info(escape(caution))
-        with closing(pipe.stream(request, image=image)) as steps:
+        with closing(pipe.stream(request, record=record, image=image)) as steps:
             for step in steps:
                 if self.stop.is_set():
                     return
-                if step.result is not None or time.monotonic() - last_shown >= PREVIEW_SECONDS:
+                late = time.monotonic() - last_shown >= PREVIEW_SECONDS
+                if record is not None or step.result is not None or late:
                     yield step
                     last_shown = time.monotonic()
 

@@ -10,6 +10,7 @@ from ..checks import as_whole, choice, number, shown
 from ..diffusion import SAMPLERS
 from ..request import COMMON_OPTIONS, MOST_SEED, Request, check_condition
 from ..scans import SCHEMES, scan_scheme
+from ..zoo import classes
 
 MOST_STEPS, MOST_GUIDANCE = 250, 10
 MAIN = ("model", "prompt", "label", "scan", "solver", "steps", "guidance", "seed", "count")
@@ -99,6 +100,11 @@ def with_defaults(model: str, solver: Any, steps: Any, guidance: Any) -> tuple[A
     settings = {"solver": solver, "steps": steps, "guidance": guidance}
     usual = defaults(model)
     return tuple(usual[name] if value is None else value for name, value in settings.items())
+
+
+def label_choices(model: str) -> list[tuple[str, str]]:
+    """(text on the page, label) of every label of a model, none for a model without labels."""
+    return classes.label_choices(installed_model(model))
 
 
 def first_prompt(model: str) -> str | None:

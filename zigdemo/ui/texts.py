@@ -39,6 +39,7 @@ WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
 STOPPING = "Stopping after this step."
 STOPPED = "Stopped; the preview stays."
+LINK_OPENED = "Settings of the link; press Draw to see what it shows."
 LINK_COPIED = "The link to these settings is in the address bar and, if the browser allows it, on the clipboard."
 RESTORED = "Settings restored; press Generate to draw the same pictures again."
 CLIPS_RESTORED = "Settings restored; press Generate to draw the same clips again."
@@ -139,6 +140,8 @@ def summary(step: Step) -> str:
 
 # The tabs that look inside.
 INFLUENCE_START = "Draw a picture, then click a patch to see which patches influence it."
+NO_DRAWING = "Nothing is drawn yet."
+MAPS_STOPPED = "Stopped; the maps are those of the marked patch as before."
 INFLUENCE_CLICK = "Click a patch of the picture."
 LOOKING = "Computing the maps."
 NO_PICTURE = "No picture yet"
@@ -160,7 +163,22 @@ ATTENTION_KINDS = (
     "Shown first: the one that falls better on what the word names, where that was measured."
 )
 ATTENTION_WORDS = "Choose one or more words; their maps are added."
-EXPORTED = "Sheets of all words as PNG, and all numbers as .npz."
+ATTENTION_POINT = "Where the chosen words act. Or point at a word above the picture."
+ATTENTION_CLIP = "Where the chosen words act, in the middle frame and in every frame."
+PLAYING = "Playing the steps."
+EXPORTED = "What is shown as PNG and SVG, sheets of all words as PNG, and all numbers as .npz."
+MAPS_EXPORTED = "The four maps as PNG and SVG, and the numbers of all layers as .npz."
+
+# The Models tab.
+FOR_THE_OWNER = (
+    "Only whoever sits at this machine can add models: start the page on your own computer and open it there as "
+    "http://127.0.0.1:7860, or run `python -m zigdemo.zoo import`."
+)
+ADD_INTRO = "Read without executing anything in it. Official ones are large, best used on a GPU, and downloaded once."
+FETCHING = "Looking for it."
+CONVERTING = "Everything is here; converting and checking it."
+STOPPING_IMPORT = "Stopping."
+IMPORT_STOPPED = "Stopped; what was downloaded is kept, and Import goes on from there."
 
 # The Fine-tune tab.
 GENERATE_TAB = "generate"  # its id

@@ -15,6 +15,7 @@ STYLES = (
 SCRIPTS = (
     "access.js", "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js",
     "curves.js", "compare.js", "address.js", "keys.js", "strip.js",
+    "models.js",
 )  # fmt: skip
 
 

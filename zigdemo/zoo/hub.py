@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..checks import choice
 from ..huggingface import check_hash, first_line, hub_file
@@ -17,6 +17,7 @@ from ..huggingface import check_hash, first_line, hub_file
 DOWNLOADS = Path(os.environ.get("ZIGDEMO_DOWNLOADS", Path.home() / ".cache" / "zigdemo"))
 TIMEOUT_SECONDS = 30.0
 PIECE_BYTES = 2**20
+Bar: TypeAlias = type  # of a progress bar, a subclass of tqdm; what its `update` raises ends a download
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,18 @@ SOURCES = {
 }  # fmt: skip
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, bar: Bar | None = None) -> Path:
     """The file of an entry of SOURCES, downloaded if needed; a partial download is resumed.
 
-    Raises ValueError with one sentence that says what to do: no network, no access, no such file, a wrong checksum.
+    bar: shows the progress, in place of a bar in the terminal. Raises ValueError with one sentence that says what to
+    do: no network, no access, no such file, a wrong checksum.
     """
     choice("official model", name, SOURCES)
     source = SOURCES[name]
     if source.repo:
-        path = hub_file(source.repo, source.file, name, _manual_advice(source))
+        path = hub_file(source.repo, source.file, name, _manual_advice(source), bar)
     else:
-        path = _from_url(name, source)
+        path = _from_url(name, source, bar)
     if source.sha256:
         check_hash(path, source.sha256, name)
     return path
@@ -82,14 +84,14 @@ def _manual_advice(source: Source) -> str:
     return f"download {source.file} by other means and run `python -m zigdemo.zoo import FILE`"
 
 
-def _from_url(name: str, source: Source) -> Path:
+def _from_url(name: str, source: Source, bar: Bar | None) -> Path:
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
     path = DOWNLOADS / source.file
     part = path.with_name(f"{path.name}.part")
     if path.is_file():
         return path
     try:
-        _download(source.url, part)
+        _download(source.url, part, bar)
     except urllib.error.HTTPError as fault:
         raise ValueError(f"{source.file} of {name} is not available ({fault.code}); {_manual_advice(source)}") from None
     except (urllib.error.URLError, OSError, http.client.HTTPException) as fault:
@@ -106,7 +108,7 @@ def _from_url(name: str, source: Source) -> Path:
     return path
 
 
-def _download(url: str, part: Path) -> None:
+def _download(url: str, part: Path, bar: Bar | None) -> None:
     """Download the rest of a partial file, with a progress bar; OSError or HTTPException if it ends early."""
     from huggingface_hub.utils import tqdm
 
@@ -124,7 +126,7 @@ def _download(url: str, part: Path) -> None:
             offset = 0
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else None
-        with part.open("ab" if resumes else "wb") as file, tqdm(
+        with part.open("ab" if resumes else "wb") as file, (bar or tqdm)(
             total=total, initial=offset, unit="B", unit_scale=True, desc=part.stem
         ) as progress:  # fmt: skip
             while piece := response.read(PIECE_BYTES):

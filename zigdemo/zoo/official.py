@@ -15,7 +15,8 @@ from ..backbones.official import OfficialCheckpoint, OfficialConfig, read_checkp
 from ..conditioning import CLIP_L
 from ..huggingface import fill_card
 from ..latents import AUTOENCODERS
-from .hub import SOURCES, Source, fetch
+from .classes import numbered_label
+from .hub import SOURCES, Bar, Source, fetch
 
 TEMPLATE = Path(__file__).parent / "cards/official.md"
 # What the published networks of a family predict, on which path, and how many channels their guidance acts on.
@@ -33,12 +34,13 @@ def import_checkpoint(
     *,
     family: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    bar: Bar | None = None,
 ) -> zoo.ModelFolder:
     """Convert an official checkpoint to a model folder among the weights, which then loads under its name.
 
     file: a checkpoint file, or an id of SOURCES, which is downloaded first. name: of the folder; by default the id or
-    the name of the file. family, settings: as in `read_checkpoint`. The values of the weights do not change. Raises
-    ValueError with one sentence if the file is refused, cannot be built or the name is taken.
+    the name of the file. family, settings: as in `read_checkpoint`. bar: as in `fetch`. The values of the weights do
+    not change. Raises ValueError with one sentence if the file is refused, cannot be built or the name is taken.
     """
     source = SOURCES.get(str(file))
     if name is None:
@@ -49,7 +51,7 @@ def import_checkpoint(
     if (path / zoo.CONFIG).exists():
         raise ValueError(f"{path} exists already; give another name with --name, or remove it")
     if source:
-        file, family = fetch(str(file)), family or source.family
+        file, family = fetch(str(file), bar), family or source.family
         settings = {**source.settings, **(settings or {})}
     checkpoint = read_checkpoint(file, family=family, settings=settings)
     config = OfficialConfig(checkpoint.family, checkpoint.config)
@@ -67,7 +69,7 @@ def import_checkpoint(
         "family": f"{checkpoint.family} official",
         "model": checkpoint.config,
         **PREDICTION[checkpoint.family],
-        "labels": [f"class {i}" for i in range(config.labels)] or None,
+        "labels": [numbered_label(i) for i in range(config.labels)] or None,
         "schemes": [] if scheme is None else [scheme],
         "origin": "official",
         "latents": None if latents is None else latents.content(),

@@ -1,5 +1,9 @@
 """The Attention tab, with a tiny model that is drawn by words."""
 
+from pathlib import Path
+from urllib.parse import parse_qsl
+from xml.etree import ElementTree
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from towers import small_tower
 from zigdemo import zoo
 from zigdemo.pipeline import Pipeline
 from zigdemo.ui import texts
+from zigdemo.ui.frame import Frame
 from zigdemo.ui.tabs import attention as tab
 
 PROMPT = "a watermelon heart"
@@ -20,14 +25,35 @@ def wordy(tmp_path, monkeypatch):
     return tiny_folder(tmp_path / "tiny-text", text=small_tower(tmp_path / "tower"))
 
 
+class Page:
+    """A visitor's page, for handlers that can be stopped."""
+
+    session_hash = "a page"
+
+
 def page_of(build):
     with gr.Blocks(analytics_enabled=False) as page:
-        build(None)
+        with gr.Tabs() as tabs:
+            pass
+        build(Frame(page, tabs, None))
     return page
 
 
 def updates(values):
     return [dict(zip(tab.OUTPUTS, one, strict=True)) for one in values]
+
+
+def drawn(prompt=PROMPT, steps=3, model="tiny-text", kind=tab.EFFECT, earlier=None, linked=None, seed=0):
+    """The drawing and what the page shows after the Draw button."""
+    run = updates(tab._draw(Page, model, prompt, steps, seed, kind, earlier, linked))
+    shown = {name: value for one in run for name, value in one.items() if value != tab.SKIP}
+    return shown.get("drawing"), shown
+
+
+def viewed(drawing, *choice):
+    """The line and the maps after another choice."""
+    (shown,) = updates([tab._view(drawing, *choice)])
+    return shown["about"], shown["view"]
 
 
 def test_without_a_text_model_one_sentence_says_what_is_missing(tmp_path, monkeypatch):
@@ -59,9 +85,12 @@ def test_the_endpoint_gives_two_maps_a_word_and_four_files(wordy):
 
 
 def test_drawing_offers_every_word_and_starts_with_the_last(wordy):
-    first, last = updates(tab._draw("tiny-text", PROMPT, 2, 0))
-    assert first["go"]["interactive"] is False and last["go"]["interactive"] is True
-    assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in last["drawing"].tokens]
+    first = updates([next(tab._draw(Page, "tiny-text", PROMPT, 2, 0, tab.EFFECT, None, None))])[0]
+    locked = (*tab.SETTINGS, *tab.CHIP_NAMES, *tab.SPANS, "go", "play", "save")
+    assert [first[name]["interactive"] for name in locked] == [False] * len(locked) and first["stop"]["interactive"]
+    drawing, last = drawn(steps=2)
+    assert last["go"]["interactive"] and not last["stop"]["interactive"]
+    assert [name for name, _ in last["words"]["choices"]] == [name for name, _ in drawing.tokens]
     assert last["words"]["value"] == ["3"] and "heart" in last["view"] and "steps 1 to 2" in last["view"]
     assert [one["visible"] for one in tab._kind_updates(tab.ATTENTION)] == [True] * 2
     assert [one["visible"] for one in tab._kind_updates(tab.EFFECT)] == [False] * 2
@@ -69,16 +98,16 @@ def test_drawing_offers_every_word_and_starts_with_the_last(wordy):
 
 
 def test_layers_steps_and_heads_choose_what_is_shown(wordy):
-    drawn = tab.draw("tiny-text", PROMPT, 3, 0)
-    line, whole = tab._view(drawn, ["2"], tab.ATTENTION, 1, 2, 1, 3, 0)
-    assert line == texts.ATTENTION_WORDS and "all heads" in whole
-    _, part = tab._view(drawn, ["2"], tab.ATTENTION, 2, 2, 3, 2, 5)
+    drawing, _ = drawn()
+    line, whole = viewed(drawing, ["2"], tab.ATTENTION, 1, 2, 1, 3, 0)
+    assert line == texts.ATTENTION_POINT and "all heads" in whole
+    _, part = viewed(drawing, ["2"], tab.ATTENTION, 2, 2, 3, 2, 5)
     assert "layer 2 · steps 2 to 3 · head 5" in part and part != whole
-    _, both = tab._view(drawn, ["2", "3"], tab.ATTENTION, 1, 2, 1, 3, 0)
+    _, both = viewed(drawing, ["2", "3"], tab.ATTENTION, 1, 2, 1, 3, 0)
     assert "watermelon + heart" in both
-    _, effect = tab._view(drawn, ["2", "3"], tab.EFFECT, 1, 2, 2, 3, 0)
+    _, effect = viewed(drawing, ["2", "3"], tab.EFFECT, 1, 2, 2, 3, 0)
     assert "watermelon + heart" in effect and "steps 2 to 3" in effect and "layer" not in effect
-    line, _ = tab._view(drawn, ["5"], tab.EFFECT, 1, 2, 1, 3, 0)
+    line, _ = viewed(drawing, ["5"], tab.EFFECT, 1, 2, 1, 3, 0)
     assert "only a word can be left out" in line
 
 
@@ -94,8 +123,9 @@ def test_layers_steps_and_heads_choose_what_is_shown(wordy):
     ids=str,
 )
 def test_a_wrong_choice_is_one_sentence_and_the_maps_stay(wordy, chosen, numbers, sentence):
-    drawn = tab.draw("tiny-text", PROMPT, 3, 0)
-    assert tab._view(drawn, chosen, tab.ATTENTION, *numbers) == (sentence, tab.SKIP)
+    drawing, _ = drawn()
+    before = drawing.choice
+    assert viewed(drawing, chosen, tab.ATTENTION, *numbers) == (sentence, tab.SKIP) and drawing.choice is before
 
 
 @pytest.mark.parametrize(
@@ -106,21 +136,22 @@ def test_a_wrong_setting_is_one_sentence(wordy, prompt, steps, seed):
     with pytest.raises(gr.Error) as fault:
         tab.attention("tiny-text", prompt, steps, seed)
     assert "Something went wrong" not in str(fault.value) and "\n" not in str(fault.value)
-    last = updates(tab._draw("tiny-text", prompt, steps, seed))[-1]
-    assert last["go"]["interactive"] is True and last["drawing"] == tab.SKIP
+    drawing, last = drawn(prompt, steps, seed=seed)
+    assert last["go"]["interactive"] is True and drawing is None
 
 
 def test_a_clip_has_its_frames_as_a_strip_and_a_map_each(wordy, tmp_path, monkeypatch):
     tiny_folder(
         tmp_path / "tiny-clips", text=small_tower(tmp_path / "tower2"), frames=3, scheme="factorized-st", depth=2
     )
-    drawn = tab.draw("tiny-clips", PROMPT, 2, 0)
-    assert len(drawn.frames) == 3 and drawn.maps.grid == (3, 4, 4)
+    drawing, shown = drawn(steps=2, model="tiny-clips")
+    assert len(drawing.frames) == 3 and drawing.maps.grid == (3, 4, 4) and shown["about"] == texts.ATTENTION_CLIP
     for kind, images in ((tab.ATTENTION, 1 + 3 + 2 + 2), (tab.EFFECT, 1 + 3 + 2)):
-        _, html = tab._view(drawn, ["2"], kind, 1, 2, 1, 2, 0)
+        _, html = viewed(drawing, ["2"], kind, 1, 2, 1, 2, 0)
         assert "By frame" in html and "frame 2" in html and html.count("<img") == images
     monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
-    assert all("By frame" in html for _, html in tab._play(drawn, ["2"], tab.EFFECT, 1, 2, 1, 2, 0))
+    frames = [one["view"] for one in updates(tab._play(Page, drawing)) if one["view"] != tab.SKIP]
+    assert len(frames) == 3 and all("By frame" in html for html in frames)
     found, files = tab.attention("tiny-clips", PROMPT, steps=2)
     assert found["grid"] == [3, 4, 4] and np.shape(found["words"][0]["map"]) == (3, 4, 4)
     assert np.shape(found["words"][0]["effect"]) == (3, 4, 4) and len(files) == 4
@@ -128,18 +159,76 @@ def test_a_clip_has_its_frames_as_a_strip_and_a_map_each(wordy, tmp_path, monkey
 
 def test_playing_shows_every_step_and_ends_as_it_was(wordy, monkeypatch):
     monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
-    drawn = tab.draw("tiny-text", PROMPT, 3, 0)
+    drawing, _ = drawn()
     for kind in (tab.EFFECT, tab.ATTENTION):
-        choice = (["2"], kind, 1, 2, 1, 3, 0)
-        *frames, last = tab._play(drawn, *choice)
-        assert [f"step {i}" in html for i, (_, html) in enumerate(frames, 1)] == [True] * 3
-    assert last == tab._view(drawn, *choice)
-    assert list(tab._play(None, *choice)) == [(texts.ATTENTION_START, tab.SKIP)]
+        _, before = viewed(drawing, ["2"], kind, 1, 2, 1, 3, 0)
+        first, *frames, last = updates(tab._play(Page, drawing))
+        assert first["stop"]["interactive"] and not first["play"]["interactive"]
+        assert [f"step {i}" in one["view"] for i, one in enumerate(frames, 1)] == [True] * 3
+        assert last["view"] == before and last["play"]["interactive"]
+    assert texts.ATTENTION_START in updates(tab._play(Page, None))[-1]["progress"]
+
+
+def test_what_is_chosen_while_playing_is_what_stays(wordy, monkeypatch):
+    drawing, _ = drawn()
+    monkeypatch.setattr(tab, "FRAME_SECONDS", 0)
+    playing = tab._play(Page, drawing)
+    next(playing), next(playing)
+    _, chosen = viewed(drawing, ["2"], tab.ATTENTION, 1, 1, 1, 3, 0)
+    (last,) = updates(playing)
+    assert last["view"] == chosen and "layer 1 · steps 1 to 3" in chosen
+
+
+def test_stop_ends_playing_and_drawing(wordy):
+    drawing, shown = drawn()
+    (last,) = updates([tab._stop(Page, drawing)])
+    assert last["view"] == shown["view"] and last["go"]["interactive"]
+    running = tab._draw(Page, "tiny-text", PROMPT, 9, 0, tab.EFFECT, drawing, None)
+    first = updates([next(running), next(running)])
+    tab.runs.RUNS[Page.session_hash, tab.TAB].stop.set()
+    rest = updates(running)
+    assert "appear here" in first[0]["view"] and first[0]["drawing"] is None and "Stopped" in rest[-1]["progress"]
+
+
+def test_the_same_prompt_keeps_what_was_looked_at_and_a_link_restores_it(wordy):
+    drawing, _ = drawn()
+    (shown,) = updates([tab._view(drawing, ["1", "2"], tab.ATTENTION, 2, 2, 1, 2, 3)])
+    again, _ = drawn(earlier=drawing, seed=1, kind=tab.ATTENTION)
+    assert again.choice == drawing.choice
+    other, _ = drawn("a heart", earlier=drawing)
+    assert other.choice.words == ("2",)
+    query = f"place=attention&model=tiny-text&prompt=a+watermelon+heart&steps=3&seed=5&{shown['query']}"
+    opened = tab._open_link(Opened(query))
+    assert opened[:5] == ("tiny-text", PROMPT, 3, 5, tab.ATTENTION) and opened[-1]["selected"] == "attention"
+    linked, last = drawn(linked=opened[-3], kind=tab.ATTENTION)
+    assert linked.choice == drawing.choice and last["words"]["value"] == ["1", "2"] and last["head"]["value"] == 3
+    far = tab._open_link(Opened("place=attention&model=tiny-text&words=99&layer_from=90&head=99&kind=x"))
+    some, _ = drawn(linked=far[-3])
+    assert some.choice == tab.Choice(("3",), tab.EFFECT, range(2), range(3), 8)
+    assert set(map(str, tab._open_link(Opened("place=influence&model=tiny-text")))) == {str(tab.SKIP)}
+
+
+class Opened:
+    """A request that opened the page with a query."""
+
+    def __init__(self, query):
+        self.query_params = dict(parse_qsl(query))
+
+
+def test_what_is_shown_is_exported_as_a_figure_with_real_text(wordy):
+    drawing, _ = drawn()
+    _, update = tab._export(drawing)
+    names = [path.rsplit("/", 1)[1] for path in update["value"]]
+    assert names[:2] == ["words-tiny-text.png", "words-tiny-text.svg"] and len(names) == 6
+    words = [one.text for one in ElementTree.parse(update["value"][1]).iter("{http://www.w3.org/2000/svg}text")]
+    assert PROMPT in words and {"heart", "The picture", "By step"} <= set(words)
 
 
 def test_a_word_is_text_and_never_markup(wordy):
-    drawn = tab.draw("tiny-text", "<script>alert(1)</script>", 1, 0)
-    assert "<script>" not in tab.view_html(drawn, ["1"], tab.EFFECT, range(2), range(1), 0)
+    drawing, shown = drawn("<script>alert(1)</script>", 1)
+    assert "<script>" not in viewed(drawing, ["1"], tab.EFFECT, 1, 2, 1, 1, 0)[1] + shown["picture"]
+    tab._view(drawing, ["1"], tab.EFFECT, 1, 2, 1, 1, 0)
+    assert "<script>" not in Path(tab.export(drawing)[1]).read_text()
 
 
 def test_the_page_is_built_for_a_text_model(wordy):

@@ -1,11 +1,16 @@
 """The list of models says what each can do and how honest it is."""
 
+import re
 from pathlib import Path
 
+import pytest
 from models import tiny_folder
 
 from zigdemo import zoo
-from zigdemo.ui.tabs.models import models_html, official_html
+from zigdemo.ui.tabs import models as tab
+from zigdemo.ui.tabs.models import models_html, official_html, percent
+
+SHIPPED = Path(__file__).parents[3] / "weights"
 
 
 def test_every_model_is_listed_with_its_origin_and_what_was_measured(tmp_path, monkeypatch):
@@ -13,26 +18,58 @@ def test_every_model_is_listed_with_its_origin_and_what_was_measured(tmp_path, m
     tiny_folder(tmp_path / "second", family="dit")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     html = models_html()
-    assert html.count("<article>") == 2 and html.count("Random weights") == 2 and html.count("not measured") == 2
+    assert html.count("<article ") == 2 and html.count("<dd>Random weights") == 2 and html.count("Not measured") == 2
     assert "trained with zigzag-8" in html and "none; nothing to choose" in html and "by 3 labels" in html
+    assert 'class="finder"' not in html and html.count("No samples") == 2
 
 
 def test_what_a_folder_says_of_itself_is_text_and_never_markup(tmp_path, monkeypatch):
     folder = tiny_folder(tmp_path / "first")
     config = folder.path / "config.json"
-    config.write_text(config.read_text().replace('"untrained"', '"<script>alert(1)</script>"'))
+    config.write_text(config.read_text().replace('"untrained"', '"\\"<script>alert(1)</script>"'))
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    assert "<script>" not in models_html() and "&lt;script&gt;" in models_html()
+    html = models_html()
+    assert "<script>" not in html and "&lt;script&gt;" in html and 'data-origin="&quot;&lt;' in html
 
 
-def test_the_shipped_models_show_their_scores_and_samples(monkeypatch):
-    monkeypatch.setattr(zoo, "WEIGHTS", Path(__file__).parents[3] / "weights")
+def test_the_shipped_models_show_their_scores_and_samples_and_can_be_searched(monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", SHIPPED)
     html = models_html()
     assert (
-        "of 200 labels the generated picture is closest to the right original" in html
-        and "prompts in new words" in html
-        and "data:image/webp" in html
+        "For 99\N{NO-BREAK SPACE}% of 200 labels the generated picture is closest to the right original; chance "
+        "0.06\N{NO-BREAK SPACE}%." in html
     )
+    assert "prompts in new words" in html and "nearest real clip is of its class; chance" in html
+    count = html.count("<article ")
+    assert html.count('class="samples" aria-label') == html.count("data:image/webp") == count > tab.FEW
+    assert f"{count} models" in html and "<option>clips by label</option>" in html and "<option>DiT</option>" in html
+    assert "128 × 128 pixels" in html  # those of the picture, not of its latents
+
+
+def test_a_card_draws_with_its_model_here_or_behind_a_link(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny")
+    tiny_folder(tmp_path / "tiny-clips", frames=3, scheme="factorized-st")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    live = models_html(live=True)
+    assert re.findall('href="([^"]*)"', live) == ["?model=tiny", "?model=tiny-clips"]
+    assert re.findall('data-draw="([^"]*)"', live) == ["tiny"] and "data-draw=" not in models_html()
+    tabs, model = tab._draw_with(Event("tiny"))
+    assert tabs["selected"] == "generate" and model["value"] == "tiny"
+    assert tab._draw_with(Event("gone"))[0].get("selected") is None
+
+
+class Event:
+    """What the script of the cards sends."""
+
+    def __init__(self, model):
+        self.model = model
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.99, "99"), (0.9719, "97.2"), (0.00064, "0.06"), (1.0, "100"), (0.0, "0"), (0.1, "10")]
+)
+def test_percents_are_short(share, text):
+    assert percent(share) == f"{text}\N{NO-BREAK SPACE}%"
 
 
 def test_no_model_is_said_too(tmp_path, monkeypatch):

@@ -2,183 +2,53 @@
 
 from __future__ import annotations
 
-import tempfile
+import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
-from PIL import Image
 
-from ...checks import as_whole
-from ...explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, RecordGroup, heat
-from ...pipeline import Request
-from .. import texts
+from .. import runs, texts
 from ..borders import endpoint, handler, unchecked
-from ..controls import updates_of
-from ..files import pictures_folder
+from ..controls import build_actions, changes, connect
 from ..frame import Frame
-from ..maps import (
-    enlarged,
-    figure_html,
-    legend_html,
-    one_picture,
-    places,
-    plain_html,
-    side_by_side,
-    text_models,
-    tiles_html,
+from ..looking import (
+    CHIP_NAMES,
+    CHIPS,
+    Updates,
+    build_chips,
+    busy_html,
+    chips_of,
+    link_script,
+    numbers_in,
+    stoppable,
 )
-from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, sentence
-from ..settings import MOST_STEPS, defaults, examples, installed_model
-from ..words import lit_html
+from ..maps import frames_of, places, plain_html, side_by_side, text_models
+from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, TURN, Run, sentence
+from ..settings import CLIPS, MOST_STEPS, PICTURES, defaults, examples, from_link, installed_model
+from ..word_maps import (
+    ATTENTION,
+    EFFECT,
+    Choice,
+    Drawing,
+    Recording,
+    draw,
+    export,
+    first_choice,
+    picture_html,
+    read_choice,
+    view_html,
+)
 
+TAB = "attention"  # the id of the tab and of its runs
 SKIP = gr.skip()
-MOST_BYTES = 2**26  # of the maps of one drawing, which are kept for its page
-STRIP = 8  # small maps below the large one, at most
 FRAME_SECONDS = 0.15
-EFFECT, ATTENTION = "effect", "attention"
 KINDS = [("What the word changes", EFFECT), ("Attention to the word", ATTENTION)]
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A picture, or the frames of a clip, with the recorded attention to each word of its prompt and its effect."""
-
-    request: Request
-    frames: list[Image.Image]
-    maps: AttentionMaps
-    effects: EffectMaps
-    words: list[tuple[str, Sequence[int]]]
-
-    @property
-    def picture(self) -> Image.Image:
-        """The picture, or the middle frame."""
-        return self.frames[len(self.frames) // 2]
-
-    @property
-    def tokens(self) -> list[tuple[str, tuple[int, ...]]]:
-        """Every token of the condition, grouped under names."""
-        return self.maps.tokens(self.words)
-
-    def token_indices(self, names: Sequence[str]) -> list[int]:
-        """The tokens of names, each given by its place in `tokens` as a string. Raises ValueError if there are none."""
-        known = {str(place): indices for place, (_, indices) in enumerate(self.tokens)}
-        tokens = sorted({i for name in names or () for i in known.get(name, ())})
-        if not tokens:
-            raise ValueError("choose a word to see where it acts")
-        return tokens
-
-    def word_places(self, names: Sequence[str]) -> list[int]:
-        """The places in `words` of names given as for `token_indices`. Raises ValueError if no name is a word."""
-        tokens = set(self.token_indices(names))
-        places = [place for place, (_, indices) in enumerate(self.words) if tokens & set(indices)]
-        if not places:
-            raise ValueError("only a word can be left out to see what it changes; choose one, or Attention to the word")
-        return places
-
-
-def draw(model: str, prompt: str, steps: float | None, seed: float) -> Drawing:
-    """Draw one picture or clip from a prompt and record it. Raises ValueError with one sentence.
-
-    The pipeline's `words(prompt)` gives each word with the indices of its tokens, start and end tokens among them.
-    """
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError("the prompt is empty; write a few words of what to draw")
-    if model not in [entry.id for entry in text_models()]:
-        raise ValueError(f"{str(model)[:60]!r} attends to no words; choose a text model with cross-attention")
-    request = one_picture(model, prompt, None, None, steps, seed)
-    pipe = MODELS.get(installed_model(model))
-    words = pipe.words(prompt)
-    recorder, effects = Recorder(most_bytes=MOST_BYTES), EffectRecorder(words)
-    result = pipe(request, record=RecordGroup(recorder, effects))
-    frames = [Image.fromarray(frame) for frame in result.clips[0]] if result.clips else result.images
-    return Drawing(request, frames, recorder.maps, effects.maps, words)
-
-
-def _span(name: str, first: Any, last: Any, most: int) -> range:
-    """The indices, from 0, between `first` and `last`, which count from 1 and may be in either order.
-
-    Raises ValueError with one sentence for a number out of range.
-    """
-    ends = sorted((as_whole(f"first {name}", first, 1, most), as_whole(f"last {name}", last, 1, most)))
-    return range(ends[0] - 1, ends[1])
-
-
-def view_html(
-    drawing: Drawing, names: Sequence[str], kind: str, layers: range, steps: range, head: int, strips: bool = True
-) -> str:
-    """A map of some words over the picture, and below it small ones by layer and by step.
-
-    names: as for `Drawing.token_indices`. kind: EFFECT, which has neither layers nor heads, or ATTENTION. head: 0 for
-    all. strips: whether to add the small maps. For a clip, over its middle frame and then over every frame, on one
-    colour scale. Raises ValueError with one sentence if there is no map of these names.
-    """
-    title = " + ".join(name for place, (name, _) in enumerate(drawing.tokens) if str(place) in names)
-    when = f"step {steps[0] + 1}" if len(steps) == 1 else f"steps {steps[0] + 1} to {steps[-1] + 1}"
-    if kind == EFFECT:
-        words = drawing.word_places(names)
-        by_step = _thin(range(drawing.request.steps))
-        maps = [drawing.effects.map(words, [i]).numpy() for i in by_step]
-        html = _figure_html(drawing, title, when, drawing.effects.map(words, steps).numpy(), "change of the prediction")
-        return html + (_small_html(drawing, "By step", by_step, maps) if strips else "")
-    indices, heads = drawing.token_indices(names), None if head == 0 else [head - 1]
-    where = f"layer {layers[0] + 1}" if len(layers) == 1 else f"layers {layers[0] + 1} to {layers[-1] + 1}"
-    about = f"{where} · {when} · {f'head {head}' if head else 'all heads'}"
-    html = _figure_html(drawing, title, about, drawing.maps.map(indices, layers, steps, heads).numpy(), "attention")
-    if not strips:
-        return html
-    by_layer = _thin(range(drawing.maps.probabilities.shape[1]))
-    by_step = _thin(range(drawing.request.steps))
-    of_layers = [drawing.maps.map(indices, [i], steps, heads).numpy() for i in by_layer]
-    of_steps = [drawing.maps.map(indices, layers, [i], heads).numpy() for i in by_step]
-    return (
-        html
-        + _small_html(drawing, "By layer", by_layer, of_layers)
-        + _small_html(drawing, "By step", by_step, of_steps)
-    )
-
-
-def _figure_html(drawing: Drawing, title: str, about: str, values: Any, unit: str) -> str:
-    low, peak, count = float(values.min()), float(values.max()), len(drawing.frames)
-    by_frame = values.reshape(-1, *values.shape[-2:])
-    side = max(enlarged(drawing.picture).size)
-    image = heat.overlay(drawing.picture, by_frame[count // 2], side, low=low, peak=peak)
-    legend = legend_html(peak, f"mean {values.mean():.2g}, {unit}", low)
-    about = about if count == 1 else f"{about} · frame {count // 2 + 1}"
-    html = f'<div class="maps one">{figure_html(title, about, image, legend)}</div>'
-    if count == 1:
-        return html
-    small = [heat.overlay(*pair, 96, low=low, peak=peak) for pair in zip(drawing.frames, by_frame, strict=True)]
-    return html + tiles_html("By frame", [(str(i), one) for i, one in enumerate(small, 1)])
-
-
-def _small_html(drawing: Drawing, title: str, numbers: range, maps: list[Any]) -> str:
-    maps = [one.reshape(-1, *one.shape[-2:])[len(drawing.frames) // 2] for one in maps]
-    low, peak = min(float(one.min()) for one in maps), max(float(one.max()) for one in maps)
-    small = [heat.overlay(drawing.picture, one, 96, low=low, peak=peak) for one in maps]
-    return tiles_html(title, [(str(i + 1), one) for i, one in zip(numbers, small, strict=True)])
-
-
-def _thin(indices: range) -> range:
-    """At most STRIP of the indices, evenly spaced."""
-    return indices[:: -(-len(indices) // STRIP)]
-
-
-def export(drawing: Drawing) -> list[str]:
-    """Write a sheet of all words and the arrays, of both kinds of map, into a new folder; returns their paths."""
-    folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
-    sheets = folder / "effect.png", folder / "attention.png"
-    drawing.effects.word_sheet(drawing.frames).save(sheets[0])
-    drawing.maps.word_sheet(drawing.frames, drawing.words).save(sheets[1])
-    arrays = (
-        drawing.effects.save_npz(folder / "effect.npz"),
-        drawing.maps.save_npz(folder / "attention.npz", drawing.words),
-    )
-    return [str(path) for path in (*sheets, *arrays)]
+SETTINGS = ("model", "prompt", "steps", "seed")
+SPANS = ("layer_from", "layer_to", "step_from", "step_to", "head")
 
 
 @endpoint
@@ -207,51 +77,90 @@ def attention(
     return {"grid": list(drawing.maps.grid), "words": words}, files
 
 
-OUTPUTS = (
-    "line", "words", "kind", "picture", "view", "drawing", "layer_from", "layer_to", "step_from", "step_to", "head",
-    "go", "play", "save", "files",
-)  # fmt: skip
+OUTPUTS = (*SETTINGS, *CHIP_NAMES, "go", "stop", "progress", "picture", "about", "words", "kind", *SPANS, "view")
+OUTPUTS += ("play", "save", "files", "drawing", "linked", "query")
 
 
-_updates = partial(updates_of, OUTPUTS)
+def _updates(running: bool | None = None, line: str | None = None, **updates: Any) -> tuple[Any, ...]:
+    """Updates of OUTPUTS, as `changes`; while something runs, what it was started with cannot be changed."""
+    if running is not None:
+        names = (*SETTINGS, *CHIP_NAMES, "play", "save")
+        updates = {**{name: gr.update(interactive=not running) for name in names}, **updates}
+    return changes(OUTPUTS, running, line, **updates)
 
 
-@handler(lambda sentence: _updates(line=sentence, go=gr.update(interactive=True)))
-def _draw(model: str, prompt: str, steps: float, seed: float, kind: str = EFFECT) -> Iterator[tuple[Any, ...]]:
-    """The Draw button."""
-    yield _updates(line=texts.STARTING, go=gr.update(interactive=False), files=gr.update(visible=False))
-    drawing = draw(model, prompt, steps, seed)
-    choices = [(name, str(place)) for place, (name, _) in enumerate(drawing.tokens)]
-    words = _first_word(drawing)
-    _, layers, heads, _, _ = drawing.maps.probabilities.shape
-    total = drawing.request.steps
+@stoppable(TAB, _updates)
+def _draw(
+    run: Run, model: str, prompt: str, steps: float, seed: float, kind: str, earlier: Drawing | None,
+    linked: Choice | None,
+) -> Updates:  # fmt: skip
+    """The Draw button: first the picture step by step, then the maps of a word."""
+    recording = Recording(model, prompt, steps, seed)
     yield _updates(
-        line=texts.ATTENTION_WORDS,
-        words=gr.update(choices=choices, value=words, visible=True),
+        True,
+        texts.STARTING,
+        about=texts.ATTENTION_START,
+        words=gr.update(visible=False),
+        kind=gr.update(visible=False),
+        view=texts.placeholder_html(texts.MAPS_EMPTY),
+        drawing=None,
+        query="",
+        files=gr.update(visible=False),
+        **{name: gr.update(interactive=False) for name in SPANS},
+    )
+    shown_at = -math.inf
+    with closing(run.steps(recording.request, record=recording.record)) as drawn:
+        for step in drawn:
+            if time.monotonic() - shown_at >= PREVIEW_SECONDS:
+                preview = plain_html(side_by_side(frames_of(step)), "preview")
+                yield _updates(picture=preview, progress=texts.progress_html(step))
+                shown_at = time.monotonic()
+    if run.stop.is_set():
+        return
+    yield _updates(progress=busy_html(texts.LOOKING))
+    drawing = recording.drawing(step.result)
+    if linked is None and earlier is not None and earlier.request.prompt == prompt:
+        linked = earlier.choice
+    drawing.choice = choice = first_choice(drawing, kind, linked)
+    spans = [(one, numbers) for numbers, ends in _ends(drawing) for one in ends]
+    yield _updates(
+        False,
+        texts.ATTENTION_WORDS,
+        words=gr.update(
+            choices=[(name, str(place)) for place, (name, _) in enumerate(drawing.tokens)],
+            value=list(choice.words),
+            visible=True,
+        ),
         kind=gr.update(visible=True),
-        picture=_picture_html(drawing),
-        view=view_html(drawing, words, kind, range(layers), range(total), 0),
+        picture=picture_html(drawing),
         drawing=drawing,
-        layer_from=places(layers, 1),
-        layer_to=places(layers, layers),
-        step_from=places(total, 1),
-        step_to=places(total, total),
-        head=gr.update(value=0, maximum=heads, interactive=True),
-        **{name: gr.update(interactive=True) for name in ("go", "play", "save")},
+        linked=None,
+        **{name: places(count, value + 1) for name, (value, count) in zip(SPANS[:4], spans, strict=True)},
+        head=gr.update(value=choice.head, maximum=drawing.heads, interactive=True),
+        **_shown(drawing),
     )
 
 
-def _picture_html(drawing: Drawing) -> str:
-    """The picture below its words, each of which lights up its attention; for a clip, the frames alone."""
-    if len(drawing.frames) > 1:
-        return plain_html(side_by_side(drawing.frames), drawing.request.prompt)
-    words = drawing.words[1:-1]  # without start and end tokens
-    first = len(drawing.maps.leading)
-    maps = [drawing.maps.map([first + i for i in indices]).numpy() if indices else None for _, indices in words]
-    words_with_maps = [
-        (word, one if any(c.isalnum() for c in word) else None) for (word, _), one in zip(words, maps, strict=True)
+def _ends(drawing: Drawing) -> list[tuple[int, tuple[int, int]]]:
+    """The number of layers and of steps, each with the first and the last one chosen."""
+    choice = drawing.choice
+    return [
+        (drawing.layers, (choice.layers[0], choice.layers[-1])),
+        (drawing.request.steps, (choice.steps[0], choice.steps[-1])),
     ]
-    return lit_html(drawing.picture, words_with_maps)
+
+
+def _shown(drawing: Drawing) -> dict[str, Any]:
+    """Updates that show the maps of the drawing's choice."""
+    choice = drawing.choice
+    numbers = [end + 1 for _, ends in _ends(drawing) for end in ends] + [choice.head]
+    link = {"words": ",".join(choice.words), "kind": choice.kind, **dict(zip(SPANS, numbers, strict=True))}
+    return {
+        "about": texts.ATTENTION_POINT if len(drawing.frames) == 1 else texts.ATTENTION_CLIP,
+        "view": view_html(drawing, choice),
+        "query": urlencode(link),
+        "files": gr.update(visible=False),
+    }
 
 
 def _first_kind(model: str) -> str:
@@ -259,44 +168,47 @@ def _first_kind(model: str) -> str:
     return ATTENTION if installed_model(model).about.get("word_map") == ATTENTION else EFFECT
 
 
-def _model_updates(model: str) -> tuple[Any, ...]:
-    """Updates of prompt, steps, kind of map and the layer and head controls for another model."""
+def _of_model(model: str) -> tuple[Any, ...]:
+    """Updates of prompt, steps, kind of map, the layer and head controls and the chips for another model."""
     kind = _first_kind(model)
-    return examples(model)[0], defaults(model)["steps"], kind, *_kind_updates(kind)
+    return examples(model)[0], defaults(model)["steps"], kind, *_kind_updates(kind), *chips_of(model)
 
 
-def _first_word(drawing: Drawing) -> list[str]:
-    """The last word of the prompt, usually the thing drawn; the first token if there is no word."""
-    words = [i for i, (name, _) in enumerate(drawing.tokens) if any(letter.isalnum() for letter in name)]
-    of_prompt = [i for i in words if drawing.tokens[i][0].casefold() in drawing.request.prompt.casefold()]
-    return [str((of_prompt or words or [0])[-1])]
-
-
-def _view(
-    drawing: Drawing | None, names: list[str], kind: str, layer_from: float, layer_to: float, step_from: float,
-    step_to: float, head: float,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Updates of the line and the maps for another choice."""
+@handler(lambda sentence: _updates(about=sentence))
+def _view(drawing: Drawing | None, names: list[str], kind: str, *spans: float) -> tuple[Any, ...]:
+    """The maps of another choice, which from now on is the drawing's; a wrong one leaves the maps as they are."""
     if drawing is None:
-        return texts.ATTENTION_START, SKIP
+        return _updates(about=texts.ATTENTION_START)
     try:
-        _, layers, heads, _, _ = drawing.maps.probabilities.shape
-        spans = _span("layer", layer_from, layer_to, layers), _span("step", step_from, step_to, drawing.request.steps)
-        return texts.ATTENTION_WORDS, view_html(drawing, names, kind, *spans, as_whole("head", head, 0, heads))
-    except ValueError as fault:
-        return sentence(fault), SKIP
+        drawing.choice = read_choice(drawing, names, kind, *spans)
+    except ValueError as fault:  # told in the line alone: no word may be chosen for a moment
+        return _updates(about=sentence(fault))
+    return _updates(**_shown(drawing))
 
 
-def _play(drawing: Drawing | None, names: list[str], kind: str, *choice: float) -> Iterator[tuple[Any, Any]]:
-    """Yield the map step by step, at the chosen layers and head, and then the map as before."""
-    line, last = _view(drawing, names, kind, *choice)
-    if last is not SKIP:
-        layers = drawing.maps.probabilities.shape[1]
-        span, head = _span("layer", choice[0], choice[1], layers), int(choice[4])
-        for step in (drawing.effects if kind == EFFECT else drawing.maps).steps:
-            yield SKIP, view_html(drawing, names, kind, span, range(step, step + 1), head, strips=False)
-            time.sleep(FRAME_SECONDS)
-    yield line, last
+@stoppable(TAB, _updates)
+def _play(run: Run, drawing: Drawing | None) -> Updates:
+    """The maps step by step, at the chosen layers and head, until something else is chosen; then those of that."""
+    if drawing is None:
+        yield _updates(False, texts.ATTENTION_START)
+        return
+    choice = drawing.choice
+    steps = (drawing.effects if choice.kind == EFFECT else drawing.maps).steps
+    yield _updates(True, texts.PLAYING)
+    for step in steps:
+        if run.stop.is_set() or drawing.choice is not choice:
+            break
+        yield _updates(view=view_html(drawing, replace(choice, steps=range(step, step + 1)), strips=False))
+        time.sleep(FRAME_SECONDS)
+    yield _updates(False, texts.ATTENTION_WORDS, **_shown(drawing))
+
+
+def _stop(page: gr.Request, drawing: Drawing | None) -> tuple[Any, ...]:
+    """The Stop button: ends the run of this page; the maps are those of the choice again."""
+    runs.stop(page, TAB)
+    if drawing is None:
+        return _updates(False, texts.STOPPED)
+    return _updates(False, texts.ATTENTION_WORDS, **_shown(drawing))
 
 
 def _kind_updates(kind: str) -> tuple[dict[str, Any], ...]:
@@ -304,76 +216,120 @@ def _kind_updates(kind: str) -> tuple[dict[str, Any], ...]:
     return (gr.update(visible=kind == ATTENTION),) * 2
 
 
+@handler(lambda sentence: (texts.line_html(sentence), SKIP))
 def _export(drawing: Drawing | None) -> tuple[Any, Any]:
+    """The figure, sheets of all words and all numbers as files."""
     if drawing is None:
-        return texts.ATTENTION_START, SKIP
-    return texts.EXPORTED, gr.update(value=export(drawing), visible=True)
+        return texts.line_html(texts.ATTENTION_START), SKIP
+    return texts.line_html(texts.EXPORTED), gr.update(value=export(drawing), visible=True)
+
+
+def _open_link(page: gr.Request) -> tuple[Any, ...]:
+    """Updates of the settings, kind of map, chips, what to look at, the line and the tabs for a link to this tab."""
+    query, request = dict(page.query_params), None
+    if query.get("place") == TAB and query.get("model") in [entry.id for entry in text_models()]:
+        # The Generate or Video tab says which settings of a link had to be left out.
+        request, _ = from_link(query, CLIPS if installed_model(query["model"]).frames else PICTURES)
+    if request is None:
+        return (SKIP,) * (len(SETTINGS) + 3 + 1 + CHIPS + 3)
+    kind = query.get("kind")
+    kind = kind if kind in (EFFECT, ATTENTION) else _first_kind(request.model)
+    steps = request.steps if "steps" in query else defaults(request.model)["steps"]
+    numbers = {name: max(value, 1) for name, value in numbers_in(query, SPANS[:4]).items()}
+    layers = range(numbers.get("layer_from", 1) - 1, numbers.get("layer_to", MOST_STEPS))
+    spans = layers, range(numbers.get("step_from", 1) - 1, numbers.get("step_to", MOST_STEPS))
+    linked = Choice(tuple(query.get("words", "").split(",")), kind, *spans, numbers_in(query, ("head",)).get("head", 0))
+    return (
+        request.model,
+        request.prompt or "",
+        steps,
+        request.seed,
+        kind,
+        *_kind_updates(kind),
+        *chips_of(request.model),
+        linked,
+        texts.line_html(texts.LINK_OPENED),
+        gr.update(selected=TAB),
+    )
 
 
 def build_attention_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     gr.api(attention, api_name="attention", **TURN)
-    folders = text_models()
-    if not folders:
+    if not text_models():
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
+    names = [entry.id for entry in text_models()]
+    by_attention = _first_kind(names[0]) == ATTENTION
+    c: dict[str, Any] = {}  # the controls by their names in OUTPUTS
+    with gr.Row(equal_height=False):
+        c["model"] = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=220)
+        c["prompt"] = gr.Textbox(examples(names[0])[0], label="Prompt", max_lines=3, scale=3, min_width=280)
+        usual = defaults(names[0])["steps"]
+        c["steps"] = gr.Slider(1, MOST_STEPS, value=usual, step=1, label="Steps", min_width=150, buttons=[])
+        c["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=90)
+    chip_row, chips = build_chips(names[0])
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown(
-                [entry.id for entry in folders], value=folders[0].id, label="Model", visible=len(folders) > 1
+            c["go"], c["stop"], c["progress"] = build_actions(
+                texts.ATTENTION_START, "attention-progress", "Draw", "attention-draw"
             )
-            prompt = gr.Textbox(examples(folders[0].id)[0], label="Prompt", max_lines=3)
-            with gr.Row(elem_classes="chip-row"):
-                chips = [gr.Button(name, size="sm") for name in examples(folders[0].id)[1:4]]
-            with gr.Row():
-                default = defaults(folders[0].id)["steps"]
-                steps = gr.Slider(1, MOST_STEPS, value=default, step=1, label="Steps", min_width=150, buttons=[])
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
-            go = gr.Button("Draw", variant="primary", elem_id="attention-draw")
-            picture = gr.HTML(texts.placeholder_html(texts.NO_PICTURE), elem_id="attention-picture", padding=False)
-        with gr.Column(scale=3, min_width=280):
-            line = gr.Markdown(texts.ATTENTION_START, elem_id="attention-line")
-            words = gr.CheckboxGroup([], show_label=False, visible=False, elem_id="attention-words", container=False)
-            kind = gr.Radio(
+            c["picture"] = gr.HTML(texts.placeholder_html(texts.NO_PICTURE), elem_id="attention-picture", padding=False)
+            c["kind"] = gr.Radio(
                 KINDS,
-                value=_first_kind(folders[0].id),
+                value=_first_kind(names[0]),
                 label="Map",
                 info=texts.ATTENTION_KINDS,
                 visible=False,
                 elem_id="attention-kind",
             )
             with gr.Row():
-                step_from, step_to = _slider("From step"), _slider("To step")
-            by_attention = _first_kind(folders[0].id) == ATTENTION
+                c["step_from"], c["step_to"] = _slider("From step"), _slider("To step")
             with gr.Row(visible=by_attention) as of_layers:
-                layer_from, layer_to = _slider("From layer"), _slider("To layer")
+                c["layer_from"], c["layer_to"] = _slider("From layer"), _slider("To layer")
             with gr.Row(visible=by_attention) as of_heads:
-                head = _slider("Head, 0 for all", 0)
-            view = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
+                c["head"] = _slider("Head, 0 for all", 0)
+        with gr.Column(scale=3, min_width=280):
+            c["about"] = gr.Markdown(texts.NO_DRAWING, elem_id="attention-line")
+            c["words"] = gr.CheckboxGroup(
+                [], show_label=False, visible=False, elem_id="attention-words", container=False
+            )
+            c["view"] = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
             with gr.Row():
-                play = gr.Button("Play the steps", size="sm", interactive=False, min_width=120)
-                save = gr.Button("Export", size="sm", interactive=False, min_width=120)
-            files = gr.Files(show_label=False, interactive=False, visible=False, elem_id="attention-files")
-    drawing = gr.State(None, time_to_live=STATE_SECONDS)
+                c["play"] = gr.Button("Play the steps", size="sm", interactive=False, min_width=120)
+                c["save"] = gr.Button("Export PNG, SVG and numbers", size="sm", interactive=False, min_width=160)
+                link = gr.Button("Copy link", size="sm", min_width=120)
+            c["files"] = gr.Files(show_label=False, interactive=False, visible=False, elem_id="attention-files")
+            c["query"] = gr.Textbox(visible="hidden")
+    c |= zip(CHIP_NAMES, chips, strict=True)
+    c["drawing"] = gr.State(None, time_to_live=STATE_SECONDS)
+    c["linked"] = gr.State(None, time_to_live=STATE_SECONDS)
 
-    spans = [layer_from, layer_to, step_from, step_to, head]
-    outputs = [line, words, kind, picture, view, drawing, *spans, go, play, save, files]
-    view_inputs = [drawing, words, kind, *spans]
-    gr.on([go.click, prompt.submit], _draw, [model, prompt, steps, seed, kind], outputs, **TURN, **QUIET)
+    outputs, settings = [c[name] for name in OUTPUTS], [c[name] for name in SETTINGS]
+    buttons, inputs = (c["go"], c["stop"], c["progress"]), [*settings, c["kind"], c["drawing"], c["linked"]]
+    runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]])
+    runs_after(c["prompt"].submit)
     gr.on(
-        [words.input, kind.input, *(one.release for one in spans)],
+        [c["words"].input, c["kind"].input, *(c[name].release for name in SPANS)],
         _view,
-        view_inputs,
-        [line, view],
+        [c["drawing"], c["words"], c["kind"], *(c[name] for name in SPANS)],
+        outputs,
         trigger_mode="always_last",
         **QUIET,
     )
-    kind.input(_kind_updates, kind, [of_layers, of_heads], **QUIET)
-    model.input(_model_updates, model, [prompt, steps, kind, of_layers, of_heads], **QUIET)
+    c["kind"].input(_kind_updates, c["kind"], [of_layers, of_heads], **QUIET)
+    of_model = [c["prompt"], c["steps"], c["kind"], of_layers, of_heads, chip_row, *chips]
+    c["model"].input(_of_model, c["model"], of_model, **QUIET)
     for chip in chips:
-        chip.click(lambda text: text, chip, prompt, **QUIET)
-    play.click(_play, view_inputs, [line, view], **QUIET)
-    save.click(_export, drawing, [line, files], **QUIET)
+        chip.click(lambda text: text, chip, c["prompt"], **QUIET)
+    playing = c["play"].click(_play, c["drawing"], outputs, **QUIET)
+    c["stop"].click(None, None, None, cancels=playing)
+    c["save"].click(_export, c["drawing"], [c["progress"], c["files"]], **QUIET)
+    link.click(
+        lambda *_: gr.Info(texts.LINK_COPIED), [*settings, c["query"]], None, js=link_script(TAB, SETTINGS), **QUIET
+    )
+    opened = [*settings, c["kind"], of_layers, of_heads, chip_row, *chips, c["linked"], c["progress"], frame.tabs]
+    frame.page.load(_open_link, None, opened, **QUIET)
 
 
 def _slider(label: str, least: int = 1) -> gr.Slider:

@@ -2,122 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import time
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import astuple
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
-from PIL import Image
 
-from ...backbones import Family, family_of
 from ...checks import as_whole
-from ...explain import CallRecorder, Influence, NetworkCall, heat, patch_influence
-from ...pipeline import Request
-from .. import texts
+from ...explain import CallRecorder
+from .. import runs, texts
 from ..borders import endpoint, handler, unchecked
-from ..controls import condition_of, updates_of
+from ..controls import build_actions, changes, condition_of, connect
 from ..frame import Frame
-from ..maps import (
-    enlarged,
-    figure_html,
-    frames_of,
-    legend_html,
-    note_html,
-    number,
-    one_picture,
-    peak_of_others,
-    places,
-    side_by_side,
+from ..looking import (
+    CHIP_NAMES,
+    CHIPS,
+    Updates,
+    build_chips,
+    busy_html,
+    chips_of,
+    link_script,
+    numbers_in,
+    stoppable,
 )
-from ..runs import MODELS, QUIET, STATE_SECONDS, TURN, toast
-from ..settings import MOST_STEPS, defaults, installed_model, model_choices
+from ..maps import enlarged, frames_of, one_picture, places
+from ..patches import (
+    PLACES,
+    Drawing,
+    Place,
+    export,
+    first_place,
+    influence_of,
+    make_drawing,
+    maps_html,
+    mark,
+    middle_step,
+    when,
+    where,
+)
+from ..runs import MODELS, PREVIEW_SECONDS, QUIET, STATE_SECONDS, TURN, Run
+from ..settings import MOST_STEPS, defaults, from_link, installed_model, model_choices
 
+TAB = "influence"  # the id of the tab and of its runs
 SKIP = gr.skip()
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A picture or clip with the network's calls and the prediction at each step.
-
-    pictures: the predicted frames at each step, one for a picture. grid: frames (1 for a picture), rows and columns.
-    """
-
-    request: Request
-    calls: list[NetworkCall]
-    pictures: list[list[Image.Image]]
-    family: Family
-    grid: tuple[int, int, int]
-
-
-def _middle_step(request: Request) -> int:
-    """The step shown first, counted from 0: shapes are decided about half way."""
-    return request.steps // 2
-
-
-def _make_drawing(record: CallRecorder, pictures: list[list[Image.Image]]) -> Drawing:
-    """A drawing from recorded calls; for the official backbones as well as ours."""
-    config = record.network.config
-    _, family = family_of(config)
-    return Drawing(record.request, record.calls, pictures, family, (config.frames or 1, *config.grid))
-
-
-def _influence_of(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Influence:
-    """The influence on a patch; step, frame, row and column count from 0.
-
-    Raises ValueError with one sentence for a number out of range.
-    """
-    frames, rows, columns = drawing.grid
-    pipe = MODELS.get(installed_model(drawing.request.model))
-    token = as_whole("frame", frame, 0, frames - 1) * rows + as_whole("row", row, 0, rows - 1)
-    token = token * columns + as_whole("column", column, 0, columns - 1)
-    return patch_influence(pipe.network, drawing.calls[as_whole("step", step, 0, len(drawing.calls) - 1)], token)
-
-
-def maps_html(drawing: Drawing, step: int, result: Influence, layer: int) -> str:
-    """The four maps of a patch, frame by frame for a clip; step and layer count from 0."""
-    pictures, (frames, *grid) = drawing.pictures[step], drawing.grid
-    marked, *cell = _cell(drawing, result.token)
-    side = 384 if frames == 1 else 144
-    title, about = drawing.family.mixer
-
-    def image_of(draw: Callable[..., Image.Image], values: Any, **more: Any) -> Image.Image:
-        images = [draw(one, map, side, **more) for one, map in zip(pictures, values.reshape(-1, *grid), strict=True)]
-        images[marked] = heat.mark(images[marked], cell, grid)
-        return side_by_side(images)
-
-    def panel(title: str, about: str, values: Any) -> str:
-        peak = peak_of_others(values, result.token)
-        legend = legend_html(peak, f"itself {number(float(values.flat[result.token]))}")
-        return figure_html(title, about, image_of(heat.overlay, values, peak=peak, smooth=False), legend)
-
-    field = result.field[layer]
-    attending = not drawing.family.in_order
-    reach = (texts.FRAME_FIELD if attending else texts.SCAN_FIELD).format(count=field.sum(), all=field.size)
-    last = f"layers 1 to {layer + 1}" if layer else "layer 1"
-    panels = [
-        panel("Gradient, whole network", texts.GRADIENT, result.gradient),
-        panel(f"{title}, layer {layer + 1}", about, result.implicit[layer]),
-        figure_html(f"Composed, {last}", texts.TOO_MUCH_TO_COMPOSE, None, "")
-        if result.composed is None
-        else panel(f"Composed, {last}", texts.COMPOSED, result.composed[layer]),
-        figure_html(f"Scan order, {last}", texts.NO_SCAN_FIELD, None, "")
-        if attending and frames == 1
-        else figure_html(
-            f"{'Reach' if attending else 'Scan order'}, {last}",
-            reach,
-            image_of(heat.veiled, field),
-            note_html(texts.SCAN_FIELD_NOTE),
-        ),
-    ]
-    return f'<div class="maps">{"".join(panels)}</div>'
-
-
-def _cell(drawing: Drawing, token: int) -> tuple[int, int, int]:
-    """Frame, row and column of a patch."""
-    frame, place = divmod(token, drawing.grid[1] * drawing.grid[2])
-    return frame, *divmod(place, drawing.grid[2])
+SETTINGS = ("model", "prompt", "label", "scan", "steps", "seed")
 
 
 @endpoint
@@ -141,11 +72,10 @@ def influence(
     before [row].
     """
     request = one_picture(model, prompt, label, scan, steps, seed)
-    step = _middle_step(request) if step is None else as_whole("step", step, 0, request.steps - 1)
+    step = middle_step(request.steps) if step is None else as_whole("step", step, 0, request.steps - 1)
     record = CallRecorder()
     MODELS.get(installed_model(model))(request, record=record)
-    drawing = _make_drawing(record, [])
-    result = _influence_of(drawing, step, frame, row, column)
+    result = influence_of(make_drawing(record, []), Place(step, frame, row, column))
     return {
         "grid": list(result.gradient.shape),
         "gradient": result.gradient.tolist(),
@@ -155,93 +85,181 @@ def influence(
     }
 
 
-OUTPUTS = ("picture", "line", "maps", "drawing", "result", "step", "frame", "row", "column", "layer", "go")
+OUTPUTS = (*SETTINGS, *CHIP_NAMES, "go", "stop", "progress", "picture", "about", *PLACES, "maps", "save", "files")
+OUTPUTS += ("drawing", "linked", "query")
 
 
-_updates = partial(updates_of, OUTPUTS)
+def _updates(running: bool | None = None, line: str | None = None, **updates: Any) -> tuple[Any, ...]:
+    """Updates of OUTPUTS, as `changes`; while something runs, what it was started with cannot be changed."""
+    if running is not None:
+        locked = {name: gr.update(interactive=not running) for name in (*SETTINGS, *CHIP_NAMES, "save")}
+        updates = {**locked, **updates}
+    return changes(OUTPUTS, running, line, **updates)
 
 
-@handler(lambda sentence: _updates(line=sentence, go=gr.update(interactive=True)))
+@stoppable(TAB, _updates)
 def _draw(
-    model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float
-) -> Iterator[tuple[Any, ...]]:
-    """The Draw button: first the picture, then the maps of the middle patch half way through the steps."""
+    run: Run, model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float,
+    earlier: Drawing | None, linked: Place | None,
+) -> Updates:  # fmt: skip
+    """The Draw button: first the picture step by step, then the maps of one patch."""
     request = one_picture(model, prompt, label, scan, steps, seed)
-    record, pictures = CallRecorder(), []
-    yield _updates(line=texts.STARTING, go=gr.update(interactive=False))
-    with closing(MODELS.get(installed_model(model)).stream(request, record=record)) as run:
-        for step in run:
+    yield _updates(
+        True,
+        texts.STARTING,
+        about=texts.INFLUENCE_START,
+        maps=texts.placeholder_html(texts.MAPS_EMPTY),
+        drawing=None,
+        query="",
+        files=gr.update(visible=False),
+        **{name: gr.update(interactive=False) for name in PLACES},
+    )
+    record, pictures, shown_at = CallRecorder(), [], -math.inf
+    with closing(run.steps(request, record=record)) as drawn:
+        for step in drawn:
             pictures.append(frames_of(step))
-    drawing, depth = _make_drawing(record, pictures), record.network.config.depth
-    frames, rows, columns = drawing.grid
-    middle, cell = _middle_step(request), (frames // 2, rows // 2, columns // 2)
-    yield _updates(picture=_mark(drawing, middle, *cell), line=texts.LOOKING, drawing=drawing)
-    result = _influence_of(drawing, middle, *cell)
-    yield _updates(
-        line=_line(drawing, middle, result),
-        maps=maps_html(drawing, middle, result, 0),
-        result=result,
-        step=places(request.steps, middle + 1),
-        frame=places(frames, cell[0] + 1, visible=frames > 1),
-        row=places(rows, cell[1] + 1),
-        column=places(columns, cell[2] + 1),
-        layer=places(depth, 1),
-        go=gr.update(interactive=True),
-    )
-
-
-def _mark(drawing: Drawing, step: int, frame: int, row: int, column: int) -> Image.Image:
-    return heat.mark(enlarged(drawing.pictures[step][frame]), (row, column), drawing.grid[1:])
-
-
-def _line(drawing: Drawing, step: int, result: Influence) -> str:
-    frame, row, column = _cell(drawing, result.token)
-    which = f"Frame {frame + 1}, row" if drawing.grid[0] > 1 else "Row"
-    t = float(drawing.calls[step].t)
-    return f"{which} {row + 1}, column {column + 1} · step {step + 1} of {drawing.request.steps}, t = {number(t)}. " + (
-        texts.INFLUENCE_CLICK
-    )
-
-
-@handler(lambda sentence: _updates(line=sentence))
-def _refresh(
-    drawing: Drawing | None, step: float, frame: float, row: float, column: float, layer: float
-) -> Iterator[tuple[Any, ...]]:
-    """Show another patch or step: first its frame, then its maps. The page counts from 1."""
-    if drawing is None:
-        yield _updates(line=texts.INFLUENCE_START)
+            if time.monotonic() - shown_at >= PREVIEW_SECONDS:
+                yield _updates(picture=enlarged(pictures[-1][0]), progress=texts.progress_html(step))
+                shown_at = time.monotonic()
+    if run.stop.is_set():
         return
-    settings = zip(("frame", "row", "column"), (frame, row, column), drawing.grid, strict=True)
-    step_index = as_whole("step", step, 1, drawing.request.steps) - 1
-    cell = [as_whole(name, value, 1, most) - 1 for name, value, most in settings]
-    yield _updates(picture=_mark(drawing, step_index, *cell), line=texts.LOOKING)
-    result = _influence_of(drawing, step_index, *cell)
-    layer_index = as_whole("layer", layer, 1, len(result.field)) - 1
-    yield _updates(
-        line=_line(drawing, step_index, result), maps=maps_html(drawing, step_index, result, layer_index), result=result
+    drawing = make_drawing(record, pictures)
+    drawing.wanted = first_place(drawing, linked, earlier)
+    yield _updates(drawing=drawing, linked=None, **_sliders(drawing, drawing.wanted))
+    yield from _look(run, drawing)
+
+
+@stoppable(TAB, _updates)
+def _refresh(run: Run, drawing: Drawing | None) -> Updates:
+    """The maps of the patch and step chosen last."""
+    if drawing is not None and drawing.wanted is not None:
+        yield from _look(run, drawing)
+
+
+def _look(run: Run, drawing: Drawing) -> Updates:
+    """Compute maps until those of the last choice are shown; picture and maps always change together at the end."""
+    while drawing.shown != drawing.wanted:
+        place = drawing.wanted
+        yield _updates(True, picture=mark(drawing, place), progress=busy_html(texts.LOOKING))
+        try:
+            result = influence_of(drawing, place)
+        except Exception:
+            yield _unchanged(drawing)
+            raise
+        if run.stop.is_set():
+            return
+        if drawing.wanted.patch == place.patch:
+            drawing.result, drawing.shown = result, drawing.wanted
+    yield _shown_updates(drawing)
+
+
+def _shown_updates(drawing: Drawing) -> tuple[Any, ...]:
+    """Updates after the maps were computed: picture, maps and line, all of the same patch, step and layer."""
+    place, text = drawing.shown, where(drawing)
+    return _updates(
+        False,
+        texts.INFLUENCE_CLICK,
+        picture=mark(drawing, place),
+        about=f"{text[0].upper()}{text[1:]} · {when(drawing)}.",
+        maps=maps_html(drawing),
+        files=gr.update(visible=False),
+        query=urlencode({name: value + 1 for name, value in zip(PLACES, astuple(place), strict=True)}),
     )
 
 
-def _click(drawing: Drawing | None, event: gr.SelectData) -> tuple[Any, Any]:
-    """Row and column, from 1, of the patch under a click at (x, y) pixels of the picture."""
+def _sliders(drawing: Drawing, place: Place) -> dict[str, Any]:
+    """Updates of the sliders of PLACES, which count from 1."""
+    more = {"frame": {"visible": drawing.grid[0] > 1}}
+    return {
+        name: places(size, value + 1, **more.get(name, {}))
+        for name, value, size in zip(PLACES, astuple(place), drawing.sizes, strict=True)
+    }
+
+
+@handler(lambda sentence: _updates(about=sentence))
+def _want(drawing: Drawing | None, *choice: float) -> tuple[Any, ...]:
+    """Another patch, step or layer, which the page counts from 1: what is known at once; `_refresh` has the rest."""
     if drawing is None:
-        return SKIP, SKIP
+        return _updates(about=texts.INFLUENCE_START)
+    chosen = zip(PLACES, choice, drawing.sizes, strict=True)
+    place = Place(*(as_whole(name, value, 1, size) - 1 for name, value, size in chosen))
+    computing, drawing.wanted = drawing.wanted != drawing.shown, place
+    if drawing.shown is None or place.patch != drawing.shown.patch:
+        return _updates(True, picture=mark(drawing, place), progress=busy_html(texts.LOOKING))
+    if computing:  # of another patch, which is not wanted any more
+        return _updates()
+    drawing.shown = place
+    return _shown_updates(drawing)
+
+
+def _click(drawing: Drawing | None, step: float, frame: float, layer: float, event: gr.SelectData) -> tuple[Any, ...]:
+    """The patch under a click at (x, y) pixels of the picture."""
+    if drawing is None:
+        return _updates()
     (x, y), (_, rows, columns) = event.index, drawing.grid
     width, height = enlarged(drawing.pictures[0][0]).size
-    row, column = int(y * rows / height), int(x * columns / width)
-    return min(max(row, 0), rows - 1) + 1, min(max(column, 0), columns - 1) + 1
+    row = min(max(int(y * rows / height), 0), rows - 1) + 1
+    column = min(max(int(x * columns / width), 0), columns - 1) + 1
+    wanted = dict(zip(OUTPUTS, _want(drawing, step, frame, row, column, layer), strict=True))
+    return tuple({**wanted, "row": row, "column": column}.values())
 
 
-def _show_layer(drawing: Drawing | None, result: Influence | None, step: float, layer: float) -> Any:
-    """The maps of another layer, from what was already computed."""
-    if drawing is None or result is None:
-        return SKIP
-    try:
-        step_index = as_whole("step", step, 1, drawing.request.steps) - 1
-        return maps_html(drawing, step_index, result, as_whole("layer", layer, 1, len(result.field)) - 1)
-    except ValueError as fault:
-        toast(fault)
-        return SKIP
+def _stop(page: gr.Request, drawing: Drawing | None) -> tuple[Any, ...]:
+    """The Stop button: ends the run of this page; the maps that were there before are those of what is marked again."""
+    runs.stop(page, TAB)
+    return _updates(False, texts.STOPPED) if drawing is None else _unchanged(drawing, texts.MAPS_STOPPED)
+
+
+def _unchanged(drawing: Drawing, line: str | None = None) -> tuple[Any, ...]:
+    """Updates when the wanted maps do not come: picture, sliders and line go back to what is shown."""
+    drawing.wanted = place = drawing.shown
+    if place is None:
+        return _updates(False, line and texts.STOPPED, picture=enlarged(drawing.pictures[-1][0]))
+    shown = dict(zip(OUTPUTS, _shown_updates(drawing), strict=True)) | _sliders(drawing, place)
+    return tuple((shown if line is None else shown | {"progress": texts.line_html(line)}).values())
+
+
+@handler(lambda sentence: (texts.line_html(sentence), SKIP))
+def _export(drawing: Drawing | None) -> tuple[Any, Any]:
+    """The figure and its numbers as files."""
+    if drawing is None or drawing.shown is None:
+        return texts.line_html(texts.INFLUENCE_START), SKIP
+    return texts.line_html(texts.MAPS_EXPORTED), gr.update(value=export(drawing), visible=True)
+
+
+def _of_model(model: str) -> tuple[Any, ...]:
+    """Updates of prompt, label, scan, steps and the chips for another model."""
+    return *(gr.update(**one) for one in condition_of(model)), defaults(model)["steps"], *chips_of(model)
+
+
+def _chip(name: str, model: str) -> tuple[Any, Any]:
+    """Updates of prompt and label for an example."""
+    return (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
+
+
+def _open_link(page: gr.Request) -> tuple[Any, ...]:
+    """Updates of the settings, what to look at, the line and the tabs for a link to this tab."""
+    query = dict(page.query_params)
+    # The Generate tab says which settings of a link had to be left out.
+    request, _ = from_link(query) if query.get("place") == TAB else (None, [])
+    if request is None:
+        return (SKIP,) * (len(SETTINGS) + CHIPS + 4)
+    steps = request.steps if "steps" in query else defaults(request.model)["steps"]
+    prompt, label, scan = condition_of(request.model)
+    numbers = numbers_in(query, PLACES)
+    linked = Place(**{name: max(value - 1, 0) for name, value in numbers.items()}) if numbers else None
+    return (
+        request.model,
+        gr.update(**{**prompt, "value": request.prompt or ""}),
+        gr.update(**{**label, "value": request.label}),
+        gr.update(**{**scan, "value": request.scan or scan["value"]}),
+        steps,
+        request.seed,
+        *chips_of(request.model),
+        linked,
+        texts.line_html(texts.LINK_OPENED),
+        gr.update(selected=TAB),
+    )
 
 
 def _slider(label: str, most: int, **more: Any) -> gr.Slider:
@@ -260,18 +278,22 @@ def build_influence_tab(frame: Frame) -> None:
     with_scan = [name for _, name in choices if installed_model(name).schemes]
     first = with_scan[0] if with_scan else choices[0][1]
     prompts, labels, scans = condition_of(first)
+    c: dict[str, Any] = {}  # the controls by their names in OUTPUTS
+    with gr.Row(equal_height=False):
+        c["model"] = gr.Dropdown(choices, value=first, label="Model", scale=3, min_width=220)
+        c["prompt"] = gr.Textbox(label="Prompt", max_lines=2, scale=4, min_width=280, **prompts)
+        c["label"] = gr.Dropdown(label="Label", scale=3, min_width=200, **labels)
+        c["scan"] = gr.Dropdown(label="Scan scheme", scale=3, min_width=220, **scans)
+        usual = defaults(first)["steps"]
+        c["steps"] = gr.Slider(1, MOST_STEPS, value=usual, step=1, label="Steps", scale=0, min_width=150, buttons=[])
+        c["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, scale=0, min_width=90)
+    chip_row, chips = build_chips(first)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown(choices, value=first, label="Model")
-            prompt = gr.Textbox(label="Prompt", max_lines=2, **prompts)
-            label = gr.Dropdown(label="Label", info="Type to search.", **labels)
-            scan = gr.Dropdown(label="Scan scheme", **scans)
-            with gr.Row():
-                default = defaults(first)["steps"]
-                steps = gr.Slider(1, MOST_STEPS, value=default, step=1, label="Steps", min_width=150, buttons=[])
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=100)
-            go = gr.Button("Draw", variant="primary", elem_id="influence-draw")
-            picture = gr.Image(
+            c["go"], c["stop"], c["progress"] = build_actions(
+                texts.INFLUENCE_START, "influence-progress", "Draw", "influence-draw"
+            )
+            c["picture"] = gr.Image(
                 label="Picture",
                 show_label=False,
                 interactive=False,
@@ -280,29 +302,47 @@ def build_influence_tab(frame: Frame) -> None:
                 elem_id="influence-picture",
                 alt_text="the picture; click a patch",
             )
+            with gr.Row():
+                c["step"], c["layer"] = _slider("Step", usual), _slider("Layer", 8)
+            c["frame"] = _slider("Frame", 8, visible=False)
+            with gr.Row():
+                c["row"], c["column"] = _slider("Row", 8), _slider("Column", 8)
         with gr.Column(scale=3, min_width=280):
-            line = gr.Markdown(texts.INFLUENCE_START, elem_id="influence-line")
+            c["about"] = gr.Markdown(texts.NO_DRAWING, elem_id="influence-line")
+            c["maps"] = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
             with gr.Row():
-                step, layer = _slider("Step", default), _slider("Layer", 8)
-            frame = _slider("Frame", 8, visible=False)
-            with gr.Row():
-                row, column = _slider("Row", 8), _slider("Column", 8)
-            maps = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
-    drawing = gr.State(None, time_to_live=STATE_SECONDS)
-    result = gr.State(None, time_to_live=STATE_SECONDS)
+                c["save"] = gr.Button("Export PNG, SVG and numbers", size="sm", interactive=False, min_width=160)
+                link = gr.Button("Copy link", size="sm", min_width=120)
+            c["files"] = gr.Files(show_label=False, interactive=False, visible=False, elem_id="influence-files")
+            c["query"] = gr.Textbox(visible="hidden")
+    c |= zip(CHIP_NAMES, chips, strict=True)
+    c["drawing"] = gr.State(None, time_to_live=STATE_SECONDS)
+    c["linked"] = gr.State(None, time_to_live=STATE_SECONDS)
 
-    outputs = [picture, line, maps, drawing, result, step, frame, row, column, layer, go]
-    position = [drawing, step, frame, row, column, layer]
-    go.click(_draw, [model, prompt, label, scan, steps, seed], outputs, **TURN, **QUIET)
-    picture.select(_click, drawing, [row, column], queue=False, **QUIET).then(
-        _refresh, position, outputs, trigger_mode="always_last", **TURN, **QUIET
+    outputs, model = [c[name] for name in OUTPUTS], c["model"]
+    settings, position = [c[name] for name in SETTINGS], [c["drawing"], *(c[name] for name in PLACES)]
+    buttons = c["go"], c["stop"], c["progress"]
+    inputs = [*settings, c["drawing"], c["linked"]]
+    runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]])
+    runs_after(c["prompt"].submit)
+    wanted = [
+        c["picture"].select(
+            _click, [c[name] for name in ("drawing", "step", "frame", "layer")], outputs, queue=False, **QUIET
+        ),
+        gr.on(
+            [c["layer"].input, *(c[name].release for name in PLACES if name != "layer")],
+            _want, position, outputs, trigger_mode="always_last", queue=False, **QUIET,
+        ),
+    ]  # fmt: skip
+    refreshing = [one.then(_refresh, c["drawing"], outputs, **TURN, **QUIET) for one in wanted]
+    c["stop"].click(None, None, None, cancels=refreshing)
+    of_model = [c[name] for name in ("prompt", "label", "scan", "steps")]
+    model.input(_of_model, model, [*of_model, chip_row, *chips], **QUIET)
+    for chip in chips:
+        chip.click(_chip, [chip, model], [c["prompt"], c["label"]], **QUIET)
+    c["save"].click(_export, c["drawing"], [c["progress"], c["files"]], **QUIET)
+    link.click(
+        lambda *_: gr.Info(texts.LINK_COPIED), [*settings, c["query"]], None, js=link_script(TAB, SETTINGS), **QUIET
     )
-    for slider in (step, frame, row, column):
-        slider.release(_refresh, position, outputs, trigger_mode="always_last", **TURN, **QUIET)
-    layer.change(_show_layer, [drawing, result, step, layer], maps, trigger_mode="always_last", **QUIET)
-    model.input(
-        lambda name: (*(gr.update(**one) for one in condition_of(name)), defaults(name)["steps"]),
-        model,
-        [prompt, label, scan, steps],
-        **QUIET,
-    )
+    frame.page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # those added since the start
+    frame.page.load(_open_link, None, [*settings, chip_row, *chips, c["linked"], c["progress"], frame.tabs], **QUIET)

@@ -24,7 +24,16 @@ from ..error_curve import curves_html, measurement
 from ..frame import Frame
 from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
-from ..settings import MOST_GUIDANCE, PICTURES, first_label, first_prompt, installed_model, model_choices, to_request
+from ..settings import (
+    MOST_GUIDANCE,
+    PICTURES,
+    first_label,
+    first_prompt,
+    installed_model,
+    label_choices,
+    model_choices,
+    to_request,
+)
 from ..theme import mount_script
 
 MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
@@ -217,7 +226,7 @@ def _model_solvers(model: str) -> list[tuple[str, str]]:
 
 def _model_updates(model: str) -> tuple[Any, ...]:
     """Updates of the prompt, the label and both solvers for another model."""
-    names, solvers, prompt = list(installed_model(model).labels or ()), _model_solvers(model), first_prompt(model)
+    names, solvers, prompt = label_choices(model), _model_solvers(model), first_prompt(model)
     return (
         gr.update(value=prompt or "", visible=prompt is not None),
         gr.update(choices=names, value=first_label(model), visible=bool(names)),
@@ -267,7 +276,7 @@ def _build_strips() -> None:
         gr.Markdown(texts.NO_WEIGHTS)
         return
     first = installed_model(choices[0][1])
-    names, solvers = list(first.labels or ()), _model_solvers(first.id)
+    names, solvers = label_choices(first.id), _model_solvers(first.id)
     with gr.Row():
         model = gr.Dropdown(choices, value=first.id, label="Model", min_width=200)
         prompt = gr.Textbox(first_prompt(first.id) or "", label="Prompt", visible=first.text is not None, min_width=200)

@@ -36,6 +36,7 @@ from ..settings import (
     check_shown,
     from_link,
     installed_model,
+    label_choices,
     model_choices,
     shown_values,
     to_request,
@@ -127,7 +128,7 @@ def _show(request: Request) -> tuple[Any, ...]:
     updates: dict[str, Any] = {name: values[name] for name in MAIN}
     updates["prompt"] = gr.update(value=request.prompt or "", visible=folder.text is not None)
     updates["label"] = gr.update(
-        choices=list(folder.labels or ()), value=request.label, visible=folder.labels is not None
+        choices=label_choices(folder.id), value=request.label, visible=folder.labels is not None
     )
     updates["scan"] = gr.update(**scan_settings(folder.id, request.scan))
     return *updates.values(), False, stack_html(folder, request.scan)
