@@ -30,6 +30,7 @@ from ..settings import (
     MOST_STEPS,
     PICTURES,
     installed_model,
+    label_choices,
     model_choices,
     solver_choices,
 )
@@ -143,7 +144,7 @@ def _controls(matrix: Matrix) -> tuple[Any, ...]:
         "model": folder.id,
         "prompt": gr.update(value=base["prompt"] or "", visible=folder.text is not None),
         # A hidden one keeps its choices, as Gradio refuses a value that a late event still sends.
-        "label": gr.update(choices=list(folder.labels), value=base["label"], visible=True)
+        "label": gr.update(choices=label_choices(folder.id), value=base["label"], visible=True)
         if folder.labels
         else gr.update(visible=False),
         "scan": gr.update(**scan_settings(folder.id, base["scan"])),
@@ -247,7 +248,7 @@ def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.
     controls["model"] = gr.Dropdown([*model_choices(PICTURES), *model_choices(CLIPS)], value=folder.id, label="Model")
     controls["prompt"] = gr.Textbox(base["prompt"] or "", label="Prompt", max_lines=2, visible=folder.text is not None)
     controls["label"] = gr.Dropdown(
-        list(folder.labels or ()), value=base["label"], label="Label", visible=bool(folder.labels)
+        label_choices(folder.id), value=base["label"], label="Label", visible=bool(folder.labels)
     )
     quality = gr.Radio([FULL, QUICK], value=FULL, label="Quality")
     with gr.Accordion("What all pictures share", open=False):

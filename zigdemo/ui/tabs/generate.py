@@ -48,6 +48,7 @@ from ..settings import (
     installed_model,
     installed_models,
     known_options,
+    label_choices,
     model_choices,
     show_strengths,
     shown_values,
@@ -74,7 +75,7 @@ def _show(request: Request) -> tuple[Any, ...]:
     Raises ValueError with one sentence if this tab cannot show it.
     """
     folder = check_shown(request)
-    names, values = list(folder.labels or ()), shown_values(request)
+    names, values = label_choices(folder.id), shown_values(request)
     updates: dict[str, Any] = {name: values[name] for name in NAMES}
     text = folder.text is not None
     updates["prompt"] = gr.update(value=request.prompt or "", visible=text)
@@ -304,7 +305,7 @@ def build_generate_tab(frame: Frame) -> None:
         gr.Markdown(texts.NO_WEIGHTS)
         return
     first = installed_model(choices[0][1])
-    names, text = list(first.labels or ()), first.text is not None
+    names, text = label_choices(first.id), first.text is not None
     solver, first_examples = defaults(first.id)["solver"], examples(first.id)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280, elem_classes="controls"):
