@@ -34,5 +34,5 @@
     new MutationObserver(remember).observe(tabs()[0].parentElement, { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
     window.addEventListener("popstate", () => go());
   }
-  window.addEventListener("DOMContentLoaded", () => start(300));
+  window.zigdemoParts.whenReady(() => start(300));
 })();

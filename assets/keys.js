@@ -2,7 +2,7 @@
    leaves out. No single letter acts while a text field has the focus. */
 (() => {
   "use strict";
-  const { element } = window.zigdemoParts;
+  const { element, whenReady } = window.zigdemoParts;
   const KEYS = [
     ["Ctrl + Enter", "draw"], ["Esc", "stop the run, close this sheet, or leave Present"], ["P", "Present: large, without controls"],
     ["?", "this sheet"], ["Space, ← →", "play and step, in a player"], ["← → ↑ ↓, Enter", "move and pin, in Compare"], ["B, D, S", "blink, difference, side by side, in Compare"],
@@ -56,5 +56,5 @@
     });
     document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) document.body.classList.remove("present"); });
   }
-  window.addEventListener("DOMContentLoaded", build);
+  whenReady(build);
 })();

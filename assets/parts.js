@@ -25,6 +25,12 @@
     clamp: (value, low, high) => Math.max(low, Math.min(high, value)),
     element, icon,
 
+    /* Call act() once the page's elements are there; Gradio may run scripts of the head before or after that. */
+    whenReady(act) {
+      if (document.readyState === "loading") window.addEventListener("DOMContentLoaded", act);
+      else act();
+    },
+
     /* Offer a Blob as a download. */
     download(blob, name) {
       const url = URL.createObjectURL(blob);
