@@ -19,7 +19,7 @@ from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame
-from zigdemo.ui.strip import make_strip, show_strip
+from zigdemo.ui.strip import make_strip
 from zigdemo.ui.tabs import TABS
 from zigdemo.ui.tabs.finetune import build_run_state
 from zigdemo.ui.theme import build_theme, head_html, page_css
@@ -44,7 +44,7 @@ def build_app() -> gr.Blocks:
                 with gr.Tab(tab.title, id=tab.id) as frame.tab:
                     gr.Markdown(f"## {tab.title}", elem_classes="tab-heading")  # for screen readers
                     tab.build(frame)
-        show_strip(strip)
+        strip.render()
         build_footer()
     return page
 

@@ -9,7 +9,7 @@
   ];
   const HIDEABLE = ["header", "controls", "strip", "footer"];
   const seen = (node) => node.offsetParent !== null && !node.disabled;
-  const button = (...names) => [...document.querySelectorAll("button")].find((node) => seen(node) && names.includes(node.textContent.trim()));
+  const button = (...names) => [...document.querySelectorAll(".tabitem button")].find((node) => seen(node) && names.includes(node.textContent.trim()));
   const typing = (node) => node.closest?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]");
 
   function present(on) {
@@ -24,8 +24,9 @@
     const close = element("button", { type: "button" }, "Close");
     const dialog = element("dialog", { class: "keys-sheet", "aria-label": "Keys" }, element("h2", {}, "Keys"), element("table", {}, ...rows), close);
     close.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
-    return dialog;
+    dialog.showModal();
   }
 
   function build() {
@@ -34,7 +35,6 @@
     if (params.get("embed") === "1") ["header", "strip", "footer"].forEach((name) => hidden.add(name));
     for (const name of HIDEABLE) document.body.classList.toggle(`hide-${name}`, hidden.has(name));
 
-    const dialog = sheet();
     const tool = (label, title, act) => {
       const node = element("button", { type: "button", title }, label);
       node.addEventListener("click", act);
@@ -42,17 +42,17 @@
     };
     document.body.append(element("div", { class: "page-tools" },
       tool("Present", "Large, without controls (P)", () => present(!document.body.classList.contains("present"))),
-      tool("Keys", "All keys (?)", () => dialog.showModal())));
+      tool("Keys", "All keys (?)", sheet)));
 
     document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) button("Generate", "Draw", "Start")?.click();
-      else if (event.key === "Escape" && !dialog.open) {
+      else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
         const stop = button("Stop");
         if (stop) stop.click();
         else present(false);
       } else if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
       else if (event.key === "p" || event.key === "P") present(!document.body.classList.contains("present"));
-      else if (event.key === "?") dialog.showModal();
+      else if (event.key === "?" && !document.querySelector("dialog[open]")) sheet();
     });
     document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) document.body.classList.remove("present"); });
   }

@@ -1,6 +1,6 @@
 /* The film strip: thumbnails of what was drawn in this browser, newest first, kept in its storage over a reload.
-   zigdemoStrip.mount(root, items) adds items = [{thumbnail, caption, words, query}, ...]; a click puts the query into
-   the hidden text box, from where the server restores the settings. */
+   zigdemoStrip.mount(root, items) adds items = [{thumbnail, caption, words, query}, ...]; a click sends
+   the query to the server, which restores the settings. */
 (() => {
   "use strict";
   const { element } = window.zigdemoParts;
@@ -19,18 +19,15 @@
       try { window.localStorage.setItem(KEY, JSON.stringify(items.slice(0, count))); return; } catch { /* full: keep fewer */ }
     }
   }
-  function restore(query) {
-    const box = document.querySelector("#strip-chosen textarea, #strip-chosen input");
-    if (!box) return;
-    const set = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set;
-    for (const value of ["", query]) { set.call(box, value); box.dispatchEvent(new Event("input", { bubbles: true })); }
+  function restore(root, query) {
+    root.dispatchEvent(new CustomEvent("zigdemo-restore", { bubbles: true, detail: query }));
     window.scrollTo({ top: 0, behavior: "smooth" });
   }
   function show(root, items) {
     const cells = items.map((item) => {
       const button = element("button", { type: "button", title: `${item.words}\n${item.caption}` },
         element("img", { src: item.thumbnail, alt: item.words }), element("span", {}, item.caption));
-      button.addEventListener("click", () => restore(item.query));
+      button.addEventListener("click", () => restore(root, item.query));
       return element("li", {}, button);
     });
     const clear = element("button", { type: "button", class: "strip-clear" }, "Clear");

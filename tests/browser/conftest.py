@@ -54,7 +54,7 @@ def visit(browser):
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
-        page.wait_for_selector("button")
+        page.locator("button").locator("visible=true").first.wait_for()
         pages.append(page)
         return page
 

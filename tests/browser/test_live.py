@@ -14,8 +14,8 @@ def test_a_picture_follows_the_seed_without_a_click_and_is_refined(visit, served
     first = page.locator("#preview img").get_attribute("src")
     page.get_by_label("Seed", exact=True).fill("8")
     page.wait_for_function("first => document.querySelector('#preview img').src !== first", arg=first)
+    page.wait_for_selector("#progress:has-text('Refined')")  # the line changed with the picture before
     page.get_by_label("Live").uncheck()
-    page.wait_for_selector("#progress:has-text('Refined')")
     before = page.locator("#preview img").get_attribute("src")
     page.get_by_label("Seed", exact=True).fill("9")
     page.wait_for_timeout(1500)

@@ -16,6 +16,7 @@ def test_it_survives_a_reload_and_restores_settings(visit, served):
     page.wait_for_selector("#strip li")
     assert page.get_by_label("Seed", exact=True).input_value() == "0"
     page.locator("#strip li button").nth(1).click()
-    page.wait_for_function("() => document.querySelector('input[aria-label=\"Seed\"]').value === '42'")
+    seed = page.get_by_label("Seed", exact=True).element_handle()
+    page.wait_for_function("box => box.value === '42'", arg=seed)
     page.get_by_role("button", name="Clear", exact=True).click()
     assert page.locator("#strip li").count() == 0

@@ -1,6 +1,7 @@
 """The film strip: captions, and settings that come back from its queries."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from models import tiny_folder
@@ -39,10 +40,10 @@ def test_the_settings_of_a_picture_come_back(pipe, settings):
     assert again == request and left_out == []
 
 
-@pytest.mark.parametrize("text", ["", "model=nothing", "&&==", "seed=x", "a" * 10_000])
+@pytest.mark.parametrize("text", ["", "model=nothing", "&&==", "seed=x", "a" * 10_000, None, 5, {"a": 1}])
 def test_a_stranger_s_entry_changes_nothing_or_says_what_was_left_out(pipe, text, monkeypatch):
     said = []
     monkeypatch.setattr(generate.runs, "warn", said.append)
-    updates = generate._restore_from_strip(text)
+    updates = generate._restore_from_strip(SimpleNamespace(query=text))
     assert len(updates) == len(generate.NO_CHANGE) + 1
     assert all("\n" not in sentence for sentence in said)

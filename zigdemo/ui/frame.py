@@ -8,13 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from .strip import Strip
-
 
 @dataclass
 class Frame:
     """The page under construction. tab: the one being laid out. run_state: as `build_run_state` returns it.
-    strip: of what was drawn, laid out below the tabs.
+    strip: the film strip of what was drawn, laid out below the tabs.
 
     model: the model dropdown of the Generate tab. follow_model: updates that tab's other controls after an event that
     changes the model. Both are None if no image model is installed.
@@ -23,7 +21,7 @@ class Frame:
     page: gr.Blocks
     tabs: gr.Tabs
     run_state: tuple[gr.BrowserState, gr.Timer]
-    strip: Strip
+    strip: gr.HTML
     tab: gr.Tab | None = None
     model: gr.Dropdown | None = None
     follow_model: Callable[[Any], None] | None = None

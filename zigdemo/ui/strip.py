@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,34 +16,20 @@ from .theme import mount_script
 
 THUMBNAIL_PX = 72
 MOST_AT_ONCE = 4  # pictures of a run
+RESTORE = 'element.addEventListener("zigdemo-restore", (event) => trigger("select", { query: event.detail }));'
 MOST_QUERY = 2**13  # characters
 
 
-@dataclass(frozen=True)
-class Strip:
-    """feed: the newest results, as JSON for assets/strip.js; chosen: the settings of a clicked one, as a query."""
-
-    feed: gr.HTML
-    chosen: gr.Textbox
-
-
-def make_strip() -> Strip:
-    """The components, which are laid out later, by `show_strip`."""
-    feed = gr.HTML(
+def make_strip() -> gr.HTML:
+    """The strip, laid out later by `render`. Its value: the newest results, as `feed_json`; it selects a query."""
+    return gr.HTML(
         "",
         html_template='<div class="strip-of-results"></div>',
-        js_on_load=mount_script("strip-of-results", "zigdemoStrip"),
+        js_on_load=mount_script("strip-of-results", "zigdemoStrip") + RESTORE,
         apply_default_css=False,
         elem_id="strip",
         render=False,
     )
-    return Strip(feed, gr.Textbox(label="Chosen in the film strip", elem_id="strip-chosen", render=False))
-
-
-def show_strip(strip: Strip) -> None:
-    """Lay the strip out, at the foot of the page."""
-    strip.feed.render()
-    strip.chosen.render()
 
 
 def query(request: Request) -> str:
@@ -55,9 +40,10 @@ def query(request: Request) -> str:
     )
 
 
-def read_query(text: str) -> dict[str, str]:
-    """The parameters of a query; empty for one that is far too long."""
-    return dict(parse_qsl(text, keep_blank_values=True)) if len(text) <= MOST_QUERY else {}
+def read_query(text: object) -> dict[str, str]:
+    """The parameters of a query; empty for one that is no text or far too long."""
+    is_usable = isinstance(text, str) and len(text) <= MOST_QUERY
+    return dict(parse_qsl(text, keep_blank_values=True)) if is_usable else {}
 
 
 def caption(request: Request) -> str:

@@ -247,9 +247,9 @@ def _open_link(request: gr.Request) -> tuple[Any, ...]:
     return NO_CHANGE if linked is None else _show(linked)
 
 
-def _restore_from_strip(text: str) -> tuple[Any, ...]:
+def _restore_from_strip(event: gr.EventData) -> tuple[Any, ...]:
     """As `_show`, and the tabs, for the settings of a picture in the film strip."""
-    linked, left_out = from_link(read_query(text))
+    linked, left_out = from_link(read_query(event.query))
     if left_out:
         runs.warn(" ".join(left_out))
     return (*NO_CHANGE, SKIP) if linked is None else (*_show(linked), gr.update(selected=texts.GENERATE_TAB))
@@ -369,7 +369,7 @@ def build_generate_tab(frame: Frame) -> None:
     scan, seed = main["scan"], main["seed"]
     shared = [*(main[name] for name in MAIN), *more.values()]
     restored = [*shared, start, randomise, solver_note, chip_row, *chips]
-    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change, frame.strip.feed]
+    outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change, frame.strip]
     outputs += [before, offers, swap_row, *swap_buttons]
     inputs = [*shared, start, image, randomise, past, before]
     runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _updates)
@@ -388,7 +388,7 @@ def build_generate_tab(frame: Frame) -> None:
     for chip in chips:
         chip.click(_example, [chip, model], [prompt, label], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
-    frame.strip.chosen.input(_restore_from_strip, frame.strip.chosen, [*restored, frame.tabs], **QUIET)
+    frame.strip.select(_restore_from_strip, None, [*restored, frame.tabs], **QUIET)
     page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models added since the start
     page.load(_open_link, None, restored, **QUIET)
     frame.model = model
