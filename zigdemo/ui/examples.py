@@ -25,7 +25,7 @@ from .theme import ASSETS
 EXAMPLES = ASSETS / "examples"
 COMPARED = "compare.json"
 PORTRAITS, CLIPS = "zigma-portraits", "zigma-actions"  # the models of the example pictures and of the clip
-PROMPTS = (0, 1, 2, 5)  # of the examples of PORTRAITS, by place
+PROMPTS = (0, 1, 2, 6)  # of the examples of PORTRAITS, by place
 
 
 @dataclass(frozen=True)
