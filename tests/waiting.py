@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE = 90  # seconds; no measure of speed, as other work may take a machine to itself for minutes
+PATIENCE = 900  # seconds; no measure of speed, as other work may take a machine to itself for minutes
 Seen = TypeVar("Seen")
 
 

@@ -35,7 +35,7 @@ def page_of(build):
     with gr.Blocks(analytics_enabled=False) as page:
         with gr.Tabs() as tabs:
             pass
-        build(Frame(page, tabs, None))
+        build(Frame(page, tabs, None, None))
     return page
 
 
