@@ -246,7 +246,7 @@ def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.
     folder, base = installed_model(matrix.base["model"]), matrix.base
     controls: dict[str, gr.components.Component] = {}
     controls["model"] = gr.Dropdown([*model_choices(PICTURES), *model_choices(CLIPS)], value=folder.id, label="Model")
-    controls["prompt"] = gr.Textbox(base["prompt"] or "", label="Prompt", max_lines=2, visible=folder.text is not None)
+    controls["prompt"] = gr.Textbox(base["prompt"] or "", label="Prompt", max_lines=4, visible=folder.text is not None)
     controls["label"] = gr.Dropdown(
         label_choices(folder.id), value=base["label"], label="Label", visible=bool(folder.labels)
     )
