@@ -197,12 +197,16 @@ def test_presets_suit_what_is_installed(weights):
     assert preset_matrix(PRESETS[3], "tiny-sweep").base["model"] == "tiny-sweep"
 
 
-def test_clips_are_compared_as_pictures_are(weights, tmp_path):
+def test_clips_are_compared_as_pictures_are(weights, tmp_path, monkeypatch):
     matrix = make_matrix({"model": "tiny-clips", "solver": "euler", "steps": 1}, "seed", ("0", "1"), NOTHING, ())
     places = drawn(matrix)
     with Image.open(places[1, 0].path) as clip:
         assert clip.format == "WEBP" and clip.n_frames == 3
     assert sheets.sheet_svg(matrix, places).count("<image ") == 2
+    monkeypatch.chdir(tmp_path)
+    exec(compile(sheets.program(matrix), "matrix.py", "exec"), {})
+    with Image.open(tmp_path / "02.webp") as again:
+        assert again.n_frames == 3
 
 
 def test_every_axis_offers_values_that_its_model_can_have(weights):

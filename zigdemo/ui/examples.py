@@ -15,8 +15,7 @@ from ..pipeline import Pipeline, Request, Result
 from .compare.axes import Matrix, read_matrix
 from .compare.cells import Cells
 from .compare.presets import PRESETS, preset_matrix
-from .compare.sheets import under
-from .compare.view import cell_state, view_json
+from .compare.view import IMPOSSIBLE, cell_state, view_json
 from .files import new_folder
 from .settings import examples, installed_models
 from .texts import data_url
@@ -65,7 +64,7 @@ def compared() -> Compared | None:
     if not _here(*content["weights"]):
         return None
     matrix = read_matrix(json.dumps(content["matrix"]))
-    cells = {(cell["row"], cell["column"]): {**cell_state(None), **cell["shows"]} for cell in content["cells"]}
+    cells = {(cell["row"], cell["column"]): cell["shows"] for cell in content["cells"]}
     return Compared(matrix, view_json(matrix, cells, linked=False))
 
 
@@ -89,15 +88,15 @@ def _make_matrix() -> None:
     matrix, drawn = preset_matrix(PRESETS[0]), Cells()
     weights: dict[str, str] = {}
     shown: list[dict[str, Any]] = []
-    for cell in sorted(matrix.cells(), key=lambda cell: (cell.row, cell.column)):
+    for cell in matrix.by_rows:
         entry: dict[str, Any] = {"row": cell.row, "column": cell.column}
         if cell.request is None:
-            entry["shows"] = {"state": "impossible", "reason": cell.reason}
+            entry["shows"] = cell_state(None, IMPOSSIBLE, cell.reason)
         else:
             picture = drawn.draw(cell.request, lambda: False)
             with Image.open(picture.path) as file:
                 source = data_url(file.convert("RGB"), "WEBP")
-            entry["shows"] = {"state": "done", "source": source, "under": under(picture)}
+            entry["shows"] = {**cell_state(picture), "source": source}
             weights[cell.request.model] = zoo.installed(cell.request.model).sha256
         shown.append(entry)
     content = {"matrix": matrix.content(), "weights": weights, "cells": shown}

@@ -16,10 +16,10 @@ import torch
 from .. import zoo
 from ..pipeline import Request
 from . import texts
-from .runs import MODELS, QUIET, TURN
-from .settings import installed_model
+from .runs import QUIET, TURN, run_to_end
+from .settings import QUICK
 
-QUICK = {"solver": "euler", "steps": 4, "count": 1, "guidance_interval": (0.0, 1.0), "solver_options": {}}
+LIVE = {**QUICK, "count": 1, "guidance_interval": (0.0, 1.0), "solver_options": {}}
 MOST_WEIGHTS_CPU = 30_000_000  # of a model whose four network calls take well below a second on two cores
 REST_SECONDS = 0.6  # without a change before the picture is refined
 MOST_PAGES = 1000
@@ -62,12 +62,8 @@ LATEST = Latest()
 
 def draw(request: Request, newest: Callable[[], bool]) -> tuple[Any, float] | None:
     """The first picture of a request and its seconds; None once `newest()` is false. Errors as in `Pipeline.stream`."""
-    result = None
-    for step in MODELS.get(installed_model(request.model)).stream(request, previews=False):
-        if not newest():
-            return None
-        result = step.result
-    return result.images[0], result.seconds
+    step = run_to_end(request, stopped=lambda: not newest())
+    return None if step is None else (step.result.images[0], step.result.seconds)
 
 
 def connect_live(
@@ -97,7 +93,7 @@ def connect_live(
         )
 
     def follow(page: gr.Request, on: bool, mine: int, *values: Any) -> tuple[Any, ...]:
-        return attempt(page, on, mine, values, "Live", QUICK)
+        return attempt(page, on, mine, values, "Live", LIVE)
 
     def refine(page: gr.Request, on: bool, mine: int, *values: Any) -> tuple[Any, ...]:
         return attempt(page, on, mine, values, "Refined", {"count": 1})

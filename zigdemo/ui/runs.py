@@ -7,7 +7,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -61,9 +61,18 @@ class Run:
 
 def last_step(request: Request, kind: Kind, image: Image.Image | None = None) -> Step:
     """Run a request of a program to its end, without previews. ValueError for a model of the other kind."""
-    folder = installed_model(request.model)
-    kind.refuse(folder)
-    for step in MODELS.get(folder).stream(request, previews=False, image=image):
+    kind.refuse(installed_model(request.model))
+    return run_to_end(request, image)
+
+
+def run_to_end(
+    request: Request, image: Image.Image | None = None, stopped: Callable[[], bool] = lambda: False
+) -> Step | None:
+    """The last step of a run without previews; None once `stopped()`, which is asked after every step."""
+    last = None
+    for step in MODELS.get(installed_model(request.model)).stream(request, previews=False, image=image):
+        if stopped():
+            return None
         last = step
     return last
 

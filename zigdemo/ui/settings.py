@@ -23,6 +23,7 @@ NAMES = (*MAIN, *MORE)  # also the keys in the query of a share link
 TEXTS = ("model", "prompt", "label", "strengths", "scan", "solver", "negative", "form", "last_step")
 FIRST = ("zigma-portraits", "zigma-emoji", "zigma-actions")  # the models that tabs offer first, in this order
 LINKED = "zigma-emoji"  # the model of links that name none; never change it
+QUICK = {"solver": "euler", "steps": 4}  # a quick look at a picture
 MATRIX = "matrix"  # what a link and a PNG of the Compare tab carry in place of a request
 EXAMPLES = 7  # at most this many are shown
 SUGGESTIONS = ("red heart", "hedgehog", "watermelon", "hot beverage", "rocket", "pizza", "octopus")
@@ -130,23 +131,32 @@ def scheme_choices(model: str) -> list[tuple[str, str]]:
     names = [name for family in SCHEMES.values() if sides in family.dimensions for name in family.examples]
     blocks = {n: (scan_scheme(n).block, scan_scheme(n).at_once) for n in names}
     others = [n for n in names if n not in folder.schemes and blocks[n] == (trained.block, trained.at_once)]
-    twins = _twins(folder)
+    trained_with = twins(folder)
     mixed = [("as trained, by layer", "")] if len(folder.schemes) > 1 else []
     return (
         mixed
         + [(f"{name} · trained with it", name) for name in folder.schemes]
-        + [(f"{name} · not trained with it; {twins[name]} is", name) for name in others if name in twins]
-        + [(f"{name} · not trained with this scan", name) for name in others if name not in twins]
+        + [(f"{name} · not trained with it; {trained_with[name]} is", name) for name in others if name in trained_with]
+        + [(f"{name} · not trained with this scan", name) for name in others if name not in trained_with]
     )
 
 
-def _twins(folder: zoo.ModelFolder) -> dict[str, str]:
-    """By scheme, the installed model trained with it that is like `folder` in all else."""
+def kin(folder: zoo.ModelFolder) -> list[zoo.ModelFolder]:
+    """The installed models that draw the same things as a model by the same words or labels; it comes first."""
 
-    def traits(model: zoo.ModelFolder) -> tuple[Any, ...]:
-        return model.family, model.frames, model.text, set(model.labels or ())
+    def draws(model: zoo.ModelFolder) -> tuple[Any, ...]:
+        return model.frames, model.text, frozenset(model.labels or ())
 
-    return {m.schemes[0]: m.id for m in installed_models() if len(m.schemes) == 1 and traits(m) == traits(folder)}
+    return [folder, *(m for m in installed_models() if m.id != folder.id and draws(m) == draws(folder))]
+
+
+def twins(folder: zoo.ModelFolder) -> dict[str, str]:
+    """By scheme, the first of `kin` of the same family that was trained with this scheme alone."""
+    by_scheme: dict[str, str] = {}
+    for model in kin(folder):
+        if model.family == folder.family and len(model.schemes) == 1:
+            by_scheme.setdefault(model.schemes[0], model.id)
+    return by_scheme
 
 
 def solver_choices() -> list[tuple[str, str]]:

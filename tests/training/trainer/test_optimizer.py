@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from zigdemo.data.preparation import write_image_set
 from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.optimizer import matrices
 from zigdemo.training.trainer.recipe import Recipe
 
 MODEL = {"family": "dit", "size": [8, 8], "patch": 4, "width": 32, "depth": 1, "heads": 2}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    samples = [{"key": str(row), "label": "abcd"[row], "group": "", "keywords": []} for row in range(4)]
-    folder = tmp_path_factory.mktemp("data") / "set"
-    write_image_set(folder, images, samples, {"dataset": "noise"})
-    return str(folder)
 
 
 def recipe(data, folder, **changes):

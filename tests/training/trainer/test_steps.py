@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from towers import small_tower
 
-from zigdemo.data.preparation import write_image_set
 from zigdemo.training.trainer import validation
 from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.recipe import Recipe
 from zigdemo.training.trainer.rules import ramp
 
 MODEL = {"family": "dit", "size": [8, 8], "patch": 4, "width": 16, "depth": 1, "heads": 2}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    samples = [{"key": str(row), "label": "abcd"[row], "group": "", "keywords": []} for row in range(4)]
-    folder = tmp_path_factory.mktemp("data") / "set"
-    write_image_set(folder, images, samples, {"dataset": "noise"})
-    return str(folder)
 
 
 def training(data, tmp_path, **changes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ... import zoo
@@ -19,9 +20,10 @@ from ..settings import (
     first_label,
     first_prompt,
     installed_model,
-    installed_models,
+    kin,
     scheme_choices,
     to_request,
+    twins,
 )
 
 MOST_CELLS = 36
@@ -46,15 +48,6 @@ class Axis:
     put: Callable[[Settings, str], Settings]
 
 
-def kin(folder: zoo.ModelFolder) -> list[zoo.ModelFolder]:
-    """The installed models that draw the same things as a model by the same words or labels; it comes first."""
-
-    def draws(model: zoo.ModelFolder) -> tuple[Any, ...]:
-        return model.frames, model.text, frozenset(model.labels or ())
-
-    return [folder, *(m for m in installed_models() if m.id != folder.id and draws(m) == draws(folder))]
-
-
 def _of_family(settings: Settings, family: str) -> Settings:
     folder = installed_model(settings["model"])
     for other in kin(folder):
@@ -63,20 +56,23 @@ def _of_family(settings: Settings, family: str) -> Settings:
     raise ValueError(f"no {family} is installed that draws the same as {folder.id}")
 
 
-def _trained_with(settings: Settings, scheme: str) -> Settings:
+def _model_with_scan(settings: Settings) -> zoo.ModelFolder:
     folder = installed_model(settings["model"])
     if not folder.schemes:
         raise ValueError(f"{folder.family} has no scan")
-    for other in kin(folder):
-        if other.family == folder.family and other.schemes == (scheme,):
-            return {**settings, "model": other.id}
-    raise ValueError(f"no {folder.family} is installed that draws the same and was trained with {scheme}")
+    return folder
+
+
+def _trained_with(settings: Settings, scheme: str) -> Settings:
+    folder = _model_with_scan(settings)
+    by_scheme = twins(folder)
+    if scheme not in by_scheme:
+        raise ValueError(f"no {folder.family} is installed that draws the same and was trained with {scheme}")
+    return {**settings, "model": by_scheme[scheme]}
 
 
 def _read_with(settings: Settings, scheme: str) -> Settings:
-    folder = installed_model(settings["model"])
-    if not folder.schemes:
-        raise ValueError(f"{folder.family} has no scan")
+    folder = _model_with_scan(settings)
     if scheme not in [name for _, name in scheme_choices(folder.id)]:
         raise ValueError(f"{folder.id} cannot read {scheme}, which needs another kind of block")
     return {**settings, "scan": None if folder.schemes == (scheme,) else scheme}
@@ -112,9 +108,8 @@ def _offer_families(settings: Settings) -> list[str]:
 
 
 def _offer_trained(settings: Settings) -> list[str]:
-    folder = installed_model(settings["model"])
-    one_scheme = {m.schemes[0] for m in kin(folder) if m.family == folder.family and len(m.schemes) == 1}
-    return [name for name in SCHEMES_OFFERED if name in one_scheme] + sorted(one_scheme - set(SCHEMES_OFFERED))
+    there = set(twins(installed_model(settings["model"])))
+    return [name for name in SCHEMES_OFFERED if name in there] + sorted(there - set(SCHEMES_OFFERED))
 
 
 def _offer_schemes(settings: Settings) -> list[str]:
@@ -186,10 +181,13 @@ class Matrix:
 
     def cells(self) -> Iterator[Cell]:
         """All cells, those near the diagonal first, so that both sides are seen early."""
+        yield from sorted(self.by_rows, key=lambda cell: (abs(cell.row - cell.column), cell.row, cell.column))
+
+    @cached_property
+    def by_rows(self) -> tuple[Cell, ...]:
+        """All cells, row by row; made once, as every one asks which models are installed."""
         rows, columns = len(self.rows[1]), len(self.columns[1])
-        places = [(row, column) for row in range(rows) for column in range(columns)]
-        for row, column in sorted(places, key=lambda place: (abs(place[0] - place[1]), place)):
-            yield self.cell(row, column)
+        return tuple(self.cell(row, column) for row in range(rows) for column in range(columns))
 
     def cell(self, row: int, column: int) -> Cell:
         """The cell at a place; a setting that its model cannot have is its reason."""

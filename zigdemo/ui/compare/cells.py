@@ -19,7 +19,7 @@ from ...evaluation.judge import Judge, load_judge
 from ...explain.complexity import cost
 from ...pipeline import Request, Result
 from ..files import save_clips, save_pictures
-from ..runs import MODELS
+from ..runs import MODELS, run_to_end
 from ..settings import FIRST, installed_model
 
 MOST_KEPT = 400  # pictures
@@ -81,16 +81,14 @@ class Cells:
         picture = self.kept(request)
         if picture is not None:
             return picture
-        folder = installed_model(request.model)
-        result = None
-        for step in MODELS.get(folder).stream(request, previews=False):
-            if stopped():
-                return None
-            result = step.result
+        step = run_to_end(request, stopped=stopped)
+        if step is None:
+            return None
+        result = step.result
         self._seconds_per_mac[request.model] = result.seconds / _macs(request)
         picture = Picture(
             Path(_save(result)), result.seconds, result.nfe,
-            *score(result, folder.about.get("data") == "portraits"),
+            *score(result, installed_model(request.model).about.get("data") == "portraits"),
         )  # fmt: skip
         with self._lock:
             self._kept[_key(request)] = picture

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...zoo import ModelFolder
-from ..settings import installed_models
-from .axes import AXES, NOTHING, Matrix, kin, make_matrix
+from ..settings import installed_models, kin, twins
+from .axes import AXES, NOTHING, Matrix, make_matrix
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Preset:
 
 
 def _twins(folder: ModelFolder) -> int:
-    like = [m for m in kin(folder) if m.family == folder.family and len(m.schemes) == 1]
-    return len({m.schemes for m in like}) if len(like) > 1 else 0
+    count = len(twins(folder))
+    return count if count > 1 else 0
 
 
 def _families(folder: ModelFolder) -> int:

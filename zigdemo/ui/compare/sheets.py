@@ -20,6 +20,19 @@ from .cells import Picture
 
 Places = Mapping[tuple[int, int], Picture]  # the drawn cells by (row, column)
 GAP_PX, LINE_PX, LEFT_PX, MOST_SIDE_PX = 10, 18, 150, 256
+PROGRAM = """from zigdemo.media import save_clip
+from zigdemo.pipeline import Pipeline, Request
+
+requests = [
+%s
+]
+for number, request in enumerate(requests, 1):
+    result = Pipeline.load(request.model)(request)
+    if result.clips:
+        save_clip(result.clips[0], f"{number:02}.webp", request.settings, result.provenance)
+    else:
+        result.images[0].save(f"{number:02}.png")
+"""
 INK, PALE = "#1f2937", "#6b7280"
 SETTINGS = ("model", "scan", "solver", "steps", "guidance", "seed", "prompt", "label")
 MEASURED = ("seconds", "network calls", "shown", "asked")
@@ -78,8 +91,8 @@ class _Plan:
     def __init__(self, matrix: Matrix, places: Places) -> None:
         self.matrix, self.places = matrix, places
         self.rows, self.columns = len(matrix.rows[1]), len(matrix.columns[1])
-        sizes = [_open(picture).size for picture in places.values()] or [(128, 128)]
-        side = max(max(size) for size in sizes)
+        self.images = {place: _open(picture) for place, picture in places.items()}
+        side = max((max(image.size) for image in self.images.values()), default=128)
         self.side = min(MOST_SIDE_PX, side if side >= 128 else side * (128 // side))
         self.left = LEFT_PX if matrix.rows[0] != NOTHING else GAP_PX
         self.top = 4 * LINE_PX
@@ -92,7 +105,7 @@ class _Plan:
 
     def picture(self, row: int, column: int) -> Image.Image:
         """The picture of a cell at the size of the sheet: small ones pixel by pixel."""
-        image = _open(self.places[row, column])
+        image = self.images[row, column]
         sharp = image.width < 128
         return image.resize((self.side, self.side), Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS)
 
@@ -173,7 +186,7 @@ def table_csv(matrix: Matrix, places: Places) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("row", "column", *SETTINGS, *MEASURED, "not drawn because"))
-    for cell in sorted(matrix.cells(), key=lambda cell: (cell.row, cell.column)):
+    for cell in matrix.by_rows:
         settings = {} if cell.request is None else cell.request.settings
         picture = places.get((cell.row, cell.column))
         measured = ("",) * len(MEASURED)
@@ -194,17 +207,13 @@ def _inert(value: object) -> object:
 def program(matrix: Matrix) -> str:
     """A Python program that draws the same pictures without the page."""
     lines = []
-    for cell in sorted(matrix.cells(), key=lambda cell: (cell.row, cell.column)):
+    for cell in matrix.by_rows:
         if cell.request is not None:
             usual = type(cell.request)(cell.request.model)
             changed = {k: v for k, v in cell.request.settings.items() if k != "model" and v != getattr(usual, k)}
             settings = "".join(f", {name}={value!r}" for name, value in changed.items())
             lines.append(f"    Request({cell.request.model!r}{settings}),")
-    return (
-        "from zigdemo.pipeline import Pipeline, Request\n\nrequests = [\n" + "\n".join(lines) + "\n]\n"
-        "for number, request in enumerate(requests, 1):\n"
-        '    Pipeline.load(request.model)(request).images[0].save(f"{number:02}.png")\n'
-    )
+    return PROGRAM % "\n".join(lines)
 
 
 def save_sheets(matrix: Matrix, places: Places, folder: Path) -> list[str]:

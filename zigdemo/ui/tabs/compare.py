@@ -19,7 +19,7 @@ from ..compare.cells import CELLS
 from ..compare.presets import PRESETS, available_presets, offered, preset_matrix
 from ..compare.sheets import save_sheets
 from ..compare.view import IMPOSSIBLE, RUNNING, cell_state, view_json
-from ..controls import build_actions, scan_settings, updates_of
+from ..controls import build_actions, changes, connect, scan_settings
 from ..files import new_folder
 from ..frame import Frame
 from ..runs import QUIET, TURN
@@ -29,6 +29,7 @@ from ..settings import (
     MOST_GUIDANCE,
     MOST_STEPS,
     PICTURES,
+    QUICK,
     installed_model,
     label_choices,
     model_choices,
@@ -40,49 +41,40 @@ AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXE
 SIDES = ("rows", "row_values", "columns", "column_values")
 SAVE = "Save: PNG that opens the matrix again, SVG, table, Python"
 STOPPED = "Stopped; Draw goes on with the pictures that are missing."
-OUTPUTS = ("view", "progress", "go", "stop", "files", "folded")
-FULL, QUICK = "As set", "Quick: 4 Euler steps"
-QUICK_SETTINGS = {"solver": "euler", "steps": 4}
+OUTPUTS = ("view", "progress", "go", "stop", "files", "folded", "price")
+AS_SET, QUICKLY = "As set", f"Quick: {QUICK['steps']} Euler steps"
+_updates = partial(changes, OUTPUTS)
 
 
 def _matrix(values: tuple[Any, ...]) -> Matrix:
     """The matrix of the tab's controls: BASE, the quality, SIDES."""
     base, quality, sides = dict(zip(BASE, values[: len(BASE)], strict=True)), values[len(BASE)], values[len(BASE) + 1 :]
-    if quality == QUICK:
-        base |= QUICK_SETTINGS
+    if quality == QUICKLY:
+        base |= QUICK
     return make_matrix(base, *sides)
 
 
 def _price(*values: Any) -> str:
     """How many pictures the matrix has, and how long they take here."""
     try:
-        matrix = _matrix(values)
-        requests = [cell.request for cell in matrix.cells() if cell.request is not None]
-        seconds = CELLS.seconds(requests)
+        return _price_html(_matrix(values))
     except ValueError as fault:
         return f"<p>{escape(str(fault))}</p>"
+
+
+def _price_html(matrix: Matrix) -> str:
+    requests = [cell.request for cell in matrix.by_rows if cell.request is not None]
+    seconds = CELLS.seconds(requests)
     there = sum(CELLS.kept(request) is not None for request in requests)
     count = "1 picture" if len(requests) == 1 else f"{len(requests)} pictures"
     kept = f", {there} already drawn" if there else ""
-    impossible = len(matrix.rows[1]) * len(matrix.columns[1]) - len(requests)
+    impossible = len(matrix.by_rows) - len(requests)
     left_out = f"; {impossible} cannot be, and say why" if impossible else ""
     time_left = f", about {max(1, round(seconds))} s here" if there < len(requests) else ""
     return f"<p>{count}{kept}{time_left}{left_out}.</p>"
 
 
-def _updates(**updates: Any) -> tuple[Any, ...]:
-    return updates_of(OUTPUTS, **updates)
-
-
-def _failed(sentence: str) -> tuple[Any, ...]:
-    return _updates(progress=texts.line_html(sentence), **_buttons(running=False))
-
-
-def _buttons(running: bool) -> dict[str, Any]:
-    return {"go": gr.update(interactive=not running), "stop": gr.update(interactive=running)}
-
-
-@handler(_failed)
+@handler(partial(_updates, False))
 def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
     """Draw the matrix of the controls, cell by cell."""
     with runs.track(page, "compare") as run:
@@ -102,7 +94,7 @@ def _drawn(matrix: Matrix, run: runs.Run) -> Iterator[tuple[Any, ...]]:
             cells[place] = cell_state(kept)
         else:
             todo.append(cell)
-    yield _updates(view=view_json(matrix, cells), progress=texts.line_html(texts.STARTING), **_buttons(running=True))
+    yield _updates(True, texts.STARTING, view=view_json(matrix, cells))
     for number, cell in enumerate(todo):
         place = cell.row, cell.column
         cells[place] = cell_state(None, RUNNING)
@@ -117,23 +109,23 @@ def _drawn(matrix: Matrix, run: runs.Run) -> Iterator[tuple[Any, ...]]:
             continue
         if picture is None:
             del cells[place]
-            yield _updates(view=view_json(matrix, cells), **_end(matrix, pictures), progress=texts.line_html(STOPPED))
+            yield _updates(False, STOPPED, view=view_json(matrix, cells), **_end(matrix, pictures))
             return
         pictures[place] = picture
         cells[place] = cell_state(picture)
     seconds = time.monotonic() - started
     line = f"{len(pictures)} pictures, {len(todo)} of them drawn in {seconds:.1f} s. Point at one to compare it."
-    yield _updates(view=view_json(matrix, cells), progress=texts.line_html(line), **_end(matrix, pictures))
+    yield _updates(False, line, view=view_json(matrix, cells), **_end(matrix, pictures))
 
 
 def _end(matrix: Matrix, pictures: dict) -> dict[str, Any]:
     files = save_sheets(matrix, pictures, new_folder()) if pictures else None
-    return {**_buttons(running=False), "files": files, "folded": gr.update(visible=bool(files))}
+    return {"files": files, "folded": gr.update(visible=bool(files)), "price": _price_html(matrix)}
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
     runs.stop(page, "compare")
-    return _updates(**_buttons(running=False))
+    return _updates(False, STOPPED)
 
 
 def _controls(matrix: Matrix) -> tuple[Any, ...]:
@@ -151,22 +143,22 @@ def _controls(matrix: Matrix) -> tuple[Any, ...]:
     }
     sides = []
     for axis, values in (matrix.rows, matrix.columns):
-        sides += [axis, _values_update(base, axis, list(values))]
-    return *(shown_values[name] for name in BASE), FULL, *sides
+        sides += [axis, gr.update(**_values_settings(base, axis, list(values)))]
+    return *(shown_values[name] for name in BASE), AS_SET, *sides
 
 
-def _values_update(base: dict[str, Any], axis: str, values: list[str]) -> Any:
-    """An update of the values of a side: those chosen, and those it offers, to choose from."""
+def _values_settings(base: dict[str, Any], axis: str, values: list[str]) -> dict[str, Any]:
+    """Choices, value, label and visibility of the values of a side: those chosen, among those it offers."""
     if axis == NOTHING:
-        return gr.update(choices=[], value=[], visible=False)
+        return {"choices": [], "value": [], "label": "Values", "visible": False}
     choices = list(dict.fromkeys([*offered(base, axis), *values]))
-    return gr.update(choices=choices, value=values, visible=True, label=f"{AXES[axis].label}: values")
+    return {"choices": choices, "value": values, "label": f"{AXES[axis].label}: values", "visible": True}
 
 
 def _axis_chosen(axis: str, *base_values: Any) -> Any:
     """The values that another axis offers."""
     base = dict(zip(BASE, base_values, strict=True))
-    return _values_update(base, axis, list(offered(base, axis)))
+    return gr.update(**_values_settings(base, axis, list(offered(base, axis))))
 
 
 def _model_chosen(model: str, rows: str, columns: str) -> tuple[Any, ...]:
@@ -250,7 +242,7 @@ def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.
     controls["label"] = gr.Dropdown(
         label_choices(folder.id), value=base["label"], label="Label", visible=bool(folder.labels)
     )
-    quality = gr.Radio([FULL, QUICK], value=FULL, label="Quality")
+    quality = gr.Radio([AS_SET, QUICKLY], value=AS_SET, label="Quality")
     with gr.Accordion("What all pictures share", open=False):
         controls["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(folder.id, base["scan"]))
         controls["solver"] = gr.Dropdown(solver_choices(), value=base["solver"], label="Solver")
@@ -269,13 +261,10 @@ def _build_sides(matrix: Matrix) -> list[gr.Dropdown]:
         sides.append(gr.Dropdown(AXIS_CHOICES, value=axis, label=name))
         sides.append(
             gr.Dropdown(
-                list(dict.fromkeys([*(offered(matrix.base, axis)), *values])),
-                value=list(values) if axis != NOTHING else [],
+                **_values_settings(matrix.base, axis, list(values)),
                 multiselect=True,
                 allow_custom_value=True,
-                label=f"{AXES[axis].label}: values" if axis != NOTHING else "Values",
                 info="Choose, or type one and press Enter.",
-                visible=axis != NOTHING,
                 elem_id=f"compare-{name.lower()}",
             )
         )
@@ -314,25 +303,11 @@ def build_compare_tab(frame: Frame) -> None:
                 elem_id="compare-restore",
             )  # fmt: skip
     controls = [*base.values(), quality, *sides]
-    outputs = [view, progress, go, stop, files, folded]
-    stop_events = []
-
-    def runs_after(event: Any) -> None:
-        busy = event(
-            lambda: _updates(progress=texts.line_html(texts.WAITING), go=gr.update(interactive=False)),
-            None, outputs, queue=False, **QUIET,
-        )  # fmt: skip
-        running = busy.then(_run, controls, outputs, **TURN, **QUIET)
-        running.then(_price, controls, price, **QUIET)
-        stop_events.append(running)
-
-    runs_after(go.click)
+    outputs = [view, progress, go, stop, files, folded, price]
+    runs_after = connect((go, stop, progress), controls, outputs, _run, _stop, _updates)
     for preset, chip in zip(presets, chips, strict=True):
         chosen = chip.click(partial(_preset, PRESETS.index(preset)), base["model"], controls, **QUIET)
         runs_after(chosen.then)
-    for event in stop_events:
-        stop.click(None, None, None, cancels=event)
-    stop.click(_stop, None, outputs, concurrency_limit=None, **QUIET)
     rows, row_values, columns, column_values = sides
     for axis, values in ((rows, row_values), (columns, column_values)):
         axis.input(_axis_chosen, [axis, *base.values()], values, **QUIET)

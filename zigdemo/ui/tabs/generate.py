@@ -241,18 +241,21 @@ def _restore_message(request: Request) -> str:
 
 
 def _open_link(request: gr.Request) -> tuple[Any, ...]:
-    linked, left_out = from_link(dict(request.query_params))
+    return _linked_updates(dict(request.query_params)) or NO_CHANGE
+
+
+def _linked_updates(query: dict[str, str]) -> tuple[Any, ...] | None:
+    """As `_show` for the query of a link, with a toast about what was left out; None if it has no settings."""
+    linked, left_out = from_link(query)
     if left_out:
         runs.warn(" ".join(left_out))
-    return NO_CHANGE if linked is None else _show(linked)
+    return None if linked is None else _show(linked)
 
 
 def _restore_from_strip(event: gr.EventData) -> tuple[Any, ...]:
     """As `_show`, and the tabs, for the settings of a picture in the film strip."""
-    linked, left_out = from_link(read_query(event.query))
-    if left_out:
-        runs.warn(" ".join(left_out))
-    return (*NO_CHANGE, SKIP) if linked is None else (*_show(linked), gr.update(selected=texts.GENERATE_TAB))
+    updates = _linked_updates(read_query(event.query))
+    return (*NO_CHANGE, SKIP) if updates is None else (*updates, gr.update(selected=texts.GENERATE_TAB))
 
 
 def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
