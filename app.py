@@ -18,9 +18,10 @@ from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
-from zigdemo.ui.frame import Frame
+from zigdemo.ui.frame import Frame, lay_out
+from zigdemo.ui.sharing import make_choice
 from zigdemo.ui.strip import make_strip
-from zigdemo.ui.tabs import TABS
+from zigdemo.ui.tabs import PLACES
 from zigdemo.ui.tabs.finetune import build_run_state
 from zigdemo.ui.theme import build_theme, head_html, page_css
 
@@ -38,12 +39,7 @@ def build_app() -> gr.Blocks:
         gr.Markdown(INTRO, elem_id="title")
         run_state = build_run_state()
         strip = make_strip()
-        with gr.Tabs() as tabs:
-            frame = Frame(page, tabs, run_state, strip)
-            for tab in TABS:
-                with gr.Tab(tab.title, id=tab.id) as frame.tab:
-                    gr.Markdown(f"## {tab.title}", elem_classes="tab-heading")  # for screen readers
-                    tab.build(frame)
+        lay_out(Frame(page, PLACES, run_state, strip, make_choice()))
         strip.render()
         build_footer()
     return page
@@ -59,7 +55,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
     settings = {
         "theme": build_theme(),
         "css": page_css(),
-        "head": head_html(),
+        "head": head_html({tab.id: place.id for place in PLACES for tab in place.tabs}),
         "footer_links": [],
         "ssr_mode": False,
         "show_error": True,

@@ -1,38 +1,75 @@
-/* The open place stands in the page's address as place=..., so that a link, a reload, back and forward return to it. */
+/* The open tab, as place=..., and the settings that all places share stand in the page's address, so that a link, a
+   reload, back and forward return to them. A tab opened is a step of the history, a setting changed is not.
+   window.zigdemoPlaceOf: the id of the place of every tab. */
 (() => {
   "use strict";
-  const OF_A_PLACE = { compare: ["matrix"] }; // parameters that belong to one place alone
+  const OF_A_TAB = { // parameters that belong to one tab alone
+    compare: ["matrix"], influence: ["step", "frame", "row", "column", "layer"],
+    attention: ["words", "kind", "layer_from", "layer_to", "step_from", "step_to", "head"],
+  };
   let first = null, popping = false;
 
-  const tabs = () => [...document.querySelectorAll('[role="tab"][data-tab-id]')];
+  // Those of places that are open; the rows themselves may be left out of the page.
+  const tabs = () => [...document.querySelectorAll('[role="tab"][data-tab-id]')].filter((tab) => tab.closest(".tabitem")?.checkVisibility() ?? true);
   const wanted = () => new URL(window.location.href).searchParams.get("place");
-  const open = () => tabs().find((tab) => tab.getAttribute("aria-selected") === "true")?.dataset.tabId;
+  const open = () => tabs().filter((tab) => tab.getAttribute("aria-selected") === "true").pop()?.dataset.tabId;
+  const replace = (url) => { if (url.href !== window.location.href) window.history.replaceState(null, "", url); };
+  const text = (value) => (value === null || value === undefined ? "" : String(value));
 
   function remember() {
     const place = open();
-    if (!place || popping) return;
+    if (place && !(place in window.zigdemoPlaceOf)) { setTimeout(remember, 50); return; } // its own tabs are not there yet
+    if (!place || popping || place === (wanted() || first)) return;
     const url = new URL(window.location.href);
-    if (place === (wanted() || first)) return;
-    for (const [owner, names] of Object.entries(OF_A_PLACE)) if (owner !== place) names.forEach((name) => url.searchParams.delete(name));
+    for (const [owner, names] of Object.entries(OF_A_TAB)) if (owner !== place) names.forEach((name) => url.searchParams.delete(name));
     url.searchParams.set("place", place);
     window.history.pushState(null, "", url);
   }
 
-  /* Open the place of the address; again until it is open, as a page that is still loading loses clicks. */
+  /* Open the tab of the address, in its place; again until it is open, as a page that is still loading loses clicks. */
   function go(tries = 100) {
-    const place = wanted() || first;
-    popping = place !== open() && tries > 0 && tabs().some((tab) => tab.dataset.tabId === place);
+    const place = wanted() || first, shown = tabs();
+    const button = shown.find((tab) => tab.dataset.tabId === place) || shown.find((tab) => tab.dataset.tabId === window.zigdemoPlaceOf[place]);
+    popping = tries > 0 && Boolean(button) && place !== open() && button.dataset.tabId !== open();
+    if (button && button.dataset.tabId === place && button.getAttribute("aria-selected") === "true") popping = false;
     if (!popping) return;
-    tabs().find((tab) => tab.dataset.tabId === place).click();
+    button.click();
     setTimeout(() => go(tries - 1), 100);
   }
 
   function start(tries) {
-    if (!tabs().length) { if (tries) setTimeout(() => start(tries - 1), 100); return; }
+    if (!open()) { if (tries) setTimeout(() => start(tries - 1), 100); return; }
     first = open();
     if (wanted()) go();
-    new MutationObserver(remember).observe(tabs()[0].parentElement, { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
+    new MutationObserver(remember).observe(document.getElementById("places"), { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
     window.addEventListener("popstate", () => go());
   }
+
+  window.zigdemoAddress = {
+    /* A tab's settings have changed: returns the choice, JSON or nothing yet, with them, and puts it into the address.
+       names, values: of the settings; usual: those the tab starts with; omitted: those that a link leaves out. */
+    changed(tab, names, usual, omitted, choice, values) {
+      if (open() !== tab) return choice;
+      const own = Object.fromEntries(names.map((name, place) => [name, values[place] ?? null]));
+      if (!choice && names.every((name) => text(own[name]) === text(usual[name]))) return choice;
+      const whole = { ...JSON.parse(choice || "{}"), ...own }, url = new URL(window.location.href);
+      for (const [name, value] of Object.entries(whole)) {
+        if (name in omitted && text(value) === text(omitted[name])) url.searchParams.delete(name);
+        else url.searchParams.set(name, text(value));
+      }
+      url.searchParams.set("place", tab);
+      replace(url);
+      return JSON.stringify(whole);
+    },
+
+    /* What a tab shows of a drawing has changed: query, as in a link. */
+    showing(tab, query) {
+      if (open() !== tab) return;
+      const url = new URL(window.location.href);
+      OF_A_TAB[tab].forEach((name) => url.searchParams.delete(name));
+      new URLSearchParams(query).forEach((value, name) => url.searchParams.set(name, value));
+      replace(url);
+    },
+  };
   window.zigdemoParts.whenReady(() => start(300));
 })();

@@ -45,7 +45,7 @@
       tool("Keys", "All keys (?)", sheet)));
 
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) button("Generate", "Draw", "Start")?.click();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) button("Draw", "Start")?.click();
       else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
         const stop = button("Stop");
         if (stop) stop.click();

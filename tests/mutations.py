@@ -121,8 +121,8 @@ MUTATIONS = (
         "interval[0] <= float(t[0]) <= interval[1]", "interval[0] <= float(t[0])", SAMPLING_TESTS,
     ),
     Mutation(
-        "newest picture last", "zigdemo/ui/tabs/generate.py", "for path in files + past if",
-        "for path in past + files if", "tests/ui/tabs/test_generate.py",
+        "newest picture last", "zigdemo/ui/tabs/pictures.py", "for path in files + past if",
+        "for path in past + files if", "tests/ui/tabs/test_pictures.py",
     ),
     Mutation(
         "flip ignored in latents", "zigdemo/data/latents.py", "self.mirrored if flip and", "self.mirrored if False and",

@@ -26,6 +26,23 @@ def serving(weights: Path) -> Iterator[str]:
             page.close()
 
 
-def show_tab(page, name):
-    """Open a tab; on a narrow page their row scrolls."""
-    page.get_by_role("tab", name=name).click()
+def page_of(build):
+    """The page that has one tab alone; build: lays it out."""
+    import gradio as gr
+
+    from zigdemo.ui.frame import Frame, Place, Tab, lay_out
+    from zigdemo.ui.sharing import make_choice
+
+    tab = Tab("alone", "Alone", build)
+    with gr.Blocks(analytics_enabled=False) as page:
+        lay_out(Frame(page, (Place(tab.id, tab.title, (tab,)),), None, gr.HTML(), make_choice()))
+    return page
+
+
+def show_tab(page, title):
+    """Open a tab by its title, in its place."""
+    from zigdemo.ui.tabs import PLACES
+
+    place = next(place for place in PLACES if title in [tab.title for tab in place.tabs])
+    for name in (place.title, title) if place.has_row else (place.title,):
+        page.get_by_role("tab", name=name, exact=True).click()

@@ -1,4 +1,4 @@
-"""Fine-tuning in a real browser: pictures, preview, start, a reload in the middle, and the new model in Generate."""
+"""Fine-tuning in a real browser: pictures, preview, start, a reload in the middle, and the new model in Draw."""
 
 import io
 import tarfile
@@ -54,10 +54,10 @@ def test_new_pictures_become_a_model_though_the_page_is_reloaded(visit, page_of_
     page.get_by_role("button", name="Resume").click()
     page.wait_for_selector("#finetune-line >> text=of 20,000, loss")
     page.get_by_role("button", name="Stop").locator("visible=true").click()
-    page.get_by_role("button", name="Use it in Generate").click()
+    page.get_by_role("button", name="Draw with it").click()
     page.wait_for_selector("#preview")
     assert page.get_by_label("Model").locator("visible=true").input_value().startswith("bricks")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#result img")
     assert "brick" in zoo.read_folder(tmp_path / "weights/bricks").labels
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

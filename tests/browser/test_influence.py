@@ -19,8 +19,8 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
     page.wait_for_selector("text=Row 1, column 4")
     assert page.locator("#influence-maps img").first.get_attribute("src") != before
     assert page.locator("#influence-maps figure").count() == 4
-    assert page.get_by_label("number input for Column").input_value() == "4"
-    layer = page.get_by_label("number input for Layer")
+    assert page.get_by_label("number input for Column", exact=True).input_value() == "4"
+    layer = page.get_by_label("number input for Layer", exact=True)
     layer.fill("2")
     layer.press("Tab")
     page.wait_for_selector("text=Composed, layers 1 to 2")

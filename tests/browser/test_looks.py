@@ -1,6 +1,7 @@
 """What holds on every tab: no fault that axe-core finds, nothing too small to hit or read, nothing that jumps."""
 
 import pytest
+from pages import show_tab
 
 from zigdemo.ui.tabs import TABS
 
@@ -53,7 +54,7 @@ def test_every_tab_can_be_read_and_used_by_all(visit, served, axe, width, least_
     assert page.evaluate(SHIFT) < 0.1
     assert page.evaluate("document.documentElement.lang") == "en" and page.locator("main").count() == 1
     for tab in TABS:
-        page.get_by_role("tab", name=tab.title, exact=True).click()
+        show_tab(page, tab.title)
         page.wait_for_selector(f".tab-heading h2:text-is('{tab.title}')", state="attached")
         page.wait_for_function(STILL)
         assert axe(page) == [], tab.title
@@ -67,9 +68,9 @@ def test_every_tab_can_be_read_and_used_by_all(visit, served, axe, width, least_
 
 def test_the_width_of_a_projector_is_used_and_lines_stay_short(visit, served):
     page = visit(served, 1920, 1080)
-    assert page.locator(".tabs").bounding_box()["width"] > 1600
+    assert page.locator("#places").bounding_box()["width"] > 1600
     assert page.locator("#preview").bounding_box()["width"] > 1000
-    page.get_by_role("tab", name="Fine-tune").click()
+    show_tab(page, "Fine-tune")
     assert page.locator(".prose p:visible").filter(has_text="About 20 pictures").bounding_box()["width"] < 900
 
 
@@ -129,7 +130,7 @@ def test_passing_the_model_by_tab_changes_nothing(visit, served):
 
 def test_the_focus_is_seen_on_every_control(visit, served):
     page = visit(served)
-    page.get_by_role("tab", name="Generate").focus()
+    page.get_by_role("tab", name="Pictures").focus()
     seen = []
     for _ in range(16):
         page.keyboard.press("Tab")
@@ -147,7 +148,7 @@ def test_the_focus_is_seen_on_every_control(visit, served):
 
 def test_what_is_hidden_is_not_read_out_and_what_folds_says_so(visit, served):
     page = visit(served)
-    page.get_by_role("tab", name="Samplers").click()
+    show_tab(page, "Samplers")
     page.wait_for_selector(".toy-play")
     hidden = "[...document.querySelectorAll('[data-testid=status-tracker].hide')]"
     assert page.evaluate(f"{hidden}.every(node => getComputedStyle(node).visibility === 'hidden')")

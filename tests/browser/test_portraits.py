@@ -18,7 +18,7 @@ def url():
 def test_the_first_picture_is_a_portrait_and_one_click_changes_one_thing(visit, url, width):
     page = visit(url, width)
     assert page.get_by_label("Model").locator("visible=true").input_value().startswith("zigma-portraits")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#result img")
     page.locator("#swaps button", has_text="red hair").click()
     page.wait_for_selector("#change img")
@@ -32,7 +32,6 @@ def test_the_first_picture_is_a_portrait_and_one_click_changes_one_thing(visit, 
 def test_the_word_under_the_pointer_lights_up_its_region(visit, url):
     page = visit(url)
     show_tab(page, "Attention")
-    page.get_by_role("button", name="Draw", exact=True).click()
     word = page.locator(".lit span", has_text="hoodie").first
     word.wait_for()
     place = word.get_attribute("class").removeprefix("word-")

@@ -187,7 +187,7 @@ def test_the_picture_can_be_saved(visit, served, kind, start, tmp_path):
 def test_the_player_survives_a_visit_to_another_tab(visit, served):
     page = open_tab(visit, served)
     page.get_by_role("button", name="To the start").click()
-    show_tab(page, "Generate")
+    show_tab(page, "Pictures")
     show_tab(page, "Scan paths")
     page.wait_for_selector(".scan-main")
     assert page.locator(".scan-main").count() == 1 and page.locator(".scan-panel").count() == 8

@@ -194,7 +194,8 @@ def test_presets_suit_what_is_installed(weights):
     assert "Trained with × read with" in labels and "Backbones side by side" not in labels
     matrix = preset_matrix(PRESETS[0])
     assert matrix.rows == ("trained", ("zigzag-8", "sweep")) and matrix.columns == ("read", ("zigzag-8", "sweep"))
-    assert preset_matrix(PRESETS[3], "tiny-sweep").base["model"] == "tiny-sweep"
+    assert preset_matrix(PRESETS[3], {"model": "tiny-sweep", "seed": 7}).base["model"] == "tiny-sweep"
+    assert preset_matrix(PRESETS[3], {"model": "tiny-sweep", "seed": 7}).base["seed"] == 7
 
 
 def test_clips_are_compared_as_pictures_are(weights, tmp_path, monkeypatch):

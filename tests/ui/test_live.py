@@ -8,6 +8,7 @@ from models import tiny_folder
 from zigdemo import zoo
 from zigdemo.pipeline import Request
 from zigdemo.ui import live
+from zigdemo.ui.runs import run_to_end
 
 
 def page(name):
@@ -16,27 +17,41 @@ def page(name):
 
 def test_the_newest_change_of_a_page_wins_and_other_pages_are_left_alone():
     latest = live.Latest()
-    first, other = latest.announce(page("a")), latest.announce(page("b"))
-    second = latest.announce(page("a"))
-    assert not latest.is_newest(page("a"), first) and latest.is_newest(page("a"), second)
-    assert latest.is_newest(page("b"), other)
+    latest.announce(page("a"), 1)
+    latest.announce(page("b"), 1)
+    latest.announce(page("a"), 2)
+    assert not latest.is_newest(page("a"), 1) and latest.is_newest(page("a"), 2)
+    assert latest.is_newest(page("b"), 1)
+
+
+def test_a_change_that_is_announced_late_ends_nothing():
+    latest = live.Latest()
+    latest.announce(page("a"), 2)
+    latest.announce(page("a"), 1)
+    assert latest.is_newest(page("a"), 2) and not latest.is_newest(page("a"), 1)
+
+
+def test_what_is_live_ends_for_a_run_of_its_page_and_goes_on_with_the_next_change():
+    latest = live.Latest()
+    latest.announce(page("a"), 4)
+    latest.end(page("a"))
+    assert not latest.is_newest(page("a"), 4) and latest.is_newest(page("a"), 5)
 
 
 def test_pages_that_left_are_forgotten():
     latest = live.Latest()
-    for number in range(live.MOST_PAGES + 1):
-        latest.announce(page(str(number)))
-    assert not latest.is_newest(page("0"), 1) and latest.is_newest(page("1"), 1)
+    for name in range(live.MOST_PAGES + 1):
+        latest.announce(page(str(name)), 7)
+    assert latest.is_newest(page("0"), 1) and not latest.is_newest(page("1"), 1)
 
 
 def test_an_older_run_ends_at_its_next_network_call(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    request, answers = Request("tiny", label="hedgehog", solver="euler", steps=9, count=1), iter([True, True, False])
-    assert live.draw(request, lambda: next(answers)) is None
+    request, answers = Request("tiny", label="hedgehog", solver="euler", steps=9, count=1), iter([False, False, True])
+    assert run_to_end(request, stopped=lambda: next(answers)) is None
     assert next(answers, None) is None  # it asked three times, not nine
-    image, seconds = live.draw(request, lambda: True)
-    assert image.width > 0 and seconds > 0
+    assert run_to_end(request).result.images[0].width > 0
 
 
 @pytest.mark.parametrize(("space", "on"), [(None, True), ("someone/zigdemo", False)])
@@ -49,7 +64,7 @@ def test_it_is_on_at_first_on_one_s_own_machine_and_off_on_a_space(monkeypatch, 
 
 def test_a_large_model_is_not_drawn_live_on_a_cpu(monkeypatch):
     monkeypatch.setattr(live.torch.cuda, "is_available", lambda: False)
-    large = SimpleNamespace(model=SimpleNamespace(parameters=live.MOST_WEIGHTS_CPU + 1))
+    large = SimpleNamespace(model=SimpleNamespace(parameters=live.MOST_WEIGHTS_CPU + 1), frames=None)
     assert not live.quick_enough(large)
     monkeypatch.setattr(live.torch.cuda, "is_available", lambda: True)
     assert live.quick_enough(large)

@@ -1,4 +1,4 @@
-"""The Generate tab with a text-conditional model."""
+"""The Pictures tab with a text-conditional model."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.ui import settings
-from zigdemo.ui.tabs import generate
+from zigdemo.ui.tabs import pictures as tab
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,15 +22,15 @@ def shelf(tmp_path_factory):
 
 
 def test_a_text_model_shows_a_prompt_and_no_label():
-    prompt, strengths, label, *_ = generate._model_updates("words", "heun", 25, 2.0)
+    prompt, strengths, label, *_ = tab._model_updates("words", "heun", 25, 2.0)
     assert prompt["visible"] and strengths["visible"] and not label["visible"] and label["value"] is None
-    prompt, strengths, label, *_ = generate._model_updates("labels", "heun", 25, 2.0)
+    prompt, strengths, label, *_ = tab._model_updates("labels", "heun", 25, 2.0)
     assert not prompt["visible"] and not strengths["visible"] and label["visible"] and prompt["value"] == ""
 
 
 def test_examples_fill_what_the_model_reads():
-    assert generate._example("pizza", "words")[0] == "pizza" and generate._example("pizza", "labels")[1] == "pizza"
-    assert isinstance(generate._surprise("words")[0], str) and generate._surprise("labels")[1] in LABELS
+    assert tab._example("pizza", "words")[0] == "pizza" and tab._example("pizza", "labels")[1] == "pizza"
+    assert isinstance(tab._surprise("words")[0], str) and tab._surprise("labels")[1] in LABELS
 
 
 @given(dictionaries(from_regex("[a-z]{1,8}", fullmatch=True), floats(0, 5).map(lambda x: round(x, 2)), max_size=4))
@@ -49,4 +49,4 @@ def test_a_link_restores_prompt_strengths_and_negative():
     request, left_out = settings.from_link(query)
     assert (request.prompt, request.strengths, request.negative, left_out) == ("a blue cat", {"cat": 2.0}, "dog", [])
     assert settings.to_request(**settings.shown_values(request)) == request
-    generate._show(request)
+    tab._show(request)

@@ -9,8 +9,9 @@ from towers import small_tower
 
 from zigdemo import media, zoo
 from zigdemo.pipeline import Request
-from zigdemo.ui import controls, settings, texts, tuning
-from zigdemo.ui.tabs import generate, video
+from zigdemo.ui import api, controls, settings, texts, tuning
+from zigdemo.ui.tabs import clips as clips_tab
+from zigdemo.ui.tabs import pictures as pictures_tab
 from zigdemo.zoo.retired import RETIRED, Retired
 
 SUCCESSORS = {"old-labels": "labels", "old-words": "words", "emoji": "words", "sayings": "labels", "old-clips": "clips"}
@@ -106,7 +107,7 @@ def picture(path, **changes):
 
 
 def test_a_file_opens_with_the_successor_and_says_so(tmp_path, told):
-    updates = controls.restore(picture(tmp_path, model="old-labels", count=40), generate._show, lambda request: "")
+    updates = controls.restore(picture(tmp_path, model="old-labels", count=40), pictures_tab._show, lambda request: "")
     values = dict(zip(settings.NAMES, updates, strict=False))
     assert (values["model"], values["seed"], values["steps"], values["count"]) == ("labels", 7, 3, 4)
     assert values["label"]["value"] == "hedgehog"
@@ -115,7 +116,7 @@ def test_a_file_opens_with_the_successor_and_says_so(tmp_path, told):
 
 
 def test_a_label_in_a_file_is_no_prompt(tmp_path, told):
-    updates = controls.restore(picture(tmp_path, model="emoji"), generate._show, lambda request: "")
+    updates = controls.restore(picture(tmp_path, model="emoji"), pictures_tab._show, lambda request: "")
     values = dict(zip(settings.NAMES, updates, strict=False))
     assert values["prompt"]["value"] == settings.first_prompt("words") and values["label"]["value"] is None
     assert len(told) == 3 and "words is drawn by prompt, not by label" in told[1]
@@ -125,13 +126,13 @@ def test_a_clip_opens_with_the_successor(tmp_path, told):
     request = Request("old-clips", label="hedgehog", frames=16, count=2, seed=7)
     path = tmp_path / "a.gif"
     media.save_clip(np.zeros((3, 8, 8, 3), np.uint8), path, request.settings, {})
-    values = dict(zip(settings.MAIN, video._restore(str(path)), strict=False))
+    values = dict(zip(settings.MAIN, clips_tab._restore(str(path)), strict=False))
     assert (values["model"], values["seed"], values["count"]) == ("clips", 7, 2)
     assert "frames was left out" in told[1] and told[2:] == [texts.RESTORED_WITH_SUCCESSOR]
 
 
 def test_a_file_without_an_installed_successor_is_one_sentence(tmp_path, told):
-    assert controls.restore(picture(tmp_path, model="lost"), generate._show, lambda request: "") is None
+    assert controls.restore(picture(tmp_path, model="lost"), pictures_tab._show, lambda request: "") is None
     assert told == ["lost is no longer shipped: it was smaller; use nowhere in its place"]
 
 
@@ -142,14 +143,14 @@ def test_a_retired_model_that_is_here_works_as_before(shelf, tmp_path, told, mon
         Request("old-labels", label="hedgehog"),
         [],
     )
-    controls.restore(picture(tmp_path, model="old-labels"), generate._show, lambda request: "as before")
+    controls.restore(picture(tmp_path, model="old-labels"), pictures_tab._show, lambda request: "as before")
     assert told == ["as before"]
 
 
 @pytest.mark.parametrize(
     "call",
-    [lambda: generate.generate("old-labels"), lambda: generate.labels("old-labels"),
-     lambda: video.generate_clip("old-labels")],
+    [lambda: api.generate("old-labels"), lambda: api.labels("old-labels"),
+     lambda: clips_tab.generate_clip("old-labels")],
 )  # fmt: skip
 def test_a_program_gets_the_sentence(call):
     with pytest.raises(gr.Error) as fault:

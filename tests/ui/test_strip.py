@@ -10,7 +10,7 @@ from zigdemo import zoo
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.ui import strip
 from zigdemo.ui.settings import from_link
-from zigdemo.ui.tabs import generate
+from zigdemo.ui.tabs import pictures as tab
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_the_settings_of_a_picture_come_back(pipe, settings):
 @pytest.mark.parametrize("text", ["", "model=nothing", "&&==", "seed=x", "a" * 10_000, None, 5, {"a": 1}])
 def test_a_stranger_s_entry_changes_nothing_or_says_what_was_left_out(pipe, text, monkeypatch):
     said = []
-    monkeypatch.setattr(generate.runs, "warn", said.append)
-    updates = generate._restore_from_strip(SimpleNamespace(query=text))
-    assert len(updates) == len(generate.NO_CHANGE) + 1
+    monkeypatch.setattr(tab.runs, "warn", said.append)
+    updates = tab._restore_from_strip(SimpleNamespace(query=text))
+    assert len(updates) == len(tab.NO_CHANGE)
     assert all("\n" not in sentence for sentence in said)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from zigdemo.pipeline import Request
 from zigdemo.ui import swaps, words
-from zigdemo.ui.tabs import generate
+from zigdemo.ui.tabs import pictures as tab
 
 
 def test_a_prompt_of_a_portrait_offers_changes_and_others_none():
@@ -19,9 +19,9 @@ def test_a_prompt_of_a_portrait_offers_changes_and_others_none():
 
 
 def test_a_click_brings_the_changed_prompt_and_what_it_is_compared_with():
-    assert generate._swap(1, ["a", "b"], ["one.png"]) == ("b", ["one.png"])
-    prompt, before = generate._swap(5, ["a"], None)
-    assert before == [] and prompt is generate.SKIP
+    assert tab._swap(1, ["a", "b"], ["one.png"]) == ("b", ["one.png"])
+    prompt, before = tab._swap(5, ["a"], None)
+    assert before == [] and prompt is tab.SKIP
 
 
 def test_before_after_and_difference_are_shown_in_rows(tmp_path):

@@ -7,6 +7,7 @@ import gradio as gr
 import app
 from zigdemo.explain import heat
 from zigdemo.ui import tabs, theme
+from zigdemo.ui.frame import Frame
 from zigdemo.ui.words import MOST_WORDS
 
 
@@ -14,8 +15,18 @@ def test_every_file_of_a_tab_is_a_row_and_every_row_a_tab_of_the_page():
     files = {path.stem for path in Path(tabs.__file__).parent.glob("*.py")} - {"__init__"}
     assert len(tabs.TABS) == len(files) and len({tab.id for tab in tabs.TABS}) == len(files)
     page = app.build_app()
-    titles = [block.label for block in page.blocks.values() if isinstance(block, gr.Tab)]
-    assert titles == [tab.title for tab in tabs.TABS]
+    rows = [[tab.label for tab in block.children] for block in page.blocks.values() if isinstance(block, gr.Tabs)]
+    inner = [[tab.title for tab in place.tabs] for place in tabs.PLACES if place.has_row]
+    assert rows == [[place.title for place in tabs.PLACES], *inner]
+
+
+def test_a_tab_is_opened_in_its_place():
+    frame = Frame(None, tabs.PLACES, None, None, None)
+    for place in tabs.PLACES:
+        for tab in place.tabs:
+            outer, *inner = frame.opening(tab.id)
+            selected = [one["selected"] for one in inner if "selected" in one]
+            assert outer["selected"] == place.id and selected == ([tab.id] if place.has_row else [])
 
 
 def test_every_style_sheet_is_served_and_asks_for_nothing_from_outside():

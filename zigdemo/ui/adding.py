@@ -17,7 +17,7 @@ from .. import zoo
 from ..huggingface import first_line
 from ..zoo.hub import SOURCES
 from ..zoo.obtaining import install
-from . import runs, texts
+from . import fields, runs, texts
 from .controls import updates_of
 from .frame import Frame
 from .looking import busy_html
@@ -184,7 +184,7 @@ def build_adding(frame: Frame, cards: gr.HTML, make_cards: Callable[[], str]) ->
         return
     gr.Markdown(texts.ADD_INTRO)
     with gr.Row(equal_height=False):
-        official = gr.Dropdown(official_choices(), value="", label="An official one", min_width=260)
+        official = fields.Dropdown(official_choices(), value="", label="An official one", min_width=260)
         what = gr.Textbox(
             label="Or another one", placeholder="owner/name, or /path/to/a.pt", max_lines=1, min_width=260,
             info="A repository on huggingface.co, or a file or folder on this machine.", elem_id="add-what",

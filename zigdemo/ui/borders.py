@@ -14,12 +14,6 @@ from . import runs
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def unchecked(slider: gr.Slider) -> gr.Slider:
-    """A slider whose empty box is refused by the handler in a sentence, where Gradio's check raises a traceback."""
-    slider.preprocess = lambda payload: payload
-    return slider
-
-
 def endpoint(function: Function) -> Function:
     """An API function whose faults reach the caller as a gr.Error of one sentence, without a traceback."""
 

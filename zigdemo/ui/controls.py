@@ -1,4 +1,4 @@
-"""Controls that the Generate and Video tabs share, and what their buttons do."""
+"""Controls that the Pictures and Clips tabs share, and what their buttons do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from ..pipeline import MOST_SEED, Request, Step
-from . import runs, texts
+from . import fields, runs, texts
 from .runs import QUIET, TURN
 from .settings import (
     MOST_GUIDANCE,
@@ -51,9 +51,9 @@ def build_condition(kind: Kind) -> dict[str, gr.components.Component]:
     choices = model_choices(kind)
     prompt, label, _ = condition_of(choices[0][1])
     return {
-        "model": gr.Dropdown(choices, value=choices[0][1], label="Model"),
+        "model": fields.Dropdown(choices, value=choices[0][1], label="Model"),
         "prompt": gr.Textbox(label="Prompt", info="A few words, in English.", max_lines=3, **prompt),
-        "label": gr.Dropdown(label="Label", info="Type to search.", **label),
+        "label": fields.Dropdown(label="Label", info="Type to search.", **label),
     }
 
 
@@ -62,19 +62,19 @@ def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str,
     controls: dict[str, gr.components.Component] = {}
     first = model_choices(kind)[0][1]
     usual = defaults(first)
-    controls["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(first))
+    controls["scan"] = fields.Dropdown(label="Scan scheme", **scan_settings(first))
     with gr.Row():
-        controls["solver"] = gr.Dropdown(
+        controls["solver"] = fields.Dropdown(
             solver_choices(), value=usual["solver"], label="Solver", min_width=180, elem_classes="solver"
         )
-        controls["count"] = gr.Slider(1, kind.most, value=count, step=1, label=kind.name, min_width=180)
+        controls["count"] = fields.Slider(1, kind.most, value=count, step=1, label=kind.name, min_width=180)
     with gr.Row():
-        controls["steps"] = gr.Slider(1, MOST_STEPS, value=usual["steps"], step=1, label="Steps", min_width=180)
-        controls["guidance"] = gr.Slider(
+        controls["steps"] = fields.Slider(1, MOST_STEPS, value=usual["steps"], step=1, label="Steps", min_width=180)
+        controls["guidance"] = fields.Slider(
             0, MOST_GUIDANCE, value=usual["guidance"], step=0.1, label="Guidance", min_width=180
         )
     with gr.Row():
-        controls["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
+        controls["seed"] = fields.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=180)
         randomise = gr.Checkbox(
             False, label="New seed each time", min_width=180, elem_id=randomise_id, elem_classes="randomise"
         )
@@ -82,7 +82,7 @@ def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str,
 
 
 def build_actions(
-    ready: str, progress_id: str, name: str = "Generate", elem_id: str | None = None
+    ready: str, progress_id: str, name: str = "Draw", elem_id: str | None = None
 ) -> tuple[gr.Button, gr.Button, gr.HTML]:
     """The button that starts a run, and Stop, which stay visible on a phone, and the progress line.
 
@@ -121,7 +121,7 @@ def drawn(
     show: Callable[[Step], tuple[Any, ...]],
     updates: Callable[..., tuple[Any, ...]],
 ) -> Iterator[tuple[Any, ...]]:
-    """What the Generate button of a tab yields: updates for every step shown, and for a fault the sentence about it.
+    """What the Draw button of a tab yields: updates for every step shown, and for a fault the sentence about it.
 
     ask: the request, and a picture to start from. show: updates for a step. updates: as `changes`.
     """
@@ -174,7 +174,7 @@ def connect(
     change: Callable[..., tuple[Any, ...]],
     stop_inputs: Sequence[gr.components.Component] = (),
 ) -> Callable[[Any], None]:
-    """Connect the Generate and Stop buttons. Returns a function that starts the same run after another event.
+    """Connect the Draw and Stop buttons. Returns a function that starts the same run after another event.
 
     buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: returns when the run has ended.
     change: (running, line) -> updates of the outputs. stop_inputs: of `stop_run`.

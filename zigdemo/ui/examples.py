@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,17 +15,19 @@ from PIL import Image
 
 from .. import media, zoo
 from ..pipeline import Pipeline, Request, Result
+from . import patches, word_maps
 from .compare.axes import Matrix, read_matrix
 from .compare.cells import Cells
 from .compare.presets import PRESETS, preset_matrix
 from .compare.view import IMPOSSIBLE, cell_state, view_json
 from .files import new_folder
-from .settings import examples, installed_models
+from .maps import one_picture
+from .settings import defaults, examples, installed_model, installed_models
 from .texts import data_url
 from .theme import ASSETS
 
 EXAMPLES = ASSETS / "examples"
-COMPARED = "compare.json"
+COMPARED, MAPS, PATCH = "compare.json", "maps.json", "influence.webp"
 PORTRAITS, CLIPS = "zigma-portraits", "zigma-actions"  # the models of the example pictures and of the clip
 PROMPTS = (0, 1, 2, 6)  # of the examples of PORTRAITS, by place
 
@@ -68,6 +73,57 @@ def compared() -> Compared | None:
     return Compared(matrix, view_json(matrix, cells, linked=False))
 
 
+@dataclass(frozen=True)
+class Maps:
+    """What the tabs that look inside open with, as HTML, of PORTRAITS and its first example.
+
+    lit, words: the picture whose words light up, and the maps of one. patch: the path of the picture with a marked
+    patch; about, influence: the line about the patch and its maps.
+    """
+
+    lit: str
+    words: str
+    about: str
+    influence: str
+    patch: str
+
+
+def maps() -> Maps | None:
+    """The example maps; None where their model is not installed."""
+    path = EXAMPLES / MAPS
+    if not (path.is_file() and _here(PORTRAITS)):
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Maps(**content["shows"], patch=str(EXAMPLES / PATCH))
+
+
+def _make_maps() -> None:
+    prompt, steps, model = examples(PORTRAITS)[0], defaults(PORTRAITS)["steps"], installed_model(PORTRAITS)
+    words = word_maps.draw(PORTRAITS, prompt, steps, 0)
+    choice = word_maps.first_choice(words, model.about.get("word_map", word_maps.EFFECT))
+    patch = patches.draw(one_picture(PORTRAITS, prompt, None, None, steps, 0), lambda: False)
+    shows = {
+        "lit": _lighter(word_maps.picture_html(words)),
+        "words": _lighter(word_maps.view_html(words, choice)),
+        "about": patches.about(patch),
+        "influence": _lighter(patches.maps_html(patch)),
+    }
+    patches.mark(patch, patch.shown).save(EXAMPLES / PATCH, quality=85)
+    content = {"weights": {PORTRAITS: model.sha256}, "shows": shows}
+    (EXAMPLES / MAPS).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    print(EXAMPLES / MAPS)
+
+
+def _lighter(html: str) -> str:
+    """HTML with its PNG pictures as WebP, a few times smaller."""
+
+    def webp(match: re.Match[str]) -> str:
+        with Image.open(io.BytesIO(base64.b64decode(match[1]))) as image:
+            return data_url(image.convert("RGB"), "WEBP")
+
+    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=]+)", webp, html)
+
+
 def _make_pictures() -> None:
     pipe = Pipeline.load(PORTRAITS)
     for number, place in enumerate(PROMPTS, 1):
@@ -110,6 +166,7 @@ def main() -> None:
     _make_pictures()
     _make_clip()
     _make_matrix()
+    _make_maps()
 
 
 if __name__ == "__main__":

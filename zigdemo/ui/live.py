@@ -1,4 +1,4 @@
-"""One live picture that follows the hand: quick while settings change, at full quality once they rest."""
+"""What is live follows the hand: quick while settings change, at full quality once they rest."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 import torch
 
 from .. import zoo
-from ..pipeline import Request
-from . import texts
-from .runs import QUIET, TURN, run_to_end
-from .settings import QUICK
+from . import fields
+from .runs import QUIET, TURN
 
-LIVE = {**QUICK, "count": 1, "guidance_interval": (0.0, 1.0), "solver_options": {}}
 MOST_WEIGHTS_CPU = 30_000_000  # of a model whose four network calls take well below a second on two cores
-REST_SECONDS = 0.6  # without a change before the picture is refined
+REST_SECONDS = 0.6  # without a change before what is shown is refined
 MOST_PAGES = 1000
+# The browser numbers the changes, so that one call announces a change and another, not waiting for it, draws.
+NEXT = "(number, ...values) => [window.zigdemoChange = (window.zigdemoChange || 0) + 1, ...values]"
+SAME = "(number, ...values) => [window.zigdemoChange || 0, ...values]"
 
 
 def usual() -> bool:
@@ -32,7 +32,7 @@ def usual() -> bool:
 
 def quick_enough(folder: zoo.ModelFolder) -> bool:
     """Whether a model draws a quick picture in well below a second here."""
-    return torch.cuda.is_available() or folder.model.parameters <= MOST_WEIGHTS_CPU
+    return torch.cuda.is_available() or (folder.model.parameters <= MOST_WEIGHTS_CPU and not folder.frames)
 
 
 class Latest:
@@ -40,30 +40,39 @@ class Latest:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers: OrderedDict[str | None, int] = OrderedDict()
+        self._numbers: OrderedDict[str | None, float] = OrderedDict()
 
-    def announce(self, page: gr.Request) -> int:
-        """A change on a page; returns its number."""
+    def announce(self, page: gr.Request, number: float) -> None:
+        """A change on a page, which counts them."""
         with self._lock:
-            number = self._numbers.pop(page.session_hash, 0) + 1
-            self._numbers[page.session_hash] = number
+            self._numbers[page.session_hash] = max(number, self._numbers.pop(page.session_hash, 0))
             while len(self._numbers) > MOST_PAGES:
                 self._numbers.popitem(last=False)
-            return number
 
-    def is_newest(self, page: gr.Request, number: int) -> bool:
+    def end(self, page: gr.Request) -> None:
+        """End what is drawn live on a page, as something else is drawn now."""
+        self.announce(page, self._numbers.get(page.session_hash, 0) + 0.5)
+
+    def is_newest(self, page: gr.Request, number: float) -> bool:
         """Whether nothing changed on the page since."""
         with self._lock:
-            return self._numbers.get(page.session_hash) == number
+            return self._numbers.get(page.session_hash, number) <= number
 
 
 LATEST = Latest()
 
 
-def draw(request: Request, newest: Callable[[], bool]) -> tuple[Any, float] | None:
-    """The first picture of a request and its seconds; None once `newest()` is false. Errors as in `Pipeline.stream`."""
-    step = run_to_end(request, stopped=lambda: not newest())
-    return None if step is None else (step.result.images[0], step.result.seconds)
+@dataclass(frozen=True)
+class Turn:
+    """A live run. quick: while settings change, rather than once they rest. stopped: whether it is unwanted by now."""
+
+    quick: bool
+    stopped: Callable[[], bool]
+
+    @property
+    def name(self) -> str:
+        """What the run is called in its line."""
+        return "Live" if self.quick else "Refined"
 
 
 def connect_live(
@@ -71,49 +80,47 @@ def connect_live(
     triggers: Sequence[Any],
     inputs: Sequence[gr.components.Component],
     outputs: Sequence[gr.components.Component],
-    ask: Callable[..., Request | None],
+    show: Callable[..., tuple[Any, ...] | None],
+    complain: Callable[[str], tuple[Any, ...]],
 ) -> None:
-    """Draw a live picture after every trigger while the switch is on, and refine it once nothing changes.
+    """Follow every trigger while the switch is on, and refine what is shown once nothing changes.
 
-    inputs: of `ask`, which returns the request, or None where there is nothing to draw live. outputs: the preview, the
-    gallery it replaces, and the progress line.
+    show: called with a Turn and the inputs; returns updates of the outputs, or None where there is nothing to draw
+    live. complain: updates that show the sentence of a ValueError that it raises.
     """
-    number = gr.State(0)
+    number = fields.Number(0, visible="hidden")
+    nothing = (gr.skip(),) * len(outputs)
 
-    def shown(page: gr.Request, mine: int, request: Request, kind: str) -> tuple[Any, ...]:
-        drawn = draw(request, lambda: LATEST.is_newest(page, mine))
-        if drawn is None or not LATEST.is_newest(page, mine):
-            return (gr.skip(),) * 3
-        image, seconds = drawn
-        line = f"{kind}: {request.solver}, {request.steps} steps, {seconds:.2f} s. Generate draws all pictures."
-        return (
-            gr.update(value=texts.pictures_html([image], live=True), visible=True),
-            gr.update(visible=False),
-            texts.line_html(line),
-        )
-
-    def follow(page: gr.Request, on: bool, mine: int, *values: Any) -> tuple[Any, ...]:
-        return attempt(page, on, mine, values, "Live", LIVE)
-
-    def refine(page: gr.Request, on: bool, mine: int, *values: Any) -> tuple[Any, ...]:
-        return attempt(page, on, mine, values, "Refined", {"count": 1})
-
-    def attempt(page: gr.Request, on: bool, mine: int, values: Any, kind: str, changes: dict) -> tuple[Any, ...]:
-        nothing = (gr.skip(),) * 3
-        if not on or not LATEST.is_newest(page, mine):
+    def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
+        turn = Turn(quick, lambda: not LATEST.is_newest(page, mine))
+        if turn.stopped():
             return nothing
         try:
-            request = ask(*values)
-            return nothing if request is None else shown(page, mine, replace(request, **changes), kind)
+            updates = show(turn, *values)
         except ValueError as fault:  # half a word or an empty box, on the way to something that can be drawn
-            return gr.skip(), gr.skip(), texts.line_html(str(fault))
+            return complain(str(fault))
+        return nothing if updates is None or turn.stopped() else updates
 
-    def rest(page: gr.Request, on: bool, mine: int) -> None:
+    def announce(page: gr.Request, mine: float | None) -> None:
+        LATEST.announce(page, mine or 0)
+
+    def follow(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
+        mine = mine or 0
+        LATEST.announce(page, mine)  # it may be here first
+        return mine, *(attempt(page, mine, True, values) if on else nothing)
+
+    def rest(page: gr.Request, mine: float | None, on: bool) -> None:
         end = time.monotonic() + (REST_SECONDS if on else 0)
-        while time.monotonic() < end and LATEST.is_newest(page, mine):
+        while time.monotonic() < end and LATEST.is_newest(page, mine or 0):
             time.sleep(0.05)
 
-    announced = gr.on(list(triggers), LATEST.announce, None, number, queue=False, **QUIET)
-    followed = announced.then(follow, [switch, number, *inputs], outputs, **TURN, **QUIET)
-    rested = followed.then(rest, [switch, number], None, concurrency_limit=None, **QUIET)
-    rested.then(refine, [switch, number, *inputs], outputs, **TURN, **QUIET)
+    def refine(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
+        return attempt(page, mine or 0, False, values) if on else nothing
+
+    gr.on(list(triggers), announce, number, None, js=NEXT, queue=False, trigger_mode="multiple", **QUIET)
+    followed = gr.on(
+        list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=SAME, trigger_mode="multiple",
+        **TURN, **QUIET,
+    )  # fmt: skip
+    rested = followed.then(rest, [number, switch], None, concurrency_limit=None, **QUIET)
+    rested.then(refine, [number, switch, *inputs], list(outputs), **TURN, **QUIET)

@@ -1,4 +1,4 @@
-"""The controls under *More* in the Generate tab: options of the solver, guidance, a picture to start from."""
+"""The controls under *More* in the Pictures tab: options of the solver, guidance, a picture to start from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import gradio as gr
 
 from ..diffusion import FORMS, LAST_STEPS, SAMPLERS
 from ..diffusion.samplers import refusal
+from . import fields
 from .settings import MORE, OPTIONS
 
 # Options that some solvers have; none has all.
@@ -73,37 +74,43 @@ def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown,
     with gr.Accordion("More: solver options, guidance, start from a picture", open=False, elem_id="more"):
         solver_note = gr.Markdown(note(solver))
         with gr.Row():
-            controls["form"] = gr.Dropdown(
+            controls["form"] = fields.Dropdown(
                 [(FORM_NAMES[n], n) for n in FORMS], label="Noise form", min_width=200, **initial("form")
             )
-            controls["strength"] = gr.Number(
+            controls["strength"] = fields.Number(
                 label="Noise strength", minimum=0, step=0.1, min_width=120, **initial("strength")
             )
         with gr.Row():
             last_steps = [(LAST_STEP_NAMES[n], n) for n in LAST_STEPS]
-            controls["last_step"] = gr.Dropdown(last_steps, label="Last step", min_width=200, **initial("last_step"))
-            controls["last_size"] = gr.Slider(
+            controls["last_step"] = fields.Dropdown(
+                last_steps, label="Last step", min_width=200, **initial("last_step")
+            )
+            controls["last_size"] = fields.Slider(
                 0, 0.5, step=0.01, label="Length of the last step", min_width=240, **initial("last_size")
             )
-        controls["eta"] = gr.Slider(0, 1, step=0.05, label="DDIM eta", **initial("eta"))
+        controls["eta"] = fields.Slider(0, 1, step=0.05, label="DDIM eta", **initial("eta"))
         with gr.Row():
-            controls["atol"] = gr.Number(label="Dormand-Prince atol", minimum=1e-9, min_width=120, **initial("atol"))
-            controls["rtol"] = gr.Number(label="Dormand-Prince rtol", minimum=1e-9, min_width=120, **initial("rtol"))
+            controls["atol"] = fields.Number(
+                label="Dormand-Prince atol", minimum=1e-9, min_width=120, **initial("atol")
+            )
+            controls["rtol"] = fields.Number(
+                label="Dormand-Prince rtol", minimum=1e-9, min_width=120, **initial("rtol")
+            )
         with gr.Row():
-            controls["shift"] = gr.Number(
+            controls["shift"] = fields.Number(
                 OPTIONS["shift"], label="Time shift", info="Above 1: more steps at high noise.", minimum=0.05,
                 maximum=20, step=0.25, min_width=200,
             )  # fmt: skip
-            controls["rescale"] = gr.Slider(
+            controls["rescale"] = fields.Slider(
                 0, 1, value=OPTIONS["rescale"], step=0.05, label="Guidance rescale", info="Against oversaturation.",
                 min_width=240,
             )  # fmt: skip
         with gr.Row():
-            controls["guide_from"] = gr.Slider(
+            controls["guide_from"] = fields.Slider(
                 0, 1, value=0, step=0.05, label="Guide from time (0 is noise)", min_width=240
             )
-            controls["guide_to"] = gr.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=240)
-        controls["negative"] = gr.Dropdown(
+            controls["guide_to"] = fields.Slider(0, 1, value=1, step=0.05, label="to time (1 is data)", min_width=240)
+        controls["negative"] = fields.Dropdown(
             _with_none(labels), value="", label="Negative",
             info="What guidance moves away from, in place of no label or an empty prompt.",
             allow_custom_value=True,
@@ -117,7 +124,7 @@ def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown,
                 label="Start from a picture", type="filepath", sources=["upload", "clipboard"], height=180,
                 min_width=240, elem_id="start-picture",
             )  # fmt: skip
-            controls["start"] = gr.Slider(
+            controls["start"] = fields.Slider(
                 0.05, 0.95, value=START, step=0.05, label="How much of it to keep", min_width=240,
                 info="Low: nearly redrawn. High: nearly unchanged.",
             )  # fmt: skip

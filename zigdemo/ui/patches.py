@@ -19,13 +19,13 @@ from ..pipeline import Request
 from . import texts
 from .figures import Figure, Panel, Row, number, save_figure
 from .files import pictures_folder
-from .maps import enlarged, panel_html, peak_of_others, side_by_side
-from .runs import MODELS
+from .maps import enlarged, frames_of, panel_html, peak_of_others, side_by_side
+from .runs import MODELS, run_to_end
 from .settings import installed_model
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """A patch at a step, and the layer whose maps are shown; all count from 0."""
 
     step: int = 0
@@ -35,12 +35,12 @@ class Place:
     layer: int = 0
 
     @property
-    def patch(self) -> Place:
+    def patch(self) -> Position:
         """The same for the first layer: what has to be computed."""
         return replace(self, layer=0)
 
 
-PLACES = tuple(one.name for one in fields(Place))
+POSITION = tuple(one.name for one in fields(Position))
 
 
 @dataclass(eq=False)
@@ -58,8 +58,8 @@ class Drawing:
     family: Family
     grid: tuple[int, int, int]
     depth: int = 1
-    wanted: Place | None = None
-    shown: Place | None = None
+    wanted: Position | None = None
+    shown: Position | None = None
     result: Influence | None = None
 
     @property
@@ -80,25 +80,45 @@ def make_drawing(record: CallRecorder, pictures: list[list[Image.Image]]) -> Dra
     return Drawing(record.request, record.calls, pictures, family, (config.frames or 1, *config.grid), config.depth)
 
 
+def draw(request: Request, stopped: Callable[[], bool], earlier: Drawing | None = None) -> Drawing | None:
+    """Draw one picture or clip, with the maps of the patch looked at in an earlier drawing; None once `stopped()`.
+
+    Errors as in `Pipeline.stream`.
+    """
+    record, pictures = CallRecorder(), []
+    if run_to_end(request, None, stopped, record, lambda step: pictures.append(frames_of(step))) is None:
+        return None
+    drawing = make_drawing(record, pictures)
+    drawing.wanted = drawing.shown = first_position(drawing, None, earlier)
+    drawing.result = influence_of(drawing, drawing.shown)
+    return drawing
+
+
+def about(drawing: Drawing) -> str:
+    """The line about what is shown."""
+    text = where(drawing)
+    return f"{text[0].upper()}{text[1:]} · {when(drawing)}."
+
+
 def middle_step(steps: int) -> int:
     """The step shown first, counted from 0: shapes are decided about half way."""
     return steps // 2
 
 
-def first_place(drawing: Drawing, linked: Place | None, earlier: Drawing | None) -> Place:
-    """What to look at first: what a link says, or what was looked at in an earlier drawing of the same sizes; else the
-    middle patch half way through the steps.
+def first_position(drawing: Drawing, linked: Position | None, earlier: Drawing | None) -> Position:
+    """What to look at first: what a link says, or what was looked at in an earlier drawing of the same sizes, as far
+    through the steps; else the middle patch half way through them.
     """
     if linked is not None:
-        return Place(*(min(value, size - 1) for value, size in zip(astuple(linked), drawing.sizes, strict=True)))
-    if earlier is not None and earlier.shown is not None and earlier.sizes == drawing.sizes:
-        return earlier.shown
-    return Place(middle_step(len(drawing.calls)), *(side // 2 for side in drawing.grid))
+        return Position(*(min(value, size - 1) for value, size in zip(astuple(linked), drawing.sizes, strict=True)))
+    if earlier is not None and earlier.shown is not None and earlier.sizes[1:] == drawing.sizes[1:]:
+        return replace(earlier.shown, step=earlier.shown.step * len(drawing.calls) // len(earlier.calls))
+    return Position(middle_step(len(drawing.calls)), *(side // 2 for side in drawing.grid))
 
 
-def influence_of(drawing: Drawing, place: Place) -> Influence:
+def influence_of(drawing: Drawing, position: Position) -> Influence:
     """The influence on a patch. Raises ValueError with one sentence for a number out of range."""
-    numbers = zip(PLACES[:-1], astuple(place)[:-1], drawing.sizes[:-1], strict=True)
+    numbers = zip(POSITION[:-1], astuple(position)[:-1], drawing.sizes[:-1], strict=True)
     step, frame, row, column = (as_whole(name, value, 0, size - 1) for name, value, size in numbers)
     _, rows, columns = drawing.grid
     token = (frame * rows + row) * columns + column
@@ -108,14 +128,14 @@ def influence_of(drawing: Drawing, place: Place) -> Influence:
 
 def panels(drawing: Drawing) -> list[Panel]:
     """The four maps of what is shown, frame by frame for a clip."""
-    place, result = drawing.shown, drawing.result
-    pictures, layer, (frames, *grid) = drawing.pictures[place.step], place.layer, drawing.grid
+    position, result = drawing.shown, drawing.result
+    pictures, layer, (frames, *grid) = drawing.pictures[position.step], position.layer, drawing.grid
     side = 384 if frames == 1 else 144
     title, about = drawing.family.mixer
 
     def image_of(draw: Callable[..., Image.Image], values: Any, **more: Any) -> Image.Image:
         images = [draw(one, map, side, **more) for one, map in zip(pictures, values.reshape(-1, *grid), strict=True)]
-        images[place.frame] = heat.mark(images[place.frame], (place.row, place.column), grid)
+        images[position.frame] = heat.mark(images[position.frame], (position.row, position.column), grid)
         return side_by_side(images)
 
     def panel(title: str, about: str, values: Any) -> Panel:
@@ -150,13 +170,13 @@ def maps_html(drawing: Drawing) -> str:
 
 def export(drawing: Drawing) -> list[str]:
     """Write the figure of what is shown as PNG and SVG, and the numbers of all layers, into a new folder; the paths."""
-    place, result, request = drawing.shown, drawing.result, drawing.request
+    position, result, request = drawing.shown, drawing.result, drawing.request
     condition = request.prompt or request.label or "no label"
     scan = request.scan or ", ".join(installed_model(request.model).schemes)
     about = [request.model, condition, f"scan {scan}" if scan else "", f"seed {request.seed}", when(drawing)]
     path = Path(
         tempfile.mkdtemp(dir=pictures_folder()),
-        f"influence-{request.model}-seed{request.seed}-row{place.row + 1}-column{place.column + 1}",
+        f"influence-{request.model}-seed{request.seed}-row{position.row + 1}-column{position.column + 1}",
     )
     title = f"Which patches influence {where(drawing)}"
     files = save_figure(Figure(title, " · ".join(filter(None, about)), [Row("", panels(drawing), 2)]), path)
@@ -165,25 +185,25 @@ def export(drawing: Drawing) -> list[str]:
     np.savez_compressed(
         numbers,
         **{name: values for name, values in arrays.items() if values is not None},
-        patch=np.array([place.frame, place.row, place.column]),
-        step=place.step,
-        time=float(drawing.calls[place.step].t),
+        patch=np.array([position.frame, position.row, position.column]),
+        step=position.step,
+        time=float(drawing.calls[position.step].t),
         settings=json.dumps(request.settings),
     )
     return [*files, str(numbers)]
 
 
-def mark(drawing: Drawing, place: Place) -> Image.Image:
-    """The picture or frame of a place at the size of the page, its patch marked."""
-    picture = enlarged(drawing.pictures[place.step][place.frame])
-    return heat.mark(picture, (place.row, place.column), drawing.grid[1:])
+def mark(drawing: Drawing, position: Position) -> Image.Image:
+    """The picture or frame of a position at the size of the page, its patch marked."""
+    picture = enlarged(drawing.pictures[position.step][position.frame])
+    return heat.mark(picture, (position.row, position.column), drawing.grid[1:])
 
 
 def where(drawing: Drawing) -> str:
     """The patch that is shown, in words."""
-    place = drawing.shown
-    frame = f"frame {place.frame + 1}, " if drawing.grid[0] > 1 else ""
-    return f"{frame}row {place.row + 1}, column {place.column + 1}"
+    position = drawing.shown
+    frame = f"frame {position.frame + 1}, " if drawing.grid[0] > 1 else ""
+    return f"{frame}row {position.row + 1}, column {position.column + 1}"
 
 
 def when(drawing: Drawing) -> str:

@@ -66,13 +66,22 @@ def last_step(request: Request, kind: Kind, image: Image.Image | None = None) ->
 
 
 def run_to_end(
-    request: Request, image: Image.Image | None = None, stopped: Callable[[], bool] = lambda: False
+    request: Request,
+    image: Image.Image | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    record: Record | None = None,
+    watch: Callable[[Step], None] | None = None,
 ) -> Step | None:
-    """The last step of a run without previews; None once `stopped()`, which is asked after every step."""
-    last = None
-    for step in MODELS.get(installed_model(request.model)).stream(request, previews=False, image=image):
+    """The last step of a run; None once `stopped()`, which is asked after every step.
+
+    record: as in `Run.steps`. watch: is given every step, which then has previews.
+    """
+    last, pipe = None, MODELS.get(installed_model(request.model))
+    for step in pipe.stream(request, record=record, previews=watch is not None, image=image):
         if stopped():
             return None
+        if watch is not None:
+            watch(step)
         last = step
     return last
 

@@ -41,9 +41,9 @@ class Kind:
     def refuse(self, folder: zoo.ModelFolder) -> None:
         """Raises ValueError with one sentence for a model that draws the other kind."""
         if self.clips and not folder.frames:
-            raise ValueError(f"{folder.id} draws pictures, not clips; use the Generate tab")
+            raise ValueError(f"{folder.id} draws pictures, not clips; use Draw ▸ Pictures")
         if folder.frames and not self.clips:
-            raise ValueError(f"{folder.id} draws clips, not pictures; use the Video tab")
+            raise ValueError(f"{folder.id} draws clips, not pictures; use Draw ▸ Clips")
 
 
 PICTURES = Kind("Pictures", clips=False, most=16, names=NAMES)
@@ -265,12 +265,14 @@ def _parse(name: str, value: Any) -> Any:
         raise ValueError(f"{name} must be a number, not {shown(value)}") from None
 
 
-def from_link(query: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | None, list[str]]:
+def from_link(query: dict[str, Any], kind: Kind = PICTURES) -> tuple[Request | None, list[str]]:
     """The request of a share link, and a sentence about every part of its query that was left out.
 
     The request is None if the link has no settings or its model is of the other kind, or if no model of this kind is
-    installed. A link without an installed model is for pictures.
+    installed. A link without an installed model is for pictures. Settings that a link leaves out are the model's own if
+    it names a place of the page; else those of `Request`, as older links mean them.
     """
+    names_a_place = "place" in query
     query, left_out = {name: value for name, value in query.items() if name in kind.names}, []
     retired = zoo.retired(query.get("model", LINKED)) if query else None
     if retired is not None:
@@ -287,6 +289,8 @@ def from_link(query: dict[str, str], kind: Kind = PICTURES) -> tuple[Request | N
     if retired is not None:
         query, others = _comparable(query, installed_model(model), "link")
         left_out += others
+    if names_a_place:
+        query = {**defaults(model), **query}
     request, others = _opened(query, model, kind, "link")
     return request, left_out + others
 

@@ -30,10 +30,11 @@ _SHOW_PROGRESS = """() => {
 SMOOTH_FROM_PX = 128  # pictures at least this wide or high are enlarged smoothly, smaller ones pixel by pixel
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "black")
 THINGS = ("cat", "dog", "fish", "heart", "car", "hat", "flower", "bird", "house", "balloon", "book", "apple")
-READY = "Press Generate; the pictures appear step by step."
-READY_BELOW = "Press Generate. Below: earlier pictures of this model; their files open with all settings."
-CLIPS_READY = "Press Generate; the clips appear step by step."
+READY = "Press Draw; the pictures appear step by step."
+READY_BELOW = "Press Draw. Below: earlier pictures of this model; their files open with all settings."
+CLIPS_READY = "Press Draw; the clips appear step by step."
 COMPARE_READY = "Choose a matrix above, or what varies along rows and columns; then press Draw."
+LIVE_LINE = "{}: {}, {} steps, {:.2f} s. Draw makes all pictures."
 LIVE = "One quick picture follows words, label, scan, guidance and seed, and is refined when they rest."
 WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
@@ -41,8 +42,8 @@ STOPPING = "Stopping after this step."
 STOPPED = "Stopped; the preview stays."
 LINK_OPENED = "Settings of the link; press Draw to see what it shows."
 LINK_COPIED = "The link to these settings is in the address bar and, if the browser allows it, on the clipboard."
-RESTORED = "Settings restored; press Generate to draw the same pictures again."
-CLIPS_RESTORED = "Settings restored; press Generate to draw the same clips again."
+RESTORED = "Settings restored; press Draw to draw the same pictures again."
+CLIPS_RESTORED = "Settings restored; press Draw to draw the same clips again."
 RESTORED_WITH_SUCCESSOR = "Settings restored for its successor, which draws other pictures with them."
 RESTORED_OVER_PICTURE = "Settings restored. This one started from a picture: add that picture again under More."
 
@@ -164,6 +165,7 @@ ATTENTION_KINDS = (
 )
 ATTENTION_WORDS = "Choose one or more words; their maps are added."
 ATTENTION_POINT = "Where the chosen words act. Or point at a word above the picture."
+ATTENTION_FIRST = "An earlier drawing: point at a word above the picture. Draw, or change the prompt, for your own."
 ATTENTION_CLIP = "Where the chosen words act, in the middle frame and in every frame."
 PLAYING = "Playing the steps."
 EXPORTED = "What is shown as PNG and SVG, sheets of all words as PNG, and all numbers as .npz."
@@ -181,7 +183,6 @@ STOPPING_IMPORT = "Stopping."
 IMPORT_STOPPED = "Stopped; what was downloaded is kept, and Import goes on from there."
 
 # The Fine-tune tab.
-GENERATE_TAB = "generate"  # its id
 FINETUNE_INTRO = """### Teach a model your own pictures
 About 20 pictures of one thing in one style are enough. New labels are added to the old ones, which are rehearsed so
 that they are not forgotten. Nothing leaves this machine, and the run continues when the page is closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -44,9 +45,13 @@ def page_css() -> str:
     return "".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
-def head_html() -> str:
-    """The scripts of the page and its players, embedded in the page so that nothing is fetched."""
-    return f"<script>{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
+def head_html(place_of_tab: dict[str, str] | None = None) -> str:
+    """The scripts of the page and its players, embedded in the page so that nothing is fetched.
+
+    place_of_tab: the id of the place of every tab, by its id.
+    """
+    places = f"window.zigdemoPlaceOf = {json.dumps(place_of_tab or {})};"
+    return f"<script>{places}{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
 
 
 def mount_script(root: str, player: str) -> str:

@@ -8,12 +8,12 @@ import gradio as gr
 import numpy as np
 import pytest
 from models import tiny_folder
+from pages import page_of
 from towers import small_tower
 
 from zigdemo import zoo
 from zigdemo.pipeline import Pipeline
-from zigdemo.ui import texts
-from zigdemo.ui.frame import Frame
+from zigdemo.ui import live, texts
 from zigdemo.ui.tabs import attention as tab
 
 PROMPT = "a watermelon heart"
@@ -29,14 +29,6 @@ class Page:
     """A visitor's page, for handlers that can be stopped."""
 
     session_hash = "a page"
-
-
-def page_of(build):
-    with gr.Blocks(analytics_enabled=False) as page:
-        with gr.Tabs() as tabs:
-            pass
-        build(Frame(page, tabs, None, None))
-    return page
 
 
 def updates(values):
@@ -60,7 +52,7 @@ def test_without_a_text_model_one_sentence_says_what_is_missing(tmp_path, monkey
     tiny_folder(tmp_path / "tiny")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     page = page_of(tab.build_attention_tab)
-    (said,) = (block.value for block in page.blocks.values() if isinstance(block, gr.Markdown))
+    _, said = (block.value for block in page.blocks.values() if isinstance(block, gr.Markdown))
     assert said == texts.NO_TEXT_MODEL and said.count(". ") == 0
     assert list(page.get_api_info()["named_endpoints"]) == ["/attention"]
     with pytest.raises(gr.Error, match="attends to no words; choose a text model"):
@@ -199,13 +191,32 @@ def test_the_same_prompt_keeps_what_was_looked_at_and_a_link_restores_it(wordy):
     assert other.choice.words == ("2",)
     query = f"place=attention&model=tiny-text&prompt=a+watermelon+heart&steps=3&seed=5&{shown['query']}"
     opened = tab._open_link(Opened(query))
-    assert opened[:5] == ("tiny-text", PROMPT, 3, 5, tab.ATTENTION) and opened[-1]["selected"] == "attention"
-    linked, last = drawn(linked=opened[-3], kind=tab.ATTENTION)
+    assert opened[:5] == ("tiny-text", PROMPT, 3, 5, tab.ATTENTION)
+    linked, last = drawn(linked=opened[-2], kind=tab.ATTENTION)
     assert linked.choice == drawing.choice and last["words"]["value"] == ["1", "2"] and last["head"]["value"] == 3
     far = tab._open_link(Opened("place=attention&model=tiny-text&words=99&layer_from=90&head=99&kind=x"))
-    some, _ = drawn(linked=far[-3])
+    some, _ = drawn(linked=far[-2])
     assert some.choice == tab.Choice(("3",), tab.EFFECT, range(2), range(3), 8)
     assert set(map(str, tab._open_link(Opened("place=influence&model=tiny-text")))) == {str(tab.SKIP)}
+
+
+def test_maps_follow_the_words_by_four_steps_and_are_refined_at_rest(wordy):
+    earlier, _ = drawn()
+    for quick, steps in ((True, 4), (False, 6)):
+        turn = live.Turn(quick, lambda: False)
+        (shown,) = updates([tab._live(turn, "tiny-text", "a heart", 6, 0, tab.ATTENTION, earlier)])
+        assert shown["drawing"].request.steps == steps and f"{turn.name}: {steps} steps" in shown["progress"]
+        assert shown["play"]["interactive"] and shown["words"]["value"] == ["2"]
+    assert tab._live(live.Turn(True, lambda: True), "tiny-text", "a heart", 6, 0, tab.ATTENTION, None) is None
+
+
+def test_another_tab_s_choice_is_shown_where_its_model_takes_words(wordy):
+    tiny_folder(wordy.path.parent / "tiny")
+    query = {"place": tab.TAB, "model": "tiny-text", "prompt": "a heart", "seed": 3, "scan": "sweep"}
+    model, prompt, steps, seed, kind, *_ = tab._follow(query, {"model": "other"})
+    assert (model, prompt, seed, kind) == ("tiny-text", "a heart", 3, tab.EFFECT) and steps == 25
+    assert tab._follow(query, {"model": "tiny-text"})[4] == tab.SKIP
+    assert tab._follow({**query, "model": "tiny"}, {}) is None
 
 
 class Opened:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from zigdemo import backbones, zoo
 from zigdemo.latents import AUTOENCODERS
+from zigdemo.ui import live
 from zigdemo.ui.maps import peak_of_others
 from zigdemo.ui.tabs import influence as tab
 from zigdemo.zoo.official import import_checkpoint
@@ -144,10 +145,10 @@ def test_a_click_is_the_patch_under_it_to_the_last_pixel(weights):
     tiny_folder(weights / "tiny")
     drawing, _ = drawn()
     side = tab.enlarged(drawing.pictures[0][0]).width
-    for x, y, place in ((0, 0, (1, 1)), (side - 1, 0, (1, 4)), (side / 2, side, (4, 3))):
+    for x, y, position in ((0, 0, (1, 1)), (side - 1, 0, (1, 4)), (side / 2, side, (4, 3))):
         (shown,) = named([tab._click(drawing, 1, 1, 1, Click(x, y))])
-        assert (shown["row"], shown["column"]) == place
-        assert (drawing.wanted.row + 1, drawing.wanted.column + 1) == place
+        assert (shown["row"], shown["column"]) == position
+        assert (drawing.wanted.row + 1, drawing.wanted.column + 1) == position
     assert set(map(str, tab._click(None, 1, 1, 1, Click(0, 0)))) == {str(tab.SKIP)}
 
 
@@ -174,11 +175,11 @@ def test_a_slower_earlier_patch_never_comes_after_a_later_one(weights, monkeypat
     drawing, _ = drawn()
     compute, computed = tab.influence_of, []
 
-    def slow(drawing, place):
-        computed.append(place)
+    def slow(drawing, position):
+        computed.append(position)
         if len(computed) == 1:  # while the first is computed, another patch is clicked
             tab._want(drawing, 1, 1, 4, 4, 2)
-        return compute(drawing, place)
+        return compute(drawing, position)
 
     monkeypatch.setattr(tab, "influence_of", slow)
     tab._want(drawing, 1, 1, 1, 1, 1)
@@ -186,8 +187,8 @@ def test_a_slower_earlier_patch_never_comes_after_a_later_one(weights, monkeypat
     assert [one["maps"] for one in updates if "Row 1, column 1" in str(one["about"])] == []
     last = merged(updates)
     assert "Row 4, column 4" in last["about"] and "layer 2" in last["maps"]
-    assert drawing.result.token == 15 and drawing.shown == drawing.wanted == tab.Place(0, 0, 3, 3, 1)
-    assert [(place.row, place.column) for place in computed] == [(0, 0), (3, 3)]
+    assert drawing.result.token == 15 and drawing.shown == drawing.wanted == tab.Position(0, 0, 3, 3, 1)
+    assert [(position.row, position.column) for position in computed] == [(0, 0), (3, 3)]
     again = merged(named(tab._refresh(Page, drawing)))  # that of the second click, which finds nothing left to do
     assert again["maps"] == last["maps"] and len(computed) == 2 and again["go"]["interactive"]
 
@@ -197,9 +198,9 @@ def test_going_back_to_the_shown_patch_while_another_is_computed_shows_it_again(
     drawing, shown = drawn()
     compute = tab.influence_of
 
-    def slow(drawing, place):
+    def slow(drawing, position):
         tab._want(drawing, 2, 1, 3, 3, 1)
-        return compute(drawing, place)
+        return compute(drawing, position)
 
     monkeypatch.setattr(tab, "influence_of", slow)
     tab._want(drawing, 1, 1, 1, 1, 1)
@@ -231,18 +232,18 @@ def test_stop_while_drawing_leaves_no_maps_of_an_earlier_picture(weights):
 def test_everything_a_drawing_was_started_with_is_locked_while_it_runs(weights):
     tiny_folder(weights / "tiny")
     first = named([next(tab._draw(Page, "tiny", None, "hedgehog", None, 3, 0, None, None))])[0]
-    names = (*tab.SETTINGS, *tab.CHIP_NAMES, *tab.PLACES, "go", "save")
+    names = (*tab.SETTINGS, *tab.CHIP_NAMES, *tab.POSITION, "go", "save")
     assert [first[name]["interactive"] for name in names] == [False] * len(names) and first["stop"]["interactive"]
 
 
-def test_another_drawing_of_the_same_sizes_keeps_the_patch(weights):
+def test_another_drawing_of_the_same_grid_keeps_the_patch_as_far_through_the_steps(weights):
     tiny_folder(weights / "tiny")
     drawing, _ = drawn()
     chosen(drawing, 3, 1, 1, 4, 2)
     second, shown = drawn(earlier=drawing, seed=1)
-    assert second.shown == tab.Place(2, 0, 0, 3, 1) and shown["column"]["value"] == 4
-    other, _ = drawn(earlier=drawing, steps=4)
-    assert other.shown == tab.Place(2, 0, 2, 2, 0)
+    assert second.shown == tab.Position(2, 0, 0, 3, 1) and shown["column"]["value"] == 4
+    other, _ = drawn(earlier=drawing, steps=6)
+    assert other.shown == tab.Position(4, 0, 0, 3, 1)
 
 
 class Opened:
@@ -257,13 +258,24 @@ def test_a_link_restores_the_settings_and_what_was_looked_at(weights):
     drawing, _ = drawn()
     _, shown = chosen(drawing, 3, 1, 1, 4, 2)
     query = f"place=influence&model=tiny&label=hedgehog&steps=3&seed=7&{shown['query']}"
-    model, prompt, label, scan, steps, seed, *_, linked, line, tabs = tab._open_link(Opened(query))
-    assert (model, label["value"], steps, seed, tabs["selected"]) == ("tiny", "hedgehog", 3, 7, "influence")
+    model, prompt, label, scan, steps, seed, *_, linked, line = tab._open_link(Opened(query))
+    assert (model, label["value"], steps, seed) == ("tiny", "hedgehog", 3, 7)
     assert prompt["visible"] is False and scan["value"] == "zigzag-8" and "Settings of the link" in line
     again, _ = drawn(linked=linked)
     assert again.shown == drawing.shown
-    far, _ = drawn(linked=tab._open_link(Opened("place=influence&model=tiny&row=99&column=1"))[-3])
-    assert far.shown == tab.Place(0, 0, 3, 0, 0)
+    far, _ = drawn(linked=tab._open_link(Opened("place=influence&model=tiny&row=99&column=1"))[-2])
+    assert far.shown == tab.Position(0, 0, 3, 0, 0)
+
+
+def test_maps_follow_the_settings_by_four_steps_at_the_same_patch(weights):
+    tiny_folder(weights / "tiny")
+    earlier, _ = drawn(steps=8)
+    chosen(earlier, 7, 1, 1, 4, 2)
+    values = tab._live(live.Turn(True, lambda: False), "tiny", None, "hedgehog", None, 8, 5, earlier)
+    shown = dict(zip(tab.OUTPUTS, values, strict=True))
+    assert shown["drawing"].shown == tab.Position(3, 0, 0, 3, 1) and "Live: 4 steps" in shown["progress"]
+    assert shown["step"]["value"] == 4 and shown["column"]["value"] == 4
+    assert tab._live(live.Turn(True, lambda: True), "tiny", None, "hedgehog", None, 8, 5, None) is None
 
 
 @pytest.mark.parametrize("query", ["model=tiny&row=1", "place=attention&model=tiny", "place=influence&model=gone", ""])
@@ -277,7 +289,7 @@ def test_a_link_to_another_place_changes_nothing_here(weights, query):
 def test_a_number_of_a_link_that_is_none_is_left_out(weights):
     tiny_folder(weights / "tiny")
     opened = tab._open_link(Opened("place=influence&model=tiny&row=x&column=-1&step=1e9"))
-    assert opened[-3] is None and opened[0] == "tiny"
+    assert opened[-2] is None and opened[0] == "tiny"
 
 
 def test_the_figure_is_exported_with_real_text_and_all_numbers(weights):
@@ -356,6 +368,6 @@ def test_a_click_on_a_picture_that_is_not_square_finds_its_row_and_column(weight
     drawing = tab.Drawing(None, [None], [[Image.new("RGB", (64, 16))]], None, (1, 2, 8))  # wide: 2 rows, 8 columns
     width, height = tab.enlarged(drawing.pictures[0][0]).size
     assert width == 4 * height
-    for x, y, place in ((0.95, 0.75, (2, 8)), (0.3, 0.25, (1, 3))):
+    for x, y, position in ((0.95, 0.75, (2, 8)), (0.3, 0.25, (1, 3))):
         (shown,) = named([tab._click(drawing, 1, 1, 1, Click(width * x, height * y))])
-        assert (shown["row"], shown["column"]) == place
+        assert (shown["row"], shown["column"]) == position

@@ -10,12 +10,12 @@ import gradio as gr
 import numpy as np
 import pytest
 from models import tiny_folder
+from pages import page_of
 
 from zigdemo import zoo
 from zigdemo.explain import clean_strip
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.ui import error_curve, texts
-from zigdemo.ui.frame import Frame
 from zigdemo.ui.tabs import samplers
 from zigdemo.ui.tabs.samplers import FIRST, toy_data, toy_paths
 
@@ -158,9 +158,7 @@ def test_no_measurement_is_said(tmp_path, monkeypatch):
 
 
 def test_the_tab_has_three_typed_endpoints(tiny):
-    with gr.Blocks(analytics_enabled=False) as page, gr.Tab("Samplers") as tab:
-        samplers.build_samplers_tab(Frame(page, None, None, None, tab))
-    endpoints = page.get_api_info()["named_endpoints"]
+    endpoints = page_of(samplers.build_samplers_tab).get_api_info()["named_endpoints"]
     assert set(endpoints) == {"/toy_paths", "/solver_strips", "/steps_against_error"}
     types = [parameter["python_type"]["type"] for parameter in endpoints["/toy_paths"]["parameters"]]
     assert types[:4] == ["str", "str", "str", "int"] and types[5] == "int"

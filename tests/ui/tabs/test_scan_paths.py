@@ -7,6 +7,7 @@ import gradio as gr
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers, sampled_from, tuples
+from pages import page_of
 
 from zigdemo.scans import measure, scan_scheme
 from zigdemo.ui.tabs.scan_paths import EXAMPLES, LAYERS, build_scan_paths_tab, scan_data, scan_order
@@ -102,9 +103,8 @@ def test_a_layer_that_is_none_is_one_sentence(layer):
 
 
 def test_the_first_paint_has_data_and_the_interface_is_typed():
-    with gr.Blocks(analytics_enabled=False) as page:
-        build_scan_paths_tab(None)
-    (player,) = (block for block in page.blocks.values() if isinstance(block, gr.HTML))
+    page = page_of(build_scan_paths_tab)
+    (player,) = (block for block in page.blocks.values() if block.elem_id == "scan-player")
     assert json.loads(player.value)["scheme"] == "zigzag-8"
     assert 'data-example="data:image/webp;base64,' in player.html_template
     endpoints = page.get_api_info()["named_endpoints"]

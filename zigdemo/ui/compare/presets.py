@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,19 +55,22 @@ def available_presets() -> list[Preset]:
     return [preset for preset in PRESETS if any(preset.suits(model) for model in installed_models())]
 
 
-def preset_matrix(preset: Preset, model: str | None = None) -> Matrix:
-    """The matrix of a preset on a model, if that suits it, else on the one that suits it best.
+def preset_matrix(preset: Preset, base: Mapping[str, Any] | None = None) -> Matrix:
+    """The matrix of a preset with the settings that all cells share, if their model suits it, else on the model that
+    suits it best.
 
     Raises ValueError if no installed model does.
     """
+    base = base or {}
     suited = [folder for folder in installed_models() if preset.suits(folder)]
     if not suited:
         raise ValueError(f"no installed model suits {preset.label!r}; install one that does")
-    chosen = next((folder for folder in suited if folder.id == model), max(suited, key=preset.suits))
-    return make_matrix({"model": chosen.id}, *_sides({"model": chosen.id}, preset.rows, preset.columns, preset.values))
+    if base.get("model") not in [folder.id for folder in suited]:
+        base = {"model": max(suited, key=preset.suits).id}
+    return make_matrix(base, *_sides(base, preset.rows, preset.columns, preset.values))
 
 
-def _sides(base: dict[str, Any], rows: str, columns: str, values: dict[str, tuple[str, ...]]) -> tuple[Any, ...]:
+def _sides(base: Mapping[str, Any], rows: str, columns: str, values: dict[str, tuple[str, ...]]) -> tuple[Any, ...]:
     """What varies along rows and columns, with the values; twins are read with the schemes of their trainings."""
     row_values = values.get(rows) or offered(base, rows)
     if (rows, columns) == ("trained", "read"):
@@ -75,6 +78,6 @@ def _sides(base: dict[str, Any], rows: str, columns: str, values: dict[str, tupl
     return rows, row_values, columns, values.get(columns) or offered(base, columns)
 
 
-def offered(base: dict[str, Any], axis: str) -> Sequence[str]:
+def offered(base: Mapping[str, Any], axis: str) -> Sequence[str]:
     """The values that an axis offers for settings that may be incomplete."""
     return AXES[axis].offer(make_matrix(base, NOTHING, (), NOTHING, ()).base) if axis != NOTHING else ()

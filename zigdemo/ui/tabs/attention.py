@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from .. import runs, texts
-from ..borders import endpoint, handler, unchecked
+from .. import examples as shipped
+from .. import fields, live, runs, texts
+from ..borders import endpoint, handler
 from ..controls import build_actions, changes, connect
 from ..frame import Frame
 from ..looking import (
@@ -28,7 +29,8 @@ from ..looking import (
 )
 from ..maps import frames_of, places, plain_html, side_by_side, text_models
 from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, TURN, Run, sentence
-from ..settings import CLIPS, MOST_STEPS, PICTURES, defaults, examples, from_link, installed_model
+from ..settings import CLIPS, MOST_STEPS, PICTURES, QUICK, defaults, examples, from_link, installed_model
+from ..sharing import Query, share, show_in_address
 from ..word_maps import (
     ATTENTION,
     EFFECT,
@@ -118,14 +120,16 @@ def _draw(
     if run.stop.is_set():
         return
     yield _updates(progress=busy_html(texts.LOOKING))
-    drawing = recording.drawing(step.result)
-    if linked is None and earlier is not None and earlier.request.prompt == prompt:
+    yield _updates(False, texts.ATTENTION_WORDS, **_drawn(recording.drawing(step.result), kind, earlier, linked))
+
+
+def _drawn(drawing: Drawing, kind: str, earlier: Drawing | None, linked: Choice | None) -> dict[str, Any]:
+    """Updates that show a new drawing: the words of a link, or those of an earlier drawing of the same prompt."""
+    if linked is None and earlier is not None and earlier.request.prompt == drawing.request.prompt:
         linked = earlier.choice
     drawing.choice = choice = first_choice(drawing, kind, linked)
     spans = [(one, numbers) for numbers, ends in _ends(drawing) for one in ends]
-    yield _updates(
-        False,
-        texts.ATTENTION_WORDS,
+    return dict(
         words=gr.update(
             choices=[(name, str(place)) for place, (name, _) in enumerate(drawing.tokens)],
             value=list(choice.words),
@@ -137,8 +141,24 @@ def _draw(
         linked=None,
         **{name: places(count, value + 1) for name, (value, count) in zip(SPANS[:4], spans, strict=True)},
         head=gr.update(value=choice.head, maximum=drawing.heads, interactive=True),
+        play=gr.update(interactive=True),
+        save=gr.update(interactive=True),
         **_shown(drawing),
     )
+
+
+def _live(
+    turn: live.Turn, model: str, prompt: str, steps: float, seed: float, kind: str, earlier: Drawing | None
+) -> tuple[Any, ...] | None:
+    """The maps while the words change; None for a model that is too slow."""
+    if not live.quick_enough(installed_model(model)):
+        return None
+    recording = Recording(model, prompt, min(steps, QUICK["steps"]) if turn.quick else steps, seed)
+    step = runs.run_to_end(recording.request, stopped=turn.stopped, record=recording.record)
+    if step is None:
+        return None
+    line = f"{turn.name}: {recording.request.steps} steps. {texts.ATTENTION_WORDS}"
+    return _updates(line=line, **_drawn(recording.drawing(step.result), kind, earlier, None))
 
 
 def _ends(drawing: Drawing) -> list[tuple[int, tuple[int, int]]]:
@@ -224,33 +244,33 @@ def _export(drawing: Drawing | None) -> tuple[Any, Any]:
     return texts.line_html(texts.EXPORTED), gr.update(value=export(drawing), visible=True)
 
 
-def _open_link(page: gr.Request) -> tuple[Any, ...]:
-    """Updates of the settings, kind of map, chips, what to look at, the line and the tabs for a link to this tab."""
-    query, request = dict(page.query_params), None
-    if query.get("place") == TAB and query.get("model") in [entry.id for entry in text_models()]:
-        # The Generate or Video tab says which settings of a link had to be left out.
-        request, _ = from_link(query, CLIPS if installed_model(query["model"]).frames else PICTURES)
+def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
+    """Updates of the settings, kind of map and chips for the settings of a link; None if its model takes no words."""
+    model = query.get("model")
+    if model not in [entry.id for entry in text_models()]:
+        return None
+    request, _ = from_link(query, CLIPS if installed_model(model).frames else PICTURES)
     if request is None:
-        return (SKIP,) * (len(SETTINGS) + 3 + 1 + CHIPS + 3)
+        return None
     kind = query.get("kind")
     kind = kind if kind in (EFFECT, ATTENTION) else _first_kind(request.model)
-    steps = request.steps if "steps" in query else defaults(request.model)["steps"]
+    kinds = (SKIP,) * 3 if own.get("model") == model else (kind, *_kind_updates(kind))
+    return request.model, request.prompt or "", request.steps, request.seed, *kinds, *chips_of(request.model)
+
+
+def _open_link(page: gr.Request) -> tuple[Any, ...]:
+    """Updates of the settings, kind of map, chips, what to look at and the line for a link to this tab."""
+    query = dict(page.query_params)
+    # The Pictures or Clips tab says which settings of a link had to be left out.
+    shown = _follow(query, {}) if query.get("place") == TAB else None
+    if shown is None:
+        return (SKIP,) * (len(SETTINGS) + 3 + 1 + CHIPS + 2)
     numbers = {name: max(value, 1) for name, value in numbers_in(query, SPANS[:4]).items()}
     layers = range(numbers.get("layer_from", 1) - 1, numbers.get("layer_to", MOST_STEPS))
     spans = layers, range(numbers.get("step_from", 1) - 1, numbers.get("step_to", MOST_STEPS))
+    kind = shown[len(SETTINGS)]
     linked = Choice(tuple(query.get("words", "").split(",")), kind, *spans, numbers_in(query, ("head",)).get("head", 0))
-    return (
-        request.model,
-        request.prompt or "",
-        steps,
-        request.seed,
-        kind,
-        *_kind_updates(kind),
-        *chips_of(request.model),
-        linked,
-        texts.line_html(texts.LINK_OPENED),
-        gr.update(selected=TAB),
-    )
+    return *shown, linked, texts.line_html(texts.LINK_OPENED)
 
 
 def build_attention_tab(frame: Frame) -> None:
@@ -263,19 +283,21 @@ def build_attention_tab(frame: Frame) -> None:
     by_attention = _first_kind(names[0]) == ATTENTION
     c: dict[str, Any] = {}  # the controls by their names in OUTPUTS
     with gr.Row(equal_height=False):
-        c["model"] = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=220)
-        c["prompt"] = gr.Textbox(examples(names[0])[0], label="Prompt", max_lines=3, scale=3, min_width=280)
+        c["model"] = fields.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=220)
+        c["prompt"] = gr.Textbox(examples(names[0])[0], label="Prompt", lines=2, max_lines=3, scale=3, min_width=280)
         usual = defaults(names[0])["steps"]
-        c["steps"] = gr.Slider(1, MOST_STEPS, value=usual, step=1, label="Steps", min_width=150, buttons=[])
-        c["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=90)
+        c["steps"] = fields.Slider(1, MOST_STEPS, value=usual, step=1, label="Steps", min_width=150, buttons=[])
+        c["seed"] = fields.Number(0, label="Seed", precision=0, minimum=0, min_width=90)
     chip_row, chips = build_chips(names[0])
+    shown = shipped.maps() if names[0] == shipped.PORTRAITS else None
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             c["go"], c["stop"], c["progress"] = build_actions(
                 texts.ATTENTION_START, "attention-progress", "Draw", "attention-draw"
             )
-            c["picture"] = gr.HTML(texts.placeholder_html(texts.NO_PICTURE), elem_id="attention-picture", padding=False)
-            c["kind"] = gr.Radio(
+            picture = shown.lit if shown else texts.placeholder_html(texts.NO_PICTURE)
+            c["picture"] = gr.HTML(picture, elem_id="attention-picture", padding=False)
+            c["kind"] = fields.Radio(
                 KINDS,
                 value=_first_kind(names[0]),
                 label="Map",
@@ -290,11 +312,12 @@ def build_attention_tab(frame: Frame) -> None:
             with gr.Row(visible=by_attention) as of_heads:
                 c["head"] = _slider("Head, 0 for all", 0)
         with gr.Column(scale=3, min_width=280):
-            c["about"] = gr.Markdown(texts.NO_DRAWING, elem_id="attention-line")
-            c["words"] = gr.CheckboxGroup(
+            c["about"] = gr.Markdown(texts.ATTENTION_FIRST if shown else texts.NO_DRAWING, elem_id="attention-line")
+            c["words"] = fields.CheckboxGroup(
                 [], show_label=False, visible=False, elem_id="attention-words", container=False
             )
-            c["view"] = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="attention-map", padding=False)
+            empty = texts.placeholder_html(texts.MAPS_EMPTY)
+            c["view"] = gr.HTML(shown.words if shown else empty, elem_id="attention-map", padding=False)
             with gr.Row():
                 c["play"] = gr.Button("Play the steps", size="sm", interactive=False, min_width=120)
                 c["save"] = gr.Button("Export PNG, SVG and numbers", size="sm", interactive=False, min_width=160)
@@ -317,6 +340,10 @@ def build_attention_tab(frame: Frame) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+    if frame.live is not None:
+        moved = [c[name].change for name in ("model", "prompt", "seed")]
+        followed = [*settings, c["kind"], c["drawing"]]
+        live.connect_live(frame.live, moved, followed, outputs, _live, lambda sentence: _updates(line=sentence))
     c["kind"].input(_kind_updates, c["kind"], [of_layers, of_heads], **QUIET)
     of_model = [c["prompt"], c["steps"], c["kind"], of_layers, of_heads, chip_row, *chips]
     c["model"].input(_of_model, c["model"], of_model, **QUIET)
@@ -328,11 +355,12 @@ def build_attention_tab(frame: Frame) -> None:
     link.click(
         lambda *_: gr.Info(texts.LINK_COPIED), [*settings, c["query"]], None, js=link_script(TAB, SETTINGS), **QUIET
     )
-    opened = [*settings, c["kind"], of_layers, of_heads, chip_row, *chips, c["linked"], c["progress"], frame.tabs]
-    frame.page.load(_open_link, None, opened, **QUIET)
+    followed = [*settings, c["kind"], of_layers, of_heads, chip_row, *chips]
+    share(frame, TAB, dict(zip(SETTINGS, settings, strict=True)), followed, _follow)
+    show_in_address(TAB, c["query"])
+    frame.page.load(_open_link, None, [*followed, c["linked"], c["progress"]], **QUIET)
 
 
 def _slider(label: str, least: int = 1) -> gr.Slider:
     """A slider that is disabled until there is a drawing."""
-    slider = gr.Slider(least, 8, value=least, step=1, label=label, interactive=False, min_width=120, buttons=[])
-    return unchecked(slider)
+    return fields.Slider(least, 8, value=least, step=1, label=label, interactive=False, min_width=120, buttons=[])

@@ -12,8 +12,8 @@ import gradio as gr
 
 from ...checks import shown
 from ...media import read_metadata
-from .. import examples, runs, texts
-from ..borders import endpoint, handler, unchecked
+from .. import examples, fields, runs, texts
+from ..borders import endpoint, handler
 from ..compare.axes import AXES, BASE, NOTHING, Matrix, make_matrix, read_matrix
 from ..compare.cells import CELLS
 from ..compare.presets import PRESETS, available_presets, offered, preset_matrix
@@ -30,13 +30,16 @@ from ..settings import (
     MOST_STEPS,
     PICTURES,
     QUICK,
+    from_link,
     installed_model,
     label_choices,
     model_choices,
     solver_choices,
 )
+from ..sharing import Query, share
 from ..theme import mount_script
 
+TAB = "compare"  # the id of the tab and of its runs
 AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
 SIDES = ("rows", "row_values", "columns", "column_values")
 SAVE = "Save: PNG that opens the matrix again, SVG, table, Python"
@@ -77,7 +80,7 @@ def _price_html(matrix: Matrix) -> str:
 @handler(partial(_updates, False))
 def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
     """Draw the matrix of the controls, cell by cell."""
-    with runs.track(page, "compare") as run:
+    with runs.track(page, TAB) as run:
         yield from _drawn(_matrix(values), run)
 
 
@@ -124,7 +127,7 @@ def _end(matrix: Matrix, pictures: dict) -> dict[str, Any]:
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
-    runs.stop(page, "compare")
+    runs.stop(page, TAB)
     return _updates(False, STOPPED)
 
 
@@ -171,8 +174,19 @@ NO_CHANGE = (gr.skip(),) * (len(BASE) + 1 + len(SIDES))
 
 
 @handler(lambda sentence: NO_CHANGE)
-def _preset(place: int, model: str) -> tuple[Any, ...]:
-    return _controls(preset_matrix(PRESETS[place], model))
+def _preset(place: int, *base_values: Any) -> tuple[Any, ...]:
+    return _controls(preset_matrix(PRESETS[place], dict(zip(BASE, base_values, strict=True))))
+
+
+def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
+    """Updates of all controls for the settings of a link; the sides stay as they are, unless its model is another."""
+    request = next((one for one, _ in (from_link(query, kind) for kind in (PICTURES, CLIPS)) if one is not None), None)
+    if request is None:
+        return None
+    base = {name: getattr(request, name) for name in BASE}
+    preset = next(preset for preset in PRESETS if preset.suits(installed_model(request.model)))
+    updates = _controls(preset_matrix(preset, base))
+    return updates if own["model"] != request.model else (*updates[: len(BASE)], *(gr.skip(),) * (1 + len(SIDES)))
 
 
 @handler(lambda sentence: NO_CHANGE)
@@ -237,20 +251,20 @@ def _build_base(matrix: Matrix) -> tuple[dict[str, gr.components.Component], gr.
     """The controls of BASE by name, and the quality."""
     folder, base = installed_model(matrix.base["model"]), matrix.base
     controls: dict[str, gr.components.Component] = {}
-    controls["model"] = gr.Dropdown([*model_choices(PICTURES), *model_choices(CLIPS)], value=folder.id, label="Model")
+    controls["model"] = fields.Dropdown(
+        [*model_choices(PICTURES), *model_choices(CLIPS)], value=folder.id, label="Model"
+    )
     controls["prompt"] = gr.Textbox(base["prompt"] or "", label="Prompt", max_lines=4, visible=folder.text is not None)
-    controls["label"] = gr.Dropdown(
+    controls["label"] = fields.Dropdown(
         label_choices(folder.id), value=base["label"], label="Label", visible=bool(folder.labels)
     )
-    quality = gr.Radio([AS_SET, QUICKLY], value=AS_SET, label="Quality")
+    quality = fields.Radio([AS_SET, QUICKLY], value=AS_SET, label="Quality")
     with gr.Accordion("What all pictures share", open=False):
-        controls["scan"] = gr.Dropdown(label="Scan scheme", **scan_settings(folder.id, base["scan"]))
-        controls["solver"] = gr.Dropdown(solver_choices(), value=base["solver"], label="Solver")
-        controls["steps"] = unchecked(gr.Slider(1, MOST_STEPS, value=base["steps"], step=1, label="Steps"))
-        controls["guidance"] = unchecked(
-            gr.Slider(0, MOST_GUIDANCE, value=base["guidance"], step=0.1, label="Guidance")
-        )
-        controls["seed"] = gr.Number(base["seed"], label="Seed")
+        controls["scan"] = fields.Dropdown(label="Scan scheme", **scan_settings(folder.id, base["scan"]))
+        controls["solver"] = fields.Dropdown(solver_choices(), value=base["solver"], label="Solver")
+        controls["steps"] = fields.Slider(1, MOST_STEPS, value=base["steps"], step=1, label="Steps")
+        controls["guidance"] = fields.Slider(0, MOST_GUIDANCE, value=base["guidance"], step=0.1, label="Guidance")
+        controls["seed"] = fields.Number(base["seed"], label="Seed")
     return {name: controls[name] for name in BASE}, quality
 
 
@@ -258,9 +272,9 @@ def _build_sides(matrix: Matrix) -> list[gr.Dropdown]:
     """The controls of SIDES."""
     sides = []
     for name, (axis, values) in (("Rows", matrix.rows), ("Columns", matrix.columns)):
-        sides.append(gr.Dropdown(AXIS_CHOICES, value=axis, label=name))
+        sides.append(fields.Dropdown(AXIS_CHOICES, value=axis, label=name))
         sides.append(
-            gr.Dropdown(
+            fields.Dropdown(
                 **_values_settings(matrix.base, axis, list(values)),
                 multiselect=True,
                 allow_custom_value=True,
@@ -306,7 +320,7 @@ def build_compare_tab(frame: Frame) -> None:
     outputs = [view, progress, go, stop, files, folded, price]
     runs_after = connect((go, stop, progress), controls, outputs, _run, _stop, _updates)
     for preset, chip in zip(presets, chips, strict=True):
-        chosen = chip.click(partial(_preset, PRESETS.index(preset)), base["model"], controls, **QUIET)
+        chosen = chip.click(partial(_preset, PRESETS.index(preset)), list(base.values()), controls, **QUIET)
         runs_after(chosen.then)
     rows, row_values, columns, column_values = sides
     for axis, values in ((rows, row_values), (columns, column_values)):
@@ -317,4 +331,5 @@ def build_compare_tab(frame: Frame) -> None:
         _price, controls, price, trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     dropped.upload(_restore, dropped, controls, **QUIET)
+    share(frame, TAB, base, controls, _follow)
     frame.page.load(_open_link, None, controls, **QUIET)

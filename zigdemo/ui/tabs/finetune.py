@@ -19,7 +19,7 @@ import gradio as gr
 from ...data.folders import Pictures
 from ...training.finetuning.finetune import estimate
 from ...training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
-from .. import runs, texts
+from .. import fields, runs, texts
 from ..borders import handler
 from ..controls import updates_of
 from ..files import pictures_folder
@@ -43,6 +43,7 @@ from ..tuning import (
     starts,
     usual_steps,
 )
+from .pictures import TAB as PICTURES_TAB
 
 SKIP = gr.skip()
 AUTOMATIC = "automatic"  # in the empty box of steps
@@ -163,14 +164,14 @@ def _pack(name: str | None) -> Any:
         return SKIP
 
 
-def _use(name: str | None) -> tuple[Any, Any]:
-    """Open the Generate tab with the new model."""
+def _use(name: str | None) -> Any:
+    """Update of the Pictures tab's model to the new one."""
     try:
         model = job_of(name).out.name
-        return gr.update(selected=texts.GENERATE_TAB), gr.update(choices=model_choices(PICTURES), value=model)
+        return gr.update(choices=model_choices(PICTURES), value=model)
     except ValueError as fault:
         runs.toast(fault)
-        return SKIP, SKIP
+        return SKIP
 
 
 def earlier_runs() -> list[tuple[str, str]]:
@@ -197,7 +198,7 @@ def build_finetune_tab(frame: Frame) -> None:
         return
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            model = gr.Dropdown(choices, value=choices[0][1], label="Start from")
+            model = fields.Dropdown(choices, value=choices[0][1], label="Start from")
             files = gr.File(
                 file_count="multiple", label="Pictures, captions, archives", height=150, elem_id="finetune-files"
             )
@@ -219,7 +220,7 @@ def build_finetune_tab(frame: Frame) -> None:
             )
             name = gr.Textbox(new_name(choices[0][1]), label="Name of the new model", elem_id="finetune-name")
             with gr.Accordion("More: what learns, how long", open=False):
-                method = gr.Radio(
+                method = fields.Radio(
                     [(text, key) for key, text in METHOD_NAMES.items()], value="lora", label="What learns"
                 )
                 with gr.Row():
@@ -232,7 +233,7 @@ def build_finetune_tab(frame: Frame) -> None:
                         min_width=120,
                         elem_id="finetune-steps",
                     )
-                    batch = gr.Number(32, label="Pictures per step", min_width=120)
+                    batch = fields.Number(32, label="Pictures per step", min_width=120)
             with gr.Row():
                 ask = gr.Button("How long will it take?", size="sm", min_width=140)
             duration = gr.Markdown(elem_id="finetune-estimate")
@@ -246,11 +247,11 @@ def build_finetune_tab(frame: Frame) -> None:
                 pause = gr.Button("Pause", size="sm", visible=False, min_width=90)
                 stop = gr.Button("Stop", size="sm", visible=False, min_width=90)
                 go_on = gr.Button("Go on", size="sm", visible=False, min_width=90)
-                use = gr.Button("Use it in Generate", size="sm", variant="primary", visible=False, min_width=140)
+                use = gr.Button("Draw with it", size="sm", variant="primary", visible=False, min_width=140)
                 pack = gr.Button("Download it", size="sm", visible=False, min_width=110)
             packed = gr.File(show_label=False, interactive=False, visible=False, elem_id="finetune-packed")
             sample = gr.HTML(elem_id="finetune-sample", padding=False)
-            past = gr.Dropdown([], label="Earlier runs", visible=False, elem_id="finetune-past")
+            past = fields.Dropdown([], label="Earlier runs", visible=False, elem_id="finetune-past")
     pictures = gr.State(None, time_to_live=STATE_SECONDS)
     job, timer = frame.run_state
     outputs = [line, curve, sample, timer, pause, stop, go_on, use, pack, go, job]
@@ -268,4 +269,5 @@ def build_finetune_tab(frame: Frame) -> None:
     page.load(lambda: gr.update(choices=(past_runs := earlier_runs()), visible=bool(past_runs)), None, past, **QUIET)
     past.input(_status_updates, past, outputs, **QUIET)
     pack.click(_pack, job, packed, **QUIET)
-    frame.follow_model(use.click(_use, job, [frame.tabs, frame.model], **QUIET))
+    frame.follow_model(use.click(_use, job, frame.model, **QUIET))
+    frame.open_after(use.click, PICTURES_TAB)

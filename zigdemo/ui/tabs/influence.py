@@ -13,8 +13,8 @@ import gradio as gr
 
 from ...checks import as_whole
 from ...explain import CallRecorder
-from .. import runs, texts
-from ..borders import endpoint, handler, unchecked
+from .. import examples, fields, live, runs, texts
+from ..borders import endpoint, handler
 from ..controls import build_actions, changes, condition_of, connect
 from ..frame import Frame
 from ..looking import (
@@ -30,21 +30,22 @@ from ..looking import (
 )
 from ..maps import enlarged, frames_of, one_picture, places
 from ..patches import (
-    PLACES,
+    POSITION,
     Drawing,
-    Place,
+    Position,
+    about,
+    draw,
     export,
-    first_place,
+    first_position,
     influence_of,
     make_drawing,
     maps_html,
     mark,
     middle_step,
-    when,
-    where,
 )
 from ..runs import MODELS, PREVIEW_SECONDS, QUIET, STATE_SECONDS, TURN, Run
-from ..settings import MOST_STEPS, defaults, from_link, installed_model, model_choices
+from ..settings import MOST_STEPS, QUICK, defaults, from_link, installed_model, model_choices
+from ..sharing import Query, share, show_in_address
 
 TAB = "influence"  # the id of the tab and of its runs
 SKIP = gr.skip()
@@ -75,7 +76,7 @@ def influence(
     step = middle_step(request.steps) if step is None else as_whole("step", step, 0, request.steps - 1)
     record = CallRecorder()
     MODELS.get(installed_model(model))(request, record=record)
-    result = influence_of(make_drawing(record, []), Place(step, frame, row, column))
+    result = influence_of(make_drawing(record, []), Position(step, frame, row, column))
     return {
         "grid": list(result.gradient.shape),
         "gradient": result.gradient.tolist(),
@@ -85,7 +86,7 @@ def influence(
     }
 
 
-OUTPUTS = (*SETTINGS, *CHIP_NAMES, "go", "stop", "progress", "picture", "about", *PLACES, "maps", "save", "files")
+OUTPUTS = (*SETTINGS, *CHIP_NAMES, "go", "stop", "progress", "picture", "about", *POSITION, "maps", "save", "files")
 OUTPUTS += ("drawing", "linked", "query")
 
 
@@ -100,7 +101,7 @@ def _updates(running: bool | None = None, line: str | None = None, **updates: An
 @stoppable(TAB, _updates)
 def _draw(
     run: Run, model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float,
-    earlier: Drawing | None, linked: Place | None,
+    earlier: Drawing | None, linked: Position | None,
 ) -> Updates:  # fmt: skip
     """The Draw button: first the picture step by step, then the maps of one patch."""
     request = one_picture(model, prompt, label, scan, steps, seed)
@@ -112,7 +113,7 @@ def _draw(
         drawing=None,
         query="",
         files=gr.update(visible=False),
-        **{name: gr.update(interactive=False) for name in PLACES},
+        **{name: gr.update(interactive=False) for name in POSITION},
     )
     record, pictures, shown_at = CallRecorder(), [], -math.inf
     with closing(run.steps(request, record=record)) as drawn:
@@ -124,9 +125,25 @@ def _draw(
     if run.stop.is_set():
         return
     drawing = make_drawing(record, pictures)
-    drawing.wanted = first_place(drawing, linked, earlier)
+    drawing.wanted = first_position(drawing, linked, earlier)
     yield _updates(drawing=drawing, linked=None, **_sliders(drawing, drawing.wanted))
     yield from _look(run, drawing)
+
+
+def _live(
+    turn: live.Turn, model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float,
+    earlier: Drawing | None,
+) -> tuple[Any, ...] | None:  # fmt: skip
+    """The maps of the marked patch while settings change; None for a model that is too slow."""
+    if not live.quick_enough(installed_model(model)):
+        return None
+    steps = min(steps, QUICK["steps"]) if turn.quick else steps
+    drawing = draw(one_picture(model, prompt, label, scan, steps, seed), turn.stopped, earlier)
+    if drawing is None:
+        return None
+    shown = dict(zip(OUTPUTS, _shown_updates(drawing), strict=True)) | _sliders(drawing, drawing.shown)
+    line = texts.line_html(f"{turn.name}: {drawing.request.steps} steps. {texts.INFLUENCE_CLICK}")
+    return tuple({**shown, "drawing": drawing, "progress": line}.values())
 
 
 @stoppable(TAB, _updates)
@@ -139,40 +156,40 @@ def _refresh(run: Run, drawing: Drawing | None) -> Updates:
 def _look(run: Run, drawing: Drawing) -> Updates:
     """Compute maps until those of the last choice are shown; picture and maps always change together at the end."""
     while drawing.shown != drawing.wanted:
-        place = drawing.wanted
-        yield _updates(True, picture=mark(drawing, place), progress=busy_html(texts.LOOKING))
+        position = drawing.wanted
+        yield _updates(True, picture=mark(drawing, position), progress=busy_html(texts.LOOKING))
         try:
-            result = influence_of(drawing, place)
+            result = influence_of(drawing, position)
         except Exception:
             yield _unchanged(drawing)
             raise
         if run.stop.is_set():
             return
-        if drawing.wanted.patch == place.patch:
+        if drawing.wanted.patch == position.patch:
             drawing.result, drawing.shown = result, drawing.wanted
     yield _shown_updates(drawing)
 
 
 def _shown_updates(drawing: Drawing) -> tuple[Any, ...]:
     """Updates after the maps were computed: picture, maps and line, all of the same patch, step and layer."""
-    place, text = drawing.shown, where(drawing)
+    position = drawing.shown
     return _updates(
         False,
         texts.INFLUENCE_CLICK,
-        picture=mark(drawing, place),
-        about=f"{text[0].upper()}{text[1:]} · {when(drawing)}.",
+        picture=mark(drawing, position),
+        about=about(drawing),
         maps=maps_html(drawing),
         files=gr.update(visible=False),
-        query=urlencode({name: value + 1 for name, value in zip(PLACES, astuple(place), strict=True)}),
+        query=urlencode({name: value + 1 for name, value in zip(POSITION, astuple(position), strict=True)}),
     )
 
 
-def _sliders(drawing: Drawing, place: Place) -> dict[str, Any]:
-    """Updates of the sliders of PLACES, which count from 1."""
+def _sliders(drawing: Drawing, position: Position) -> dict[str, Any]:
+    """Updates of the sliders of POSITION, which count from 1."""
     more = {"frame": {"visible": drawing.grid[0] > 1}}
     return {
         name: places(size, value + 1, **more.get(name, {}))
-        for name, value, size in zip(PLACES, astuple(place), drawing.sizes, strict=True)
+        for name, value, size in zip(POSITION, astuple(position), drawing.sizes, strict=True)
     }
 
 
@@ -181,14 +198,14 @@ def _want(drawing: Drawing | None, *choice: float) -> tuple[Any, ...]:
     """Another patch, step or layer, which the page counts from 1: what is known at once; `_refresh` has the rest."""
     if drawing is None:
         return _updates(about=texts.INFLUENCE_START)
-    chosen = zip(PLACES, choice, drawing.sizes, strict=True)
-    place = Place(*(as_whole(name, value, 1, size) - 1 for name, value, size in chosen))
-    computing, drawing.wanted = drawing.wanted != drawing.shown, place
-    if drawing.shown is None or place.patch != drawing.shown.patch:
-        return _updates(True, picture=mark(drawing, place), progress=busy_html(texts.LOOKING))
+    chosen = zip(POSITION, choice, drawing.sizes, strict=True)
+    position = Position(*(as_whole(name, value, 1, size) - 1 for name, value, size in chosen))
+    computing, drawing.wanted = drawing.wanted != drawing.shown, position
+    if drawing.shown is None or position.patch != drawing.shown.patch:
+        return _updates(True, picture=mark(drawing, position), progress=busy_html(texts.LOOKING))
     if computing:  # of another patch, which is not wanted any more
         return _updates()
-    drawing.shown = place
+    drawing.shown = position
     return _shown_updates(drawing)
 
 
@@ -212,10 +229,10 @@ def _stop(page: gr.Request, drawing: Drawing | None) -> tuple[Any, ...]:
 
 def _unchanged(drawing: Drawing, line: str | None = None) -> tuple[Any, ...]:
     """Updates when the wanted maps do not come: picture, sliders and line go back to what is shown."""
-    drawing.wanted = place = drawing.shown
-    if place is None:
+    drawing.wanted = position = drawing.shown
+    if position is None:
         return _updates(False, line and texts.STOPPED, picture=enlarged(drawing.pictures[-1][0]))
-    shown = dict(zip(OUTPUTS, _shown_updates(drawing), strict=True)) | _sliders(drawing, place)
+    shown = dict(zip(OUTPUTS, _shown_updates(drawing), strict=True)) | _sliders(drawing, position)
     return tuple((shown if line is None else shown | {"progress": texts.line_html(line)}).values())
 
 
@@ -237,35 +254,38 @@ def _chip(name: str, model: str) -> tuple[Any, Any]:
     return (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
 
 
-def _open_link(page: gr.Request) -> tuple[Any, ...]:
-    """Updates of the settings, what to look at, the line and the tabs for a link to this tab."""
-    query = dict(page.query_params)
-    # The Generate tab says which settings of a link had to be left out.
-    request, _ = from_link(query) if query.get("place") == TAB else (None, [])
+def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
+    """Updates of the settings and the chips for the settings of a link; None if they are for no model of this tab."""
+    request, _ = from_link(query)
     if request is None:
-        return (SKIP,) * (len(SETTINGS) + CHIPS + 4)
-    steps = request.steps if "steps" in query else defaults(request.model)["steps"]
+        return None
     prompt, label, scan = condition_of(request.model)
-    numbers = numbers_in(query, PLACES)
-    linked = Place(**{name: max(value - 1, 0) for name, value in numbers.items()}) if numbers else None
     return (
         request.model,
         gr.update(**{**prompt, "value": request.prompt or ""}),
         gr.update(**{**label, "value": request.label}),
         gr.update(**{**scan, "value": request.scan or scan["value"]}),
-        steps,
+        request.steps,
         request.seed,
         *chips_of(request.model),
-        linked,
-        texts.line_html(texts.LINK_OPENED),
-        gr.update(selected=TAB),
     )
+
+
+def _open_link(page: gr.Request) -> tuple[Any, ...]:
+    """Updates of the settings, what to look at and the line for a link to this tab."""
+    query = dict(page.query_params)
+    # The Pictures tab says which settings of a link had to be left out.
+    shown = _follow(query, {}) if query.get("place") == TAB else None
+    if shown is None:
+        return (SKIP,) * (len(SETTINGS) + CHIPS + 3)
+    numbers = numbers_in(query, POSITION)
+    linked = Position(**{name: max(value - 1, 0) for name, value in numbers.items()}) if numbers else None
+    return *shown, linked, texts.line_html(texts.LINK_OPENED)
 
 
 def _slider(label: str, most: int, **more: Any) -> gr.Slider:
     """A slider that counts from 1 and is disabled until there is a drawing."""
-    slider = gr.Slider(1, most, value=1, step=1, label=label, interactive=False, min_width=150, buttons=[], **more)
-    return unchecked(slider)
+    return fields.Slider(1, most, value=1, step=1, label=label, interactive=False, min_width=150, buttons=[], **more)
 
 
 def build_influence_tab(frame: Frame) -> None:
@@ -280,20 +300,24 @@ def build_influence_tab(frame: Frame) -> None:
     prompts, labels, scans = condition_of(first)
     c: dict[str, Any] = {}  # the controls by their names in OUTPUTS
     with gr.Row(equal_height=False):
-        c["model"] = gr.Dropdown(choices, value=first, label="Model", scale=3, min_width=220)
+        c["model"] = fields.Dropdown(choices, value=first, label="Model", scale=3, min_width=220)
         c["prompt"] = gr.Textbox(label="Prompt", max_lines=2, scale=4, min_width=280, **prompts)
-        c["label"] = gr.Dropdown(label="Label", scale=3, min_width=200, **labels)
-        c["scan"] = gr.Dropdown(label="Scan scheme", scale=3, min_width=220, **scans)
+        c["label"] = fields.Dropdown(label="Label", scale=3, min_width=200, **labels)
+        c["scan"] = fields.Dropdown(label="Scan scheme", scale=3, min_width=220, **scans)
         usual = defaults(first)["steps"]
-        c["steps"] = gr.Slider(1, MOST_STEPS, value=usual, step=1, label="Steps", scale=0, min_width=150, buttons=[])
-        c["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, scale=0, min_width=90)
+        c["steps"] = fields.Slider(
+            1, MOST_STEPS, value=usual, step=1, label="Steps", scale=0, min_width=150, buttons=[]
+        )
+        c["seed"] = fields.Number(0, label="Seed", precision=0, minimum=0, scale=0, min_width=90)
     chip_row, chips = build_chips(first)
+    shown = examples.maps() if first == examples.PORTRAITS else None
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             c["go"], c["stop"], c["progress"] = build_actions(
                 texts.INFLUENCE_START, "influence-progress", "Draw", "influence-draw"
             )
             c["picture"] = gr.Image(
+                shown and shown.patch,
                 label="Picture",
                 show_label=False,
                 interactive=False,
@@ -308,8 +332,9 @@ def build_influence_tab(frame: Frame) -> None:
             with gr.Row():
                 c["row"], c["column"] = _slider("Row", 8), _slider("Column", 8)
         with gr.Column(scale=3, min_width=280):
-            c["about"] = gr.Markdown(texts.NO_DRAWING, elem_id="influence-line")
-            c["maps"] = gr.HTML(texts.placeholder_html(texts.MAPS_EMPTY), elem_id="influence-maps", padding=False)
+            c["about"] = gr.Markdown(shown.about if shown else texts.NO_DRAWING, elem_id="influence-line")
+            empty = texts.placeholder_html(texts.MAPS_EMPTY)
+            c["maps"] = gr.HTML(shown.influence if shown else empty, elem_id="influence-maps", padding=False)
             with gr.Row():
                 c["save"] = gr.Button("Export PNG, SVG and numbers", size="sm", interactive=False, min_width=160)
                 link = gr.Button("Copy link", size="sm", min_width=120)
@@ -320,7 +345,7 @@ def build_influence_tab(frame: Frame) -> None:
     c["linked"] = gr.State(None, time_to_live=STATE_SECONDS)
 
     outputs, model = [c[name] for name in OUTPUTS], c["model"]
-    settings, position = [c[name] for name in SETTINGS], [c["drawing"], *(c[name] for name in PLACES)]
+    settings, position = [c[name] for name in SETTINGS], [c["drawing"], *(c[name] for name in POSITION)]
     buttons = c["go"], c["stop"], c["progress"]
     inputs = [*settings, c["drawing"], c["linked"]]
     runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]])
@@ -330,12 +355,16 @@ def build_influence_tab(frame: Frame) -> None:
             _click, [c[name] for name in ("drawing", "step", "frame", "layer")], outputs, queue=False, **QUIET
         ),
         gr.on(
-            [c["layer"].input, *(c[name].release for name in PLACES if name != "layer")],
+            [c["layer"].input, *(c[name].release for name in POSITION if name != "layer")],
             _want, position, outputs, trigger_mode="always_last", queue=False, **QUIET,
         ),
     ]  # fmt: skip
     refreshing = [one.then(_refresh, c["drawing"], outputs, **TURN, **QUIET) for one in wanted]
     c["stop"].click(None, None, None, cancels=refreshing)
+    if frame.live is not None:
+        moved = [c[name].change for name in ("model", "prompt", "label", "scan", "seed")]
+        inputs = [*settings, c["drawing"]]
+        live.connect_live(frame.live, moved, inputs, outputs, _live, lambda text: _updates(line=text))
     of_model = [c[name] for name in ("prompt", "label", "scan", "steps")]
     model.input(_of_model, model, [*of_model, chip_row, *chips], **QUIET)
     for chip in chips:
@@ -345,4 +374,6 @@ def build_influence_tab(frame: Frame) -> None:
         lambda *_: gr.Info(texts.LINK_COPIED), [*settings, c["query"]], None, js=link_script(TAB, SETTINGS), **QUIET
     )
     frame.page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # those added since the start
-    frame.page.load(_open_link, None, [*settings, chip_row, *chips, c["linked"], c["progress"], frame.tabs], **QUIET)
+    share(frame, TAB, dict(zip(SETTINGS, settings, strict=True)), [*settings, chip_row, *chips], _follow)
+    show_in_address(TAB, c["query"])
+    frame.page.load(_open_link, None, [*settings, chip_row, *chips, c["linked"], c["progress"]], **QUIET)

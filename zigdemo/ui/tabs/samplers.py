@@ -18,8 +18,8 @@ from torch import Tensor
 from ...checks import as_whole, shown
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ...explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
-from .. import texts
-from ..borders import endpoint, handler, unchecked
+from .. import fields, texts
+from ..borders import endpoint, handler
 from ..error_curve import curves_html, measurement
 from ..frame import Frame
 from ..more import FORM_NAMES
@@ -29,13 +29,16 @@ from ..settings import (
     PICTURES,
     first_label,
     first_prompt,
+    from_link,
     installed_model,
     label_choices,
     model_choices,
     to_request,
 )
+from ..sharing import Query, share
 from ..theme import mount_script
 
+TAB = "samplers"  # the id of the tab
 MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
 SCALE = 2048  # states are sent as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
 FIRST = ("ring", "heun", "euler-maruyama", 20, "sigma", 0)
@@ -235,27 +238,43 @@ def _model_updates(model: str) -> tuple[Any, ...]:
     )
 
 
-def _build_toy(tab: gr.Tab) -> None:
+def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
+    """Updates of the strips' settings for the settings of a link; None if they are for no model of this tab."""
+    request, _ = from_link(query)
+    if request is None:
+        return None
+    prompt, label, *solvers = _model_updates(request.model)
+    return (
+        gr.update(value=request.model),
+        {**prompt, "value": request.prompt or ""},
+        {**label, "value": request.label},
+        *((gr.skip(),) * 2 if own.get("model") == request.model else solvers),
+        min(request.steps, MOST_STRIP_STEPS),
+        request.guidance,
+        request.seed,
+    )
+
+
+def _build_toy(opened: list[Any]) -> None:
     gr.Markdown(texts.TOY_INTRO)
     toy, ode, sde, steps, form, seed = FIRST
     with gr.Row():
         controls = [
-            gr.Dropdown([(n.capitalize(), n) for n in TOYS], value=toy, label="Toy", min_width=140),
-            gr.Dropdown(_solver_choices(False), value=ode, label="ODE solver", min_width=160),
-            gr.Dropdown(_solver_choices(True), value=sde, label="SDE solver", min_width=160),
+            fields.Dropdown([(n.capitalize(), n) for n in TOYS], value=toy, label="Toy", min_width=140),
+            fields.Dropdown(_solver_choices(False), value=ode, label="ODE solver", min_width=160),
+            fields.Dropdown(_solver_choices(True), value=sde, label="SDE solver", min_width=160),
         ]
     with gr.Row():
         controls += [
-            gr.Slider(1, MOST_TOY_STEPS, value=steps, step=1, label="Number of steps", min_width=200, buttons=[]),
-            gr.Dropdown(
+            fields.Slider(1, MOST_TOY_STEPS, value=steps, step=1, label="Number of steps", min_width=200, buttons=[]),
+            fields.Dropdown(
                 [(FORM_NAMES[n], n) for n in FORMS],
                 value=form,
                 label="SDE noise over time",
                 min_width=240,
             ),
-            gr.Number(seed, label="Noise seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
+            fields.Number(seed, label="Noise seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120),
         ]
-    unchecked(controls[3])
     message = gr.Markdown(visible=False, elem_id="toy-message")
     player = gr.HTML(
         html_template=f'<div class="toy-player"><p class="toy-wait">{texts.TOY_WAIT}</p></div>',
@@ -266,10 +285,10 @@ def _build_toy(tab: gr.Tab) -> None:
     )
     quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     controls[2].input(_form_of, controls[2], controls[4], show_progress="hidden", api_visibility="private")
-    gr.on([tab.select, *(control.change for control in controls)], _show_toy, controls, [player, message], **quiet)
+    gr.on([*opened, *(control.change for control in controls)], _show_toy, controls, [player, message], **quiet)
 
 
-def _build_strips() -> None:
+def _build_strips(frame: Frame) -> None:
     gr.Markdown(texts.STRIP_INTRO)
     choices = model_choices()
     if not choices:
@@ -278,17 +297,15 @@ def _build_strips() -> None:
     first = installed_model(choices[0][1])
     names, solvers = label_choices(first.id), _model_solvers(first.id)
     with gr.Row():
-        model = gr.Dropdown(choices, value=first.id, label="Model", min_width=200)
+        model = fields.Dropdown(choices, value=first.id, label="Model", min_width=200)
         prompt = gr.Textbox(first_prompt(first.id) or "", label="Prompt", visible=first.text is not None, min_width=200)
-        label = gr.Dropdown(names, value=first_label(first.id), label="Label", visible=bool(names), min_width=200)
-        first_solver = gr.Dropdown(solvers, value="heun", label="First solver", min_width=200)
-        second_solver = gr.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
+        label = fields.Dropdown(names, value=first_label(first.id), label="Label", visible=bool(names), min_width=200)
+        first_solver = fields.Dropdown(solvers, value="heun", label="First solver", min_width=200)
+        second_solver = fields.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
     with gr.Row():
-        steps = gr.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="Steps", min_width=240, buttons=[])
-        guidance = gr.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=240, buttons=[])
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
-    for slider in (steps, guidance):
-        unchecked(slider)
+        steps = fields.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="Steps", min_width=240, buttons=[])
+        guidance = fields.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=240, buttons=[])
+        seed = fields.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
     with gr.Row():
         go = gr.Button("Draw", variant="primary", scale=3, min_width=120)
         stop = gr.Button("Stop", interactive=False, scale=1, min_width=80, elem_id="strip-stop")
@@ -308,6 +325,9 @@ def _build_strips() -> None:
         **quiet,
     )
     model.input(_model_updates, model, [prompt, label, first_solver, second_solver], **quiet)
+    shared = {"model": model, "prompt": prompt, "label": label, "steps": steps, "guidance": guidance, "seed": seed}
+    followed = [model, prompt, label, first_solver, second_solver, steps, guidance, seed]
+    share(frame, TAB, shared, followed, _follow)
 
 
 def build_samplers_tab(frame: Frame) -> None:
@@ -315,7 +335,7 @@ def build_samplers_tab(frame: Frame) -> None:
     gr.api(toy_paths, api_name="toy_paths")
     gr.api(solver_strips, api_name="solver_strips", concurrency_limit=1, concurrency_id="generate")
     gr.api(steps_against_error, api_name="steps_against_error")
-    _build_toy(frame.tab)
-    _build_strips()
+    _build_toy(frame.opened)
+    _build_strips(frame)
     gr.Markdown(texts.CURVE_INTRO)
     gr.HTML(curves_html(), padding=False, elem_id="errors")

@@ -12,8 +12,11 @@ import gradio as gr
 
 from ...checks import as_whole
 from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
-from ..borders import endpoint, unchecked
+from .. import fields
+from ..borders import endpoint
 from ..frame import Frame
+from ..runs import QUIET
+from ..sharing import read_choice
 from ..theme import ASSETS, mount_script
 
 MOST_SIDE = 64
@@ -111,17 +114,24 @@ def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int
     }
 
 
+def _scan_of(choice: str) -> Any:
+    """Update of the scheme to the scan of the shared choice."""
+    try:
+        return scan_scheme(str(read_choice(choice)["scan"])).name
+    except (KeyError, ValueError):
+        return gr.skip()
+
+
 def _side_slider(label: str, visible: bool = True) -> gr.Slider:
-    slider = gr.Slider(
+    return fields.Slider(
         1, MOST_SIDE, value=8, step=1, label=label, min_width=120, buttons=[], visible=visible, elem_classes="scan-side"
     )
-    return unchecked(slider)
 
 
 def build_scan_paths_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab. The page needs `theme.head_html` and `theme.page_css`."""
     with gr.Row():
-        scheme = gr.Dropdown(
+        scheme = fields.Dropdown(
             EXAMPLES,
             value="zigzag-8",
             label="Scan scheme",
@@ -149,4 +159,6 @@ def build_scan_paths_tab(frame: Frame) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    # What is only looked at here is not chosen for drawing: the tab follows the shared choice, and does not set it.
+    gr.on(frame.opened, _scan_of, frame.choice, scheme, queue=False, **QUIET)
     gr.api(scan_order, api_name="scan_order")

@@ -1,4 +1,4 @@
-"""The *Video* tab: draw clips, watch them appear, keep them with their settings inside."""
+"""The *Clips* tab: draw clips, watch them appear, keep them with their settings inside."""
 
 from __future__ import annotations
 
@@ -36,15 +36,17 @@ from ..settings import (
     check_shown,
     from_link,
     installed_model,
+    installed_models,
     label_choices,
     model_choices,
     shown_values,
     to_request,
     with_defaults,
 )
+from ..sharing import Query, share
 from ..stack import stack_html
 
-TAB = "video"  # the id of the tab and of its runs
+TAB = "clips"  # the id of the tab and of its runs
 PAST_CLIPS = 12
 SKIP = gr.skip()
 OUTPUTS = ("seed", "stage", "progress", "go", "stop", "past", "folded", "history")
@@ -79,7 +81,7 @@ def generate_clip(
 
 
 def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
-    """The Generate button: yields updates of OUTPUTS, one per step shown."""
+    """The Draw button: yields updates of OUTPUTS, one per step shown."""
     *values, randomise, past = inputs
     settings = dict(zip(MAIN, values, strict=True))
     if randomise:
@@ -139,11 +141,22 @@ def _restore(file: str | None) -> tuple[Any, ...]:
 
 
 def _open_link(request: gr.Request) -> tuple[Any, ...]:
-    """Updates of the outputs of `_show`, and of the tabs, since a link to a video model opens this one."""
+    """Updates of the outputs of `_show`."""
     linked, left_out = from_link(dict(request.query_params), CLIPS)
     if left_out:
         runs.warn(" ".join(left_out))
-    return (*NO_CHANGE, SKIP) if linked is None else (*_show(linked), gr.update(selected=TAB))
+    return NO_CHANGE if linked is None else _show(linked)
+
+
+def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
+    """As `_show` for the settings of a link; None if they are not for a model of this tab."""
+    linked, _ = from_link(query, CLIPS)
+    return None if linked is None else _show(linked)
+
+
+def _names_a_clip_model(query: dict[str, str]) -> bool:
+    """Whether a link is to a model of this tab, and names no other place."""
+    return "place" not in query and query.get("model") in [entry.id for entry in installed_models(CLIPS)]
 
 
 def _model_updates(model: str) -> tuple[Any, ...]:
@@ -152,9 +165,9 @@ def _model_updates(model: str) -> tuple[Any, ...]:
     return *(gr.update(**one) for one in condition_of(model)), stack_html(folder)
 
 
-def build_video_tab(frame: Frame) -> None:
+def build_clips_tab(frame: Frame) -> None:
     """Lay the tab out; call inside its gr.Tab, whose id is TAB."""
-    page, tabs = frame.page, frame.tabs
+    page = frame.page
     gr.api(generate_clip, api_name="generate_clip", **TURN)
     if not model_choices(CLIPS):
         gr.Markdown(texts.NO_CLIP_WEIGHTS)
@@ -198,4 +211,11 @@ def build_video_tab(frame: Frame) -> None:
     )  # fmt: skip
     dropped.upload(_restore, dropped, restored, **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.CLIP_LINK_SCRIPT, **QUIET)
-    page.load(_open_link, None, [*restored, tabs], **QUIET)
+    page.load(_open_link, None, restored, **QUIET)
+    share(frame, TAB, dict(zip(MAIN, shared, strict=True)), restored, _follow)
+
+    def open_for_link(request: gr.Request) -> tuple[Any, ...]:
+        is_linked = _names_a_clip_model(dict(request.query_params))
+        return frame.opening(TAB) if is_linked else (SKIP,) * len(frame.rows)
+
+    page.load(open_for_link, None, frame.rows, **QUIET)

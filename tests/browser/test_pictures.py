@@ -1,4 +1,4 @@
-"""The Generate tab in a real browser, with a tiny model."""
+"""The Pictures tab in a real browser, with a tiny model."""
 
 import pytest
 from models import tiny_folder
@@ -20,7 +20,7 @@ def number(page, label, value):
 def test_it_generates_and_offers_the_files(visit, served):
     page = visit(served)
     number(page, "Steps", 4)
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=network calls each")
     assert page.locator("#result img").count() >= 4
     page.get_by_role("button", name="PNG files").click()
@@ -32,14 +32,14 @@ def test_stop_stops_and_the_page_stays_usable(visit, served, held):
     page = visit(served)
     number(page, "Steps", 250)
     number(page, "Pictures", 16)
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=of 250")
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("text=Stopped")
     page.wait_for_timeout(1500)
     assert "Stopped" in page.inner_text("#progress")
     number(page, "Steps", 2)
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=network calls each")
 
 
@@ -67,7 +67,7 @@ def test_every_solver_runs_and_grey_controls_say_why(visit, served):
         assert page.get_by_label("Noise form").is_disabled() == ("form" not in solver.options), name
         page.get_by_label("Seed", exact=True).fill(str(seed))
         page.get_by_label("Seed", exact=True).press("Tab")
-        page.get_by_role("button", name="Generate", exact=True).click()
+        page.get_by_role("button", name="Draw", exact=True).click()
         page.wait_for_selector(f"text=seed {seed} ·")
 
 
@@ -78,7 +78,7 @@ def test_a_picture_is_drawn_anew_from_part_of_the_way(visit, served, tmp_path):
     page.get_by_role("button", name="More: solver options").click()
     page.set_input_files("#start-picture input[type=file]", str(tmp_path / "red.png"))
     page.wait_for_selector("#start-picture img")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=network calls each")
     assert page.locator("#result img").count() >= 4
 

@@ -7,8 +7,8 @@ import pytest
 from models import tiny_folder
 
 from zigdemo import zoo
-from zigdemo.ui.tabs import models as tab
-from zigdemo.ui.tabs.models import models_html, official_html, percent
+from zigdemo.ui.tabs import cards as tab
+from zigdemo.ui.tabs.cards import models_html, official_html, percent
 
 SHIPPED = Path(__file__).parents[3] / "weights"
 
@@ -53,9 +53,8 @@ def test_a_card_draws_with_its_model_here_or_behind_a_link(tmp_path, monkeypatch
     live = models_html(live=True)
     assert re.findall('href="([^"]*)"', live) == ["?model=tiny", "?model=tiny-clips"]
     assert re.findall('data-draw="([^"]*)"', live) == ["tiny"] and "data-draw=" not in models_html()
-    tabs, model = tab._draw_with(Event("tiny"))
-    assert tabs["selected"] == "generate" and model["value"] == "tiny"
-    assert tab._draw_with(Event("gone"))[0].get("selected") is None
+    assert tab._draw_with(Event("tiny"))["value"] == "tiny"
+    assert "value" not in tab._draw_with(Event("gone"))
 
 
 class Event:

@@ -1,4 +1,4 @@
-"""The Video tab in a real browser, with a tiny model of clips."""
+"""The Clips tab in a real browser, with a tiny model of clips."""
 
 import pytest
 from pages import show_tab
@@ -18,12 +18,12 @@ PLAYING = """async () => {
 
 @pytest.fixture
 def tab(visit, served):
-    """tab(width) opens the page on the Video tab; the page and the part of it that the tab is."""
+    """tab(width) opens the page on the Clips tab; the page and the part of it that the tab is."""
     pytest.importorskip("av")
 
     def open_tab(width: int = 1280):
         page = visit(served, width=width)
-        show_tab(page, "Video")
+        show_tab(page, "Clips")
         page.wait_for_selector("#video")
         return page, page.locator("#video")
 
@@ -37,7 +37,7 @@ def number(view, label, value):
 
 
 def draw(page, view):
-    view.get_by_role("button", name="Generate", exact=True).click()
+    view.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#clip-progress >> text=network calls each")
 
 
@@ -74,7 +74,7 @@ def test_stop_stops_midway_and_the_preview_stays(tab, held):
     page, view = tab()
     number(view, "Steps", 250)
     number(view, "Clips", 4)
-    view.get_by_role("button", name="Generate", exact=True).click()
+    view.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#clip-stage .frames")
     assert page.locator("#clip-stage figure > img").count() == 4
     page.wait_for_selector("#clip-progress >> text=of 250")

@@ -22,7 +22,7 @@ def many(tmp_path_factory):
 
 def test_models_are_searched_and_filtered_without_the_server(visit, many):
     page = visit(many)
-    show_tab(page, "Models")
+    show_tab(page, "Cards")
     page.wait_for_selector("text=7 models")
     page.locator(".finder select[name=backbone]").select_option("DiT")
     page.wait_for_selector("text=3 of 7 models")
@@ -35,28 +35,28 @@ def test_models_are_searched_and_filtered_without_the_server(visit, many):
 
 def test_samples_are_enlarged_and_a_card_draws(visit, many):
     page = visit(many, width=390)
-    show_tab(page, "Models")
+    show_tab(page, "Cards")
     page.get_by_role("button", name="Enlarge the samples of tiny-5").click()
     page.wait_for_selector("dialog img")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     page.locator("[data-draw=tiny-3]").click()
-    page.wait_for_selector("text=Press Generate; the pictures")
+    page.wait_for_selector("text=Press Draw; the pictures")
     assert page.get_by_label("Model", exact=True).first.input_value().startswith("tiny-3")
     page.get_by_label("Scan scheme").first.wait_for(state="hidden")  # a DiT has none: all controls followed
 
 
 def test_a_card_of_clips_opens_the_video_tab(visit, many):
     page = visit(many)
-    show_tab(page, "Models")
+    show_tab(page, "Cards")
     page.locator('article:has-text("tiny-clips") a.draw').click()
-    page.wait_for_selector("text=Press Generate; the clips")
+    page.wait_for_selector("text=Press Draw; the clips")
 
 
 def test_what_cannot_be_imported_is_one_sentence(visit, many):
     page = visit(many)
-    show_tab(page, "Models")
+    show_tab(page, "Cards")
     page.get_by_role("button", name="Add a model").click()
     page.locator("#add-what").locator("input, textarea").fill("nonsense")
     page.get_by_role("button", name="Import").click()

@@ -1,24 +1,24 @@
-"""The *Generate* tab: draw pictures, watch them appear, keep them with their settings inside."""
+"""The *Pictures* tab: draw pictures, watch them appear, keep them with their settings inside."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ... import media
 from ...data import draw_attributes, portrait_caption
 from ...pipeline import Request, Step
 from .. import examples as drawn_examples
-from .. import live, runs, swaps, texts
-from ..borders import endpoint
+from .. import fields, live, runs, swaps, texts
+from ..api import add_endpoints
 from ..controls import (
     build_actions,
     build_condition,
@@ -34,29 +34,28 @@ from ..controls import (
 from ..files import save_pictures
 from ..frame import Frame
 from ..more import SOLVER_OPTIONS, START, build_more, negative_of, of_solver
-from ..runs import QUIET, TURN
+from ..runs import QUIET
 from ..settings import (
     EXAMPLES,
     MAIN,
     NAMES,
     PICTURES,
+    QUICK,
     check_shown,
     defaults,
     defaults_for,
     examples,
     from_link,
     installed_model,
-    installed_models,
-    known_options,
     label_choices,
     model_choices,
-    show_strengths,
     shown_values,
     to_request,
-    with_defaults,
 )
+from ..sharing import Query, share
 from ..strip import feed_json, read_query
 
+TAB = "pictures"  # the id of the tab and of its runs
 PAST_PICTURES = 24
 SKIP = gr.skip()
 NO_CHANGE = (SKIP,) * (len(NAMES) + 4 + EXAMPLES)  # for the outputs of `_show`
@@ -90,65 +89,6 @@ def _show(request: Request) -> tuple[Any, ...]:
     return (*updates.values(), values["start"] or START, False, note, *_examples(folder.id))
 
 
-@endpoint
-def generate(
-    model: str,
-    label: str | None = None,
-    scan: str | None = None,
-    solver: str | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    seed: int = 0,
-    count: int = 4,
-    negative: str | None = None,
-    guide_from: float = 0.0,
-    guide_to: float = 1.0,
-    options: dict[str, Any] | None = None,
-    image: gr.FileData | None = None,
-    start: float = START,
-    prompt: str | None = None,
-    strengths: dict[str, float] | None = None,
-) -> tuple[list[gr.FileData], str]:
-    """API: draw pictures; returns PNG files with their settings inside, and a line about the run.
-
-    solver, steps, guidance: by default the model's own. negative: what guidance moves away from, a label, or a prompt
-    for text-conditional models. guide_from, guide_to: guidance applies between these times. options: of the solver, by
-    name, also "shift" and "rescale". image: a picture to start from; start: how much of it to keep, from 0.05 to 0.95.
-    prompt, strengths: for text-conditional models, what to draw and how much its words count.
-    """
-    picture = None if image is None else media.read_picture(_upload_path(image))
-    settings = with_defaults(model, solver, steps, guidance)
-    request = to_request(
-        model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
-        start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
-    )  # fmt: skip
-    last = runs.last_step(request, PICTURES, picture)
-    files = [gr.FileData(path=path) for path in save_pictures(last.result)]
-    return files, texts.summary(last)
-
-
-def _upload_path(file: Any) -> str:
-    """The path of an uploaded file. Raises ValueError for any other file of the server."""
-    path = Path(str(file.get("path") if isinstance(file, dict) else file.path)).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise ValueError("image must be an uploaded picture; send it with gradio_client.handle_file")
-    return str(path)
-
-
-def models() -> list[dict[str, Any]]:
-    """API: the installed models with family, origin of the weights, schemes, and frames, null for image models."""
-    return [
-        {"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes), "frames": e.frames}
-        for e in installed_models()
-    ]
-
-
-@endpoint
-def labels(model: str) -> list[str]:
-    """API: the labels of a model."""
-    return list(installed_model(model).labels or ())
-
-
 SWAPS = tuple(f"swap {place}" for place in range(swaps.MOST_SWAPS))
 OUTPUTS = (
     "seed",
@@ -169,8 +109,8 @@ _updates = partial(changes, OUTPUTS)
 
 
 def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
-    """The Generate button: yields updates of OUTPUTS, one per step shown."""
-    live.LATEST.announce(page)
+    """The Draw button: yields updates of OUTPUTS, one per step shown."""
+    live.LATEST.end(page)
     *values, start, image, randomise, past, before = inputs
     settings = dict(zip(NAMES, values, strict=True))
     if randomise and not before:
@@ -183,7 +123,7 @@ def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
     def show(step: Step) -> tuple[Any, ...]:
         return _result_updates(step, past, before) if step.result else _progress_updates(step)
 
-    yield from drawn(page, "generate", ask, show, _updates)
+    yield from drawn(page, TAB, ask, show, _updates)
 
 
 def _progress_updates(step: Step) -> tuple[Any, ...]:
@@ -219,16 +159,29 @@ def _result_updates(step: Step, past: list[str], before: list[str]) -> tuple[Any
     )
 
 
-def _live_request(*values: Any) -> Request | None:
-    """The request of a live picture; None over a picture to start from, and for a model that is too slow."""
+LIVE = {**QUICK, "count": 1, "guidance_interval": (0.0, 1.0), "solver_options": {}}
+
+
+def _live(turn: live.Turn, *values: Any) -> tuple[Any, ...] | None:
+    """Updates of preview, gallery and line; None over a picture to start from, and for a model that is too slow."""
     *settings, start, image = values
     request = to_request(**dict(zip(NAMES, settings, strict=True)))
-    return None if image is not None or not live.quick_enough(check_shown(request)) else request
+    if image is not None or not live.quick_enough(check_shown(request)):
+        return None
+    request = replace(request, **(LIVE if turn.quick else {"count": 1}))
+    step = runs.run_to_end(request, stopped=turn.stopped)
+    if step is None:
+        return None
+    return (
+        gr.update(value=texts.pictures_html(step.result.images, live=True), visible=True),
+        gr.update(visible=False),
+        texts.line_html(texts.LIVE_LINE.format(turn.name, request.solver, request.steps, step.result.seconds)),
+    )
 
 
 def _stop(page: gr.Request) -> tuple[Any, ...]:
     """The Stop button: stops the run of this page and returns when it has ended."""
-    runs.stop(page, "generate")
+    runs.stop(page, TAB)
     return _updates(False, texts.STOPPED)
 
 
@@ -252,10 +205,15 @@ def _linked_updates(query: dict[str, str]) -> tuple[Any, ...] | None:
     return None if linked is None else _show(linked)
 
 
+def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
+    """As `_linked_updates`, without toasts: what another tab has and this one cannot have is left out."""
+    linked, _ = from_link(query)
+    return None if linked is None else _show(linked)
+
+
 def _restore_from_strip(event: gr.EventData) -> tuple[Any, ...]:
-    """As `_show`, and the tabs, for the settings of a picture in the film strip."""
-    updates = _linked_updates(read_query(event.query))
-    return (*NO_CHANGE, SKIP) if updates is None else (*updates, gr.update(selected=texts.GENERATE_TAB))
+    """As `_show`, for the settings of a picture in the film strip."""
+    return _linked_updates(read_query(event.query)) or NO_CHANGE
 
 
 def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
@@ -276,15 +234,15 @@ def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tu
     )
 
 
-def _surprise(model: str) -> tuple[Any, Any]:
-    """Updates of prompt and label: a random label, or words that may never have been drawn together."""
+def _surprise(model: str) -> tuple[Any, Any, float]:
+    """Updates of prompt and label, a random label or words perhaps never drawn together; and of the nudge."""
     folder = installed_model(model)
     if folder.about.get("data") == "portraits":
         rng = np.random.default_rng()
-        return portrait_caption(draw_attributes(rng), rng), SKIP
+        return portrait_caption(draw_attributes(rng), rng), SKIP, random.random()
     if folder.text is not None:
-        return f"{random.choice(texts.COLOURS)} {random.choice(texts.THINGS)}", SKIP
-    return SKIP, random.choice(folder.labels or [None])
+        return f"{random.choice(texts.COLOURS)} {random.choice(texts.THINGS)}", SKIP, random.random()
+    return SKIP, random.choice(folder.labels or [None]), random.random()
 
 
 def _swap(place: int, offers: list[str], files: list[str] | None) -> tuple[Any, Any]:
@@ -292,17 +250,16 @@ def _swap(place: int, offers: list[str], files: list[str] | None) -> tuple[Any, 
     return (offers[place], list(files or [])) if place < len(offers) else (SKIP, [])
 
 
-def _example(name: str, model: str) -> tuple[Any, Any]:
-    """Updates of prompt and label for an example."""
-    return (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
+def _example(name: str, model: str) -> tuple[Any, Any, float]:
+    """Updates of prompt and label for an example, and of the nudge."""
+    words = (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
+    return *words, random.random()
 
 
-def build_generate_tab(frame: Frame) -> None:
-    """Lay the tab out; call inside its gr.Tab. Sets `frame.model` and `frame.follow_model` where there is a model."""
+def build_pictures_tab(frame: Frame) -> None:
+    """Lay the tab out; call inside its gr.Tab. Sets `frame.model`, `follow_model` and `live` if there is a model."""
     page = frame.page
-    gr.api(generate, api_name="generate", **TURN)
-    gr.api(models, api_name="models")
-    gr.api(labels, api_name="labels")
+    add_endpoints()
     choices = model_choices()
     if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
@@ -365,6 +322,7 @@ def build_generate_tab(frame: Frame) -> None:
                 )
                 link = gr.Button("Copy link to settings", size="sm", scale=1, min_width=160, elem_classes="link")
     past, before, offers = gr.State([]), gr.State([]), gr.State([])
+    nudge = fields.Number(0, visible="hidden")  # changes with words that a button writes
 
     start, image = more.pop("start"), more.pop("image")
     main = {**condition, **sampling}
@@ -379,20 +337,26 @@ def build_generate_tab(frame: Frame) -> None:
     for place, button in enumerate(swap_buttons):
         runs_after(button.click(partial(_swap, place), [offers, files], [prompt, before], **QUIET).then)
     moved = [main[name].input for name in ("prompt", "label", "scan", "guidance", "seed")]
+    moved.append(nudge.change)
     live_inputs = [*shared, start, image]
-    live.connect_live(switch, moved, live_inputs, [preview, gallery, progress], _live_request)
+    follower = [preview, gallery, progress]
+    live.connect_live(
+        switch, moved, live_inputs, follower, _live, lambda sentence: (SKIP, SKIP, texts.line_html(sentence))
+    )
     settings = [main[name] for name in ("solver", "steps", "guidance")]
     of_model = [prompt, more["strengths"], label, more["negative"], scan, *settings]
     of_model += [solver_note, *(more[name] for name in SOLVER_OPTIONS), chip_row, *chips]
     model.input(_model_updates, [model, *settings], of_model, **QUIET)
     main["solver"].input(of_solver, main["solver"], [solver_note, *(more[name] for name in SOLVER_OPTIONS)], **QUIET)
     dropped.upload(_restore, dropped, restored, **QUIET)
-    surprise.click(_surprise, model, [prompt, label], **QUIET)
+    surprise.click(_surprise, model, [prompt, label, nudge], **QUIET)
     for chip in chips:
-        chip.click(_example, [chip, model], [prompt, label], **QUIET)
+        chip.click(_example, [chip, model], [prompt, label, nudge], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
-    frame.strip.select(_restore_from_strip, None, [*restored, frame.tabs], **QUIET)
+    frame.strip.select(_restore_from_strip, None, restored, **QUIET)
+    frame.open_after(frame.strip.select, TAB)
     page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models added since the start
     page.load(_open_link, None, restored, **QUIET)
-    frame.model = model
+    share(frame, TAB, dict(zip(NAMES, shared, strict=True)), restored, _follow)
+    frame.model, frame.live = model, switch
     frame.follow_model = lambda event: event.then(_model_updates, [model, *settings], of_model, **QUIET)

@@ -1,16 +1,16 @@
-"""The Video tab: what its values become, what its files give back."""
+"""The Clips tab: what its values become, what its files give back."""
 
 import gradio as gr
 import numpy as np
 import pytest
 from models import tiny_folder
+from pages import page_of
 
 from zigdemo import media, zoo
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.ui import files, settings
-from zigdemo.ui.frame import Frame
 from zigdemo.ui.stack import stack_html
-from zigdemo.ui.tabs import video
+from zigdemo.ui.tabs import clips as tab_of_clips
 
 GOOD = {"model": "tiny-clips", "label": "hedgehog", "solver": "euler", "steps": 2, "seed": 3}
 
@@ -38,8 +38,8 @@ def told(monkeypatch):
 def test_each_tab_lists_the_models_of_its_kind_and_refuses_the_others(shelf):
     assert [name for _, name in settings.model_choices(settings.PICTURES)] == ["tiny"]
     assert [name for _, name in settings.model_choices(settings.CLIPS)] == ["no-scan", "tiny-clips"]
-    for name, kind, tab in (("tiny", settings.CLIPS, "Generate"), ("tiny-clips", settings.PICTURES, "Video")):
-        with pytest.raises(ValueError, match=f"use the {tab} tab"):
+    for name, kind, tab in (("tiny", settings.CLIPS, "Pictures"), ("tiny-clips", settings.PICTURES, "Clips")):
+        with pytest.raises(ValueError, match=f"use Draw ▸ {tab}"):
             settings.check_shown(Request(name, label="hedgehog"), kind)
 
 
@@ -66,9 +66,9 @@ def test_every_kind_of_file_restores_its_settings(shelf, told, kind):
         pytest.importorskip("av")
     request = Request(**GOOD, count=2, frames=3)
     made = files.save_clips(Pipeline.load("tiny-clips")(request), [kind])
-    values = dict(zip(settings.MAIN, video._restore(made[1][kind]), strict=False))
+    values = dict(zip(settings.MAIN, tab_of_clips._restore(made[1][kind]), strict=False))
     assert (values["seed"], values["steps"], values["count"], values["solver"]) == (3, 2, 2, "euler")
-    assert values["label"]["value"] == "hedgehog" and told == [video.texts.CLIPS_RESTORED]
+    assert values["label"]["value"] == "hedgehog" and told == [tab_of_clips.texts.CLIPS_RESTORED]
 
 
 def test_a_file_that_this_tab_cannot_show_is_one_sentence(shelf, told, tmp_path):
@@ -78,7 +78,7 @@ def test_a_file_that_this_tab_cannot_show_is_one_sentence(shelf, told, tmp_path)
     media.save_clip(clip, tmp_path / "picture.gif", Request("tiny", label="hedgehog").settings, {})
     (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" * 4)
     for name in ("other.gif", "picture.gif", "broken.mp4"):
-        assert video._restore(str(tmp_path / name)) == video.NO_CHANGE
+        assert tab_of_clips._restore(str(tmp_path / name)) == tab_of_clips.NO_CHANGE
     assert [len(said.split(". ")) for said in told] == [1, 1, 1] and "controls" in told[0]
 
 
@@ -92,7 +92,6 @@ def test_the_picture_of_the_scan_says_which_layers_go_where(shelf):
 def test_without_a_model_of_clips_the_tab_says_what_to_do(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    with gr.Blocks() as page, gr.Tabs() as tabs, gr.Tab("Video", id=video.TAB):
-        video.build_video_tab(Frame(page, tabs, None, None))
-    said = [block.value for block in page.blocks.values() if isinstance(block, gr.Markdown)]
-    assert said == [video.texts.NO_CLIP_WEIGHTS] and said[0].count(". ") == 0
+    page = page_of(tab_of_clips.build_clips_tab)
+    said = [block.value for block in page.blocks.values() if isinstance(block, gr.Markdown)][1:]
+    assert said == [tab_of_clips.texts.NO_CLIP_WEIGHTS] and said[0].count(". ") == 0

@@ -13,13 +13,13 @@ from PIL import Image
 from ... import zoo
 from ...backbones import FAMILIES
 from ...zoo.hub import SOURCES
-from .. import texts
 from ..adding import build_adding
 from ..borders import handler
 from ..frame import Frame
 from ..runs import QUIET
 from ..settings import PICTURES, installed_model, installed_models, model_choices
 from ..texts import data_url
+from .pictures import TAB as PICTURES_TAB
 
 ORIGINS = {
     "shipped (toy)": "Trained for this demo on little data and compute, to show the architecture at work",
@@ -172,7 +172,7 @@ def _finder(folders: list[zoo.ModelFolder]) -> str:
 
 
 def models_html(live: bool = False) -> str:
-    """One card per installed model. live: whether the page itself, rather than a link, opens the Generate tab."""
+    """One card per installed model. live: whether the page itself, rather than a link, opens the Pictures tab."""
     folders = installed_models()
     if not folders:
         return "<p>No model is installed yet.</p>"
@@ -191,21 +191,22 @@ def official_html() -> str:
     return f'<ul class="official">{"".join(items)}</ul>'
 
 
-@handler(lambda sentence: (gr.skip(), gr.skip()))
-def _draw_with(event: gr.EventData) -> tuple[Any, Any]:
-    """Open the Generate tab with the model of a card."""
+@handler(lambda sentence: gr.skip())
+def _draw_with(event: gr.EventData) -> Any:
+    """Update of the Pictures tab's model to that of a card."""
     folder = installed_model(event.model)
     PICTURES.refuse(folder)
-    return gr.update(selected=texts.GENERATE_TAB), gr.update(choices=model_choices(PICTURES), value=folder.id)
+    return gr.update(choices=model_choices(PICTURES), value=folder.id)
 
 
-def build_models_tab(frame: Frame) -> None:
+def build_cards_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     make_cards = partial(models_html, frame.model is not None)
     # A function as the value, so that it is called whenever the page opens.
     cards = gr.HTML(make_cards, padding=False, elem_id="models", js_on_load=MOUNT)
     if frame.model is not None and frame.follow_model is not None:
-        frame.follow_model(cards.select(_draw_with, None, [frame.tabs, frame.model], **QUIET))
+        frame.follow_model(cards.select(_draw_with, None, frame.model, **QUIET))
+        frame.open_after(cards.select, PICTURES_TAB)
     with gr.Accordion("Add a model", open=False, elem_id="add"):
         build_adding(frame, cards, make_cards)
     with gr.Accordion("Official checkpoints from the command line", open=False):

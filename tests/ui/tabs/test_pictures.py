@@ -14,9 +14,10 @@ from zigdemo.diffusion import SAMPLERS
 from zigdemo.ops import backends
 from zigdemo.pipeline import Pipeline
 from zigdemo.ui import settings
+from zigdemo.ui.api import generate
 from zigdemo.ui.footer import backend_table, footer_text
 from zigdemo.ui.more import SOLVER_OPTIONS, note, of_solver
-from zigdemo.ui.tabs import generate
+from zigdemo.ui.tabs import pictures as tab
 from zigdemo.ui.tabs.scan_paths import scan_data
 
 VALUES = {
@@ -47,7 +48,7 @@ def test_a_model_without_a_scan_hides_the_control(tmp_path, monkeypatch):
     tiny_folder(tmp_path / "tiny", family="dit")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     assert settings.scheme_choices("tiny") == []
-    _, _, _, _, scan, *_ = generate._model_updates("tiny", "heun", 25, 2.0)
+    _, _, _, _, scan, *_ = tab._model_updates("tiny", "heun", 25, 2.0)
     assert scan["visible"] is False and scan["value"] is None
 
 
@@ -160,7 +161,7 @@ def test_a_model_is_drawn_by_its_own_defaults_where_none_are_named(tmp_path, mon
     assert settings.defaults("tiny") == {"solver": "heun", "steps": 25, "guidance": 2.0}
     assert settings.with_defaults("own", None, None, None) == ("euler", 4, 2.0)
     assert settings.with_defaults("own", "heun", None, 0.0) == ("heun", 4, 0.0)
-    _, line = generate.generate("own", label="red heart", count=1)
+    _, line = generate("own", label="red heart", count=1)
     assert "4 network calls" in line
 
 
@@ -213,5 +214,5 @@ def test_the_newest_pictures_come_first_in_the_history(tmp_path, monkeypatch):
     earlier.write_bytes(b"x")
     request = settings.to_request(**{**VALUES, "model": "tiny", "label": "red heart", "count": 2, "steps": 1})
     *_, step = Pipeline.load("tiny").stream(request)
-    shown = dict(zip(generate.OUTPUTS, generate._result_updates(step, [str(earlier), "gone.png"], []), strict=True))
+    shown = dict(zip(tab.OUTPUTS, tab._result_updates(step, [str(earlier), "gone.png"], []), strict=True))
     assert shown["history"] == [*shown["files"], str(earlier)] == shown["past"] and len(shown["files"]) == 2

@@ -1,0 +1,91 @@
+"""Endpoints for programs: draw pictures, list models and their labels; those of other tabs stand beside their tab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from .. import media
+from . import runs, texts
+from .borders import endpoint
+from .files import save_pictures
+from .more import START
+from .runs import TURN
+from .settings import (
+    PICTURES,
+    installed_model,
+    installed_models,
+    known_options,
+    show_strengths,
+    to_request,
+    with_defaults,
+)
+
+
+def add_endpoints() -> None:
+    """Add them to the page; call inside it."""
+    gr.api(generate, api_name="generate", **TURN)
+    gr.api(models, api_name="models")
+    gr.api(labels, api_name="labels")
+
+
+@endpoint
+def generate(
+    model: str,
+    label: str | None = None,
+    scan: str | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    count: int = 4,
+    negative: str | None = None,
+    guide_from: float = 0.0,
+    guide_to: float = 1.0,
+    options: dict[str, Any] | None = None,
+    image: gr.FileData | None = None,
+    start: float = START,
+    prompt: str | None = None,
+    strengths: dict[str, float] | None = None,
+) -> tuple[list[gr.FileData], str]:
+    """API: draw pictures; returns PNG files with their settings inside, and a line about the run.
+
+    solver, steps, guidance: by default the model's own. negative: what guidance moves away from, a label, or a prompt
+    for text-conditional models. guide_from, guide_to: guidance applies between these times. options: of the solver, by
+    name, also "shift" and "rescale". image: a picture to start from; start: how much of it to keep, from 0.05 to 0.95.
+    prompt, strengths: for text-conditional models, what to draw and how much its words count.
+    """
+    picture = None if image is None else media.read_picture(_upload_path(image))
+    settings = with_defaults(model, solver, steps, guidance)
+    request = to_request(
+        model, label, scan, *settings, seed, count, negative, guide_from, guide_to,
+        start if picture else 0.0, prompt, show_strengths(strengths or {}), **known_options(options),
+    )  # fmt: skip
+    last = runs.last_step(request, PICTURES, picture)
+    files = [gr.FileData(path=path) for path in save_pictures(last.result)]
+    return files, texts.summary(last)
+
+
+def _upload_path(file: Any) -> str:
+    """The path of an uploaded file. Raises ValueError for any other file of the server."""
+    path = Path(str(file.get("path") if isinstance(file, dict) else file.path)).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise ValueError("image must be an uploaded picture; send it with gradio_client.handle_file")
+    return str(path)
+
+
+def models() -> list[dict[str, Any]]:
+    """API: the installed models with family, origin of the weights, schemes, and frames, null for image models."""
+    return [
+        {"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes), "frames": e.frames}
+        for e in installed_models()
+    ]
+
+
+@endpoint
+def labels(model: str) -> list[str]:
+    """API: the labels of a model."""
+    return list(installed_model(model).labels or ())

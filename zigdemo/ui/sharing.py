@@ -1,0 +1,76 @@
+"""The settings that all places share: what is chosen in one stands in every other, and in the page's address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import gradio as gr
+
+from .frame import Frame
+from .runs import QUIET
+from .settings import MORE
+
+MOST_LETTERS = 2**14  # of a choice
+_CHANGED = "(choice, ...values) => window.zigdemoAddress.changed(%s, %s, %s, %s, choice, values)"
+_SHOWN = "(query) => { window.zigdemoAddress.showing(%s, query); }"
+
+Query: TypeAlias = dict[str, Any]  # settings by name, as in a link; values may be numbers
+Show: TypeAlias = Callable[[Query, Query], tuple[Any, ...] | None]
+
+
+def make_choice() -> gr.Textbox:
+    """Where the browser keeps the choice, a JSON object; empty until something is chosen."""
+    return gr.Textbox("", visible="hidden", elem_id="choice")
+
+
+def read_choice(text: object) -> Query:
+    """The settings in a choice; empty for anything else."""
+    try:
+        settings = json.loads(text) if isinstance(text, str) and len(text) <= MOST_LETTERS else None
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(settings, dict) or not isinstance(settings.get("model", ""), str):
+        return {}
+    return {name: value for name, value in settings.items() if value is None or isinstance(value, (str, float, int))}
+
+
+def share(
+    frame: Frame,
+    tab: str,
+    controls: Mapping[str, gr.components.Component],
+    outputs: Sequence[gr.components.Component],
+    show: Show,
+) -> None:
+    """Let a tab set the choice and the address when a control changes, and follow the choice when it is opened.
+
+    controls: by the names of settings. show: for the settings of a link and those that the tab has, updates of outputs
+    that show the first, or None if the tab cannot.
+    """
+    names, inputs = list(controls), list(controls.values())
+    usual = {name: control.value for name, control in controls.items()}
+
+    def follow(choice: str, *values: Any) -> tuple[Any, ...]:
+        return _followed(read_choice(choice), dict(zip(names, values, strict=True)), tab, show) or skipped
+
+    skipped = (gr.skip(),) * len(outputs)
+    script = _CHANGED % tuple(json.dumps(one) for one in (tab, names, usual, MORE))
+    gr.on([one.change for one in inputs], None, [frame.choice, *inputs], frame.choice, js=script, **QUIET)
+    gr.on(frame.opened, follow, [frame.choice, *inputs], list(outputs), queue=False, **QUIET)
+
+
+def _followed(choice: Query, own: Query, tab: str, show: Show) -> tuple[Any, ...] | None:
+    """Updates that show the choice in a tab; None if it shows it already, or cannot."""
+    if all(choice.get(name) == value for name, value in own.items() if name in choice):
+        return None
+    kept = own if choice.get("model", own.get("model")) == own.get("model") else {"count": own.get("count", 1)}
+    try:
+        return show({"place": tab, **kept, **choice}, own)
+    except ValueError:
+        return None
+
+
+def show_in_address(tab: str, query: gr.Textbox) -> None:
+    """Keep what a tab shows of a drawing, the query of a link, in the page's address."""
+    query.change(None, query, None, js=_SHOWN % json.dumps(tab), **QUIET)
