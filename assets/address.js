@@ -49,7 +49,7 @@
     /* A tab's settings have changed: returns the choice, JSON or nothing yet, with them, and puts it into the address.
        names, values: of the settings; usual: those the tab starts with; omitted: those that a link leaves out. */
     changed(tab, names, usual, omitted, choice, values) {
-      if (open() !== tab) return choice;
+      if (open() !== tab || (wanted() ?? tab) !== tab) return choice; // a link to another tab is still being opened
       const own = Object.fromEntries(names.map((name, place) => [name, values[place] ?? null]));
       if (!choice && names.every((name) => text(own[name]) === text(usual[name]))) return choice;
       const whole = { ...JSON.parse(choice || "{}"), ...own }, url = new URL(window.location.href);

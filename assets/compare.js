@@ -57,7 +57,7 @@
       const head = element("tr", {}, corner, ...columns.values.map((value, c) => element("th", { scope: "col", title: columns.titles[c] }, value)));
       this.buttons = rows.values.map((row, r) => columns.values.map((column, c) => {
         const button = element("button", { type: "button", class: "compare-cell", tabindex: r + c ? "-1" : "0" });
-        button.addEventListener("click", () => { this.pinned = this.same(this.pinned, [r, c]) ? null : [r, c]; this.compare(); });
+        button.addEventListener("click", () => this.choose(r, c));
         for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => { this.pointed = [r, c]; this.compare(); });
         return button;
       }));
@@ -67,18 +67,30 @@
       this.table.classList.toggle("one-row", !rows.label);
       this.resize();
     }
+    /* A click: a picture is pinned; another cell is drawn alone, or skipped while the matrix is drawn. */
+    choose(r, c) {
+      const cell = this.at([r, c]);
+      if (!cell.source) {
+        if (cell.state !== "impossible") this.root.dispatchEvent(new CustomEvent("zigdemo-cell", { bubbles: true, detail: { row: r, column: c } }));
+        return;
+      }
+      this.pinned = this.same(this.pinned, [r, c]) ? null : [r, c];
+      this.compare();
+    }
     fill(r, c, cell) {
-      const button = this.buttons[r][c], name = this.name([r, c]);
-      const key = cell.state + (cell.source || cell.reason || "");
+      const button = this.buttons[r][c], name = this.name([r, c]), busy = this.data.cells.flat().some((one) => one.state === "running");
+      const act = cell.source || cell.state === "impossible" ? "" : busy ? "Skip this one" : "Draw this one";
+      const key = cell.state + act + (cell.source || cell.reason || "");
       if (button.dataset.key === key) return;
       button.dataset.key = key;
       button.dataset.state = cell.state;
-      button.setAttribute("aria-label", `${name}: ${cell.under || cell.reason || STATES[cell.state]}`);
+      button.title = act;
+      button.setAttribute("aria-label", `${name}: ${cell.under || cell.reason || STATES[cell.state]}${act ? `; ${act.toLowerCase()}` : ""}`);
       if (cell.source) {
         const image = element("img", { alt: "", src: cell.source, draggable: "false" });
         image.addEventListener("load", () => { image.classList.toggle("crisp", image.naturalWidth < 128); this.compare(); });
         button.replaceChildren(image);
-      } else button.replaceChildren(element("span", {}, cell.state === "impossible" ? "–" : cell.state === "running" ? "…" : ""));
+      } else button.replaceChildren(element("span", {}, cell.state === "impossible" ? "–" : cell.state === "running" ? "…" : busy ? "×" : "+"));
       this.lines[r][c].textContent = cell.under || cell.reason || "";
       this.lines[r][c].classList.toggle("reason", Boolean(cell.reason));
     }
@@ -181,7 +193,6 @@
     follow() {
       if (!this.data.link || !this.root.offsetParent) return;
       const url = new URL(window.location.href);
-      for (const name of [...url.searchParams.keys()]) if (!name.startsWith("__")) url.searchParams.delete(name);
       url.searchParams.set("place", "compare");
       url.searchParams.set("matrix", this.data.link);
       window.history.replaceState(window.history.state, "", url);

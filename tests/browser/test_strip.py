@@ -18,5 +18,13 @@ def test_it_survives_a_reload_and_restores_settings(visit, served):
     page.locator("#strip li button").nth(1).click()
     seed = page.get_by_label("Seed", exact=True).element_handle()
     page.wait_for_function("box => box.value === '42'", arg=seed)
-    page.get_by_role("button", name="Clear", exact=True).click()
+    for place in (0, 3):
+        page.locator("#strip li input").nth(place).check()
+    page.get_by_role("button", name="Compare the two").click()
+    page.wait_for_selector("#compare-progress:has-text('2 pictures')")
+    assert [page.locator(".compare thead th").nth(place).inner_text() for place in (1, 2)] == ["41", "44"]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save all").click()
+    assert saved.value.path().read_text(encoding="utf-8").count("seed=4") == 4
+    page.locator("#strip").get_by_role("button", name="Clear").click()
     assert page.locator("#strip li").count() == 0

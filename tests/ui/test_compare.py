@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from models import tiny_folder
@@ -12,13 +14,15 @@ from PIL import Image
 
 from zigdemo import zoo
 from zigdemo.media import read_metadata
-from zigdemo.pipeline import Pipeline
+from zigdemo.pipeline import Pipeline, Request
 from zigdemo.ui import runs
 from zigdemo.ui.compare import sheets
 from zigdemo.ui.compare.axes import AXES, BASE, MOST_CELLS, NOTHING, make_matrix, read_matrix
 from zigdemo.ui.compare.cells import Cells
+from zigdemo.ui.compare.pairs import pair_matrix
 from zigdemo.ui.compare.presets import PRESETS, available_presets, preset_matrix
 from zigdemo.ui.compare.view import view_json
+from zigdemo.ui.tabs import compare as tab
 
 
 @pytest.fixture
@@ -187,6 +191,65 @@ def test_of_similar_prompts_the_headings_tell_what_is_new():
     words = sheets._new_words
     assert words("long red hair and glasses", "long green hair and glasses") == "… green …"
     assert words("red heart", "a blue dog") == "a blue dog"
+
+
+def states(updates):
+    """The state of every cell in the last view that a run showed."""
+    views = [one["view"] for one in (dict(zip(tab.OUTPUTS, each, strict=True)) for each in updates)]
+    cells = json.loads([view for view in views if isinstance(view, str)][-1])["cells"]
+    return [[cell["state"] for cell in row] for row in cells]
+
+
+def test_one_cell_is_drawn_alone_and_kept_for_the_rest(weights, monkeypatch):
+    monkeypatch.setattr(tab, "CELLS", Cells())
+    assert states(tab._drawn(small(), tab.runs.Run(), (1, 0))) == [["waiting", "waiting"], ["done", "waiting"]]
+    updates = list(tab._drawn(small(), tab.runs.Run()))
+    assert states(updates) == [["done"] * 2] * 2 and "3 of them drawn" in updates[-1][tab.OUTPUTS.index("progress")]
+
+
+def test_a_cell_is_skipped_before_and_while_it_is_drawn(weights, monkeypatch):
+    monkeypatch.setattr(tab, "CELLS", Cells())
+    run = tab.runs.Run(skipped={(0, 0)})
+    drawing = tab._drawn(small(), run)
+    next(drawing)
+    next(drawing)  # the first cell that is not skipped has begun
+    run.skipped.add((1, 1))
+    assert states(list(drawing)) == [["waiting", "done"], ["done", "waiting"]]
+
+
+def test_a_click_skips_while_the_matrix_is_drawn_and_else_names_the_cell():
+    page, click = SimpleNamespace(session_hash="a page"), SimpleNamespace(row=1, column=0)
+    assert tab._choose_cell(page, click) == (1, 0)
+    with tab.runs.track(page, tab.TAB) as run:
+        assert tab._choose_cell(page, click) is None and run.skipped == {(1, 0)}
+    assert tab._choose_cell(page, SimpleNamespace(row="x", column=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "columns"),
+    [({"seed": 4}, NOTHING, ("seed", ("0", "4"))),
+     ({"seed": 4, "steps": 3}, ("steps", ("2", "3")), ("seed", ("0", "4"))),
+     ({"scan": "hilbert-8"}, NOTHING, ("read", ("zigzag-8", "hilbert-8"))),
+     ({"label": "hedgehog", "guidance": 1.5}, ("guidance", ("2", "1.5")), ("words", ("red heart", "hedgehog"))),
+     ({"model": "tiny-sweep"}, ("model", ("tiny", "tiny-sweep")), ("read", ("zigzag-8", "sweep")))],
+)  # fmt: skip
+def test_two_results_stand_on_the_diagonal_of_what_they_differ_in(weights, changes, rows, columns):
+    one = Request("tiny", label="red heart", solver="euler", steps=2)
+    two = replace(one, **changes)
+    matrix = pair_matrix(one, two)
+    assert matrix.rows == ((NOTHING, ("",)) if rows == NOTHING else rows) and matrix.columns == columns
+    corners = (matrix.by_rows[0].request, matrix.by_rows[-1].request)
+    assert [replace(request, scan=None) for request in corners] == [replace(r, scan=None, count=1) for r in (one, two)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({}, "nothing"), ({"seed": 1, "steps": 3, "guidance": 0.0}, "steps, guidance and seed; choose two")],
+)
+def test_two_results_that_no_matrix_can_hold_are_refused_in_a_sentence(weights, changes, reason):
+    one = Request("tiny", label="red heart", solver="euler", steps=2)
+    with pytest.raises(ValueError, match=reason):
+        pair_matrix(one, replace(one, **changes))
 
 
 def test_presets_suit_what_is_installed(weights):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -175,8 +176,20 @@ def report(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float3
     return lines
 
 
+_warming_up = threading.Event()
+
+
 def warm_up() -> None:
     """Compile the CPU kernels, or load them from the disk cache, so that the first picture does not wait."""
-    if numba_fault() is None:
-        for operator in ("selective_scan", "gla", "s4d"):
-            importlib.import_module(f"zigdemo.ops.{operator}.cpu").warm_up()
+    _warming_up.set()
+    try:
+        if numba_fault() is None:
+            for operator in ("selective_scan", "gla", "s4d"):
+                importlib.import_module(f"zigdemo.ops.{operator}.cpu").warm_up()
+    finally:
+        _warming_up.clear()
+
+
+def is_warming_up() -> bool:
+    """Whether `warm_up` is at work, so that a run that starts now waits for kernels."""
+    return _warming_up.is_set()

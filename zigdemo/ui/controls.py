@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..pipeline import MOST_SEED, Request, Step
 from . import fields, runs, texts
+from .line import LINE, starting_text
 from .runs import QUIET, TURN
 from .settings import (
     MOST_GUIDANCE,
@@ -128,7 +129,7 @@ def drawn(
     with runs.track(page, tab) as run:
         try:
             request, picture = ask()
-            yield updates(True, texts.STARTING, seed=request.seed)
+            yield updates(True, starting_text(), seed=request.seed)
             with closing(run.steps(request, picture)) as steps:
                 for step in steps:
                     yield show(step)
@@ -182,16 +183,37 @@ def connect(
     go, stop, line = buttons
     go.click(None, None, None, js=texts.show_progress(line.elem_id), **QUIET)
 
+    def wait(page: gr.Request) -> tuple[Any, ...]:
+        LINE.join((page.session_hash, line.elem_id))
+        return change(True, texts.WAITING)
+
+    async def watch(page: gr.Request) -> AsyncIterator[str]:
+        async for text in LINE.watch((page.session_hash, line.elem_id)):
+            yield texts.line_html(text)
+
+    def take_turn(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+        ticket = page.session_hash, line.elem_id
+        LINE.start(ticket)
+        try:
+            yield from run(page, *values)
+        finally:
+            LINE.leave(ticket)
+
+    def end(page: gr.Request, *values: Any) -> tuple[Any, ...]:
+        LINE.leave((page.session_hash, line.elem_id))
+        return stop_run(page, *values)
+
     def runs_after(event: Any) -> None:
-        waiting = event(lambda: change(True, texts.WAITING), None, outputs, queue=False, **QUIET)
-        running = waiting.then(run, inputs, outputs, **TURN, **QUIET)
+        waiting = event(wait, None, outputs, queue=False, **QUIET)
+        watching = waiting.then(watch, None, line, concurrency_limit=None, **QUIET)
+        running = waiting.then(take_turn, inputs, outputs, **TURN, **QUIET)
         # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
-        stop.click(None, None, None, cancels=running)
+        stop.click(None, None, None, cancels=[running, watching])
 
     runs_after(go.click)
     stop.click(
         lambda: (texts.line_html(texts.STOPPING), gr.update(interactive=False)), None, [line, stop], queue=False,
         **QUIET,
     )  # fmt: skip
-    stop.click(stop_run, list(stop_inputs), outputs, concurrency_limit=None, **QUIET)
+    stop.click(end, list(stop_inputs), outputs, concurrency_limit=None, **QUIET)
     return runs_after

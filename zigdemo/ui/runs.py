@@ -31,10 +31,11 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 @dataclass(frozen=True)
 class Run:
-    """A run in progress, which can be asked to stop and waited for."""
+    """A run in progress, which can be asked to stop and waited for. skipped: parts of it that are not wanted."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    skipped: set[object] = field(default_factory=set)
 
     def steps(self, request: Request, image: Image.Image | None = None, record: Record | None = None) -> Iterator[Step]:
         """The steps to show, and the last, which has the result; ends without that one once `stop` is set.

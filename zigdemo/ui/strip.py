@@ -16,16 +16,22 @@ from .theme import mount_script
 
 THUMBNAIL_PX = 72
 MOST_AT_ONCE = 4  # pictures of a run
-RESTORE = 'element.addEventListener("zigdemo-restore", (event) => trigger("select", { query: event.detail }));'
+EVENTS = (  # of the strip's script, as events of its component
+    'element.addEventListener("zigdemo-restore", (event) => trigger("select", { query: event.detail }));'
+    'element.addEventListener("zigdemo-pair", (event) => trigger("apply", { queries: event.detail }));'
+)
 MOST_QUERY = 2**13  # characters
 
 
 def make_strip() -> gr.HTML:
-    """The strip, laid out later by `render`. Its value: the newest results, as `feed_json`; it selects a query."""
+    """The strip, laid out later by `render`. Its value: the newest results, as `feed_json`.
+
+    It selects one query, to be restored, and applies two, to be compared.
+    """
     return gr.HTML(
         "",
         html_template='<div class="strip-of-results"></div>',
-        js_on_load=mount_script("strip-of-results", "zigdemoStrip") + RESTORE,
+        js_on_load=mount_script("strip-of-results", "zigdemoStrip") + EVENTS,
         apply_default_css=False,
         elem_id="strip",
         render=False,

@@ -16,6 +16,7 @@ from .. import fields, live, runs, texts
 from ..borders import endpoint, handler
 from ..controls import build_actions, changes, connect
 from ..frame import Frame
+from ..line import starting_text
 from ..looking import (
     CHIP_NAMES,
     CHIPS,
@@ -100,7 +101,7 @@ def _draw(
     recording = Recording(model, prompt, steps, seed)
     yield _updates(
         True,
-        texts.STARTING,
+        starting_text(),
         about=texts.ATTENTION_START,
         words=gr.update(visible=False),
         kind=gr.update(visible=False),

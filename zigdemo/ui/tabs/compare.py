@@ -6,22 +6,25 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 
-from ...checks import shown
+from ...checks import as_whole, shown
 from ...media import read_metadata
+from ...request import Request
 from .. import examples, fields, runs, texts
 from ..borders import endpoint, handler
-from ..compare.axes import AXES, BASE, NOTHING, Matrix, make_matrix, read_matrix
+from ..compare.axes import AXES, BASE, MOST_CELLS, NOTHING, Matrix, make_matrix, read_matrix
 from ..compare.cells import CELLS
+from ..compare.pairs import pair_matrix
 from ..compare.presets import PRESETS, available_presets, offered, preset_matrix
 from ..compare.sheets import save_sheets
 from ..compare.view import IMPOSSIBLE, RUNNING, cell_state, view_json
 from ..controls import build_actions, changes, connect, scan_settings
 from ..files import new_folder
 from ..frame import Frame
+from ..line import starting_text
 from ..runs import QUIET, TURN
 from ..settings import (
     CLIPS,
@@ -37,10 +40,13 @@ from ..settings import (
     solver_choices,
 )
 from ..sharing import Query, share
+from ..strip import read_query
 from ..theme import mount_script
 
 TAB = "compare"  # the id of the tab and of its runs
 AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
+Place: TypeAlias = tuple[int, int]  # row and column of a cell
+CELL_CHOSEN = 'element.addEventListener("zigdemo-cell", (event) => trigger("select", event.detail));'
 SIDES = ("rows", "row_values", "columns", "column_values")
 SAVE = "Save: PNG that opens the matrix again, SVG, table, Python"
 STOPPED = "Stopped; Draw goes on with the pictures that are missing."
@@ -84,7 +90,29 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         yield from _drawn(_matrix(values), run)
 
 
-def _drawn(matrix: Matrix, run: runs.Run) -> Iterator[tuple[Any, ...]]:
+@handler(lambda sentence: None)
+def _choose_cell(page: gr.Request, event: gr.EventData) -> Place | None:
+    """A click on a cell without a picture: its place, to be drawn alone; while the matrix is drawn it is skipped."""
+    place = as_whole("row", event.row, 0, MOST_CELLS), as_whole("column", event.column, 0, MOST_CELLS)
+    run = runs.RUNS.get((page.session_hash, TAB))
+    if run is None:
+        return place
+    run.skipped.add(place)
+    return None
+
+
+@handler(partial(_updates, False))
+def _run_one(page: gr.Request, place: Place | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """Draw one cell of the matrix of the controls."""
+    if place is None:
+        yield _updates()
+        return
+    with runs.track(page, TAB) as run:
+        yield from _drawn(_matrix(values), run, place)
+
+
+def _drawn(matrix: Matrix, run: runs.Run, only: Place | None = None) -> Iterator[tuple[Any, ...]]:
+    """Updates while the cells that are not kept are drawn, or one of them, without those that the run is to skip."""
     cells, pictures, started, last_shown = {}, {}, time.monotonic(), 0.0
     todo = []
     for cell in matrix.cells():
@@ -95,23 +123,27 @@ def _drawn(matrix: Matrix, run: runs.Run) -> Iterator[tuple[Any, ...]]:
         elif kept is not None:
             pictures[place] = kept
             cells[place] = cell_state(kept)
-        else:
+        elif only in (None, place):
             todo.append(cell)
-    yield _updates(True, texts.STARTING, view=view_json(matrix, cells))
+    yield _updates(True, starting_text(), view=view_json(matrix, cells))
     for number, cell in enumerate(todo):
         place = cell.row, cell.column
+        if place in run.skipped:
+            continue
         cells[place] = cell_state(None, RUNNING)
         if time.monotonic() - last_shown > runs.PREVIEW_SECONDS:
             left = (time.monotonic() - started) / max(1, number) * (len(todo) - number)
             yield _updates(view=view_json(matrix, cells), progress=texts.count_html(number, len(todo), "picture", left))
             last_shown = time.monotonic()
         try:
-            picture = CELLS.draw(cell.request, run.stop.is_set)
+            picture = CELLS.draw(cell.request, partial(_is_unwanted, run, place))
         except ValueError as fault:
             cells[place] = cell_state(None, IMPOSSIBLE, str(fault))
             continue
         if picture is None:
             del cells[place]
+            if not run.stop.is_set():
+                continue
             yield _updates(False, STOPPED, view=view_json(matrix, cells), **_end(matrix, pictures))
             return
         pictures[place] = picture
@@ -119,6 +151,10 @@ def _drawn(matrix: Matrix, run: runs.Run) -> Iterator[tuple[Any, ...]]:
     seconds = time.monotonic() - started
     line = f"{len(pictures)} pictures, {len(todo)} of them drawn in {seconds:.1f} s. Point at one to compare it."
     yield _updates(False, line, view=view_json(matrix, cells), **_end(matrix, pictures))
+
+
+def _is_unwanted(run: runs.Run, place: Place) -> bool:
+    return run.stop.is_set() or place in run.skipped
 
 
 def _end(matrix: Matrix, pictures: dict) -> dict[str, Any]:
@@ -170,6 +206,16 @@ def _model_chosen(model: str, rows: str, columns: str) -> tuple[Any, ...]:
     return _controls(make_matrix(base, rows, offered(base, rows), columns, offered(base, columns)))
 
 
+def _of_query(text: object) -> Request:
+    """The request of a result in the film strip. Raises ValueError if it cannot be drawn any more."""
+    query = read_query(text)
+    for kind in (PICTURES, CLIPS):
+        request, _ = from_link(query, kind)
+        if request is not None:
+            return request
+    raise ValueError("what was chosen cannot be drawn any more; choose another one")
+
+
 NO_CHANGE = (gr.skip(),) * (len(BASE) + 1 + len(SIDES))
 
 
@@ -187,6 +233,15 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
     preset = next(preset for preset in PRESETS if preset.suits(installed_model(request.model)))
     updates = _controls(preset_matrix(preset, base))
     return updates if own["model"] != request.model else (*updates[: len(BASE)], *(gr.skip(),) * (1 + len(SIDES)))
+
+
+@handler(lambda sentence: NO_CHANGE)
+def _pair(event: gr.EventData) -> tuple[Any, ...]:
+    """The matrix of two results of the film strip."""
+    queries = event.queries if isinstance(event.queries, list) else []
+    if len(queries) != 2:
+        raise ValueError("choose two results to compare")
+    return _controls(pair_matrix(*map(_of_query, queries)))
 
 
 @handler(lambda sentence: NO_CHANGE)
@@ -306,7 +361,7 @@ def build_compare_tab(frame: Frame) -> None:
             view = gr.HTML(
                 view_json(first, {}, linked=False) if shipped is None else shipped.view,
                 html_template='<div class="compare"></div>',
-                js_on_load=mount_script("compare", "zigdemoCompare"),
+                js_on_load=mount_script("compare", "zigdemoCompare") + CELL_CHOSEN,
                 apply_default_css=False,
                 elem_id="compare",
             )
@@ -322,6 +377,12 @@ def build_compare_tab(frame: Frame) -> None:
     for preset, chip in zip(presets, chips, strict=True):
         chosen = chip.click(partial(_preset, PRESETS.index(preset)), list(base.values()), controls, **QUIET)
         runs_after(chosen.then)
+    runs_after(frame.strip.apply(_pair, None, controls, **QUIET).then)
+    frame.open_after(frame.strip.apply, TAB)
+    chosen = gr.State(None)
+    view.select(_choose_cell, None, chosen, queue=False, **QUIET).then(
+        _run_one, [chosen, *controls], outputs, **TURN, **QUIET
+    )
     rows, row_values, columns, column_values = sides
     for axis, values in ((rows, row_values), (columns, column_values)):
         axis.input(_axis_chosen, [axis, *base.values()], values, **QUIET)

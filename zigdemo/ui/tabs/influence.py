@@ -17,6 +17,7 @@ from .. import examples, fields, live, runs, texts
 from ..borders import endpoint, handler
 from ..controls import build_actions, changes, condition_of, connect
 from ..frame import Frame
+from ..line import starting_text
 from ..looking import (
     CHIP_NAMES,
     CHIPS,
@@ -107,7 +108,7 @@ def _draw(
     request = one_picture(model, prompt, label, scan, steps, seed)
     yield _updates(
         True,
-        texts.STARTING,
+        starting_text(),
         about=texts.INFLUENCE_START,
         maps=texts.placeholder_html(texts.MAPS_EMPTY),
         drawing=None,

@@ -22,6 +22,7 @@ from .. import fields, texts
 from ..borders import endpoint, handler
 from ..error_curve import curves_html, measurement
 from ..frame import Frame
+from ..line import starting_text
 from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
 from ..settings import (
@@ -205,7 +206,7 @@ def _buttons(running: bool) -> tuple[Any, Any]:
 @handler(lambda sentence: (gr.skip(), texts.line_html(sentence), *_buttons(False)))
 def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
     """The Draw button: yields updates of the strips, the line, Draw and Stop."""
-    yield gr.skip(), texts.line_html(texts.STARTING), *_buttons(True)
+    yield gr.skip(), texts.line_html(starting_text()), *_buttons(True)
     last_shown = 0.0
     for strips in _strips(*settings):
         with_labels = [(SAMPLERS[strip.solver].label, strip) for strip in strips]
