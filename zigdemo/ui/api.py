@@ -13,7 +13,6 @@ from . import runs, texts
 from .borders import endpoint
 from .files import save_pictures
 from .more import START
-from .runs import TURN
 from .settings import (
     PICTURES,
     installed_model,
@@ -23,6 +22,7 @@ from .settings import (
     to_request,
     with_defaults,
 )
+from .turns import TURN, in_turn
 
 
 def add_endpoints() -> None:
@@ -32,6 +32,7 @@ def add_endpoints() -> None:
     gr.api(labels, api_name="labels")
 
 
+@in_turn
 @endpoint
 def generate(
     model: str,

@@ -13,7 +13,7 @@ from PIL import Image
 from ..pipeline import MOST_SEED, Request, Step
 from . import fields, runs, texts
 from .line import LINE, starting_text
-from .runs import QUIET, TURN
+from .runs import QUIET
 from .settings import (
     MOST_GUIDANCE,
     MOST_STEPS,
@@ -27,6 +27,7 @@ from .settings import (
     scheme_choices,
     solver_choices,
 )
+from .turns import TURN, in_turn
 
 MOST_NEW_SEED = 2**31 - 1
 
@@ -191,6 +192,7 @@ def connect(
         async for text in LINE.watch((page.session_hash, line.elem_id)):
             yield texts.line_html(text)
 
+    @in_turn
     def take_turn(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         ticket = page.session_hash, line.elem_id
         LINE.start(ticket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -15,14 +16,14 @@ import torch
 
 from .. import zoo
 from . import fields
-from .runs import QUIET, TURN
+from .runs import QUIET
+from .turns import POLL_SECONDS, TURNS
 
 MOST_WEIGHTS_CPU = 30_000_000  # of a model whose four network calls take well below a second on two cores
 REST_SECONDS = 0.6  # without a change before what is shown is refined
 MOST_PAGES = 1000
-# The browser numbers the changes, so that one call announces a change and another, not waiting for it, draws.
-NEXT = "(number, ...values) => [window.zigdemoChange = (window.zigdemoChange || 0) + 1, ...values]"
-SAME = "(number, ...values) => [window.zigdemoChange || 0, ...values]"
+# The browser numbers the changes: calls may overtake each other.
+NUMBERED = "(number, ...values) => [window.zigdemoChange = (window.zigdemoChange || 0) + 1, ...values]"
 
 
 def usual() -> bool:
@@ -91,36 +92,33 @@ def connect_live(
     number = fields.Number(0, visible="hidden")
     nothing = (gr.skip(),) * len(outputs)
 
-    def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
+    async def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
         turn = Turn(quick, lambda: not LATEST.is_newest(page, mine))
-        if turn.stopped():
-            return nothing
-        try:
-            updates = show(turn, *values)
-        except ValueError as fault:  # half a word or an empty box, on the way to something that can be drawn
-            return complain(str(fault))
+        async with TURNS.live(turn.stopped) as has_turn:
+            if not has_turn or turn.stopped():
+                return nothing
+            try:
+                updates = await asyncio.to_thread(show, turn, *values)
+            except ValueError as fault:  # half a word or an empty box, on the way to something that can be drawn
+                return complain(str(fault))
         return nothing if updates is None or turn.stopped() else updates
 
-    def announce(page: gr.Request, mine: float | None) -> None:
-        LATEST.announce(page, mine or 0)
-
-    def follow(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
+    async def follow(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
         mine = mine or 0
-        LATEST.announce(page, mine)  # it may be here first
-        return mine, *(attempt(page, mine, True, values) if on else nothing)
+        LATEST.announce(page, mine)
+        return mine, *(await attempt(page, mine, True, values) if on else nothing)
 
-    def rest(page: gr.Request, mine: float | None, on: bool) -> None:
-        end = time.monotonic() + (REST_SECONDS if on else 0)
-        while time.monotonic() < end and LATEST.is_newest(page, mine or 0):
-            time.sleep(0.05)
+    async def refine(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
+        mine = mine or 0
+        end = time.monotonic() + REST_SECONDS
+        while on and LATEST.is_newest(page, mine):
+            if time.monotonic() >= end:
+                return await attempt(page, mine, False, values)
+            await asyncio.sleep(POLL_SECONDS)
+        return nothing
 
-    def refine(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
-        return attempt(page, mine or 0, False, values) if on else nothing
-
-    gr.on(list(triggers), announce, number, None, js=NEXT, queue=False, trigger_mode="multiple", **QUIET)
     followed = gr.on(
-        list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=SAME, trigger_mode="multiple",
-        **TURN, **QUIET,
+        list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=NUMBERED, queue=False,
+        trigger_mode="multiple", **QUIET,
     )  # fmt: skip
-    rested = followed.then(rest, [number, switch], None, concurrency_limit=None, **QUIET)
-    rested.then(refine, [number, switch, *inputs], list(outputs), **TURN, **QUIET)
+    followed.then(refine, [number, switch, *inputs], list(outputs), queue=False, **QUIET)

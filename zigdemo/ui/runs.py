@@ -25,7 +25,6 @@ PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them d
 STOP_SECONDS = 60.0  # at most, that Stop waits for the current step
 STATE_SECONDS = 3600  # how long the state of a page is kept after it was closed
 MODELS = PipelineCache()
-TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # one run at a time over all tabs
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 

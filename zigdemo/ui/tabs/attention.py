@@ -29,9 +29,10 @@ from ..looking import (
     stoppable,
 )
 from ..maps import frames_of, places, plain_html, side_by_side, text_models
-from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, TURN, Run, sentence
+from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run, sentence
 from ..settings import CLIPS, MOST_STEPS, PICTURES, QUICK, defaults, examples, from_link, installed_model
 from ..sharing import Query, share, show_in_address
+from ..turns import TURN, in_turn
 from ..word_maps import (
     ATTENTION,
     EFFECT,
@@ -54,6 +55,7 @@ SETTINGS = ("model", "prompt", "steps", "seed")
 SPANS = ("layer_from", "layer_to", "step_from", "step_to", "head")
 
 
+@in_turn
 @endpoint
 def attention(
     model: str, prompt: str, steps: int | None = None, seed: int = 0

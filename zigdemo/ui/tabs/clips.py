@@ -29,7 +29,7 @@ from ..controls import (
 from ..files import save_clips
 from ..frame import Frame
 from ..players import earlier_html, empty_html, preview_html, result_html
-from ..runs import QUIET, TURN
+from ..runs import QUIET
 from ..settings import (
     CLIPS,
     MAIN,
@@ -45,6 +45,7 @@ from ..settings import (
 )
 from ..sharing import Query, share
 from ..stack import stack_html
+from ..turns import TURN, in_turn
 
 TAB = "clips"  # the id of the tab and of its runs
 PAST_CLIPS = 12
@@ -54,6 +55,7 @@ _updates = partial(changes, OUTPUTS)
 NO_CHANGE = (SKIP,) * (len(MAIN) + 2)  # for the outputs of `_show`
 
 
+@in_turn
 @endpoint
 def generate_clip(
     model: str,

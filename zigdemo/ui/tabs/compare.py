@@ -25,7 +25,7 @@ from ..controls import build_actions, changes, connect, scan_settings
 from ..files import new_folder
 from ..frame import Frame
 from ..line import starting_text
-from ..runs import QUIET, TURN
+from ..runs import QUIET
 from ..settings import (
     CLIPS,
     MATRIX,
@@ -42,6 +42,7 @@ from ..settings import (
 from ..sharing import Query, share
 from ..strip import read_query
 from ..theme import mount_script
+from ..turns import TURN, in_turn
 
 TAB = "compare"  # the id of the tab and of its runs
 AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
@@ -101,6 +102,7 @@ def _choose_cell(page: gr.Request, event: gr.EventData) -> Place | None:
     return None
 
 
+@in_turn
 @handler(partial(_updates, False))
 def _run_one(page: gr.Request, place: Place | None, *values: Any) -> Iterator[tuple[Any, ...]]:
     """Draw one cell of the matrix of the controls."""
@@ -259,6 +261,7 @@ def _open_link(page: gr.Request) -> tuple[Any, ...]:
     return NO_CHANGE if text is None else _controls(read_matrix(text))
 
 
+@in_turn
 @endpoint
 def compare(
     model: str,

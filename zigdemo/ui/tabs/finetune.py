@@ -24,7 +24,7 @@ from ..borders import handler
 from ..controls import updates_of
 from ..files import pictures_folder
 from ..frame import Frame
-from ..runs import QUIET, STATE_SECONDS, TURN
+from ..runs import QUIET, STATE_SECONDS
 from ..settings import PICTURES, installed_model, model_choices
 from ..tuning import (
     bounds,
@@ -43,6 +43,7 @@ from ..tuning import (
     starts,
     usual_steps,
 )
+from ..turns import TURN, in_turn
 from .pictures import TAB as PICTURES_TAB
 
 SKIP = gr.skip()
@@ -119,6 +120,7 @@ def _preview(model: str, files: list[str] | None, folder: str | None, label: str
         return None, "", plain(runs.toast(fault)), _steps_box()
 
 
+@in_turn
 def _estimate(
     pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None
 ) -> Iterator[str]:

@@ -44,15 +44,17 @@ from ..patches import (
     mark,
     middle_step,
 )
-from ..runs import MODELS, PREVIEW_SECONDS, QUIET, STATE_SECONDS, TURN, Run
+from ..runs import MODELS, PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run
 from ..settings import MOST_STEPS, QUICK, defaults, from_link, installed_model, model_choices
 from ..sharing import Query, share, show_in_address
+from ..turns import TURN, in_turn
 
 TAB = "influence"  # the id of the tab and of its runs
 SKIP = gr.skip()
 SETTINGS = ("model", "prompt", "label", "scan", "steps", "seed")
 
 
+@in_turn
 @endpoint
 def influence(
     model: str,
@@ -147,6 +149,7 @@ def _live(
     return tuple({**shown, "drawing": drawing, "progress": line}.values())
 
 
+@in_turn
 @stoppable(TAB, _updates)
 def _refresh(run: Run, drawing: Drawing | None) -> Updates:
     """The maps of the patch and step chosen last."""

@@ -38,6 +38,7 @@ from ..settings import (
 )
 from ..sharing import Query, share
 from ..theme import mount_script
+from ..turns import TURN, in_turn
 
 TAB = "samplers"  # the id of the tab
 MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
@@ -162,6 +163,7 @@ def _strips(
         finished.append(strip)
 
 
+@in_turn
 @endpoint
 def solver_strips(
     model: str,
@@ -203,6 +205,7 @@ def _buttons(running: bool) -> tuple[Any, Any]:
     return gr.update(interactive=not running), gr.update(interactive=running)
 
 
+@in_turn
 @handler(lambda sentence: (gr.skip(), texts.line_html(sentence), *_buttons(False)))
 def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
     """The Draw button: yields updates of the strips, the line, Draw and Stop."""
@@ -315,7 +318,7 @@ def _build_strips(frame: Frame) -> None:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     run = go.click(
         _draw, [model, label, first_solver, second_solver, steps, guidance, seed, prompt], [strips, line, go, stop],
-        concurrency_limit=1, concurrency_id="generate", **quiet,
+        **TURN, **quiet,
     )  # fmt: skip
     # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
     stop.click(None, None, None, cancels=run)
@@ -334,7 +337,7 @@ def _build_strips(frame: Frame) -> None:
 def build_samplers_tab(frame: Frame) -> None:
     """Lay the tab out; call inside its gr.Tab."""
     gr.api(toy_paths, api_name="toy_paths")
-    gr.api(solver_strips, api_name="solver_strips", concurrency_limit=1, concurrency_id="generate")
+    gr.api(solver_strips, api_name="solver_strips", **TURN)
     gr.api(steps_against_error, api_name="steps_against_error")
     _build_toy(frame.opened)
     _build_strips(frame)
