@@ -241,6 +241,12 @@ def test_a_model_of_latents_draws_decoded_pictures_with_cheap_previews(tmp_path,
     steps = list(pipe.stream(Request("latent", label=LABELS[0], count=2, steps=3, size=(32, 32))))
     assert len(decoded) == 1
     assert {image.size for step in steps for image in step.preview} == {(32, 32)}
+    sharp = pipe.stream(Request("latent", label=LABELS[0], count=2, steps=3), decoded=True)
+    assert [np.array_equal(a.preview[0], b.preview[0]) for a, b in zip(steps, sharp, strict=True)] == [
+        False,
+        False,
+        True,
+    ]
     expected = pipe.latents.to_bytes(decode(decoded[0])).numpy()
     assert np.array_equal(pixels(steps[-1].result), expected)
     provenance = steps[-1].result.provenance

@@ -192,9 +192,12 @@ class Pipeline:
         return result
 
     def stream(
-        self, request: Request, previews: bool = True, image: Image.Image | None = None, record: Record | None = None
-    ) -> Iterator[Step]:
+        self, request: Request, previews: bool = True, image: Image.Image | None = None, record: Record | None = None,
+        decoded: bool = False,
+    ) -> Iterator[Step]:  # fmt: skip
         """Generate, yielding a Step after every solver step; the last one has the result. Closing stops the work.
+
+        decoded: whether previews of latents are decoded as the result is, rather than sketched.
 
         image: a picture to start from: it is resized to the model's size and noised to the time of the option "start",
         where the solver starts. record: an observer, see `Record`. Raises ValueError with one sentence, before any
@@ -211,12 +214,12 @@ class Pipeline:
         clean = None if image is None else self._encode(image)
         if record is not None:
             record.begin(self.network, request)
-        return self._steps(request, condition, null, previews, clean, record)
+        return self._steps(request, condition, null, previews, clean, record, decoded)
 
     @torch.inference_mode()
     def _steps(
         self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool, clean: Tensor | None,
-        record: Record | None,
+        record: Record | None, decoded: bool,
     ) -> Iterator[Step]:  # fmt: skip
         started = time.monotonic()
         with closing(self._parts(request, condition, null, clean, record)) as run:
@@ -229,7 +232,7 @@ class Pipeline:
                 images, clips, result, nfe = [], [], None, max(part.nfe for part in parts)
                 if previews or is_last:
                     states = [part.x if is_last else part.clean for part in parts]
-                    images, clips = self._shown(own_items(states, request.count, self.device), is_last)
+                    images, clips = self._shown(own_items(states, request.count, self.device), is_last or decoded)
                 if is_last:
                     pictures = [] if clips else images
                     result = Result(pictures, clips, request, self.provenance(), seconds, nfe, record)
@@ -240,19 +243,19 @@ class Pipeline:
     def _encode(self, image: Image.Image) -> Tensor:
         return self.latents.encode(to_pixels(image, self.size).to(self.device)).cpu()
 
-    def _shown(self, state: Tensor, last: bool) -> tuple[list[Image.Image], list[np.ndarray]]:
+    def _shown(self, state: Tensor, decoded: bool) -> tuple[list[Image.Image], list[np.ndarray]]:
         """The pictures of a state and no clips, or the middle frames of its clips and the clips."""
         frames = self.network.config.frames
         if not frames:
-            return self._images(state, last), []
-        pictures = self._images(state.flatten(0, 1), last)
+            return self._images(state, decoded), []
+        pictures = self._images(state.flatten(0, 1), decoded)
         clips = [pictures[first : first + frames] for first in range(0, len(pictures), frames)]
         arrays = [np.stack([np.asarray(picture) for picture in clip]) for clip in clips]
         return [clip[frames // 2] for clip in clips], arrays
 
-    def _images(self, state: Tensor, last: bool) -> list[Image.Image]:
-        """Latents as pictures of the final size: decoded in the last step, a cheap preview before."""
-        pixels = self.latents.decode(state) if last else self.latents.preview(state)
+    def _images(self, state: Tensor, decoded: bool) -> list[Image.Image]:
+        """Latents as pictures of the final size, decoded or sketched."""
+        pixels = self.latents.decode(state) if decoded else self.latents.preview(state)
         pictures = [Image.fromarray(picture) for picture in self.latents.to_bytes(pixels).numpy()]
         size = (state.shape[-1] * self.latents.factor, state.shape[-2] * self.latents.factor)
         return [picture if picture.size == size else picture.resize(size) for picture in pictures]

@@ -191,7 +191,7 @@ def clean_strip(pipe: Pipeline, request: Request, columns: int = 8) -> Iterator[
     called: list[float | None] = [None] * columns
     images: list[Image.Image | None] = [None] * columns
     call_time, start = 0.0, perf_counter()
-    with closing(pipe.stream(request)) as steps:
+    with closing(pipe.stream(request, decoded=True)) as steps:
         for step in steps:
             if step.result is None:
                 for column, at in enumerate(times):
