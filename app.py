@@ -16,12 +16,13 @@ import gradio as gr
 
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
+from zigdemo.ui.borders import guard
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame, lay_out
 from zigdemo.ui.sharing import make_choice
 from zigdemo.ui.strip import make_strip
-from zigdemo.ui.tabs import PLACES
+from zigdemo.ui.tabs import FIRST, PLACES
 from zigdemo.ui.tabs.finetune import build_run_state
 from zigdemo.ui.theme import build_theme, head_html, page_css
 
@@ -39,9 +40,10 @@ def build_app() -> gr.Blocks:
         gr.Markdown(INTRO, elem_id="title")
         run_state = build_run_state()
         strip = make_strip()
-        lay_out(Frame(page, PLACES, run_state, strip, make_choice()))
+        lay_out(Frame(page, PLACES, run_state, strip, make_choice()), FIRST)
         strip.render()
         build_footer()
+    guard(page)
     return page
 
 

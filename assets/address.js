@@ -4,14 +4,18 @@
 (() => {
   "use strict";
   const OF_A_TAB = { // parameters that belong to one tab alone
-    compare: ["matrix"], influence: ["step", "frame", "row", "column", "layer"],
+    lesson: ["lesson"], compare: ["matrix"], cost: ["tokens", "width", "state"], influence: ["step", "frame", "row", "column", "layer"],
     attention: ["words", "kind", "layer_from", "layer_to", "step_from", "step_to", "head"],
   };
   let first = null, popping = false;
 
   // Those of places that are open; the rows themselves may be left out of the page.
   const tabs = () => [...document.querySelectorAll('[role="tab"][data-tab-id]')].filter((tab) => tab.closest(".tabitem")?.checkVisibility() ?? true);
-  const wanted = () => new URL(window.location.href).searchParams.get("place");
+  const EARLIER = { generate: "pictures", video: "clips" }; // ids that links of before still have
+  function wanted() {
+    const place = new URL(window.location.href).searchParams.get("place"), tab = EARLIER[place] ?? place;
+    return tab in window.zigdemoPlaceOf || Object.values(window.zigdemoPlaceOf).includes(tab) ? tab : null;
+  }
   const open = () => tabs().filter((tab) => tab.getAttribute("aria-selected") === "true").pop()?.dataset.tabId;
   const replace = (url) => { if (url.href !== window.location.href) window.history.replaceState(null, "", url); };
   const text = (value) => (value === null || value === undefined ? "" : String(value));
@@ -52,7 +56,9 @@
       if (open() !== tab || (wanted() ?? tab) !== tab) return choice; // a link to another tab is still being opened
       const own = Object.fromEntries(names.map((name, place) => [name, values[place] ?? null]));
       if (!choice && names.every((name) => text(own[name]) === text(usual[name]))) return choice;
-      const whole = { ...JSON.parse(choice || "{}"), ...own }, url = new URL(window.location.href);
+      const before = JSON.parse(choice || "{}"), url = new URL(window.location.href);
+      const whole = "model" in own && before.model !== own.model ? own : { ...before, ...own }; // settings of one model are not another's
+      for (const name of Object.keys(before)) url.searchParams.delete(name);
       for (const [name, value] of Object.entries(whole)) {
         if (name in omitted && text(value) === text(omitted[name])) url.searchParams.delete(name);
         else url.searchParams.set(name, text(value));
@@ -60,6 +66,16 @@
       url.searchParams.set("place", tab);
       replace(url);
       return JSON.stringify(whole);
+    },
+
+    /* The choice that a tab follows when it is opened: none if another one was opened; before anything is chosen, the
+       settings of the address, whose names are given. */
+    async choiceFor(tab, names, choice) {
+      await new Promise((done) => setTimeout(done, 0)); // until the page shows the tab
+      if (open() !== tab) return "";
+      if (choice || wanted() !== tab) return choice;
+      const query = [...new URL(window.location.href).searchParams].filter(([name]) => names.includes(name));
+      return query.length ? JSON.stringify(Object.fromEntries(query)) : "";
     },
 
     /* What a tab shows of a drawing has changed: query, as in a link. */

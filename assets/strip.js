@@ -45,7 +45,7 @@
       const button = element("button", { type: "button", title: `${item.words}\n${item.caption}` },
         element("img", { src: item.thumbnail, alt: item.words }), element("span", {}, item.caption));
       button.addEventListener("click", () => tell(root, "zigdemo-restore", item.query));
-      const box = element("input", { type: "checkbox", value: item.query });
+      const box = element("input", { type: "checkbox", value: item.query, "aria-label": `compare: ${item.words}, ${item.caption}` });
       box.addEventListener("change", () => {
         if (box.checked) ticked.push(box); else ticked.splice(ticked.indexOf(box), 1);
         while (ticked.length > PAIR) ticked.shift().checked = false;

@@ -18,54 +18,17 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from zigdemo.ops import gated_linear_attention, s4d_convolution, s4d_lin, selective_scan
+from zigdemo.explain.operators import OPERATORS, WIDTH, least_seconds, operator_call
 from zigdemo.ops.heap import keep_freed_memory
-from zigdemo.scans import scan_scheme
 
-WIDTH, STATE, HEADS = 192, 16, 4
 TOKENS = [256, 1024, 4096, 8192, 16384, 32768, 65536]
 QUICK = [16, 64]
 FIT_FROM = 4096
 MOST_ATTENTION = 16384  # tokens of softmax attention with gradients
-
-
-def _scan(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
-    rows = 2 ** (int(math.log2(tokens)) // 2)
-    order = scan_scheme("zigzag-8").order(layer=1, grid=(rows, tokens // rows))
-    values = [normal(1, tokens, WIDTH), normal(1, tokens, WIDTH), -normal(WIDTH, STATE).exp()]
-    values += [normal(1, tokens, STATE), normal(1, tokens, STATE), normal(WIDTH), normal(1, tokens, WIDTH)]
-    return lambda *v: selective_scan(*v[:7], dt_bias=v[7], order=order), [*values, normal(WIDTH)]
-
-
-def _s4d(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
-    log_dt, A = s4d_lin(WIDTH, STATE)
-    C = torch.complex(normal(2, WIDTH, STATE), normal(2, WIDTH, STATE))
-    return lambda *v: s4d_convolution(*v, bidirectional=True), [normal(1, tokens, WIDTH), log_dt, A, C, normal(WIDTH)]
-
-
-def _gla(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
-    q, k, gate = (normal(1, tokens, HEADS, WIDTH // HEADS // 2) for _ in range(3))
-    return gated_linear_attention, [q, k, normal(1, tokens, HEADS, WIDTH // HEADS), F.logsigmoid(gate) / 16]
-
-
-def _softmax(tokens: int, normal: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], list[Tensor]]:
-    return F.scaled_dot_product_attention, [normal(1, HEADS, tokens, WIDTH // HEADS) for _ in range(3)]
-
-
-KINDS = {
-    "selective scan": _scan,
-    "S4D": _s4d,
-    "gated linear attention": _gla,
-    "softmax attention": _softmax,
-}
 
 
 def _peak_kb() -> int:
@@ -75,30 +38,12 @@ def _peak_kb() -> int:
 
 def measure(kind: str, tokens: int, training: bool, seconds: float) -> dict[str, float]:
     """Least seconds and peak kilobytes of one call in this process."""
-    generator = torch.Generator().manual_seed(0)
-    operator, values = KINDS[kind](tokens, lambda *shape: torch.randn(*shape, generator=generator))
-    small, few = KINDS[kind](16, lambda *shape: torch.randn(*shape, generator=generator))
-
-    def call(operator: Callable[..., Tensor], values: list[Tensor]) -> None:
-        if not training:
-            with torch.no_grad():
-                operator(*values)
-            return
-        leaves = [value.requires_grad_() for value in values]
-        y = operator(*leaves)
-        torch.autograd.grad(y, leaves, torch.ones_like(y))
-
-    call(small, few)  # compiles, loads libraries
+    call = operator_call(kind, tokens, training)
+    operator_call(kind, 16, training)()  # compiles, loads libraries
     before = _peak_kb()
-    call(operator, values)
-    peak, times = _peak_kb() - before, []
-    while len(times) < 3 or (sum(times) < seconds and len(times) < 50):
-        started = time.perf_counter()
-        call(operator, values)
-        times.append(time.perf_counter() - started)
-        if sum(times) > 10 * seconds:
-            break
-    return {"seconds": min(times), "peak_kb": peak}
+    call()
+    peak = _peak_kb() - before
+    return {"seconds": least_seconds(call, seconds), "peak_kb": peak}
 
 
 def measure_apart(kind: str, tokens: int, mode: str) -> dict[str, float]:
@@ -157,7 +102,7 @@ def main() -> None:
     result: dict = {"machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
     result |= {"torch": torch.__version__, "width": WIDTH, "curves": {}, "exponents": {}}
     for mode in ("forward", "training"):
-        for kind in KINDS:
+        for kind in OPERATORS:
             points = []
             for tokens in QUICK if chosen.quick else TOKENS:
                 if kind == "softmax attention" and mode == "training" and tokens > MOST_ATTENTION:

@@ -25,6 +25,7 @@ FLOORS = (
     ("explain", "evaluation"),
     ("training",),
     ("ui",),
+    ("lesson",),
 )
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

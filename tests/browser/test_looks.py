@@ -8,7 +8,7 @@ from zigdemo.ui.tabs import TABS
 pytestmark = pytest.mark.browser
 
 LEAST_PX = 24  # of a target
-OTHERS = ".scan-player, .toy-player, .strips, .errors"  # players and figures set their own sizes of text
+OTHERS = ".scan-player, .toy-player, .strips, .errors, .cost-plot"  # players and figures set their own sizes of text
 SMALL = f"""() => [...document.querySelectorAll(
     "button, input, select, textarea, a[href], summary, [role=tab], [tabindex='0']")].filter(node => {{
   const box = (node.matches("[type=checkbox], [type=radio]") && node.closest("label") || node).getBoundingClientRect();

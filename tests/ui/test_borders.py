@@ -1,5 +1,6 @@
 """A fault of any kind is one sentence for whoever asked, and buttons are live again."""
 
+import asyncio
 import inspect
 import logging
 
@@ -51,3 +52,25 @@ def test_a_handler_ends_with_what_was_asked_for_its_outputs(toasts, fault):
 
 def test_nothing_is_told_where_nothing_went_wrong(toasts):
     assert borders.handler(lambda sentence: None)(lambda value: value + 1)(1) == 2 and toasts == []
+
+
+def test_what_is_left_of_a_fault_of_the_page_is_a_toast_and_its_outputs_stay(toasts):
+    async def later(value: int):
+        return 1 // value
+
+    def steps(value: int):
+        yield 1 // value
+
+    with gr.Blocks(analytics_enabled=False) as page:
+        one, two = gr.Number(), gr.Number()
+        for function in (lambda value: 1 // value, later, steps):
+            one.change(function, one, two, api_visibility="private")
+        one.change(lambda value: (1 // value, 2), one, [one, two], api_visibility="private")
+        one.change(lambda value: 1 // value, one, two, api_name="for_programs")
+    borders.guard(page)
+    plain, waiting, many, pair, public = (event.fn for event in page.fns.values())
+    assert plain(0) == gr.skip() and list(many(0)) == [gr.skip()] and pair(0) == (gr.skip(), gr.skip())
+    assert asyncio.run(waiting(0)) == gr.skip() and asyncio.run(waiting(1)) == plain(1) == 1
+    assert len(toasts) == 4
+    with pytest.raises(ZeroDivisionError):
+        public(0)

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from models import tiny_folder
 from PIL import Image
@@ -221,8 +222,8 @@ def test_a_click_skips_while_the_matrix_is_drawn_and_else_names_the_cell():
     page, click = SimpleNamespace(session_hash="a page"), SimpleNamespace(row=1, column=0)
     assert tab._choose_cell(page, click) == (1, 0)
     with tab.runs.track(page, tab.TAB) as run:
-        assert tab._choose_cell(page, click) is None and run.skipped == {(1, 0)}
-    assert tab._choose_cell(page, SimpleNamespace(row="x", column=0)) is None
+        assert tab._choose_cell(page, click) == gr.skip() and run.skipped == {(1, 0)}
+    assert tab._choose_cell(page, SimpleNamespace(row="x", column=0)) == gr.skip()
 
 
 @pytest.mark.parametrize(

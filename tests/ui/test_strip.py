@@ -45,5 +45,5 @@ def test_a_stranger_s_entry_changes_nothing_or_says_what_was_left_out(pipe, text
     said = []
     monkeypatch.setattr(tab.runs, "warn", said.append)
     updates = tab._restore_from_strip(SimpleNamespace(query=text))
-    assert len(updates) == len(tab.NO_CHANGE)
+    assert len(updates) == len(tab.NO_CHANGE) + 1
     assert all("\n" not in sentence for sentence in said)

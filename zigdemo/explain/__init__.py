@@ -17,11 +17,14 @@ from .influence import (
     patch_influence,
 )
 from .mixing import Mixing
+from .operators import OPERATORS, least_seconds, operator_call
+from .terms import BLOCKS, SIZES
 from .trajectories import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
 from .watch import RecordGroup
 
 __all__ = [
     "AttentionMaps",
+    "BLOCKS",
     "Cost",
     "EXTENT",
     "EffectMaps",
@@ -29,10 +32,12 @@ __all__ = [
     "Influence",
     "Mixing",
     "NetworkCall",
+    "OPERATORS",
     "CallRecorder",
     "Recorder",
     "Strip",
     "RecordGroup",
+    "SIZES",
     "ToyRun",
     "Trajectory",
     "attends",
@@ -42,7 +47,9 @@ __all__ = [
     "counted_cost",
     "gradient_influence",
     "implicit_attention",
+    "least_seconds",
     "mixings",
+    "operator_call",
     "order_field",
     "patch_influence",
     "toy_run",

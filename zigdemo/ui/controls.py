@@ -13,6 +13,7 @@ from PIL import Image
 from ..pipeline import MOST_SEED, Request, Step
 from . import fields, runs, texts
 from .line import LINE, starting_text
+from .live import LATEST
 from .runs import QUIET
 from .settings import (
     MOST_GUIDANCE,
@@ -175,8 +176,8 @@ def connect(
     stop_run: Callable[..., Any],
     change: Callable[..., tuple[Any, ...]],
     stop_inputs: Sequence[gr.components.Component] = (),
-) -> Callable[[Any], None]:
-    """Connect the Draw and Stop buttons. Returns a function that starts the same run after another event.
+) -> Callable[..., None]:
+    """Connect the Draw and Stop buttons. Returns a function that starts the run, or another one, after another event.
 
     buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: returns when the run has ended.
     change: (running, line) -> updates of the outputs. stop_inputs: of `stop_run`.
@@ -185,30 +186,35 @@ def connect(
     go.click(None, None, None, js=texts.show_progress(line.elem_id), **QUIET)
 
     def wait(page: gr.Request) -> tuple[Any, ...]:
+        LATEST.end(page)
         LINE.join((page.session_hash, line.elem_id))
         return change(True, texts.WAITING)
 
     async def watch(page: gr.Request) -> AsyncIterator[str]:
         async for text in LINE.watch((page.session_hash, line.elem_id)):
             yield texts.line_html(text)
+        yield gr.skip()  # Gradio sends the last one again at the end, when the run may have begun
 
-    @in_turn
-    def take_turn(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-        ticket = page.session_hash, line.elem_id
-        LINE.start(ticket)
-        try:
-            yield from run(page, *values)
-        finally:
-            LINE.leave(ticket)
+    def in_line(run: Callable[..., Any]) -> Callable[..., Any]:
+        @in_turn
+        def take_turn(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+            ticket = page.session_hash, line.elem_id
+            LINE.start(ticket)
+            try:
+                yield from run(page, *values)
+            finally:
+                LINE.leave(ticket)
+
+        return take_turn
 
     def end(page: gr.Request, *values: Any) -> tuple[Any, ...]:
         LINE.leave((page.session_hash, line.elem_id))
         return stop_run(page, *values)
 
-    def runs_after(event: Any) -> None:
+    def runs_after(event: Any, run: Callable[..., Any] = run, inputs: Sequence[Any] = inputs) -> None:
         waiting = event(wait, None, outputs, queue=False, **QUIET)
         watching = waiting.then(watch, None, line, concurrency_limit=None, **QUIET)
-        running = waiting.then(take_turn, inputs, outputs, **TURN, **QUIET)
+        running = waiting.then(in_line(run), list(inputs), outputs, **TURN, **QUIET)
         # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
         stop.click(None, None, None, cancels=[running, watching])
 

@@ -40,6 +40,11 @@ class Compared:
     view: str
 
 
+def example_picture() -> str:
+    """A portrait as a data URL, to lay scan orders over."""
+    return "data:image/webp;base64," + base64.b64encode((ASSETS / "portrait.webp").read_bytes()).decode("ascii")
+
+
 def _here(*models: str) -> bool:
     return set(models) <= {folder.id for folder in installed_models()}
 
@@ -103,10 +108,10 @@ def _make_maps() -> None:
     choice = word_maps.first_choice(words, model.about.get("word_map", word_maps.EFFECT))
     patch = patches.draw(one_picture(PORTRAITS, prompt, None, None, steps, 0), lambda: False)
     shows = {
-        "lit": _lighter(word_maps.picture_html(words)),
-        "words": _lighter(word_maps.view_html(words, choice)),
+        "lit": lighter(word_maps.picture_html(words)),
+        "words": lighter(word_maps.view_html(words, choice)),
         "about": patches.about(patch),
-        "influence": _lighter(patches.maps_html(patch)),
+        "influence": lighter(patches.maps_html(patch)),
     }
     patches.mark(patch, patch.shown).save(EXAMPLES / PATCH, quality=85)
     content = {"weights": {PORTRAITS: model.sha256}, "shows": shows}
@@ -114,7 +119,7 @@ def _make_maps() -> None:
     print(EXAMPLES / MAPS)
 
 
-def _lighter(html: str) -> str:
+def lighter(html: str) -> str:
     """HTML with its PNG pictures as WebP, a few times smaller."""
 
     def webp(match: re.Match[str]) -> str:

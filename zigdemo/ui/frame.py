@@ -66,10 +66,10 @@ class Place:
         return len(self.tabs) > 1
 
 
-def lay_out(frame: Frame) -> None:
-    """Lay out all places and their tabs; call inside the page."""
+def lay_out(frame: Frame, first: str | None = None) -> None:
+    """Lay out all places and their tabs; call inside the page. first: the id of the place that is open at first."""
     tabs: list[tuple[Tab, gr.Tab, list[Any]]] = []
-    with gr.Tabs(elem_id="places") as row:
+    with gr.Tabs(selected=first, elem_id="places") as row:
         frame.rows.append(row)
         for place in frame.places:
             with gr.Tab(place.title, id=place.id) as outer:

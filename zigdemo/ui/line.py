@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 
 from ..ops import backends
 from . import texts
 
 LOOK_SECONDS = 0.5  # between two looks at who is before
+GONE_SECONDS = 10.0  # without a look, after which nobody waits any more
 
 Ticket = tuple[str | None, str]  # a page and the id of its line
 
@@ -19,14 +21,13 @@ class Line:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[Ticket] = []
+        self._waiting: dict[Ticket, float] = {}  # when it was looked at last
         self._running: set[Ticket] = set()
 
     def join(self, ticket: Ticket) -> None:
         """Wait at the end."""
         with self._lock:
-            if ticket not in self._waiting:
-                self._waiting.append(ticket)
+            self._waiting.setdefault(ticket, time.monotonic())
 
     def start(self, ticket: Ticket) -> None:
         """Its turn has come."""
@@ -38,13 +39,17 @@ class Line:
         """It has ended, or waits no longer."""
         with self._lock:
             self._running.discard(ticket)
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
+            self._waiting.pop(ticket, None)
 
     def before(self, ticket: Ticket) -> int | None:
         """How many come before it, the running one among them; None if it does not wait."""
         with self._lock:
-            return self._waiting.index(ticket) + len(self._running) if ticket in self._waiting else None
+            now = time.monotonic()
+            if ticket in self._waiting:
+                self._waiting[ticket] = now
+            for other in [one for one, looked in self._waiting.items() if now - looked > GONE_SECONDS]:
+                del self._waiting[other]  # its page was closed
+            return list(self._waiting).index(ticket) + len(self._running) if ticket in self._waiting else None
 
     async def watch(self, ticket: Ticket) -> AsyncIterator[str]:
         """Yield the line about who is before, whenever that changes, until the turn has come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
@@ -15,8 +16,10 @@ import gradio as gr
 import torch
 
 from .. import zoo
+from ..checks import as_whole
 from . import fields
-from .runs import QUIET
+from .runs import QUIET, sentence
+from .settings import MOST_STEPS, QUICK
 from .turns import POLL_SECONDS, TURNS
 
 MOST_WEIGHTS_CPU = 30_000_000  # of a model whose four network calls take well below a second on two cores
@@ -46,13 +49,18 @@ class Latest:
     def announce(self, page: gr.Request, number: float) -> None:
         """A change on a page, which counts them."""
         with self._lock:
-            self._numbers[page.session_hash] = max(number, self._numbers.pop(page.session_hash, 0))
-            while len(self._numbers) > MOST_PAGES:
-                self._numbers.popitem(last=False)
+            self._set(page.session_hash, max(number, self._numbers.get(page.session_hash, 0)))
 
     def end(self, page: gr.Request) -> None:
         """End what is drawn live on a page, as something else is drawn now."""
-        self.announce(page, self._numbers.get(page.session_hash, 0) + 0.5)
+        with self._lock:
+            self._set(page.session_hash, self._numbers.get(page.session_hash, 0) + 0.5)
+
+    def _set(self, name: str | None, number: float) -> None:
+        self._numbers[name] = number
+        self._numbers.move_to_end(name)
+        while len(self._numbers) > MOST_PAGES:
+            self._numbers.popitem(last=False)
 
     def is_newest(self, page: gr.Request, number: float) -> bool:
         """Whether nothing changed on the page since."""
@@ -64,7 +72,7 @@ LATEST = Latest()
 
 
 @dataclass(frozen=True)
-class Turn:
+class LiveRun:
     """A live run. quick: while settings change, rather than once they rest. stopped: whether it is unwanted by now."""
 
     quick: bool
@@ -74,6 +82,17 @@ class Turn:
     def name(self) -> str:
         """What the run is called in its line."""
         return "Live" if self.quick else "Refined"
+
+
+def steps_of(run: LiveRun, steps: Any) -> int:
+    """How many steps a live run makes of those that are set. Raises ValueError if they are no whole number."""
+    steps = as_whole("steps", steps, 1, MOST_STEPS)
+    return min(steps, QUICK["steps"]) if run.quick else steps
+
+
+def _number(value: Any) -> float:
+    """The number of a change; 0 for anything else that a browser sends."""
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else 0
 
 
 def connect_live(
@@ -86,30 +105,30 @@ def connect_live(
 ) -> None:
     """Follow every trigger while the switch is on, and refine what is shown once nothing changes.
 
-    show: called with a Turn and the inputs; returns updates of the outputs, or None where there is nothing to draw
+    show: called with a LiveRun and the inputs; returns updates of the outputs, or None where there is nothing to draw
     live. complain: updates that show the sentence of a ValueError that it raises.
     """
     number = fields.Number(0, visible="hidden")
     nothing = (gr.skip(),) * len(outputs)
 
     async def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
-        turn = Turn(quick, lambda: not LATEST.is_newest(page, mine))
+        turn = LiveRun(quick, lambda: not LATEST.is_newest(page, mine))
         async with TURNS.live(turn.stopped) as has_turn:
             if not has_turn or turn.stopped():
                 return nothing
             try:
                 updates = await asyncio.to_thread(show, turn, *values)
-            except ValueError as fault:  # half a word or an empty box, on the way to something that can be drawn
-                return complain(str(fault))
+            except Exception as fault:  # often half a word or an empty box, on the way to something that can be drawn
+                return complain(sentence(fault))
         return nothing if updates is None or turn.stopped() else updates
 
-    async def follow(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
-        mine = mine or 0
+    async def follow(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
+        mine = _number(mine)
         LATEST.announce(page, mine)
         return mine, *(await attempt(page, mine, True, values) if on else nothing)
 
-    async def refine(page: gr.Request, mine: float | None, on: bool, *values: Any) -> tuple[Any, ...]:
-        mine = mine or 0
+    async def refine(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
+        mine = _number(mine)
         end = time.monotonic() + REST_SECONDS
         while on and LATEST.is_newest(page, mine):
             if time.monotonic() >= end:

@@ -11,7 +11,6 @@ import gradio as gr
 
 from ..checks import shown
 from . import runs, texts
-from .live import LATEST
 from .settings import examples
 
 CHIPS = 4  # examples of a model, at most
@@ -68,7 +67,6 @@ def stoppable(tab: str, updates: Callable[..., tuple[Any, ...]]) -> Callable[[Ca
 
     def decorate(function: Callable[..., Updates]) -> Callable[..., Updates]:
         def handle(page: gr.Request, *inputs: Any) -> Updates:
-            LATEST.end(page)
             with runs.track(page, tab) as run:
                 try:
                     yield from function(run, *inputs)

@@ -10,10 +10,11 @@ import gradio as gr
 
 from .frame import Frame
 from .runs import QUIET
-from .settings import MORE
+from .settings import MORE, NAMES
 
 MOST_LETTERS = 2**14  # of a choice
 _CHANGED = "(choice, ...values) => window.zigdemoAddress.changed(%s, %s, %s, %s, choice, values)"
+_OPENED = "async (choice, ...values) => [await window.zigdemoAddress.choiceFor(%s, %s, choice), ...values]"
 _SHOWN = "(query) => { window.zigdemoAddress.showing(%s, query); }"
 
 Query: TypeAlias = dict[str, Any]  # settings by name, as in a link; values may be numbers
@@ -33,7 +34,16 @@ def read_choice(text: object) -> Query:
         return {}
     if not isinstance(settings, dict) or not isinstance(settings.get("model", ""), str):
         return {}
-    return {name: value for name, value in settings.items() if value is None or isinstance(value, (str, float, int))}
+    return {name: value for name, value in settings.items() if _is_single(value)}
+
+
+def _is_single(value: object) -> bool:
+    return value is None or isinstance(value, (str, float, int))
+
+
+def choice_json(query: Query) -> str:
+    """The choice that a query of settings makes."""
+    return json.dumps({name: value for name, value in query.items() if name in NAMES})
 
 
 def share(
@@ -52,12 +62,14 @@ def share(
     usual = {name: control.value for name, control in controls.items()}
 
     def follow(choice: str, *values: Any) -> tuple[Any, ...]:
-        return _followed(read_choice(choice), dict(zip(names, values, strict=True)), tab, show) or skipped
+        own = {name: value for name, value in zip(names, values, strict=True) if _is_single(value)}
+        return _followed(read_choice(choice), own, tab, show) or skipped
 
     skipped = (gr.skip(),) * len(outputs)
     script = _CHANGED % tuple(json.dumps(one) for one in (tab, names, usual, MORE))
+    opened = _OPENED % (json.dumps(tab), json.dumps(NAMES))
     gr.on([one.change for one in inputs], None, [frame.choice, *inputs], frame.choice, js=script, **QUIET)
-    gr.on(frame.opened, follow, [frame.choice, *inputs], list(outputs), queue=False, **QUIET)
+    gr.on(frame.opened, follow, [frame.choice, *inputs], list(outputs), js=opened, queue=False, **QUIET)
 
 
 def _followed(choice: Query, own: Query, tab: str, show: Show) -> tuple[Any, ...] | None:

@@ -35,7 +35,7 @@ READY_BELOW = "Press Draw. Below: earlier pictures of this model; their files op
 CLIPS_READY = "Press Draw; the clips appear step by step."
 COMPARE_READY = "Choose a matrix above, or what varies along rows and columns; then press Draw."
 LIVE_LINE = "{}: {}, {} steps, {:.2f} s. Draw makes all pictures."
-LIVE = "One quick picture follows words, label, scan, guidance and seed, and is refined when they rest."
+LIVE = "A quick picture, and the maps of Look inside, follow words, scan and seed, and are refined when these rest."
 WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
 COMPILING = "Preparing the kernels for this machine: once, up to a minute."
@@ -171,6 +171,17 @@ ATTENTION_CLIP = "Where the chosen words act, in the middle frame and in every f
 PLAYING = "Playing the steps."
 EXPORTED = "What is shown as PNG and SVG, sheets of all words as PNG, and all numbers as .npz."
 MAPS_EXPORTED = "The four maps as PNG and SVG, and the numbers of all layers as .npz."
+
+# The Lesson.
+LESSON_FILE = (
+    "It opens in any browser, with no network. With a portrait of your own in it: "
+    "`python -m zigdemo.lesson export lesson.html --prompt 'a smiling person'`."
+)
+
+# The Cost tab.
+COST_READY = "Times every operator on this machine, in about 20 s; its dots join those below Measured."
+COST_MEASURED = "Measured; the dashed lines are this machine's."
+COST_STOPPED = "Stopped; what was measured stays."
 
 # The Models tab.
 FOR_THE_OWNER = (

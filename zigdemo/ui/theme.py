@@ -11,11 +11,13 @@ ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 STYLES = (
     "tokens.css", "page.css", "controls.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css",
-    "scan_player.css", "samplers.css", "maps.css", "finetune.css", "models.css", "compare.css", "keys.css", "strip.css",
+    "scan_player.css", "samplers.css", "maps.css", "finetune.css", "models.css", "compare.css", "cost.css",
+    "lesson.css", "keys.css", "strip.css",
 )  # fmt: skip
 SCRIPTS = (
     "access.js", "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js",
-    "curves.js", "compare.js", "address.js", "keys.js", "strip.js",
+    "curves.js", "compare.js", "cost.js", "cells.js",
+    "lesson_stages.js", "lesson.js", "address.js", "keys.js", "strip.js",
     "models.js",
 )  # fmt: skip
 

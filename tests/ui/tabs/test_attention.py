@@ -203,11 +203,11 @@ def test_the_same_prompt_keeps_what_was_looked_at_and_a_link_restores_it(wordy):
 def test_maps_follow_the_words_by_four_steps_and_are_refined_at_rest(wordy):
     earlier, _ = drawn()
     for quick, steps in ((True, 4), (False, 6)):
-        turn = live.Turn(quick, lambda: False)
+        turn = live.LiveRun(quick, lambda: False)
         (shown,) = updates([tab._live(turn, "tiny-text", "a heart", 6, 0, tab.ATTENTION, earlier)])
         assert shown["drawing"].request.steps == steps and f"{turn.name}: {steps} steps" in shown["progress"]
         assert shown["play"]["interactive"] and shown["words"]["value"] == ["2"]
-    assert tab._live(live.Turn(True, lambda: True), "tiny-text", "a heart", 6, 0, tab.ATTENTION, None) is None
+    assert tab._live(live.LiveRun(True, lambda: True), "tiny-text", "a heart", 6, 0, tab.ATTENTION, None) is None
 
 
 def test_another_tab_s_choice_is_shown_where_its_model_takes_words(wordy):

@@ -1,5 +1,6 @@
 """The list of models says what each can do and how honest it is."""
 
+import json
 import re
 from pathlib import Path
 
@@ -53,8 +54,9 @@ def test_a_card_draws_with_its_model_here_or_behind_a_link(tmp_path, monkeypatch
     live = models_html(live=True)
     assert re.findall('href="([^"]*)"', live) == ["?model=tiny", "?model=tiny-clips"]
     assert re.findall('data-draw="([^"]*)"', live) == ["tiny"] and "data-draw=" not in models_html()
-    assert tab._draw_with(Event("tiny"))["value"] == "tiny"
-    assert "value" not in tab._draw_with(Event("gone"))
+    model, choice = tab._draw_with(Event("tiny"))
+    assert model["value"] == "tiny" and json.loads(choice) == {"model": "tiny"}
+    assert "value" not in tab._draw_with(Event("gone"))[0]
 
 
 class Event:

@@ -142,7 +142,7 @@ def test_a_name_that_is_no_run_shows_nothing_and_opens_no_path(here, name):
     found = named(tab._status_updates(name))
     assert found["job"] is None and found["timer"].active is False and found["line"] == tab.SKIP
     assert named(tab._press(name, "Stop"))["line"]
-    assert tab._pack(name) == tab.SKIP and tab._use(name) == tab.SKIP
+    assert tab._pack(name) == tab.SKIP and tab._use(name) == (tab.SKIP, tab.SKIP)
 
 
 def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):

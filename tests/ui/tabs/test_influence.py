@@ -271,11 +271,11 @@ def test_maps_follow_the_settings_by_four_steps_at_the_same_patch(weights):
     tiny_folder(weights / "tiny")
     earlier, _ = drawn(steps=8)
     chosen(earlier, 7, 1, 1, 4, 2)
-    values = tab._live(live.Turn(True, lambda: False), "tiny", None, "hedgehog", None, 8, 5, earlier)
+    values = tab._live(live.LiveRun(True, lambda: False), "tiny", None, "hedgehog", None, 8, 5, earlier)
     shown = dict(zip(tab.OUTPUTS, values, strict=True))
     assert shown["drawing"].shown == tab.Position(3, 0, 0, 3, 1) and "Live: 4 steps" in shown["progress"]
     assert shown["step"]["value"] == 4 and shown["column"]["value"] == 4
-    assert tab._live(live.Turn(True, lambda: True), "tiny", None, "hedgehog", None, 8, 5, None) is None
+    assert tab._live(live.LiveRun(True, lambda: True), "tiny", None, "hedgehog", None, 8, 5, None) is None
 
 
 @pytest.mark.parametrize("query", ["model=tiny&row=1", "place=attention&model=tiny", "place=influence&model=gone", ""])

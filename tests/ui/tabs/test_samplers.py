@@ -17,7 +17,8 @@ from zigdemo.explain import clean_strip
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.ui import error_curve, texts
 from zigdemo.ui.tabs import samplers
-from zigdemo.ui.tabs.samplers import FIRST, toy_data, toy_paths
+from zigdemo.ui.tabs.samplers import toy_paths
+from zigdemo.ui.toys import FIRST, toy_data
 
 RESULT = json.loads(error_curve.RESULTS.read_text(encoding="utf-8"))
 
@@ -98,7 +99,7 @@ def test_a_prediction_stays_until_the_next_and_the_last_column_is_what_is_genera
 
 @pytest.mark.parametrize(
     "change",
-    [{"model": "x"}, {"label": "unicorn"}, {"first": "magic"}, {"second": None}, {"steps": 101}, {"seed": -1}],
+    [{"model": "x"}, {"label": "unicorn"}, {"first": "magic"}, {"second": None}, {"steps": 251}, {"seed": -1}],
     ids=str,
 )
 def test_a_bad_setting_of_the_strips_is_one_sentence(tiny, change):

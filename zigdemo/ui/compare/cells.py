@@ -21,6 +21,7 @@ from ...pipeline import Request, Result
 from ..files import save_clips, save_pictures
 from ..runs import MODELS, run_to_end
 from ..settings import FIRST, installed_model
+from ..turns import TURNS
 
 MOST_KEPT = 400  # pictures
 
@@ -100,7 +101,8 @@ class Cells:
         """How long so many pictures take here, without those that are kept, by the speed measured on this machine."""
         todo = [request for request in requests if self.kept(request) is None]
         if todo and not self._seconds_per_mac:
-            self._probe(todo)
+            with TURNS.queued():
+                self._probe(todo)
         known = self._seconds_per_mac
         usual = sum(known.values()) / max(1, len(known))
         return sum(_macs(request) * known.get(request.model, usual) for request in todo)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...request import Request
 from ..settings import installed_model
 from .axes import AXES, BASE, NOTHING, Matrix, make_matrix
@@ -12,8 +14,11 @@ def pair_matrix(one: Request, two: Request) -> Matrix:
 
     Raises ValueError with one sentence if they differ in nothing that can vary, or in more than two things.
     """
+    for request in (one, two):
+        if replace(Request(**{name: getattr(request, name) for name in BASE}), count=request.count) != request:
+            raise ValueError("one of the two has settings from More, which no matrix has; choose two without them")
     values = [_values(request) for request in (one, two)]
-    apart = [axis for axis in values[0] if values[0][axis] != values[1].get(axis, values[0][axis])]
+    apart = [axis for axis in AXES if axis in values[0] and axis in values[1] and values[0][axis] != values[1][axis]]
     if not apart:
         raise ValueError("the two differ in nothing that a matrix can vary; choose two others")
     if len(apart) > 2:

@@ -10,9 +10,13 @@ from .clips import TAB as CLIPS_TAB
 from .clips import build_clips_tab
 from .compare import TAB as COMPARE_TAB
 from .compare import build_compare_tab
+from .cost import TAB as COST_TAB
+from .cost import build_cost_tab
 from .finetune import build_finetune_tab
 from .influence import TAB as INFLUENCE_TAB
 from .influence import build_influence_tab
+from .lesson import TAB as LESSON_TAB
+from .lesson import build_lesson_tab
 from .pictures import TAB as PICTURES_TAB
 from .pictures import build_pictures_tab
 from .samplers import TAB as SAMPLERS_TAB
@@ -20,6 +24,7 @@ from .samplers import build_samplers_tab
 from .scan_paths import build_scan_paths_tab
 
 PLACES = (
+    Place(LESSON_TAB, "Lesson", (Tab(LESSON_TAB, "Lesson", build_lesson_tab),)),
     Place(
         "draw",
         "Draw",
@@ -34,6 +39,7 @@ PLACES = (
             Tab(INFLUENCE_TAB, "Influence", build_influence_tab),
             Tab(ATTENTION_TAB, "Attention", build_attention_tab),
             Tab(SAMPLERS_TAB, "Samplers", build_samplers_tab),
+            Tab(COST_TAB, "Cost", build_cost_tab),
         ),
     ),
     Place(
@@ -42,4 +48,5 @@ PLACES = (
         (Tab("cards", "Cards", build_cards_tab), Tab("fine-tune", "Fine-tune", build_finetune_tab)),
     ),
 )
+FIRST = "draw"  # the place that is open at first
 TABS = tuple(tab for place in PLACES for tab in place.tabs)

@@ -30,7 +30,7 @@ from ..looking import (
 )
 from ..maps import frames_of, places, plain_html, side_by_side, text_models
 from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run, sentence
-from ..settings import CLIPS, MOST_STEPS, PICTURES, QUICK, defaults, examples, from_link, installed_model
+from ..settings import CLIPS, MOST_STEPS, PICTURES, defaults, examples, from_link, installed_model
 from ..sharing import Query, share, show_in_address
 from ..turns import TURN, in_turn
 from ..word_maps import (
@@ -151,12 +151,12 @@ def _drawn(drawing: Drawing, kind: str, earlier: Drawing | None, linked: Choice 
 
 
 def _live(
-    turn: live.Turn, model: str, prompt: str, steps: float, seed: float, kind: str, earlier: Drawing | None
+    turn: live.LiveRun, model: str, prompt: str, steps: float, seed: float, kind: str, earlier: Drawing | None
 ) -> tuple[Any, ...] | None:
     """The maps while the words change; None for a model that is too slow."""
     if not live.quick_enough(installed_model(model)):
         return None
-    recording = Recording(model, prompt, min(steps, QUICK["steps"]) if turn.quick else steps, seed)
+    recording = Recording(model, prompt, live.steps_of(turn, steps), seed)
     step = runs.run_to_end(recording.request, stopped=turn.stopped, record=recording.record)
     if step is None:
         return None

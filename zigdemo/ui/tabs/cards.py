@@ -1,4 +1,4 @@
-"""The *Models* tab: every installed model, what it draws and how good it is; and adding others."""
+"""The *Cards* tab: every installed model, what it draws and how good it is; and adding others."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..borders import handler
 from ..frame import Frame
 from ..runs import QUIET
 from ..settings import PICTURES, installed_model, installed_models, model_choices
+from ..sharing import choice_json
 from ..texts import data_url
 from .pictures import TAB as PICTURES_TAB
 
@@ -191,12 +192,12 @@ def official_html() -> str:
     return f'<ul class="official">{"".join(items)}</ul>'
 
 
-@handler(lambda sentence: gr.skip())
-def _draw_with(event: gr.EventData) -> Any:
-    """Update of the Pictures tab's model to that of a card."""
+@handler(lambda sentence: (gr.skip(), gr.skip()))
+def _draw_with(event: gr.EventData) -> tuple[Any, str]:
+    """Updates of the Pictures tab's model and of the choice to that of a card."""
     folder = installed_model(event.model)
     PICTURES.refuse(folder)
-    return gr.update(choices=model_choices(PICTURES), value=folder.id)
+    return gr.update(choices=model_choices(PICTURES), value=folder.id), choice_json({"model": folder.id})
 
 
 def build_cards_tab(frame: Frame) -> None:
@@ -205,8 +206,9 @@ def build_cards_tab(frame: Frame) -> None:
     # A function as the value, so that it is called whenever the page opens.
     cards = gr.HTML(make_cards, padding=False, elem_id="models", js_on_load=MOUNT)
     if frame.model is not None and frame.follow_model is not None:
-        frame.follow_model(cards.select(_draw_with, None, frame.model, **QUIET))
-        frame.open_after(cards.select, PICTURES_TAB)
+        chosen = cards.select(_draw_with, None, [frame.model, frame.choice], **QUIET)
+        frame.follow_model(chosen)
+        frame.open_after(chosen.then, PICTURES_TAB)
     with gr.Accordion("Add a model", open=False, elem_id="add"):
         build_adding(frame, cards, make_cards)
     with gr.Accordion("Official checkpoints from the command line", open=False):

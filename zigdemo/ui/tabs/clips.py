@@ -157,8 +157,10 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
 
 
 def _names_a_clip_model(query: dict[str, str]) -> bool:
-    """Whether a link is to a model of this tab, and names no other place."""
-    return "place" not in query and query.get("model") in [entry.id for entry in installed_models(CLIPS)]
+    """Whether a link is to a model of this tab, and names no other place of the page."""
+    return query.get("place") in (None, "video") and query.get("model") in [
+        entry.id for entry in installed_models(CLIPS)
+    ]
 
 
 def _model_updates(model: str) -> tuple[Any, ...]:

@@ -39,14 +39,14 @@ from ..settings import (
     model_choices,
     solver_choices,
 )
-from ..sharing import Query, share
+from ..sharing import Query, choice_json, share
 from ..strip import read_query
 from ..theme import mount_script
 from ..turns import TURN, in_turn
 
 TAB = "compare"  # the id of the tab and of its runs
 AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
-Place: TypeAlias = tuple[int, int]  # row and column of a cell
+CellPlace: TypeAlias = tuple[int, int]  # row and column of a cell
 CELL_CHOSEN = 'element.addEventListener("zigdemo-cell", (event) => trigger("select", event.detail));'
 SIDES = ("rows", "row_values", "columns", "column_values")
 SAVE = "Save: PNG that opens the matrix again, SVG, table, Python"
@@ -91,29 +91,28 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
         yield from _drawn(_matrix(values), run)
 
 
-@handler(lambda sentence: None)
-def _choose_cell(page: gr.Request, event: gr.EventData) -> Place | None:
+@handler(lambda sentence: gr.skip())
+def _choose_cell(page: gr.Request, event: gr.EventData) -> Any:
     """A click on a cell without a picture: its place, to be drawn alone; while the matrix is drawn it is skipped."""
     place = as_whole("row", event.row, 0, MOST_CELLS), as_whole("column", event.column, 0, MOST_CELLS)
     run = runs.RUNS.get((page.session_hash, TAB))
     if run is None:
         return place
     run.skipped.add(place)
-    return None
+    return gr.skip()
 
 
-@in_turn
 @handler(partial(_updates, False))
-def _run_one(page: gr.Request, place: Place | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+def _run_one(page: gr.Request, place: CellPlace | None, *values: Any) -> Iterator[tuple[Any, ...]]:
     """Draw one cell of the matrix of the controls."""
     if place is None:
-        yield _updates()
+        yield _updates(False, texts.COMPARE_READY)
         return
     with runs.track(page, TAB) as run:
         yield from _drawn(_matrix(values), run, place)
 
 
-def _drawn(matrix: Matrix, run: runs.Run, only: Place | None = None) -> Iterator[tuple[Any, ...]]:
+def _drawn(matrix: Matrix, run: runs.Run, only: CellPlace | None = None) -> Iterator[tuple[Any, ...]]:
     """Updates while the cells that are not kept are drawn, or one of them, without those that the run is to skip."""
     cells, pictures, started, last_shown = {}, {}, time.monotonic(), 0.0
     todo = []
@@ -128,6 +127,7 @@ def _drawn(matrix: Matrix, run: runs.Run, only: Place | None = None) -> Iterator
         elif only in (None, place):
             todo.append(cell)
     yield _updates(True, starting_text(), view=view_json(matrix, cells))
+    drawn = 0
     for number, cell in enumerate(todo):
         place = cell.row, cell.column
         if place in run.skipped:
@@ -150,12 +150,13 @@ def _drawn(matrix: Matrix, run: runs.Run, only: Place | None = None) -> Iterator
             return
         pictures[place] = picture
         cells[place] = cell_state(picture)
+        drawn += 1
     seconds = time.monotonic() - started
-    line = f"{len(pictures)} pictures, {len(todo)} of them drawn in {seconds:.1f} s. Point at one to compare it."
+    line = f"{len(pictures)} pictures, {drawn} of them drawn in {seconds:.1f} s. Point at one to compare it."
     yield _updates(False, line, view=view_json(matrix, cells), **_end(matrix, pictures))
 
 
-def _is_unwanted(run: runs.Run, place: Place) -> bool:
+def _is_unwanted(run: runs.Run, place: CellPlace) -> bool:
     return run.stop.is_set() or place in run.skipped
 
 
@@ -176,7 +177,6 @@ def _controls(matrix: Matrix) -> tuple[Any, ...]:
         **{name: gr.update(value=base[name]) for name in ("solver", "steps", "guidance", "seed")},
         "model": folder.id,
         "prompt": gr.update(value=base["prompt"] or "", visible=folder.text is not None),
-        # A hidden one keeps its choices, as Gradio refuses a value that a late event still sends.
         "label": gr.update(choices=label_choices(folder.id), value=base["label"], visible=True)
         if folder.labels
         else gr.update(visible=False),
@@ -202,12 +202,6 @@ def _axis_chosen(axis: str, *base_values: Any) -> Any:
     return gr.update(**_values_settings(base, axis, list(offered(base, axis))))
 
 
-def _model_chosen(model: str, rows: str, columns: str) -> tuple[Any, ...]:
-    """The controls for another model, on the same axes."""
-    base = {"model": model}
-    return _controls(make_matrix(base, rows, offered(base, rows), columns, offered(base, columns)))
-
-
 def _of_query(text: object) -> Request:
     """The request of a result in the film strip. Raises ValueError if it cannot be drawn any more."""
     query = read_query(text)
@@ -221,7 +215,7 @@ def _of_query(text: object) -> Request:
 NO_CHANGE = (gr.skip(),) * (len(BASE) + 1 + len(SIDES))
 
 
-@handler(lambda sentence: NO_CHANGE)
+@endpoint
 def _preset(place: int, *base_values: Any) -> tuple[Any, ...]:
     return _controls(preset_matrix(PRESETS[place], dict(zip(BASE, base_values, strict=True))))
 
@@ -231,19 +225,33 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
     request = next((one for one, _ in (from_link(query, kind) for kind in (PICTURES, CLIPS)) if one is not None), None)
     if request is None:
         return None
-    base = {name: getattr(request, name) for name in BASE}
-    preset = next(preset for preset in PRESETS if preset.suits(installed_model(request.model)))
-    updates = _controls(preset_matrix(preset, base))
-    return updates if own["model"] != request.model else (*updates[: len(BASE)], *(gr.skip(),) * (1 + len(SIDES)))
+    updates = _controls(_suiting({name: getattr(request, name) for name in BASE}))
+    return updates if own.get("model") != request.model else (*updates[: len(BASE)], *(gr.skip(),) * (1 + len(SIDES)))
 
 
-@handler(lambda sentence: NO_CHANGE)
+@endpoint
 def _pair(event: gr.EventData) -> tuple[Any, ...]:
-    """The matrix of two results of the film strip."""
+    """The matrix of two results of the film strip, and the choice that it makes."""
     queries = event.queries if isinstance(event.queries, list) else []
     if len(queries) != 2:
         raise ValueError("choose two results to compare")
-    return _controls(pair_matrix(*map(_of_query, queries)))
+    matrix = pair_matrix(*map(_of_query, queries))
+    return *_controls(matrix), choice_json(matrix.base)
+
+
+@handler(lambda sentence: NO_CHANGE)
+def _model_chosen(model: str, rows: str, columns: str) -> tuple[Any, ...]:
+    """The controls for another model, on the same axes if it can vary along them."""
+    base = {"model": model}
+    values = {axis: () if axis == NOTHING else offered(base, axis) for axis in (rows, columns)}
+    if all(values[axis] or axis == NOTHING for axis in values):
+        return _controls(make_matrix(base, rows, values[rows], columns, values[columns]))
+    return _controls(_suiting(base))
+
+
+def _suiting(base: dict[str, Any]) -> Matrix:
+    """The matrix of the first preset that suits the model of a base."""
+    return preset_matrix(next(one for one in PRESETS if one.suits(installed_model(base["model"]))), base)
 
 
 @handler(lambda sentence: NO_CHANGE)
@@ -379,13 +387,13 @@ def build_compare_tab(frame: Frame) -> None:
     runs_after = connect((go, stop, progress), controls, outputs, _run, _stop, _updates)
     for preset, chip in zip(presets, chips, strict=True):
         chosen = chip.click(partial(_preset, PRESETS.index(preset)), list(base.values()), controls, **QUIET)
-        runs_after(chosen.then)
-    runs_after(frame.strip.apply(_pair, None, controls, **QUIET).then)
-    frame.open_after(frame.strip.apply, TAB)
+        runs_after(chosen.success)
+    paired = frame.strip.apply(_pair, None, [*controls, frame.choice], **QUIET)
+    frame.open_after(paired.success, TAB)
+    runs_after(paired.success)
     chosen = gr.State(None)
-    view.select(_choose_cell, None, chosen, queue=False, **QUIET).then(
-        _run_one, [chosen, *controls], outputs, **TURN, **QUIET
-    )
+    view.select(_choose_cell, None, chosen, queue=False, **QUIET)
+    runs_after(chosen.change, _run_one, [chosen, *controls])
     rows, row_values, columns, column_values = sides
     for axis, values in ((rows, row_values), (columns, column_values)):
         axis.input(_axis_chosen, [axis, *base.values()], values, **QUIET)

@@ -26,6 +26,7 @@ from ..files import pictures_folder
 from ..frame import Frame
 from ..runs import QUIET, STATE_SECONDS
 from ..settings import PICTURES, installed_model, model_choices
+from ..sharing import choice_json
 from ..tuning import (
     bounds,
     curve_html,
@@ -166,14 +167,14 @@ def _pack(name: str | None) -> Any:
         return SKIP
 
 
-def _use(name: str | None) -> Any:
-    """Update of the Pictures tab's model to the new one."""
+def _use(name: str | None) -> tuple[Any, Any]:
+    """Updates of the Pictures tab's model and of the choice to the new one."""
     try:
         model = job_of(name).out.name
-        return gr.update(choices=model_choices(PICTURES), value=model)
+        return gr.update(choices=model_choices(PICTURES), value=model), choice_json({"model": model})
     except ValueError as fault:
         runs.toast(fault)
-        return SKIP
+        return SKIP, SKIP
 
 
 def earlier_runs() -> list[tuple[str, str]]:
@@ -271,5 +272,6 @@ def build_finetune_tab(frame: Frame) -> None:
     page.load(lambda: gr.update(choices=(past_runs := earlier_runs()), visible=bool(past_runs)), None, past, **QUIET)
     past.input(_status_updates, past, outputs, **QUIET)
     pack.click(_pack, job, packed, **QUIET)
-    frame.follow_model(use.click(_use, job, frame.model, **QUIET))
-    frame.open_after(use.click, PICTURES_TAB)
+    chosen = use.click(_use, job, [frame.model, frame.choice], **QUIET)
+    frame.follow_model(chosen)
+    frame.open_after(chosen.then, PICTURES_TAB)

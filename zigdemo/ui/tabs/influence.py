@@ -45,7 +45,7 @@ from ..patches import (
     middle_step,
 )
 from ..runs import MODELS, PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run
-from ..settings import MOST_STEPS, QUICK, defaults, from_link, installed_model, model_choices
+from ..settings import MOST_STEPS, defaults, from_link, installed_model, model_choices
 from ..sharing import Query, share, show_in_address
 from ..turns import TURN, in_turn
 
@@ -134,13 +134,13 @@ def _draw(
 
 
 def _live(
-    turn: live.Turn, model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float,
+    turn: live.LiveRun, model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float,
     earlier: Drawing | None,
 ) -> tuple[Any, ...] | None:  # fmt: skip
     """The maps of the marked patch while settings change; None for a model that is too slow."""
     if not live.quick_enough(installed_model(model)):
         return None
-    steps = min(steps, QUICK["steps"]) if turn.quick else steps
+    steps = live.steps_of(turn, steps)
     drawing = draw(one_picture(model, prompt, label, scan, steps, seed), turn.stopped, earlier)
     if drawing is None:
         return None

@@ -52,7 +52,7 @@ from ..settings import (
     shown_values,
     to_request,
 )
-from ..sharing import Query, share
+from ..sharing import Query, choice_json, share
 from ..strip import feed_json, read_query
 
 TAB = "pictures"  # the id of the tab and of its runs
@@ -110,7 +110,6 @@ _updates = partial(changes, OUTPUTS)
 
 def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
     """The Draw button: yields updates of OUTPUTS, one per step shown."""
-    live.LATEST.end(page)
     *values, start, image, randomise, past, before = inputs
     settings = dict(zip(NAMES, values, strict=True))
     if randomise and not before:
@@ -162,7 +161,7 @@ def _result_updates(step: Step, past: list[str], before: list[str]) -> tuple[Any
 LIVE = {**QUICK, "count": 1, "guidance_interval": (0.0, 1.0), "solver_options": {}}
 
 
-def _live(turn: live.Turn, *values: Any) -> tuple[Any, ...] | None:
+def _live(turn: live.LiveRun, *values: Any) -> tuple[Any, ...] | None:
     """Updates of preview, gallery and line; None over a picture to start from, and for a model that is too slow."""
     *settings, start, image = values
     request = to_request(**dict(zip(NAMES, settings, strict=True)))
@@ -212,8 +211,10 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
 
 
 def _restore_from_strip(event: gr.EventData) -> tuple[Any, ...]:
-    """As `_show`, for the settings of a picture in the film strip."""
-    return _linked_updates(read_query(event.query)) or NO_CHANGE
+    """As `_show`, and the choice, for the settings of a picture in the film strip."""
+    query = read_query(event.query)
+    updates = _linked_updates(query)
+    return (*NO_CHANGE, SKIP) if updates is None else (*updates, choice_json(query))
 
 
 def _model_updates(model: str, solver: str, steps: float, guidance: float) -> tuple[Any, ...]:
@@ -353,8 +354,8 @@ def build_pictures_tab(frame: Frame) -> None:
     for chip in chips:
         chip.click(_example, [chip, model], [prompt, label, nudge], **QUIET)
     link.click(lambda *_: gr.Info(texts.LINK_COPIED), shared, None, js=texts.LINK_SCRIPT, **QUIET)
-    frame.strip.select(_restore_from_strip, None, restored, **QUIET)
-    frame.open_after(frame.strip.select, TAB)
+    restoring = frame.strip.select(_restore_from_strip, None, [*restored, frame.choice], **QUIET)
+    frame.open_after(restoring.then, TAB)
     page.load(lambda: gr.update(choices=model_choices()), None, model, **QUIET)  # models added since the start
     page.load(_open_link, None, restored, **QUIET)
     share(frame, TAB, dict(zip(NAMES, shared, strict=True)), restored, _follow)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from torch import Tensor
 
-from ...checks import as_whole, shown
+from ...checks import as_whole
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
-from ...explain import EXTENT, Strip, ToyRun, Trajectory, clean_strip, toy_run
+from ...explain import Strip, Trajectory, clean_strip
 from .. import fields, texts
 from ..borders import endpoint, handler
 from ..error_curve import curves_html, measurement
@@ -27,6 +23,7 @@ from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
 from ..settings import (
     MOST_GUIDANCE,
+    MOST_STEPS,
     PICTURES,
     first_label,
     first_prompt,
@@ -38,12 +35,10 @@ from ..settings import (
 )
 from ..sharing import Query, share
 from ..theme import mount_script
+from ..toys import FIRST, MOST_SEED, MOST_TOY_STEPS, run_toy, toy_data
 from ..turns import TURN, in_turn
 
 TAB = "samplers"  # the id of the tab
-MOST_TOY_STEPS, MOST_STRIP_STEPS, MOST_SEED = 100, 100, 2**31 - 1
-SCALE = 2048  # states are sent as int16 in units of 1 / SCALE: up to 16, four times as far as any noise
-FIRST = ("ring", "heun", "euler-maruyama", 20, "sigma", 0)
 
 
 def _solver_choices(stochastic: bool) -> list[tuple[str, str]]:
@@ -54,53 +49,6 @@ def _missing(solver: str) -> bool:
     """Whether the solver's package is not installed."""
     options = SAMPLERS[solver].options
     return refusal(solver, "linear", "velocity", options.get("form"), options.get("last_step")) is not None
-
-
-@lru_cache(maxsize=32)
-def _cached_run(toy: str, ode: str, sde: str, steps: int, form: str | None, seed: int) -> ToyRun:
-    return toy_run(toy, ode, sde, steps, seed=seed, **({} if form is None else {"form": form}))
-
-
-def _toy_run(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> ToyRun:
-    for setting, value in (("toy", toy), ("ODE solver", ode), ("SDE solver", sde), ("form", form or "")):
-        if not isinstance(value, str):
-            raise ValueError(f"{setting} must be a name, not {shown(value)}")
-    steps = as_whole("steps", steps, 1, MOST_TOY_STEPS)
-    return _cached_run(toy, ode, sde, steps, form or None, as_whole("seed", seed, 0, MOST_SEED))
-
-
-def _pack(numbers: Tensor, dtype: str) -> str:
-    return base64.b64encode(numbers.numpy().astype(dtype).tobytes()).decode("ascii")
-
-
-def toy_data(toy: str, ode: str, sde: str, steps: float, form: str | None, seed: float) -> dict[str, Any]:
-    """The data of the player, see assets/trajectories.js. Raises ValueError with one sentence for a bad setting."""
-    run = _toy_run(toy, ode, sde, steps, form, seed)
-    limit = np.iinfo(np.int16).max
-    return {
-        "toy": toy,
-        "points": run.ode.states.shape[1],
-        "extent": EXTENT,
-        "scale": SCALE,
-        "cells": run.density.shape[-1],
-        "frames": run.density_times,
-        "density": _pack((255 * run.density).round(), "uint8"),
-        "floor": asdict(run.floor),
-        "noise_score": run.noise_score,
-        "runs": [
-            {
-                "solver": path.solver,
-                "kind": kind,
-                "label": SAMPLERS[path.solver].label,
-                "steps": len(path.times) - 1,
-                "times": path.times,
-                "nfe": path.nfe,
-                "score": path.score,
-                "states": _pack((SCALE * path.states).round().clamp(-limit, limit), "<i2"),
-            }
-            for kind, path in (("ODE", run.ode), ("SDE", run.sde))
-        ],
-    }
 
 
 @endpoint
@@ -117,7 +65,7 @@ def toy_paths(
     score: distance of the end points to the true density; floor: what as many true points score. error: distance of the
     end points to the exact ones, for an SDE those on the same Brownian path.
     """
-    run = _toy_run(toy, ode, sde, steps, form, seed)
+    run = run_toy(toy, ode, sde, steps, form, seed)
 
     def as_dict(path: Trajectory) -> dict[str, Any]:
         states = (path.states * 1e4).round() / 1e4
@@ -151,7 +99,7 @@ def _strips(
 ) -> Iterator[list[Strip]]:  # fmt: skip
     """Yield the strips of both solvers as they grow. Raises ValueError before any work."""
     PICTURES.refuse(installed_model(model))
-    as_whole("steps", steps, 1, MOST_STRIP_STEPS)
+    as_whole("steps", steps, 1, MOST_STEPS)
     requests = [
         to_request(model, label, None, solver, steps, guidance, seed, 1, prompt=prompt) for solver in (first, second)
     ]
@@ -253,7 +201,7 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
         {**prompt, "value": request.prompt or ""},
         {**label, "value": request.label},
         *((gr.skip(),) * 2 if own.get("model") == request.model else solvers),
-        min(request.steps, MOST_STRIP_STEPS),
+        request.steps,
         request.guidance,
         request.seed,
     )
@@ -307,7 +255,7 @@ def _build_strips(frame: Frame) -> None:
         first_solver = fields.Dropdown(solvers, value="heun", label="First solver", min_width=200)
         second_solver = fields.Dropdown(solvers, value="euler-maruyama", label="Second solver", min_width=200)
     with gr.Row():
-        steps = fields.Slider(1, MOST_STRIP_STEPS, value=25, step=1, label="Steps", min_width=240, buttons=[])
+        steps = fields.Slider(1, MOST_STEPS, value=25, step=1, label="Steps", min_width=240, buttons=[])
         guidance = fields.Slider(0, MOST_GUIDANCE, value=2, step=0.1, label="Guidance", min_width=240, buttons=[])
         seed = fields.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=120)
     with gr.Row():

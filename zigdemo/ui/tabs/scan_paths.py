@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from dataclasses import asdict
 from math import prod
 from typing import Any
@@ -14,16 +13,16 @@ from ...checks import as_whole
 from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
 from .. import fields
 from ..borders import endpoint
+from ..examples import example_picture
 from ..frame import Frame
 from ..runs import QUIET
 from ..sharing import read_choice
-from ..theme import ASSETS, mount_script
+from ..theme import mount_script
 
 MOST_SIDE = 64
 MOST_TOKENS = 2**13  # in a stack of frames, for which a browser gets up to LAYERS orders
 LAYERS = 16  # that the player can show; the API takes any layer up to MOST_LAYER
 MOST_LAYER = 9999
-EXAMPLE_PICTURE = "data:image/webp;base64," + b64encode((ASSETS / "portrait.webp").read_bytes()).decode("ascii")
 EXAMPLES = [name for family in SCHEMES.values() for name in family.examples]
 
 
@@ -145,7 +144,7 @@ def build_scan_paths_tab(frame: Frame) -> None:
     message = gr.Markdown(visible=False, elem_id="scan-message")
     player = gr.HTML(
         json.dumps(scan_data("zigzag-8", 8, 8)),
-        html_template=f'<div class="scan-player" data-example="{EXAMPLE_PICTURE}"></div>',
+        html_template=f'<div class="scan-player" data-example="{example_picture()}"></div>',
         js_on_load=mount_script("scan-player", "zigdemoScanPlayer"),
         apply_default_css=False,
         elem_id="scan-player",

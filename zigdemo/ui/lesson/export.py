@@ -1,0 +1,47 @@
+"""The lesson as one HTML file that needs no server and no network."""
+
+from __future__ import annotations
+
+from ..theme import ASSETS
+from .data import lesson_json
+
+STYLES = ("tokens.css", "players.css", "samplers.css", "words.css", "cost.css", "lesson.css")
+SCRIPTS = (
+    "parts.js", "scan_view.js", "scan_measures.js", "trajectories.js", "cost.js", "cells.js", "lesson_stages.js",
+    "lesson.js",
+)  # fmt: skip
+MOST_BYTES = 6_000_000  # of the file
+# What Gradio's own style sheet gives the page.
+PAGE = """
+:root { --block-radius: 8px; --body-background-fill: var(--ground); --background-fill-primary: var(--ground);
+  --background-fill-secondary: var(--ground-raised); }
+body { max-width: 1500px; margin: 0 auto; padding: 20px clamp(12px, 3vw, 40px); color: var(--ink);
+  background: var(--ground); font: 16px/1.4 system-ui, sans-serif; }
+@media (min-width: 1800px) { body { zoom: 1.25; } }
+@media print { .lesson-notes { display: block !important; }
+  .lesson-steps, .lesson-turn, .lesson-tools { display: none !important; } }
+"""
+DARK = """const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark", dark.matches);
+dark.addEventListener("change", follow);
+follow();"""
+START = """zigdemoParts.whenReady(() => zigdemoLesson.mount(document.getElementById("lesson"),
+  JSON.parse(document.getElementById("lesson-data").textContent)));"""
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def lesson_html(content: str | None = None) -> str:
+    """The file. content: as `lesson_json` returns it, by default with the shipped results."""
+    data = (content or lesson_json(exported=True)).replace("</", "<\\/")  # no text of it can end the element
+    styles, scripts = "".join(map(_asset, STYLES)), "".join(map(_asset, SCRIPTS))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>How a network reads a picture</title>\n<style>{styles}{PAGE}</style>\n</head>\n"
+        '<body>\n<main>\n<h1>How a network reads a picture</h1>\n<div id="lesson" class="lesson"></div>\n</main>\n'
+        f'<script type="application/json" id="lesson-data">{data}</script>\n'
+        f"<script>{DARK}{scripts}{START}</script>\n</body>\n</html>\n"
+    )
