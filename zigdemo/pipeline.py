@@ -197,10 +197,10 @@ class Pipeline:
     ) -> Iterator[Step]:  # fmt: skip
         """Generate, yielding a Step after every solver step; the last one has the result. Closing stops the work.
 
-        previews: whether steps have pictures; decoded: of latents, as sharp as the result rather than sketched. image: a
-        picture to start from: it is resized to the model's size and noised to the time of the option "start", where the
-        solver starts. record: an observer, see `Record`. Raises ValueError with one sentence, before any work, for a
-        request the model cannot fulfil, and unless image and start are given together.
+        previews: whether steps have pictures; decoded: those of latents as sharp as the result rather than sketched.
+        image: a picture to start from: it is resized to the model's size and noised to the time of the option "start",
+        where the solver starts. record: an observer, see `Record`. Raises ValueError with one sentence, before any
+        work, for a request the model cannot fulfil, and unless image and start are given together.
         """
         condition, null = self._condition(request)
         self._check(request)
