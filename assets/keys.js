@@ -5,7 +5,7 @@
   const { element, whenReady } = window.zigdemoParts;
   const KEYS = [
     ["Ctrl + Enter", "draw"], ["Esc", "stop the run, close this sheet, or leave Present"], ["P", "Present: large, without controls"],
-    ["?", "this sheet"], ["Space, ← →", "play and step, in a player"], ["← → ↑ ↓, Enter", "move and pin, in Compare"], ["B, D, S", "blink, difference, side by side, in Compare"],
+    ["?", "this sheet"], ["Space, ← →", "play and step, in a player"], ["← → ↑ ↓, Enter", "move and pin, in Compare"], ["B, D, S", "blink, difference, side by side, in Compare"], ["← →, N", "turn a step, and notes, in the Lesson"],
   ];
   const HIDEABLE = ["header", "controls", "strip", "footer"];
   const seen = (node) => node.offsetParent !== null && !node.disabled;

@@ -60,12 +60,19 @@ def build_condition(kind: Kind) -> dict[str, gr.components.Component]:
     }
 
 
-def build_sampling(kind: Kind, count: int, randomise_id: str) -> tuple[dict[str, gr.components.Component], gr.Checkbox]:
-    """Scan, solver, steps, guidance, seed and count controls by name, and the checkbox for a new seed each time."""
+def build_sampling(
+    kind: Kind, count: int, randomise_id: str, below_scan: gr.components.Component | None = None
+) -> tuple[dict[str, gr.components.Component], gr.Checkbox]:
+    """Scan, solver, steps, guidance, seed and count controls by name, and the checkbox for a new seed each time.
+
+    below_scan: laid out below the scan.
+    """
     controls: dict[str, gr.components.Component] = {}
     first = model_choices(kind)[0][1]
     usual = defaults(first)
     controls["scan"] = fields.Dropdown(label="Scan scheme", **scan_settings(first))
+    if below_scan is not None:
+        below_scan.render()
     with gr.Row():
         controls["solver"] = fields.Dropdown(
             solver_choices(), value=usual["solver"], label="Solver", min_width=180, elem_classes="solver"

@@ -12,7 +12,7 @@ from towers import small_tower
 from zigdemo import zoo
 from zigdemo.diffusion import SAMPLERS
 from zigdemo.ops import backends
-from zigdemo.pipeline import Pipeline
+from zigdemo.pipeline import Pipeline, Request
 from zigdemo.ui import settings
 from zigdemo.ui.api import generate
 from zigdemo.ui.footer import backend_table, footer_text
@@ -216,3 +216,20 @@ def test_the_newest_pictures_come_first_in_the_history(tmp_path, monkeypatch):
     *_, step = Pipeline.load("tiny").stream(request)
     shown = dict(zip(tab.OUTPUTS, tab._result_updates(step, [str(earlier), "gone.png"], []), strict=True))
     assert shown["history"] == [*shown["files"], str(earlier)] == shown["past"] and len(shown["files"]) == 2
+
+
+def test_a_scan_that_another_model_was_trained_with_offers_that_model(tmp_path, monkeypatch):
+    tiny_folder(tmp_path / "tiny", scheme="zigzag-8")
+    tiny_folder(tmp_path / "tiny-sweep", scheme="sweep")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    assert "tiny-sweep, trained with" in tab._twin_offer("tiny", "sweep")["value"]
+    for scan in ("zigzag-8", "hilbert-8", "", None):
+        assert tab._twin_offer("tiny", scan)["visible"] is False
+    chosen = {**settings.shown_values(Request("tiny", label="hedgehog", steps=3, seed=5)), "scan": "sweep", "count": 2}
+    *shown, offer, _ = tab._use_twin(*(chosen[name] for name in settings.NAMES))
+    values = dict(zip(settings.NAMES, shown, strict=False))
+    assert values["model"] == "tiny-sweep" and values["scan"]["value"] == "sweep" and offer["visible"] is False
+    assert (values["label"]["value"], values["steps"], values["seed"], values["count"]) == ("hedgehog", 3, 5, 2)
+    assert tab._use_twin(*(chosen[name] if name != "scan" else None for name in settings.NAMES))[
+        : len(tab.NO_CHANGE)
+    ] == (tab.NO_CHANGE)

@@ -51,6 +51,7 @@ from ..settings import (
     model_choices,
     shown_values,
     to_request,
+    twins,
 )
 from ..sharing import Query, choice_json, share
 from ..strip import feed_json, read_query
@@ -210,6 +211,26 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
     return None if linked is None else _show(linked)
 
 
+def _twin(model: str, scan: str | None) -> str | None:
+    """Another model that draws the same and was trained with a scan."""
+    twin = twins(installed_model(model)).get(scan or "")
+    return None if twin == model else twin
+
+
+def _twin_offer(model: str, scan: str | None) -> Any:
+    """Update of the button that changes to the model that was trained with the chosen scan."""
+    twin = _twin(model, scan)
+    return gr.update(visible=False) if twin is None else gr.update(value=texts.TWIN.format(twin), visible=True)
+
+
+def _use_twin(*values: Any) -> tuple[Any, ...]:
+    """As `_show`, and the offer and the nudge, for the same settings of the model that was trained with the scan."""
+    settings = dict(zip(NAMES, values, strict=True))
+    twin = _twin(settings["model"], settings["scan"])
+    updates = None if twin is None else _follow({**settings, "place": TAB, "model": twin, "scan": ""}, {})
+    return (*(updates or NO_CHANGE), gr.update(visible=False), random.random())
+
+
 def _restore_from_strip(event: gr.EventData) -> tuple[Any, ...]:
     """As `_show`, and the choice, for the settings of a picture in the film strip."""
     query = read_query(event.query)
@@ -275,7 +296,8 @@ def build_pictures_tab(frame: Frame) -> None:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
                 chip_names = [*first_examples, *[""] * EXAMPLES][:EXAMPLES]
                 chips = [gr.Button(name, size="sm", visible=bool(name)) for name in chip_names]
-            sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise")
+            offer = gr.Button("", size="sm", visible=False, elem_id="twin", render=False)
+            sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise", below_scan=offer)
             switch = gr.Checkbox(live.usual(), label="Live", info=texts.LIVE, elem_id="live")
             solver_note, more = build_more(names, solver, text)
         with gr.Column(scale=3, min_width=280):
@@ -349,6 +371,8 @@ def build_pictures_tab(frame: Frame) -> None:
     of_model += [solver_note, *(more[name] for name in SOLVER_OPTIONS), chip_row, *chips]
     model.input(_model_updates, [model, *settings], of_model, **QUIET)
     main["solver"].input(of_solver, main["solver"], [solver_note, *(more[name] for name in SOLVER_OPTIONS)], **QUIET)
+    gr.on([scan.change, model.change], _twin_offer, [model, scan], offer, **QUIET)
+    offer.click(_use_twin, shared, [*restored, offer, nudge], **QUIET)
     dropped.upload(_restore, dropped, restored, **QUIET)
     surprise.click(_surprise, model, [prompt, label, nudge], **QUIET)
     for chip in chips:
