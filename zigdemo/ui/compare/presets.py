@@ -71,9 +71,13 @@ def preset_matrix(preset: Preset, base: Mapping[str, Any] | None = None) -> Matr
 
 
 def _sides(base: Mapping[str, Any], rows: str, columns: str, values: dict[str, tuple[str, ...]]) -> tuple[Any, ...]:
-    """What varies along rows and columns, with the values; twins are read with the schemes of their trainings."""
+    """What varies along rows and columns, with the values; twins are read with those schemes of their trainings that
+    all of them can read.
+    """
     row_values = values.get(rows) or offered(base, rows)
     if (rows, columns) == ("trained", "read"):
+        readable = offered(base, columns)
+        row_values = [value for value in row_values if value in readable]
         return rows, row_values, columns, row_values
     return rows, row_values, columns, values.get(columns) or offered(base, columns)
 
