@@ -26,7 +26,7 @@ from zigdemo.evaluation import CLIPScore
 from zigdemo.explain import EffectRecorder, Recorder, RecordGroup
 from zigdemo.pipeline import Pipeline, Request
 
-MODEL, LABELS_OF, PROMPTS, TRIES, WHITE = "zigma-emoji-text", "zigma-emoji", 100, 8, 250
+LABELS_OF, PROMPTS, TRIES, WHITE = "zigma-emoji", 100, 8, 250
 CASES = ((0.25, 0.0), (0.25, 3.0), (0.5, 0.0), (0.5, 3.0))  # share of the patches painted, pixels the edges fade over
 CONTROLS = ("anywhere", "on the object")
 
@@ -145,7 +145,7 @@ def plot(cases: dict[str, dict], path: Path) -> None:
 def main() -> None:
     """Measure, print and write benchmarks/results/faithfulness.json and .png."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=MODEL)
+    parser.add_argument("--model", required=True, help="id or folder of a model of emoji by text")
     parser.add_argument("--prompts", type=int, default=PROMPTS)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "faithfulness.json"))

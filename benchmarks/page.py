@@ -1,4 +1,4 @@
-"""How quickly the page answers in headless Chromium: first pictures, live pictures, and matrices of 4 x 4 portraits.
+"""How quickly the page answers in headless Chromium: first and live pictures, matrices, and what people come for.
 
 `python -m benchmarks.page` starts the page with the shipped models, on this machine, beside the browser.
 """
@@ -94,6 +94,42 @@ def matrix(browser: Any, quality: str) -> float:
     return seconds
 
 
+DONE = "#compare-progress:has-text('drawn in')"
+TASKS: dict[str, tuple[list[str], str]] = {  # what is clicked, and what is then to be seen
+    "first picture": ([], "#result img"),
+    "a picture of one's own": (["button:text-is('Draw'):visible"], "#progress:has-text('pictures in')"),
+    "the same seed with another scan": (["tab:Compare", "button:text-is('Same noise, other scans')"], DONE),
+    "backbones at one seed": (["tab:Compare", "button:text-is('Backbones side by side')"], DONE),
+    "zigzag beside sweep": (["tab:Compare"], "#compare .compare-cell[data-state=done] img"),
+    "ODE beside SDE": (["tab:Compare", "button:text-is('ODE beside SDE')"], DONE),
+    "which word does what": (["tab:Look inside", "tab:Attention"], "#attention-picture .lit img"),
+    "a figure of the scan": (["tab:Look inside", "#scan-player button:text-is('Save SVG')"], ""),
+}
+
+
+def task(browser: Any, clicks: list[str], seen: str) -> float:
+    """Seconds from the first click, or from the address, until what is asked for is seen."""
+    page = browser.new_page()
+    started = time.monotonic()
+    page.goto(URL)
+    if clicks:
+        page.locator("#result img").first.wait_for()
+        started = time.monotonic()
+    for click in clicks:
+        kind, _, name = click.partition(":")
+        place = page.get_by_role("tab", name=name, exact=True) if kind == "tab" else page.locator(click).first
+        if click is clicks[-1] and not seen:
+            with page.expect_download():
+                place.click()
+        else:
+            place.click()
+    if seen:
+        page.locator(seen).first.wait_for(timeout=120_000)
+    seconds = time.monotonic() - started
+    page.close()
+    return seconds
+
+
 def main() -> None:
     """Measure, print and write the result."""
     from playwright.sync_api import sync_playwright
@@ -111,6 +147,10 @@ def main() -> None:
                     "p95": round(seconds[int(0.95 * (len(seconds) - 1))], 3),
                 },
                 "matrix_4x4": {quality: round(matrix(browser, quality), 1) for quality in ("full", "quick")},
+                "tasks": {
+                    name: {"clicks": len(clicks), "seconds": round(task(browser, clicks, seen), 1)}
+                    for name, (clicks, seen) in TASKS.items()
+                },
                 "cpus": os.cpu_count(),
             }
     finally:

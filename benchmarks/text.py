@@ -38,7 +38,7 @@ def drawn(pipe: Pipeline, texts: list[str], seed: int, steps: int) -> np.ndarray
 def main() -> None:
     """Measure, and write the numbers and the grid of combinations."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.text")
-    parser.add_argument("model", nargs="?", default="zigma-emoji-text")
+    parser.add_argument("model", help="id or folder of a model of emoji by text")
     parser.add_argument("--data", default="data/fluent-emoji")
     parser.add_argument("--count", type=int, default=64, help="phrasings, half of them synonyms")
     parser.add_argument("--steps", type=int, default=25)

@@ -1,4 +1,4 @@
-"""Effect of a scan scheme on networks trained with it and without: `python -m benchmarks.twins [MODEL ...]`.
+"""Effect of a scan scheme on networks trained with it and without: `python -m benchmarks.twins MODEL ...`.
 
 Every model draws the same labels from the same noise with every scheme that one of the models was trained with. Scores
 are label retrieval among all real pictures and the distance to the label's own; rows are models, columns schemes.
@@ -23,7 +23,6 @@ from zigdemo.pipeline import Pipeline
 from .scores import EXCLUDED
 
 OUT = Path(__file__).parent / "results" / "twins.json"
-MODELS = ("zigma-emoji", "zigma-emoji-sweep", "zigma-emoji-hilbert-8", "zigma-emoji-random-8")
 SHOWN = 8  # pictures of each model and scheme in the grid
 
 
@@ -46,7 +45,7 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
 def main() -> None:
     """Generate, score, print and write, with a grid of the pictures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.twins", description=main.__doc__)
-    parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("models", nargs="+", help="ids or folders of models of the same labels")
     parser.add_argument("--data", default="data/fluent-emoji")
     parser.add_argument("--count", type=int, default=200, help="pictures of each model under each scheme")
     parser.add_argument("--steps", type=int, default=10)

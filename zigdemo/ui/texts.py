@@ -158,7 +158,7 @@ COMPOSED = "what the layers so far carry here together, half of each through the
 TOO_MUCH_TO_COMPOSE = "Composing the layers of a model this large would take minutes; look at single layers instead."
 NO_TEXT_MODEL = (
     "No text model is installed, and attention maps need words: put a model folder whose config has a `text_width` "
-    "above 0, such as `zigma-emoji-text`, into `weights/` and restart."
+    "above 0, such as `zigma-portraits`, into `weights/` and restart."
 )
 ATTENTION_START = "Draw a picture from a prompt, then choose words to see where they act."
 ATTENTION_KINDS = (

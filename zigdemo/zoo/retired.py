@@ -23,5 +23,11 @@ class Retired:
 
 # An entry stays for ever, as people keep their files and links. A successor that retires too gets a new successor in
 # every entry that names it, so that no sentence sends anyone to a model that is gone.
-_ENTRIES: tuple[Retired, ...] = ()
+_TWIN = "networks of portraits show better what a scan does"
+_ENTRIES: tuple[Retired, ...] = (
+    Retired("zigma-emoji-sweep", "zigma-portraits-sweep", _TWIN),
+    Retired("zigma-emoji-hilbert-8", "zigma-portraits-hilbert-8", _TWIN),
+    Retired("zigma-emoji-random-8", "zigma-portraits-random-8", _TWIN),
+    Retired("zigma-emoji-text", "zigma-portraits", "portraits follow words that it could not"),
+)
 RETIRED = {entry.id: entry for entry in _ENTRIES}
