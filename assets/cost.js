@@ -178,18 +178,30 @@
         const sizes = { ...this.sizes, ...block.sizes };
         const parts = block.terms.map((term, place) => {
           const share = termValue(term, sizes) / totals[row];
-          const part = element("button", { type: "button", class: `part part-${place}${place === block.mixer ? " mixer" : ""}`, "aria-label": `${block.label}: ${this.about(name, place)}` });
+          const part = element("span", { class: `part part-${place}${place === block.mixer ? " mixer" : ""}` });
           part.style.flexGrow = share;
-          const show = (hovered) => { this.hovered = hovered; this.tell(); this.drawLines(Math.floor(this.lines.parentElement.clientWidth)); };
-          for (const kind of ["pointerenter", "focus"]) part.addEventListener(kind, () => show([name, place]));
-          for (const kind of ["pointerleave", "blur"]) part.addEventListener(kind, () => show(null));
+          part.addEventListener("pointerenter", () => this.point([name, place]));
+          part.addEventListener("pointerleave", () => this.point(null));
           return part;
         });
-        const bar = element("div", { class: "bar" }, ...parts);
+        const bar = element("div", { class: "bar", tabindex: "0", role: "group", "aria-label": `${block.label}: its terms, by left and right arrow` }, ...parts);
+        bar.addEventListener("focus", () => this.point([name, block.mixer]));
+        bar.addEventListener("blur", () => this.point(null));
+        bar.addEventListener("keydown", (event) => {
+          const turn = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+          if (!turn || !this.hovered) return;
+          event.preventDefault();
+          this.point([name, (this.hovered[1] + turn + parts.length) % parts.length]);
+        });
         bar.style.width = `${Math.max(4, 100 * totals[row] / most)}%`;
         return element("div", { class: `cost-row of-${name}` }, element("b", {}, block.label), element("span", {}, short(totals[row])), bar);
       }));
       this.tell();
+    }
+    point(hovered) {
+      this.hovered = hovered;
+      this.tell();
+      this.drawLines(Math.floor(this.lines.parentElement.clientWidth));
     }
     /* The line about the part that is pointed at, and what the papers count. */
     tell() {

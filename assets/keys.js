@@ -40,7 +40,8 @@
       node.addEventListener("click", act);
       return node;
     };
-    document.body.append(element("div", { class: "page-tools" },
+    document.body.append(element("div", { class: "page-tools", style: "position: absolute" }, // else it jumps when the style sheet comes
+     
       tool("Present", "Large, without controls (P)", () => present(!document.body.classList.contains("present"))),
       tool("Keys", "All keys (?)", sheet)));
 

@@ -43,7 +43,7 @@ def test_a_size_is_dragged_a_term_is_pointed_at_and_the_address_brings_it_back(v
     page.mouse.up()
     assert says.inner_text() != before
     page.wait_for_function("location.search.includes('tokens=')")
-    page.locator(".of-dit .mixer").focus()
+    page.locator(".cost-row.of-dit .bar").focus()
     page.wait_for_selector(".cost-term:has-text('2M²D'):has-text('grows with the square')")
     page.get_by_role("button", name="Memory", exact=True).click()
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

@@ -3,12 +3,14 @@
 import pytest
 from pages import show_tab
 
+from zigdemo import zoo
 from zigdemo.scans import receptive_mask, scan_scheme
 from zigdemo.ui.lesson.data import orders
 from zigdemo.ui.lesson.export import lesson_html
 from zigdemo.ui.lesson.steps import STEPS
 
 pytestmark = pytest.mark.browser
+SHIPPED = zoo.WEIGHTS
 REACHED = """([orders, token, layers]) => [...window.zigdemoScanMeasures.reached(
     orders.map(order => ({ order, span: order.length, length: order.length })), false, token, layers)]"""
 
@@ -33,7 +35,8 @@ def test_the_steps_are_walked_by_keys_and_the_address_brings_one_back(visit, ser
 
 
 @pytest.fixture
-def exported(tmp_path):
+def exported(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", SHIPPED)  # other tests serve other models
     (tmp_path / "lesson.html").write_text(lesson_html(), encoding="utf-8")
     return (tmp_path / "lesson.html").as_uri()
 

@@ -35,8 +35,8 @@ def build_lesson_tab(frame: Frame) -> None:
         apply_default_css=False,
         elem_id="lesson",
     )
-    with gr.Row(elem_classes="controls"):
-        save = gr.Button("Download as one file for a USB stick", size="sm", scale=0, min_width=280)
+    with gr.Column(elem_classes="controls", elem_id="lesson-actions"):
+        save = gr.Button("Download as one file for a USB stick", size="sm")
         gr.Markdown(texts.LESSON_FILE)
     file = gr.File(show_label=False, interactive=False, visible=False, elem_id="lesson-file")
     gr.on(frame.opened, lesson_json, None, lesson, **QUIET)
