@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import threading
@@ -25,8 +26,16 @@ from .turns import POLL_SECONDS, TURNS
 MOST_WEIGHTS_CPU = 30_000_000  # of a model whose four network calls take well below a second on two cores
 REST_SECONDS = 0.6  # without a change before what is shown is refined
 MOST_PAGES = 1000
-# The browser numbers the changes: calls may overtake each other.
-NUMBERED = "(number, ...values) => [window.zigdemoChange = (window.zigdemoChange || 0) + 1, ...values]"
+# The browser numbers the changes, as calls may overtake each other. Controls that are shown for the first time report a
+# change too: values that are still the first ones have no number.
+NUMBERED = """(number, on, ...values) => {
+  const first = %s, key = JSON.stringify(first);
+  window.zigdemoMoved ??= new Set();
+  const is_first = first.every((value, i) => (value ?? "") === (values[i] ?? ""));
+  if (is_first && !window.zigdemoMoved.has(key)) return [-1, on, ...values];
+  window.zigdemoMoved.add(key);
+  return [window.zigdemoChange = (window.zigdemoChange || 0) + 1, on, ...values];
+}"""
 
 
 def usual() -> bool:
@@ -109,6 +118,7 @@ def connect_live(
     live. complain: updates that show the sentence of a ValueError that it raises.
     """
     number = fields.Number(0, visible="hidden")
+    first = [one.value for one in inputs if not isinstance(one, gr.State)]
     nothing = (gr.skip(),) * len(outputs)
 
     async def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
@@ -124,20 +134,22 @@ def connect_live(
 
     async def follow(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
         mine = _number(mine)
+        if mine < 0:
+            return mine, *nothing
         LATEST.announce(page, mine)
         return mine, *(await attempt(page, mine, True, values) if on else nothing)
 
     async def refine(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
         mine = _number(mine)
         end = time.monotonic() + REST_SECONDS
-        while on and LATEST.is_newest(page, mine):
+        while on and mine >= 0 and LATEST.is_newest(page, mine):
             if time.monotonic() >= end:
                 return await attempt(page, mine, False, values)
             await asyncio.sleep(POLL_SECONDS)
         return nothing
 
     followed = gr.on(
-        list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=NUMBERED, queue=False,
-        trigger_mode="multiple", **QUIET,
+        list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=NUMBERED % json.dumps(first),
+        queue=False, trigger_mode="multiple", **QUIET,
     )  # fmt: skip
     followed.then(refine, [number, switch, *inputs], list(outputs), queue=False, **QUIET)
