@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 PATIENCE = 900  # seconds; no measure of speed, as other work may take a machine to itself for minutes
@@ -17,3 +19,9 @@ def until(look: Callable[[], Seen], right: Callable[[Seen], bool] = bool) -> See
         assert time.monotonic() < end, seen
         time.sleep(0.05)
     return seen
+
+
+def finished(coroutine):
+    """The result of a coroutine, run in a thread of its own, as the browser's tests keep a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

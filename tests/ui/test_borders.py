@@ -1,11 +1,11 @@
 """A fault of any kind is one sentence for whoever asked, and buttons are live again."""
 
-import asyncio
 import inspect
 import logging
 
 import gradio as gr
 import pytest
+from waiting import finished
 
 from zigdemo.ui import borders, runs
 
@@ -70,7 +70,7 @@ def test_what_is_left_of_a_fault_of_the_page_is_a_toast_and_its_outputs_stay(toa
     borders.guard(page)
     plain, waiting, many, pair, public = (event.fn for event in page.fns.values())
     assert plain(0) == gr.skip() and list(many(0)) == [gr.skip()] and pair(0) == (gr.skip(), gr.skip())
-    assert asyncio.run(waiting(0)) == gr.skip() and asyncio.run(waiting(1)) == plain(1) == 1
+    assert finished(waiting(0)) == gr.skip() and finished(waiting(1)) == plain(1) == 1
     assert len(toasts) == 4
     with pytest.raises(ZeroDivisionError):
         public(0)

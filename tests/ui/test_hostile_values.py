@@ -8,6 +8,7 @@ import pytest
 from gradio.utils import get_type_hints
 from models import tiny_folder
 from towers import small_tower
+from waiting import finished
 
 from zigdemo import zoo
 from zigdemo.ui import runs
@@ -50,8 +51,6 @@ async def settled(answer):
 
 @pytest.mark.parametrize("junk", JUNK, ids=repr)
 def test_every_event_answers_junk(events, monkeypatch, junk):
-    import asyncio
-
     from zigdemo.ui import live
 
     monkeypatch.setattr(runs, "warn", lambda text: None)
@@ -66,7 +65,7 @@ def test_every_event_answers_junk(events, monkeypatch, junk):
             if inspect.isgenerator(answer):
                 list(answer)
             elif inspect.iscoroutine(answer):
-                asyncio.run(settled(answer))
+                finished(settled(answer))
         except gr.Error:
             pass
     assert asked > 50

@@ -1,8 +1,7 @@
 """Who waits is told how many come before, and whoever leaves is no longer counted."""
 
-import asyncio
-
 import pytest
+from waiting import finished
 
 from zigdemo.ops import backends
 from zigdemo.ui import line, texts
@@ -36,7 +35,7 @@ def test_whoever_waits_is_told_every_change_and_no_more_once_it_starts(monkeypat
             queue.leave((ONE, TWO)[len(told) - 1]) if len(told) < 3 else queue.start(THREE)
         return told
 
-    told = asyncio.run(follow())
+    told = finished(follow())
     assert ["2 runs are" in told[0], "one run is" in told[1], told[2]] == [True, True, texts.WAITING]
 
 
@@ -49,7 +48,7 @@ def test_a_page_that_is_closed_while_it_waits_leaves():
         await anext(watching)
         await watching.aclose()
 
-    asyncio.run(close())
+    finished(close())
     assert queue.before(ONE) is None
 
 

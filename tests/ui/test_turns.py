@@ -5,6 +5,7 @@ import inspect
 import threading
 
 import pytest
+from waiting import finished
 
 from zigdemo.ui.turns import TURNS, Turns, in_turn
 
@@ -16,7 +17,7 @@ def live(turns, stopped=lambda: False):
         async with turns.live(stopped) as has_turn:
             return has_turn, turns._begin_live()
 
-    return asyncio.run(attempt())
+    return finished(attempt())
 
 
 def test_a_live_run_takes_the_turn_when_nothing_is_drawn():
@@ -48,7 +49,7 @@ def test_a_queued_run_waits_for_the_live_one_and_comes_before_the_next():
         thread.join()
 
     thread = threading.Thread(target=queued)
-    asyncio.run(first())
+    finished(first())
     assert order == ["queued"] and live(turns)[0]
 
 
