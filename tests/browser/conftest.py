@@ -7,6 +7,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from models import tiny_folder
+from pages import serving
+from towers import small_tower
 from waiting import PATIENCE
 
 LOCAL = re.compile(r"^(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|^(data|blob|about):")
@@ -63,3 +66,12 @@ def visit(browser):
         page.close()
     assert outside == [], "a request left this machine"
     assert errors == [], "the browser's console has errors"
+
+
+@pytest.fixture(scope="module")
+def wordy_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page with a tiny model that is drawn by words."""
+    root = tmp_path_factory.mktemp("weights")
+    tiny_folder(root / "tiny-text", text=small_tower(root / "tower"))
+    with serving(root) as url:
+        yield url

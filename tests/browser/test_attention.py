@@ -1,19 +1,9 @@
 """The Attention tab in a real browser, with a tiny model that is drawn by words."""
 
 import pytest
-from models import tiny_folder
-from pages import serving, show_tab
-from towers import small_tower
+from pages import show_tab
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def wordy_page(tmp_path_factory):
-    root = tmp_path_factory.mktemp("weights")
-    tiny_folder(root / "tiny-text", text=small_tower(root / "tower"))
-    with serving(root) as url:
-        yield url
 
 
 def test_words_layers_and_steps_are_clicked_through(visit, wordy_page):

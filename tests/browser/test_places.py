@@ -1,19 +1,9 @@
 """What is chosen in one place stands in every other and in the address, which brings all of it back."""
 
 import pytest
-from models import tiny_folder
-from pages import serving, show_tab
-from towers import small_tower
+from pages import show_tab
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def wordy(tmp_path_factory):
-    root = tmp_path_factory.mktemp("wordy")
-    tiny_folder(root / "tiny-text", text=small_tower(root / "tower"))
-    with serving(root) as url:
-        yield url
 
 
 def seed_of(page):
@@ -48,8 +38,8 @@ def test_a_place_that_nobody_touched_leaves_the_address_short(visit, served):
     page.wait_for_function("location.search === '?place=samplers'")
 
 
-def test_maps_follow_the_words_without_a_click(visit, wordy):
-    page = visit(wordy)
+def test_maps_follow_the_words_without_a_click(visit, wordy_page):
+    page = visit(wordy_page)
     show_tab(page, "Attention")
     box = page.get_by_label("Prompt").locator("visible=true")
     box.fill("a watermelon heart")

@@ -28,10 +28,16 @@ def endpoint(function: Function) -> Function:
 
 
 def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
-    """A handler of the page, function or generator, whose faults are shown as a toast.
+    """A handler of the page, function, coroutine or generator, whose faults are shown as a toast.
 
-    failed: the handler's outputs after a fault, made from the sentence about it.
+    failed: the handler's outputs after a fault, made from the sentence about it. A gr.Error, which ends a chain of
+    events, is left as it is.
     """
+
+    def outputs(fault: Exception) -> Any:
+        if isinstance(fault, gr.Error):
+            raise fault
+        return failed(runs.toast(fault))
 
     def decorate(function: Function) -> Function:
         @wraps(function)
@@ -39,15 +45,24 @@ def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
             try:
                 return function(*args)
             except Exception as fault:
-                return failed(runs.toast(fault))
+                return outputs(fault)
+
+        @wraps(function)
+        async def wait(*args: Any) -> Any:
+            try:
+                return await function(*args)
+            except Exception as fault:
+                return outputs(fault)
 
         @wraps(function)
         def iterate(*args: Any) -> Iterator[Any]:
             try:
                 yield from function(*args)
             except Exception as fault:
-                yield failed(runs.toast(fault))
+                yield outputs(fault)
 
+        if inspect.iscoroutinefunction(function):
+            return wait
         return iterate if inspect.isgeneratorfunction(function) else call
 
     return decorate
@@ -64,41 +79,9 @@ def guard(page: gr.Blocks) -> None:
 
 
 def _guarded(function: Any, outputs: int) -> Any:
-    if isinstance(function, partial):
+    if isinstance(function, partial):  # Gradio reads the types of special arguments from the function inside
         return partial(_guarded(function.func, outputs), *function.args, **function.keywords)
-    nothing = None if outputs == 0 else gr.skip() if outputs == 1 else (gr.skip(),) * outputs
-
-    # Gradio reads the types of special arguments from annotations: these wrappers have those of the function alone.
-    @wraps(function)
-    def call(*args, **kwargs):
-        try:
-            return function(*args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception as fault:
-            runs.toast(fault)
-            return nothing
-
-    @wraps(function)
-    def iterate(*args, **kwargs):
-        try:
-            yield from function(*args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception as fault:
-            runs.toast(fault)
-            yield nothing
-
-    @wraps(function)
-    async def wait(*args, **kwargs):
-        try:
-            return await function(*args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception as fault:
-            runs.toast(fault)
-            return nothing
-
     if inspect.isasyncgenfunction(function):
         return function  # of `Line.watch` alone, which takes nothing from the browser
-    return wait if inspect.iscoroutinefunction(function) else iterate if inspect.isgeneratorfunction(function) else call
+    nothing = None if outputs == 0 else gr.skip() if outputs == 1 else (gr.skip(),) * outputs
+    return handler(lambda sentence: nothing)(function)

@@ -22,6 +22,7 @@ from .settings import (
     defaults,
     first_label,
     first_prompt,
+    installed_model,
     label_choices,
     model_choices,
     of_successor,
@@ -47,6 +48,11 @@ def condition_of(model: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, 
         {"choices": names, "value": first_label(model), "visible": bool(names)},
         scan_settings(model),
     )
+
+
+def fill_example(name: str, model: str) -> tuple[Any, Any]:
+    """Updates of prompt and label for an example of a model."""
+    return (name, gr.skip()) if installed_model(model).text is not None else (gr.skip(), name)
 
 
 def build_condition(kind: Kind) -> dict[str, gr.components.Component]:

@@ -105,7 +105,7 @@ def maps() -> Maps | None:
 def _make_maps() -> None:
     prompt, steps, model = examples(PORTRAITS)[0], defaults(PORTRAITS)["steps"], installed_model(PORTRAITS)
     words = word_maps.draw(PORTRAITS, prompt, steps, 0)
-    choice = word_maps.first_choice(words, model.about.get("word_map", word_maps.EFFECT))
+    choice = word_maps.first_choice(words, word_maps.first_kind(PORTRAITS))
     patch = patches.draw(one_picture(PORTRAITS, prompt, None, None, steps, 0), lambda: False)
     shows = {
         "lit": lighter(word_maps.picture_html(words)),

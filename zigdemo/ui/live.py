@@ -115,7 +115,7 @@ def connect_live(
     """Follow every trigger while the switch is on, and refine what is shown once nothing changes.
 
     show: called with a LiveRun and the inputs; returns updates of the outputs, or None where there is nothing to draw
-    live. complain: updates that show the sentence of a ValueError that it raises.
+    live. complain: updates that show the sentence about a fault that it raises.
     """
     number = fields.Number(0, visible="hidden")
     first = [one.value for one in inputs if not isinstance(one, gr.State)]

@@ -154,6 +154,11 @@ def first_choice(drawing: Drawing, kind: str, wanted: Choice | None = None) -> C
     )
 
 
+def first_kind(model: str) -> str:
+    """The kind of map to show first: the one that was measured to mark words best in this model."""
+    return ATTENTION if installed_model(model).about.get("word_map") == ATTENTION else EFFECT
+
+
 def _last_word(drawing: Drawing) -> tuple[str, ...]:
     """The last word of the prompt, usually the thing drawn; the first token if there is no word."""
     words = [i for i, (name, _) in enumerate(drawing.tokens) if any(letter.isalnum() for letter in name)]

@@ -42,6 +42,7 @@ from ..word_maps import (
     draw,
     export,
     first_choice,
+    first_kind,
     picture_html,
     read_choice,
     view_html,
@@ -186,14 +187,9 @@ def _shown(drawing: Drawing) -> dict[str, Any]:
     }
 
 
-def _first_kind(model: str) -> str:
-    """The kind of map to show first: the one that was measured to mark words best in this model."""
-    return ATTENTION if installed_model(model).about.get("word_map") == ATTENTION else EFFECT
-
-
 def _of_model(model: str) -> tuple[Any, ...]:
     """Updates of prompt, steps, kind of map, the layer and head controls and the chips for another model."""
-    kind = _first_kind(model)
+    kind = first_kind(model)
     return examples(model)[0], defaults(model)["steps"], kind, *_kind_updates(kind), *chips_of(model)
 
 
@@ -256,7 +252,7 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
     if request is None:
         return None
     kind = query.get("kind")
-    kind = kind if kind in (EFFECT, ATTENTION) else _first_kind(request.model)
+    kind = kind if kind in (EFFECT, ATTENTION) else first_kind(request.model)
     kinds = (SKIP,) * 3 if own.get("model") == model else (kind, *_kind_updates(kind))
     return request.model, request.prompt or "", request.steps, request.seed, *kinds, *chips_of(request.model)
 
@@ -283,7 +279,7 @@ def build_attention_tab(frame: Frame) -> None:
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
     names = [entry.id for entry in text_models()]
-    by_attention = _first_kind(names[0]) == ATTENTION
+    by_attention = first_kind(names[0]) == ATTENTION
     c: dict[str, Any] = {}  # the controls by their names in OUTPUTS
     with gr.Row(equal_height=False):
         c["model"] = fields.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=220)
@@ -302,7 +298,7 @@ def build_attention_tab(frame: Frame) -> None:
             c["picture"] = gr.HTML(picture, elem_id="attention-picture", padding=False)
             c["kind"] = fields.Radio(
                 KINDS,
-                value=_first_kind(names[0]),
+                value=first_kind(names[0]),
                 label="Map",
                 info=texts.ATTENTION_KINDS,
                 visible=False,

@@ -15,7 +15,7 @@ from ...checks import as_whole
 from ...explain import CallRecorder
 from .. import examples, fields, live, runs, texts
 from ..borders import endpoint, handler
-from ..controls import build_actions, changes, condition_of, connect
+from ..controls import build_actions, changes, condition_of, connect, fill_example
 from ..frame import Frame
 from ..line import starting_text
 from ..looking import (
@@ -253,11 +253,6 @@ def _of_model(model: str) -> tuple[Any, ...]:
     return *(gr.update(**one) for one in condition_of(model)), defaults(model)["steps"], *chips_of(model)
 
 
-def _chip(name: str, model: str) -> tuple[Any, Any]:
-    """Updates of prompt and label for an example."""
-    return (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
-
-
 def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
     """Updates of the settings and the chips for the settings of a link; None if they are for no model of this tab."""
     request, _ = from_link(query)
@@ -372,7 +367,7 @@ def build_influence_tab(frame: Frame) -> None:
     of_model = [c[name] for name in ("prompt", "label", "scan", "steps")]
     model.input(_of_model, model, [*of_model, chip_row, *chips], **QUIET)
     for chip in chips:
-        chip.click(_chip, [chip, model], [c["prompt"], c["label"]], **QUIET)
+        chip.click(fill_example, [chip, model], [c["prompt"], c["label"]], **QUIET)
     c["save"].click(_export, c["drawing"], [c["progress"], c["files"]], **QUIET)
     link.click(
         lambda *_: gr.Info(texts.LINK_COPIED), [*settings, c["query"]], None, js=link_script(TAB, SETTINGS), **QUIET

@@ -27,6 +27,7 @@ from ..controls import (
     condition_of,
     connect,
     drawn,
+    fill_example,
     new_seed,
     restore,
     scan_settings,
@@ -274,8 +275,7 @@ def _swap(place: int, offers: list[str], files: list[str] | None) -> tuple[Any, 
 
 def _example(name: str, model: str) -> tuple[Any, Any, float]:
     """Updates of prompt and label for an example, and of the nudge."""
-    words = (name, SKIP) if installed_model(model).text is not None else (SKIP, name)
-    return *words, random.random()
+    return *fill_example(name, model), random.random()
 
 
 def build_pictures_tab(frame: Frame) -> None:
