@@ -76,12 +76,12 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize(heat.sized(picture, SIDE_PX), Image.Resampling.NEAREST)
 
 
-def places(count: int, value: int, **more: Any) -> dict[str, Any]:
+def places(count: int, **more: Any) -> dict[str, Any]:
     """The update of a slider that chooses one of `count` places, from 1; still where there is one alone.
 
     Gradio refuses a slider whose ends meet, so the maximum is at least 2.
     """
-    return gr.update(value=value, maximum=max(count, 2), interactive=count > 1, **more)
+    return gr.update(maximum=max(count, 2), interactive=count > 1, **more)
 
 
 def one_picture(model: str, prompt: str | None, label: str | None, scan: str | None, steps: Any, seed: Any) -> Request:

@@ -51,8 +51,14 @@ def named(updates):
 
 def merged(updates):
     """What the outputs are after all updates."""
-    skip = tab.SKIP
-    return {name: value for one in updates for name, value in one.items() if value != skip}
+    shown = {}
+    for one in updates:
+        for name, value in one.items():
+            if isinstance(value, dict) and isinstance(shown.get(name), dict):
+                value = shown[name] | value
+            if value != tab.SKIP:
+                shown[name] = value
+    return shown
 
 
 def drawn(model="tiny", steps=3, earlier=None, linked=None, seed=0):
@@ -359,7 +365,7 @@ def test_a_slider_over_one_place_stands_still():
 
     from zigdemo.ui.maps import places
 
-    one, four = places(1, 1), places(4, 2)
+    one, four = places(1, value=1), places(4, value=2)
     assert not one["interactive"] and four["interactive"] and (four["value"], four["maximum"]) == (2, 4)
     gr.Slider(1, **{key: value for key, value in one.items() if key != "__type__"})  # Gradio refuses 1 to 1
 

@@ -143,7 +143,7 @@ def _drawn(drawing: Drawing, kind: str, earlier: Drawing | None, linked: Choice 
         picture=picture_html(drawing),
         drawing=drawing,
         linked=None,
-        **{name: places(count, value + 1) for name, (value, count) in zip(SPANS[:4], spans, strict=True)},
+        **{name: places(count, value=value + 1) for name, (value, count) in zip(SPANS[:4], spans, strict=True)},
         head=gr.update(value=choice.head, maximum=drawing.heads, interactive=True),
         play=gr.update(interactive=True),
         save=gr.update(interactive=True),

@@ -184,17 +184,20 @@ def _shown_updates(drawing: Drawing) -> tuple[Any, ...]:
         about=about(drawing),
         maps=maps_html(drawing),
         files=gr.update(visible=False),
+        # Again, since Gradio may lose an update of controls whose tab was opened just before.
+        **_sliders(drawing),
         query=urlencode({name: value + 1 for name, value in zip(POSITION, astuple(position), strict=True)}),
     )
 
 
-def _sliders(drawing: Drawing, position: Position) -> dict[str, Any]:
-    """Updates of the sliders of POSITION, which count from 1."""
-    more = {"frame": {"visible": drawing.grid[0] > 1}}
-    return {
-        name: places(size, value + 1, **more.get(name, {}))
-        for name, value, size in zip(POSITION, astuple(position), drawing.sizes, strict=True)
-    }
+def _sliders(drawing: Drawing, position: Position | None = None) -> dict[str, Any]:
+    """Updates of the ends of the sliders of POSITION, which count from 1; their values too if a position is given."""
+    updates = {name: places(size) for name, size in zip(POSITION, drawing.sizes, strict=True)}
+    updates["frame"]["visible"] = drawing.grid[0] > 1
+    if position is not None:
+        for name, value in zip(POSITION, astuple(position), strict=True):
+            updates[name]["value"] = value + 1
+    return updates
 
 
 @handler(lambda sentence: _updates(about=sentence))
@@ -351,14 +354,16 @@ def build_influence_tab(frame: Frame) -> None:
     runs_after(c["prompt"].submit)
     wanted = [
         c["picture"].select(
-            _click, [c[name] for name in ("drawing", "step", "frame", "layer")], outputs, queue=False, **QUIET
+            _click, [c[name] for name in ("drawing", "step", "frame", "layer")], outputs, queue=False,
+            trigger_mode="multiple", **QUIET,
         ),
         gr.on(
             [c["layer"].input, *(c[name].release for name in POSITION if name != "layer")],
             _want, position, outputs, trigger_mode="always_last", queue=False, **QUIET,
         ),
     ]  # fmt: skip
-    refreshing = [one.then(_refresh, c["drawing"], outputs, **TURN, **QUIET) for one in wanted]
+    # Every time, as a computation that still runs may have begun to show what was wanted before.
+    refreshing = [one.then(_refresh, c["drawing"], outputs, trigger_mode="multiple", **TURN, **QUIET) for one in wanted]
     c["stop"].click(None, None, None, cancels=refreshing)
     if frame.live is not None:
         moved = [c[name].change for name in ("model", "prompt", "label", "scan", "seed")]
