@@ -5,6 +5,7 @@
 (() => {
   "use strict";
   const { element } = window.zigdemoParts;
+  const translate = (text) => window.zigdemoLanguage.translate(text);
   const BLINK_MS = 600, STATES = { waiting: "not drawn yet", running: "drawing" };
   const MODES = [["beside", "Side by side"], ["blink", "Blink"], ["difference", "Difference"]];
   const SIZES = [72, 96, 128, 176, 240];
@@ -54,16 +55,16 @@
     lay() {
       const { rows, columns } = this.data;
       const corner = element("th", { class: "compare-corner" }, element("span", {}, rows.label), element("b", {}, rows.label && columns.label ? " ↓ → " : ""), element("span", {}, columns.label));
-      const head = element("tr", {}, corner, ...columns.values.map((value, c) => element("th", { scope: "col", title: columns.titles[c] }, value)));
+      const head = element("tr", {}, corner, ...columns.values.map((value, c) => element("th", { scope: "col", title: columns.titles[c], translate: "no" }, value)));
       this.buttons = rows.values.map((row, r) => columns.values.map((column, c) => {
-        const button = element("button", { type: "button", class: "compare-cell", tabindex: r + c ? "-1" : "0" });
+        const button = element("button", { type: "button", class: "compare-cell", tabindex: r + c ? "-1" : "0", translate: "no" });
         button.addEventListener("click", () => this.choose(r, c));
         for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => { this.pointed = [r, c]; this.compare(); });
         return button;
       }));
       this.lines = rows.values.map(() => columns.values.map(() => element("small", {})));
       this.table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows.values.map((value, r) =>
-        element("tr", {}, element("th", { scope: "row", title: rows.titles[r] }, element("span", {}, value)), ...columns.values.map((_, c) => element("td", {}, this.buttons[r][c], this.lines[r][c]))))));
+        element("tr", {}, element("th", { scope: "row", title: rows.titles[r], translate: "no" }, element("span", {}, value)), ...columns.values.map((_, c) => element("td", {}, this.buttons[r][c], this.lines[r][c]))))));
       this.table.classList.toggle("one-row", !rows.label);
       this.resize();
     }
@@ -84,8 +85,8 @@
       if (button.dataset.key === key) return;
       button.dataset.key = key;
       button.dataset.state = cell.state;
-      button.title = act;
-      button.setAttribute("aria-label", `${name}: ${cell.under || cell.reason || STATES[cell.state]}${act ? `; ${act.toLowerCase()}` : ""}`);
+      button.title = translate(act);
+      button.setAttribute("aria-label", [name, translate(cell.under || cell.reason || STATES[cell.state]), translate(act)].filter(Boolean).join("; "));
       if (cell.source) {
         const image = element("img", { alt: "", src: cell.source, draggable: "false" });
         image.addEventListener("load", () => { image.classList.toggle("crisp", image.naturalWidth < 128); this.compare(); });
@@ -96,7 +97,7 @@
     }
     name([r, c]) {
       const { rows, columns } = this.data;
-      const part = (side, value) => (side.label ? `${side.label} ${value}` : "");
+      const part = (side, value) => (side.label ? `${translate(side.label)} ${value}` : "");
       return [part(rows, rows.values[r]), part(columns, columns.values[c])].filter(Boolean).join(", ") || "the picture";
     }
     same(a, b) { return Boolean(a && b && a[0] === b[0] && a[1] === b[1]); }
@@ -129,11 +130,11 @@
     }
     figure(node, place, prefix) {
       const cell = this.at(place), key = `${this.mode === "difference" ? "" : "p"}${cell.source}`;
-      const caption = element("figcaption", {}, `${prefix}${this.name(place)}`, element("small", {}, cell.under || ""));
+      const caption = element("figcaption", {}, element("span", {}, prefix), element("span", { translate: "no" }, this.name(place)), element("small", {}, cell.under || ""));
       if (cell.source.startsWith("gradio_api")) caption.append(element("a", { href: cell.source, download: "" }, "Save"));
       if (node.dataset.key === key) { node.querySelector("figcaption").replaceWith(caption); return; }
       node.dataset.key = key;
-      const image = element("img", { alt: this.name(place), src: cell.source });
+      const image = element("img", { alt: this.name(place), src: cell.source, translate: "no" });
       image.addEventListener("load", () => image.classList.toggle("crisp", image.naturalWidth < 128));
       node.replaceChildren(image, caption);
     }
@@ -162,7 +163,7 @@
       pen.putImageData(out, 0, 0);
       if (w < 128) canvas.classList.add("crisp");
       this.right.dataset.key = "";
-      this.right.replaceChildren(canvas, element("figcaption", {}, `Difference to ${this.name(two)}`, element("small", {}, `mean ${(sum / apart.length).toFixed(1)}, largest ${most.toFixed(0)} of 255`)));
+      this.right.replaceChildren(canvas, element("figcaption", {}, element("span", {}, "Difference to "), element("span", { translate: "no" }, this.name(two)), element("small", {}, `mean ${(sum / apart.length).toFixed(1)}, largest ${most.toFixed(0)} of 255`)));
     }
     blink() {
       if (this.mode !== "blink" || !this.data || !this.root.offsetParent) return;

@@ -1,14 +1,15 @@
 /* The Cost tab: what a block of every backbone takes, term by term, against the number of tokens; computed here from the
    terms that the server sends, and what was measured.
    zigdemoCost.mount(root, data) with data = {blocks: {name: {label, mixer, sizes, terms, paper}}, sizes: {letter: meaning}, presets: [{label, M, D, N}],
-   measured: [{machine, curves: {forward | training: {operator: [{tokens, seconds, peak_kb}]}}}], operator_of: {operator: name}};
+   measured: [{machine, of: operator | network, curves: {forward | training: {label: [{tokens, seconds, peak_kb}]}}}],
+   colour_of: {label: name of a block}};
    a term is {name, formula, monomials: [[factor, {size: power}], ...]}. */
 (() => {
   "use strict";
   const { clamp, download, element, pngOf, watch } = window.zigdemoParts;
   const LEAST = 4, MOST = 18, MOST_TOKENS = 2 ** 20; // the first two as log2 of the tokens
   const LIMITS = { M: [2 ** LEAST, 2 ** MOST], D: [64, 2048], N: [4, 64] };
-  const START = { M: 64, D: 224, N: 8, what: "block", quantity: "seconds", mode: "forward" };
+  const START = { M: 64, D: 224, N: 8, what: "block", quantity: "seconds", mode: "forward", of: "operator" };
   const BETWEEN = { block: "the whole block", mixing: "the mixing of tokens" };
   const GROWTH = { 1: "grows with the tokens", 2: "grows with the square of the tokens" };
 
@@ -126,6 +127,7 @@
       this.says = element("p", { class: "cost-says" });
       this.legend = element("div", { class: "cost-legend" });
       this.caption = element("figcaption", {});
+      this.measuredTitle = element("h3", {});
       this.root.replaceChildren(
         element("div", { class: "cost-presets" }, ...presets),
         element("div", { class: "cost-sliders" },
@@ -136,8 +138,8 @@
           element("section", {}, element("h3", {}, "By formula: multiply-adds of a block"), choice("what", { block: "Whole block", mixing: "Mixing of tokens alone" }), this.lines, this.says,
             element("div", { class: "cost-tools" }, tool("Save SVG", () => this.save("svg")), tool("Save PNG", () => this.save("png")), tool("Save CSV", () => this.saveTable()))),
           element("section", {}, element("h3", {}, "Term by term"), this.bars, this.term, this.letters, this.papers),
-          element("section", { class: "cost-measured" }, element("h3", {}, "Measured: one operator, width 192"),
-            element("div", { class: "cost-choices" }, choice("quantity", { seconds: "Time", peak_kb: "Memory" }), choice("mode", { forward: "Forward", training: "Training" })),
+          element("section", { class: "cost-measured" }, this.measuredTitle,
+            element("div", { class: "cost-choices" }, choice("of", { operator: "One operator", network: "Whole network" }), choice("quantity", { seconds: "Time", peak_kb: "Memory" }), choice("mode", { forward: "Forward", training: "Training" })),
             element("figure", {}, this.dots, this.legend, this.caption))));
       const move = (event) => { if (event.buttons) { const box = this.lines.getBoundingClientRect(); this.set({ M: Math.round(this.toTokens(event.clientX - box.left)) }); } };
       this.lines.addEventListener("pointerdown", (event) => { this.lines.setPointerCapture(event.pointerId); move(event); });
@@ -153,7 +155,7 @@
     draw() {
       const width = Math.floor(this.lines.parentElement.clientWidth);
       if (width < 100) return;
-      for (const name of ["M", "D", "N", "what", "quantity", "mode"]) this[`show${name}`]();
+      for (const name of ["M", "D", "N", "what", "quantity", "mode", "of"]) this[`show${name}`]();
       this.drawLines(width);
       this.drawBars();
       this.drawDots(Math.floor(this.dots.parentElement.clientWidth));
@@ -220,21 +222,22 @@
       return `${term.name}, ${term.formula} = ${short(termValue(term, sizes))}, ${(100 * share).toFixed(0)} % of the block; ${GROWTH[power]}`;
     }
     drawDots(width) {
-      const { quantity, mode } = this.state, curves = [], names = {};
-      this.data.measured.forEach((run, place) => {
+      const { quantity, mode, of } = this.state, curves = [], names = {}, runs = this.data.measured.filter((run) => run.of === of);
+      this.measuredTitle.textContent = of === "operator" ? "Measured: one operator, width 192" : "Measured: a whole network of 8 to 11 M weights, one picture";
+      runs.forEach((run, place) => {
         for (const [operator, points] of Object.entries(run.curves[mode] || {})) {
           const shown = points.filter((point) => point[quantity] > 0).map((point) => [point.tokens, point[quantity]]);
           if (!shown.length) continue;
-          const name = this.data.operator_of[operator];
+          const name = this.data.colour_of[operator];
           names[name] = operator;
           curves.push({ name, label: `${operator}, ${run.machine}`, points: shown, dots: true, thin: place > 0 });
         }
       });
       this.legend.replaceChildren(...Object.entries(names).map(([name, operator]) => element("span", { class: `of-${name}` }, operator)));
-      this.caption.textContent = this.data.measured.map((run, place) => `${place ? "Dashed: " : ""}${run.machine}`).join(". ") + (this.data.measured.length ? "." : "Nothing was measured yet.");
+      this.caption.replaceChildren(...(curves.length ? runs.map((run, place) => element("p", { class: place ? "dashed" : "" }, run.machine)) : [element("p", {}, "Not measured.")]));
       if (!curves.length) { this.dots.replaceChildren(); return; }
       plot(this.dots, { width, height: 320, low: 8, high: 16, curves, mark: this.state.M >= 256 && this.state.M <= 65536 ? this.state.M : null, yName: quantity === "seconds" ? "seconds" : "memory over the inputs", yText: (value) => unit(value, quantity) });
-      this.dots.setAttribute("aria-label", `${quantity === "seconds" ? "Time" : "Memory"} of one operator against tokens, measured; both logarithmic`);
+      this.dots.setAttribute("aria-label", `${quantity === "seconds" ? "Time" : "Memory"} of one ${of} against tokens, measured; both logarithmic`);
     }
     say() {
       const { dit, zigma } = this.data.blocks, sizes = this.sizes, between = termValue(dit.terms[dit.mixer], sizes);

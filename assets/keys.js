@@ -2,14 +2,14 @@
    leaves out. No single letter acts while a text field has the focus. */
 (() => {
   "use strict";
-  const { element, whenReady } = window.zigdemoParts;
+  const { element, whenReady } = window.zigdemoParts, language = window.zigdemoLanguage;
   const KEYS = [
     ["Ctrl + Enter", "draw"], ["Esc", "stop the run, close this sheet, or leave Present"], ["P", "Present: large, without controls"],
     ["?", "this sheet"], ["Space, ← →", "play and step, in a player"], ["← → ↑ ↓, Enter", "move and pin, in Compare"], ["B, D, S", "blink, difference, side by side, in Compare"], ["← →, N", "turn a step, and notes, in the Lesson"],
   ];
   const HIDEABLE = ["header", "controls", "strip", "footer"];
   const seen = (node) => node.offsetParent !== null && !node.disabled;
-  const button = (...names) => [...document.querySelectorAll(".tabitem button")].find((node) => seen(node) && names.includes(node.textContent.trim()));
+  const button = (...names) => [...document.querySelectorAll(".tabitem button")].find((node) => seen(node) && names.includes(language.english(node)));
   const typing = (node) => node.closest?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]");
 
   function present(on) {
@@ -41,7 +41,7 @@
       return node;
     };
     document.body.append(element("div", { class: "page-tools", style: "position: absolute" }, // else it jumps when the style sheet comes
-     
+      language.menu(),
       tool("Present", "Large, without controls (P)", () => present(!document.body.classList.contains("present"))),
       tool("Keys", "All keys (?)", sheet)));
 

@@ -36,7 +36,7 @@
       this.live = button("Open this live", "The same in the page itself, with your own settings", () => this.open());
       this.stage = element("div", { class: "lesson-stage" });
       const tools = [button("Notes", "Notes for the speaker (N)", () => this.showNotes()), this.clock];
-      if (!this.data.exported) tools.unshift(this.live);
+      tools.unshift(this.data.exported ? window.zigdemoLanguage.menu() : this.live);
       this.root.replaceChildren(
         element("nav", { class: "lesson-steps", "aria-label": "Steps of the lesson" }, ...this.dots, ...tools),
         element("div", { class: "lesson-room" },
@@ -50,7 +50,7 @@
       this.at = at;
       const step = this.data.steps[at];
       this.dots.forEach((dot, place) => dot.toggleAttribute("aria-current", place === at));
-      this.title.textContent = `${at + 1}. ${step.title}`;
+      this.title.replaceChildren(element("span", {}, `${at + 1}. `), element("span", {}, step.title));
       this.text.textContent = step.text;
       this.question.textContent = step.question;
       this.notes.textContent = step.notes;
@@ -67,12 +67,18 @@
       url.searchParams.set("lesson", String(at + 1));
       window.history.pushState(null, "", url);
     }
-    /* The tab of the page that shows the same. */
+    /* The tab of the page that shows the same, with the settings of the step. */
     open() {
-      const url = new URL(window.location.href);
-      url.searchParams.set("place", this.data.steps[this.at].place);
-      window.history.pushState(null, "", url);
-      window.dispatchEvent(new PopStateEvent("popstate"));
+      const url = new URL(window.location.href), { place, settings } = this.data.steps[this.at];
+      if (!settings) {
+        url.searchParams.set("place", place);
+        window.history.pushState(null, "", url);
+        window.dispatchEvent(new PopStateEvent("popstate"));
+        return;
+      }
+      const language = url.searchParams.get("lang");
+      url.search = `?place=${place}&${settings}${language ? `&lang=${language}` : ""}`;
+      window.location.assign(url); // as any link with settings
     }
     showNotes() { this.notes.hidden = !this.notes.hidden; }
     toggleClock() {

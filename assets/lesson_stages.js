@@ -147,7 +147,7 @@
       element("tbody", {}, ...data.cells.map((row, r) => element("tr", {}, element("th", { scope: "row" }, rows.values[r]), ...row.map((cell, c) => element("td", { class: r === c ? "own" : "" },
         cell.source ? element("img", { src: cell.source, alt: `learned with ${rows.values[r]}, reads with ${columns.values[c]}` }) : element("small", {}, cell.reason || "")))))));
     const ask = element("div", { class: "lesson-tools" }, ...guesses.map((guess) => button(guess, () => {
-      ask.replaceChildren(element("p", { class: "lesson-says", role: "status" }, `You said: ${guess.toLowerCase()}. Framed: each network in its own order.`));
+      ask.replaceChildren(element("p", { class: "lesson-says", role: "status" }, `You said: ${guess}. Framed: each network in its own order.`));
       table.hidden = false;
     })));
     table.hidden = true;

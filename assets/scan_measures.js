@@ -123,8 +123,8 @@
       this.key.lastChild.hidden = isSweep;
       const few = Math.min(most, Math.max(1, Math.round(path.columns / 2)));
       const compared = isSweep ? "" : `, in a sweep ${near(this.sweep, few).toFixed(1)}`, one = near(this.pairs, few).toFixed(1);
-      this.sentence.textContent = `Patches at most ${few} ${few === 1 ? "step" : "steps"} apart in the scan are ${one} ${one === "1.0" ? "cell" : "cells"} ` +
-        `apart in the picture on average${compared}: the lower the band starts on the left, the more of what was just read lies close by.`;
+      this.sentence.textContent = `Mean distance in the picture at a distance of at most ${few} in the scan: ${one}${compared}. ` +
+        "The lower the band starts on the left, the more of what was just read lies close by.";
     }
     paint(theme) {
       if (this.figure.hidden || !this.width) return;
@@ -171,9 +171,9 @@
       const { length } = this.path, masks = Array.from({ length: this.layers }, (_, i) => reached(paths, atOnce, token, i + 1));
       Object.assign(this, { token, layer, mask: masks[layer], counts: masks.map(total) });
       const k = layer + 1, count = this.counts[layer], isSweep = paths.length === 1 && this.path.order.every((cell, i) => cell === i);
-      const rest = isSweep ? "more layers of a sweep add none: it never looks ahead" : `in a sweep ${token + 1}, however many layers it has`;
-      this.sentence.textContent = `Going by the order alone, after ${k} ${k === 1 ? "layer" : "layers"} ${count.toLocaleString("en")} of ` +
-        `${length.toLocaleString("en")} patches can have reached ${this.path.where(token)}; ${rest}.`;
+      const rest = isSweep ? "more layers of a sweep add none: it never looks ahead" : `in a sweep ${token + 1}, at any depth`;
+      this.sentence.textContent = `Going by the order alone, ${count.toLocaleString("en")} of ${length.toLocaleString("en")} patches can have reached ` +
+        `${this.path.where(token)} at depth ${k}; ${rest}.`;
     }
     fit(ratio) {
       super.fit(ratio);

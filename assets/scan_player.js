@@ -37,7 +37,7 @@
         return node;
       };
       const still = (place) => () => { this.stop(); this.go(place()); };
-      this.canvas = element("canvas", { class: "scan-main", tabindex: "0", role: "img" });
+      this.canvas = element("canvas", { class: "scan-main", tabindex: "0", role: "img", translate: "no" });
       this.view = new View(this.canvas);
       this.stage = element("div", { class: "scan-stage" }, this.canvas);
       this.tip = element("div", { class: "scan-tip", "aria-hidden": "true" });
@@ -160,7 +160,7 @@
       this.view.show(this.path);
       this.panels.forEach((panel, i) => panel.button.setAttribute("aria-pressed", i === this.shown));
       const { scans, paths } = this.data;
-      this.layerText.textContent = scans > 1 ? `Every layer reads in ${scans} orders at once; shown: scan ${this.shown + 1}`
+      this.layerTold = this.layerText.textContent = scans > 1 ? `Every layer reads in ${scans} orders at once; shown: scan ${this.shown + 1}`
         : paths === 1 ? `Layer ${layer + 1} reads in this order, as every layer does`
         : `Layer ${layer + 1} uses path ${this.shown + 1} of ${paths}` + { all: "", space: ": each frame on its own", time: ": each place over time" }[this.path.axis];
       this.measures();
@@ -226,7 +226,7 @@
       this.status.setAttribute("aria-live", this.playing ? "off" : "polite");
       this.status.textContent = text;
       this.scrub.setAttribute("aria-valuetext", text);
-      this.canvas.setAttribute("aria-label", `${this.data.label}, ${this.layerText.textContent}. ${text}`);
+      this.canvas.setAttribute("aria-label", [this.data.label, this.layerTold, text].map((part) => window.zigdemoLanguage.translate(part)).join(". "));
       Object.assign(this.root.dataset, { position: this.position, cell, index: where, layer: this.layer });
       this.panels.forEach(({ caption, name }, i) => {
         caption.textContent = this.hovered === null ? name : `${name}: ${this.paths[i].rank[this.hovered] + 1}`;
@@ -314,7 +314,7 @@
       view.canvas.toBlob((blob) => this.save(blob, "png"), "image/png");
     }
     saveSvg() {
-      const title = `${this.data.label}, ${this.layerText.textContent}`;
+      const title = [this.data.label, this.layerTold].map((part) => window.zigdemoLanguage.translate(part)).join(", ");
       this.save(new Blob([svgOf(this.view, this.position, this.theme, title)], { type: "image/svg+xml" }), "svg");
     }
     /* The whole path at the chosen speed, on the page's ground, as a GIF has no half transparent pixels. */

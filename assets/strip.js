@@ -42,10 +42,10 @@
     compare.addEventListener("click", () => tell(root, "zigdemo-pair", ticked.map((box) => box.value)));
 
     const cells = items.map((item) => {
-      const button = element("button", { type: "button", title: `${item.words}\n${item.caption}` },
+      const button = element("button", { type: "button", title: `${item.words}\n${item.caption}`, translate: "no" },
         element("img", { src: item.thumbnail, alt: item.words }), element("span", {}, item.caption));
       button.addEventListener("click", () => tell(root, "zigdemo-restore", item.query));
-      const box = element("input", { type: "checkbox", value: item.query, "aria-label": `compare: ${item.words}, ${item.caption}` });
+      const box = element("input", { type: "checkbox", value: item.query, "aria-label": `compare: ${item.words}, ${item.caption}`, translate: "no" });
       box.addEventListener("change", () => {
         if (box.checked) ticked.push(box); else ticked.splice(ticked.indexOf(box), 1);
         while (ticked.length > PAIR) ticked.shift().checked = false;

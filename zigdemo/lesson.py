@@ -1,4 +1,4 @@
-"""The lesson as one file: `python -m zigdemo.lesson export FILE [--prompt TEXT] [--seed NUMBER]`."""
+"""The lesson as one file: `python -m zigdemo.lesson export FILE [--prompt TEXT] [--seed NUMBER] [--language CODE]`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .files import write_whole
+from .ui.languages import languages
 from .ui.lesson.data import lesson_json, own_results
 from .ui.lesson.export import lesson_html
 
@@ -18,10 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="the HTML file to write")
     parser.add_argument("--prompt", help="draw this portrait, and show it in the first and the last step")
     parser.add_argument("--seed", type=int, default=0, help="of the portrait")
+    parser.add_argument("--language", help=f"what it opens in: {', '.join(languages())}; by default the reader's own")
     chosen = parser.parse_args(arguments)
     try:
         own = own_results(chosen.prompt, chosen.seed) if chosen.prompt is not None else {}
-        write_whole(chosen.file, lesson_html(lesson_json(exported=True, **own)))
+        write_whole(chosen.file, lesson_html(lesson_json(exported=True, **own), chosen.language))
     except (ValueError, OSError) as fault:
         print(f"The lesson was not written: {fault}.", file=sys.stderr)
         return 2

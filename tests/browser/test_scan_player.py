@@ -296,20 +296,17 @@ def test_the_reach_of_a_patch_is_that_of_the_measures(visit, served):
 def test_a_sweep_stays_short_and_the_sentences_say_it(visit, served):
     page = open_tab(visit, served)
     near, reach = page.locator(".scan-figure p").all()
-    assert (
-        "at most 4 steps apart in the scan are 2.3 cells apart" in near.inner_text()
-        and "in a sweep 3.3" in near.inner_text()
-    )
+    assert "at most 4 in the scan: 2.3" in near.inner_text() and "in a sweep 3.3" in near.inner_text()
     page.mouse.click(*spot_of(page, 1))
     page.locator(".scan-layer").fill("7")
     page.mouse.move(0, 0)
-    assert "after 8 layers 64 of 64 patches can have reached row 1, column 2; in a sweep 2" in reach.inner_text()
+    assert "64 of 64 patches can have reached row 1, column 2 at depth 8; in a sweep 2" in reach.inner_text()
     choose(page, "sweep")
     page.mouse.click(*spot_of(page, 1))
     page.mouse.move(0, 0)
     assert page.inner_text(".scan-layer-text") == "Layer 8 reads in this order, as every layer does"
     assert (
-        "after 8 layers 2 of 64 patches can have reached row 1, column 2; more layers of a sweep add none"
+        "2 of 64 patches can have reached row 1, column 2 at depth 8; more layers of a sweep add none"
         in reach.inner_text()
     )
 

@@ -12,13 +12,15 @@ import torch
 
 from ..explain import BLOCKS, SIZES
 
-RESULT = Path(__file__).resolve().parents[2] / "benchmarks/results/growth.json"
-OPERATOR_OF = {  # the block whose colour an operator has
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks/results"
+OPERATORS, NETWORKS = "growth.json", "backbones.json"
+OPERATOR_OF = {  # the block whose colour an operator or a network has
     "selective scan": "zigma",
     "S4D": "diffussm",
     "gated linear attention": "dig",
     "softmax attention": "dit",
 }
+NETWORK_OF = {"ZigMa": "zigma", "DiT": "dit", "DiG": "dig", "DiffuSSM": "diffussm"}
 PRESETS = (
     ("Portraits here: 64 tokens", 64, 224, 8),
     ("A clip here: 1,024 tokens", 1024, 240, 8),
@@ -27,17 +29,44 @@ PRESETS = (
     ("A clip of 16 frames at 256 px", 4096, 768, 16),
 )
 
-Curves = dict[str, dict[str, list[dict[str, float]]]]  # by mode and operator: points with tokens, seconds, peak_kb
+# By mode and operator or network: points with tokens, seconds, peak_kb.
+Curves = dict[str, dict[str, list[dict[str, float]]]]
 
 
 def measured() -> list[dict[str, Any]]:
-    """What was measured before, as {machine, curves}; empty without the results."""
-    try:
-        result = json.loads(RESULT.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    machine = f"Measured on {result['threads']} threads of a CPU ({result['machine']}), torch {result['torch']}"
-    return [{"machine": machine, "curves": result["curves"]}]
+    """What was measured before, as {machine, of, curves}; empty without the results.
+
+    of: "operator" or "network". Whole networks have 8 to 11 M weights, and their memory was not measured so.
+    """
+    runs = []
+    for file, of in ((OPERATORS, "operator"), (NETWORKS, "network")):
+        try:
+            result = json.loads((RESULTS / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        machine = f"Measured on {result['threads']} threads of a CPU ({result['machine']}), torch {result['torch']}"
+        curves = result["curves"] if of == "operator" else _networks(result["rows"])
+        runs.append({"machine": machine, "of": of, "curves": curves})
+    return runs
+
+
+def _networks(rows: list[dict[str, Any]]) -> Curves:
+    """The seconds of each backbone's network for one picture."""
+    return {
+        mode: {
+            name: [
+                {"tokens": row["tokens"], "seconds": row[mode], "peak_kb": 0}
+                for row in rows
+                if row["backbone"] == family
+            ]
+            for name, family in NETWORK_OF.items()
+        }
+        for mode in ("forward", "training")
+    }
+
+
+def _point(row: dict[str, Any], mode: str) -> dict[str, float]:
+    return {"tokens": row["tokens"], "seconds": row[mode], "peak_kb": 0}
 
 
 def cost_json(here: Curves | None = None) -> str:
@@ -45,13 +74,13 @@ def cost_json(here: Curves | None = None) -> str:
     runs_measured = measured()
     if here is not None:
         machine = f"measured here, {torch.get_num_threads()} threads ({platform.machine()})"
-        runs_measured.append({"machine": machine, "curves": here})
+        runs_measured.append({"machine": machine, "of": "operator", "curves": here})
     return json.dumps(
         {
             "blocks": {name: asdict(block) for name, block in BLOCKS.items()},
             "sizes": SIZES,
             "presets": [dict(zip(("label", "M", "D", "N"), preset, strict=True)) for preset in PRESETS],
             "measured": runs_measured,
-            "operator_of": OPERATOR_OF,
+            "colour_of": OPERATOR_OF | NETWORK_OF,
         }
     )

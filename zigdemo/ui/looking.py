@@ -91,6 +91,6 @@ def chips_of(model: str) -> tuple[Any, ...]:
 def build_chips(model: str) -> tuple[gr.Row, list[gr.Button]]:
     """The row of chips for a model, and its CHIPS buttons, of which those without an example are hidden."""
     names = examples(model)[:CHIPS]
-    with gr.Row(elem_classes="chip-row", visible=bool(names)) as row:
+    with gr.Row(elem_classes=["chip-row", "prompts"], visible=bool(names)) as row:
         names += [""] * (CHIPS - len(names))
         return row, [gr.Button(name, size="sm", visible=bool(name)) for name in names]

@@ -48,7 +48,7 @@ def of_solver(solver: str) -> tuple[Any, ...]:
 
 
 def note(solver: str) -> str:
-    """One line about a solver: ODE or SDE, order, network calls, and why some controls are grey."""
+    """A line about a solver: ODE or SDE, order, network calls, and why some controls are grey."""
     entry = SAMPLERS[solver]
     calls = "as many network calls as it needs" if entry.calls is None else f"{entry.calls} network call"
     calls += "s" if entry.calls and entry.calls > 1 else ""
@@ -57,7 +57,7 @@ def note(solver: str) -> str:
     )
     line = f"**{entry.label}**: {kind}; order {entry.order}, {calls} per step."
     reason = why_not(solver)
-    return f"{line} Grey below: {reason}." if reason else line
+    return f"{line}\n\nGrey below: {reason}." if reason else line
 
 
 def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown, dict[str, gr.components.Component]]:

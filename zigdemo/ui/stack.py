@@ -33,7 +33,8 @@ def stack_html(folder: zoo.ModelFolder, scan: str | None = None) -> str:
     )
     return (
         f'<div class="stack"><h3>Scan of the frame stack: {escape(layers[0].label)}</h3>'
-        f"<p>{_about(axes)} Drawn on 4 frames of 4 × 4 tokens, from blue to green.</p><ol>{panels}</ol></div>"
+        f"<p><span>{_about(axes)}</span> <span>Drawn on 4 frames of 4 × 4 tokens, from blue to green.</span></p>"
+        f"<ol>{panels}</ol></div>"
     )
 
 

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import gradio as gr
 
+from .languages import language_script
+
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 
 STYLES = (
-    "tokens.css", "page.css", "controls.css", "generate.css", "swaps.css", "words.css", "players.css", "stack.css",
-    "scan_player.css", "samplers.css", "maps.css", "finetune.css", "models.css", "compare.css", "cost.css",
+    "tokens.css", "page.css", "language.css", "controls.css", "generate.css", "swaps.css", "words.css", "players.css",
+    "stack.css", "scan_player.css", "samplers.css", "maps.css", "finetune.css", "models.css", "compare.css", "cost.css",
     "lesson.css", "keys.css", "strip.css",
 )  # fmt: skip
 SCRIPTS = (
-    "access.js", "parts.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js", "trajectories.js",
-    "curves.js", "compare.js", "cost.js", "cells.js",
+    "access.js", "parts.js", "language.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js",
+    "trajectories.js", "curves.js", "compare.js", "cost.js", "cells.js",
     "lesson_stages.js", "lesson.js", "address.js", "keys.js", "strip.js",
     "models.js",
 )  # fmt: skip
@@ -53,7 +55,8 @@ def head_html(place_of_tab: dict[str, str] | None = None) -> str:
     place_of_tab: the id of the place of every tab, by its id.
     """
     places = f"window.zigdemoPlaceOf = {json.dumps(place_of_tab or {})};"
-    return f"<script>{places}{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
+    data = places + language_script()
+    return f"<script>{data}{''.join((ASSETS / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
 
 
 def mount_script(root: str, player: str) -> str:

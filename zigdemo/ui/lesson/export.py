@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from ...checks import choice
+from ..languages import language_script, languages
 from ..theme import ASSETS
 from .data import lesson_json
 
-STYLES = ("tokens.css", "players.css", "samplers.css", "words.css", "cost.css", "lesson.css")
+STYLES = ("tokens.css", "language.css", "players.css", "samplers.css", "words.css", "cost.css", "lesson.css")
 SCRIPTS = (
-    "parts.js", "scan_view.js", "scan_measures.js", "trajectories.js", "cost.js", "cells.js", "lesson_stages.js",
-    "lesson.js",
+    "parts.js", "language.js", "scan_view.js", "scan_measures.js", "trajectories.js", "cost.js", "cells.js",
+    "lesson_stages.js", "lesson.js",
 )  # fmt: skip
 MOST_BYTES = 6_000_000  # of the file
 # What Gradio's own style sheet gives the page.
@@ -25,23 +27,33 @@ DARK = """const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark", dark.matches);
 dark.addEventListener("change", follow);
 follow();"""
-START = """zigdemoParts.whenReady(() => zigdemoLesson.mount(document.getElementById("lesson"),
-  JSON.parse(document.getElementById("lesson-data").textContent)));"""
+START = """zigdemoParts.whenReady(() => {
+  const lesson = document.getElementById("lesson");
+  zigdemoLesson.mount(lesson, JSON.parse(document.getElementById("lesson-data").textContent));
+  zigdemoLanguage.start(lesson.dataset.language);
+});"""
 
 
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def lesson_html(content: str | None = None) -> str:
-    """The file. content: as `lesson_json` returns it, by default with the shipped results."""
+def lesson_html(content: str | None = None, language: str | None = None) -> str:
+    """The file. content: as `lesson_json` returns it, by default with the shipped results. language: the code of the
+    one that it opens in; by default the reader's, and English where there is no table for that.
+
+    Raises ValueError with one sentence for another language.
+    """
+    if language is not None:
+        choice("language", language, languages())
     data = (content or lesson_json(exported=True)).replace("</", "<\\/")  # no text of it can end the element
     styles, scripts = "".join(map(_asset, STYLES)), "".join(map(_asset, SCRIPTS))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>How a network reads a picture</title>\n<style>{styles}{PAGE}</style>\n</head>\n"
-        '<body>\n<main>\n<h1>How a network reads a picture</h1>\n<div id="lesson" class="lesson"></div>\n</main>\n'
+        "<body>\n<main>\n<h1>How a network reads a picture</h1>\n"
+        f'<div id="lesson" class="lesson" data-language="{language or ""}"></div>\n</main>\n'
         f'<script type="application/json" id="lesson-data">{data}</script>\n'
-        f"<script>{DARK}{scripts}{START}</script>\n</body>\n</html>\n"
+        f"<script>{language_script()}{DARK}{scripts}{START}</script>\n</body>\n</html>\n"
     )

@@ -11,7 +11,7 @@ MINUTES = 10  # of the whole lesson
 @dataclass(frozen=True)
 class Step:
     """A step. stage: by its name in the script. question: for the class. notes: for the speaker. place: the tab of the
-    page where the same is live.
+    page where the same is live. settings: those of a link to it, in the address.
     """
 
     stage: str
@@ -21,6 +21,7 @@ class Step:
     notes: str
     minutes: float
     place: str
+    settings: str = ""
 
 
 STEPS = (
@@ -71,6 +72,7 @@ STEPS = (
         "scanning twice.",
         1.5,
         "influence",
+        "model=zigma-portraits&scan=zigzag-8",
     ),
     Step(
         "matrix",
@@ -107,6 +109,7 @@ STEPS = (
         "right, where the square has left the line behind. Set 4,096 patches and read the two shares aloud.",
         1,
         "cost",
+        "tokens=4096&width=224&state=8",
     ),
     Step(
         "paths",

@@ -313,7 +313,7 @@ def build_attention_tab(frame: Frame) -> None:
         with gr.Column(scale=3, min_width=280):
             c["about"] = gr.Markdown(texts.ATTENTION_FIRST if shown else texts.NO_DRAWING, elem_id="attention-line")
             c["words"] = fields.CheckboxGroup(
-                [], show_label=False, visible=False, elem_id="attention-words", container=False
+                [], show_label=False, visible=False, elem_id="attention-words", elem_classes="prompts", container=False
             )
             empty = texts.placeholder_html(texts.MAPS_EMPTY)
             c["view"] = gr.HTML(shown.words if shown else empty, elem_id="attention-map", padding=False)

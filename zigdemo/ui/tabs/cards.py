@@ -152,6 +152,10 @@ def _card(folder: zoo.ModelFolder, live: bool) -> str:
     )
 
 
+def _option(value: str) -> str:
+    return f'<option value="{escape(value)}">{escape(value)}</option>'
+
+
 def _finder(folders: list[zoo.ModelFolder]) -> str:
     """The search box and the filters, for many models."""
     if len(folders) <= FEW:
@@ -163,7 +167,7 @@ def _finder(folders: list[zoo.ModelFolder]) -> str:
     }
     selects = "".join(
         f'<label>{title}<select name="{name}"><option value="">all</option>'
-        f"{''.join(f'<option>{escape(value)}</option>' for value in sorted(values))}</select></label>"
+        f"{''.join(map(_option, sorted(values)))}</select></label>"
         for name, (title, values) in filters.items()
     )
     return (
@@ -189,7 +193,7 @@ def official_html() -> str:
     for name, source in SOURCES.items():
         how = "installed" if name in installed else f"<code>python -m zigdemo.zoo import {escape(name)}</code>"
         items.append(f"<li><b>{escape(source.family)}</b>, {escape(source.about)}: {how}</li>")
-    return f'<ul class="official">{"".join(items)}</ul>'
+    return f'<ul class="official" translate="no">{"".join(items)}</ul>'
 
 
 @handler(lambda sentence: (gr.skip(), gr.skip()))

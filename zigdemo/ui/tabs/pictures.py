@@ -292,7 +292,7 @@ def build_pictures_tab(frame: Frame) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280, elem_classes="controls"):
             condition = build_condition(PICTURES)
-            with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
+            with gr.Row(elem_id="chips", elem_classes="prompts", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
                 chip_names = [*first_examples, *[""] * EXAMPLES][:EXAMPLES]
                 chips = [gr.Button(name, size="sm", visible=bool(name)) for name in chip_names]
@@ -320,7 +320,7 @@ def build_pictures_tab(frame: Frame) -> None:
             )
             with gr.Row(elem_id="swaps", visible=False) as swap_row:
                 gr.Markdown("Change one thing:")
-                swap_buttons = [gr.Button("", size="sm", visible=False) for _ in SWAPS]
+                swap_buttons = [gr.Button("", size="sm", visible=False, elem_classes="prompts") for _ in SWAPS]
             change = gr.HTML("", visible=False, elem_id="change", padding=False)
             with gr.Accordion("PNG files, each with its settings inside", open=False, visible=bool(shown)) as folded:
                 files = gr.Files(shown or None, show_label=False, interactive=False, elem_id="files")
