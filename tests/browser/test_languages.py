@@ -1,4 +1,4 @@
-"""The page in other languages, in a real browser: nothing is left in English, and a menu switches it where it stands."""
+"""The page in other languages, in a real browser: nothing stays English, and a menu switches it where it stands."""
 
 import pytest
 
@@ -16,6 +16,8 @@ OPEN = """(tab) => {
   history.pushState(null, "", url);
   dispatchEvent(new PopStateEvent("popstate"));
 }"""
+UNFOLD = """() => document.querySelectorAll("details:not([open]) > summary, .label-wrap:not(.open)")
+  .forEach((fold) => fold.checkVisibility() && fold.click())"""
 SETTLED = """() => new Promise((done) => { let quiet = setTimeout(done, 600);
   new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(done, 600); })
     .observe(document.body, { subtree: true, childList: true, characterData: true }); setTimeout(done, 5000); })"""
@@ -29,10 +31,9 @@ def test_no_place_keeps_a_sentence_in_english(visit, served, code):
         page.evaluate(OPEN, tab.id)
         page.locator(f'[role="tab"][data-tab-id="{tab.id}"][aria-selected="true"]').wait_for()
         page.evaluate(SETTLED)
-        for fold in page.locator("details:not([open]) > summary:visible, .label-wrap:not(.open):visible").all():
-            fold.click()
+        page.evaluate(UNFOLD)
         page.evaluate(SETTLED)
-        assert page.evaluate(MISSING) == [], tab.id
+    assert page.evaluate(MISSING) == []
 
 
 def test_a_drawing_speaks_the_language_too(visit, served):

@@ -144,7 +144,8 @@ def _card(folder: zoo.ModelFolder, live: bool) -> str:
     in_place = f' data-draw="{name}"' if live and not folder.frames else ""
     return (
         f'<article data-backbone="{backbone}" data-draws="{kind}" data-origin="{origin}">{_samples(folder)}'
-        f'<h3>{name} <span class="origin" title="{ORIGINS.get(folder.origin, "")}">{origin}</span></h3>'
+        f'<h3><span translate="no">{name}</span> '
+        f'<span class="origin" title="{ORIGINS.get(folder.origin, "")}">{origin}</span></h3>'
         f'<p class="kind">{backbone}{escape(scan)}</p><p class="draws">{escape(draws)}</p>{measured}'
         f"<details><summary>Details</summary><dl>{rows}</dl></details>"
         f'<a class="draw" href="?model={name}"{in_place} aria-label="Draw with this: {name}">Draw with this</a>'
