@@ -12,10 +12,9 @@
   const SKIPPED = "script, style, textarea, [translate=no], .prompts, .lit p, #footer, .meta-text, .meta-text-center, .progress-text, [contenteditable=true]";
   const KEPT_KEY = "zigdemo-language", MOST_KEPT = 5000;
   const shown = new WeakMap(); // node -> {what: {original, text}}, what: "text", "html" or the name of an attribute
-  const changed = new Set(); // weak references to nodes in `shown`, to put them back
   const missing = new Set(); // what the table lacks, for the tests
   const title = document.title;
-  let code = "en", exact = {}, patterns = [], cache = new Map(), seen = new WeakSet();
+  let code = "en", exact = {}, patterns = [], cache = new Map(), touched = false; // touched: whether it was ever another language than English
 
   const tables = () => window.zigdemoTables || {};
   const plain = (text) => text.replace(/\s+/g, " ").trim();
@@ -71,7 +70,6 @@
     if (text !== now) write(text);
     if (text === original && !mine) return;
     shown.set(node, { ...all, [what]: { original, text: read() } });
-    if (!seen.has(node)) { seen.add(node); changed.add(new WeakRef(node)); }
   }
   function putText(node) {
     const parent = node.parentElement;
@@ -103,7 +101,7 @@
   }
 
   function follow(records) {
-    if (code === "en" && !changed.size) return;
+    if (!touched) return;
     for (const record of records) {
       if (record.type === "attributes") putAttributes(record.target);
       else if (record.type === "characterData") putText(record.target);
@@ -125,13 +123,12 @@
       const url = new URL(window.location.href);
       if (url.searchParams.has("lang")) { url.searchParams.set("lang", code); window.history.replaceState(null, "", url); }
     }
-    for (const reference of [...changed]) { // back to English, then on; what has left the page is forgotten
-      const node = reference.deref();
-      if (!node?.isConnected) changed.delete(reference);
+    touched ||= code !== "en";
+    if (touched) visit(document.body);
+    for (const menu of document.querySelectorAll(".language-menu")) {
+      menu.value = code;
+      menu.setAttribute("aria-label", translate("Language"));
     }
-    visit(document.body);
-    for (const menu of document.querySelectorAll(".language-menu")) menu.value = code;
-    window.dispatchEvent(new CustomEvent("zigdemo-language", { detail: code }));
   }
   /* The language of the address, else the given one, else the one chosen here before, else the browser's. */
   function first(given) {
