@@ -32,6 +32,7 @@
         element("p", { class: "compare-keys" }, "Click a picture to pin it, then point at another. Keys on a picture: arrows move, Enter pins, B blinks, D shows the difference, S side by side."));
       root.addEventListener("keydown", (event) => this.key(event));
       window.setInterval(() => this.blink(), BLINK_MS);
+      window.addEventListener("zigdemo-language", () => { if (this.data) this.show(this.data); });
     }
     at(place) { return place && this.data.cells[place[0]]?.[place[1]]; }
     show(data) {
@@ -81,7 +82,7 @@
     fill(r, c, cell) {
       const button = this.buttons[r][c], name = this.name([r, c]), busy = this.data.cells.flat().some((one) => one.state === "running");
       const act = cell.source || cell.state === "impossible" ? "" : busy ? "Skip this one" : "Draw this one";
-      const key = cell.state + act + (cell.source || cell.reason || "");
+      const key = window.zigdemoLanguage.code + cell.state + act + (cell.source || cell.reason || "");
       if (button.dataset.key === key) return;
       button.dataset.key = key;
       button.dataset.state = cell.state;

@@ -151,7 +151,11 @@
       this.draw();
       window.zigdemoAddress?.showing("cost", new URLSearchParams({ tokens: this.state.M, width: this.state.D, state: this.state.N }).toString());
     }
-    update(data) { this.data = data; this.draw(); }
+    update(data) {
+      if (data.measured.length > this.data.measured.length) this.state.of = "operator"; // what was measured here
+      this.data = data;
+      this.draw();
+    }
     draw() {
       const width = Math.floor(this.lines.parentElement.clientWidth);
       if (width < 100) return;
@@ -235,9 +239,9 @@
       });
       this.legend.replaceChildren(...Object.entries(names).map(([name, operator]) => element("span", { class: `of-${name}` }, operator)));
       this.caption.replaceChildren(...(curves.length ? runs.map((run, place) => element("p", { class: place ? "dashed" : "" }, run.machine)) : [element("p", {}, "Not measured.")]));
+      this.dots.setAttribute("aria-label", `${quantity === "seconds" ? "Time" : "Memory"} of one ${of} against tokens, measured; both logarithmic`);
       if (!curves.length) { this.dots.replaceChildren(); return; }
       plot(this.dots, { width, height: 320, low: 8, high: 16, curves, mark: this.state.M >= 256 && this.state.M <= 65536 ? this.state.M : null, yName: quantity === "seconds" ? "seconds" : "memory over the inputs", yText: (value) => unit(value, quantity) });
-      this.dots.setAttribute("aria-label", `${quantity === "seconds" ? "Time" : "Memory"} of one ${of} against tokens, measured; both logarithmic`);
     }
     say() {
       const { dit, zigma } = this.data.blocks, sizes = this.sizes, between = termValue(dit.terms[dit.mixer], sizes);

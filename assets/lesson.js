@@ -4,12 +4,13 @@
   "use strict";
   const { element } = window.zigdemoParts;
   const TURNS = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 }; // a clicker sends the last two
+  const CLOCK_KEY = "zigdemo-lesson-clock";
   const typing = (node) => node.closest?.("input:not([type=range]), textarea, select, [contenteditable=true]");
   const steering = (node) => node.closest?.("input[type=range], .cells, .lesson-tape"); // what has arrows of its own
 
   class Lesson {
     constructor(root, data) {
-      Object.assign(this, { root, data, at: -1, started: null, spent: 0 });
+      Object.assign(this, { root, data, at: -1, ...this.keptClock() });
       this.build();
       this.go(this.linked() ?? 0, false);
       document.addEventListener("keydown", (event) => this.key(event));
@@ -36,7 +37,8 @@
       this.live = button("Open this live", "The same in the page itself, with your own settings", () => this.open());
       this.stage = element("div", { class: "lesson-stage" });
       const tools = [button("Notes", "Notes for the speaker (N)", () => this.showNotes()), this.clock];
-      tools.unshift(this.data.exported ? window.zigdemoLanguage.menu() : this.live);
+      if (!this.data.exported) tools.unshift(this.live);
+      tools.push(window.zigdemoLanguage.menu()); // on the page only where its header is hidden
       this.root.replaceChildren(
         element("nav", { class: "lesson-steps", "aria-label": "Steps of the lesson" }, ...this.dots, ...tools),
         element("div", { class: "lesson-room" },
@@ -76,14 +78,23 @@
         window.dispatchEvent(new PopStateEvent("popstate"));
         return;
       }
-      const language = url.searchParams.get("lang");
-      url.search = `?place=${place}&${settings}${language ? `&lang=${language}` : ""}`;
+      url.searchParams.delete("lesson");
+      for (const [name, value] of [["place", place], ...new URLSearchParams(settings)]) url.searchParams.set(name, value);
+      this.keepClock();
       window.location.assign(url); // as any link with settings
     }
     showNotes() { this.notes.hidden = !this.notes.hidden; }
+    /* The clock goes on over a reload, which a link to a place with settings is. */
+    keptClock() {
+      try { return { started: null, spent: 0, ...JSON.parse(window.sessionStorage.getItem(CLOCK_KEY)) }; } catch { return { started: null, spent: 0 }; }
+    }
+    keepClock() {
+      try { window.sessionStorage.setItem(CLOCK_KEY, JSON.stringify({ started: this.started, spent: this.spent })); } catch { /* storage refused: it starts anew */ }
+    }
     toggleClock() {
       if (this.started === null) this.started = Date.now();
       else { this.spent += Date.now() - this.started; this.started = null; }
+      this.keepClock();
       this.tick();
     }
     tick() {

@@ -19,7 +19,7 @@
 
   /* The samples of a card as large as the window allows, until a click or Escape. */
   function enlarge(root, samples) {
-    const image = node("img", { alt: samples.querySelector("img").alt, src: samples.querySelector("img").src });
+    const image = node("img", { alt: samples.dataset.caption, src: samples.querySelector("img").src });
     const dialog = node("dialog", { class: "enlarged", "aria-label": samples.dataset.caption }, image,
       node("p", {}, samples.dataset.caption), node("button", { type: "button" }, "Close"));
     dialog.addEventListener("click", () => dialog.close());

@@ -3,6 +3,7 @@
 (() => {
   "use strict";
   const { element } = window.zigdemoParts;
+  const translate = (text) => window.zigdemoLanguage.translate(text);
   const { Path, fitted } = window.zigdemoScanView;
   const LEFT = 44, RIGHT = 8, TOP = 34, BOTTOM = 40, HEIGHT = 240, MAP_PX = 150;
   const ROWS_SHOWN = 8; // steps along the scan that the scatter shows, in rows of the picture
@@ -77,9 +78,9 @@
       context.clearRect(0, 0, this.width, HEIGHT);
       Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: theme.quiet, strokeStyle: `rgb(${theme.faint})`, lineWidth: 1, textAlign: "center", textBaseline: "top" });
       for (const [place, name] of ticks) context.fillText(name, this.x(place), floor + 5);
-      context.fillText(across, (LEFT + this.width - RIGHT) / 2, HEIGHT - 15);
+      context.fillText(translate(across), (LEFT + this.width - RIGHT) / 2, HEIGHT - 15);
       Object.assign(context, { textAlign: "left", textBaseline: "bottom" });
-      context.fillText(up, 0, TOP - 18); // above the number on a full bar
+      context.fillText(translate(up), 0, TOP - 18); // above the number on a full bar
       Object.assign(context, { textAlign: "right", textBaseline: "middle" });
       for (const value of levels) {
         context.fillText(value.toLocaleString("en"), LEFT - 6, this.y(value));
@@ -123,7 +124,7 @@
       this.key.lastChild.hidden = isSweep;
       const few = Math.min(most, Math.max(1, Math.round(path.columns / 2)));
       const compared = isSweep ? "" : `, in a sweep ${near(this.sweep, few).toFixed(1)}`, one = near(this.pairs, few).toFixed(1);
-      this.sentence.textContent = `Mean distance in the picture at a distance of at most ${few} in the scan: ${one}${compared}. ` +
+      this.told = this.sentence.textContent = `Mean distance in the picture at a distance of at most ${few} in the scan: ${one}${compared}. ` +
         "The lower the band starts on the left, the more of what was just read lies close by.";
     }
     paint(theme) {
@@ -146,7 +147,7 @@
       const middle = (i) => i + 0.5;
       if (this.sweep) this.line(context, this.sweep.means, middle, theme.jump, 1.5, [5, 4]);
       this.line(context, means, middle, theme.ink, 2, []);
-      this.canvas.setAttribute("aria-label", this.sentence.textContent);
+      this.canvas.setAttribute("aria-label", this.told);
     }
   }
 
@@ -172,7 +173,7 @@
       Object.assign(this, { token, layer, mask: masks[layer], counts: masks.map(total) });
       const k = layer + 1, count = this.counts[layer], isSweep = paths.length === 1 && this.path.order.every((cell, i) => cell === i);
       const rest = isSweep ? "more layers of a sweep add none: it never looks ahead" : `in a sweep ${token + 1}, at any depth`;
-      this.sentence.textContent = `Going by the order alone, ${count.toLocaleString("en")} of ${length.toLocaleString("en")} patches can have reached ` +
+      this.told = this.sentence.textContent = `Going by the order alone, ${count.toLocaleString("en")} of ${length.toLocaleString("en")} patches can have reached ` +
         `${this.path.where(token)} at depth ${k}; ${rest}.`;
     }
     fit(ratio) {
@@ -195,7 +196,7 @@
       this.line(context, [token + 1, token + 1], (i) => i * layers, theme.jump, 1.5, [5, 4]);
       Object.assign(context, { fillStyle: theme.ink, textAlign: "center", textBaseline: "bottom", font: "600 13px system-ui, sans-serif" });
       context.fillText(counts[layer].toLocaleString("en"), this.x(layer + 0.5), this.y(counts[layer]) - 2);
-      this.canvas.setAttribute("aria-label", this.sentence.textContent);
+      this.canvas.setAttribute("aria-label", this.told);
       this.paintMap(theme);
     }
     paintMap(theme) {

@@ -26,8 +26,10 @@
       // The stage's size depends on what stands above it and on the window's height, too.
       const above = new ResizeObserver(layout);
       above.observe(document.body);
+      const speak = () => { if (this.path) { repaint(); this.tell(); } };
       window.addEventListener("resize", layout);
-      this.forget = () => { this.stop(); unwatch(); above.disconnect(); window.removeEventListener("resize", layout); };
+      window.addEventListener("zigdemo-language", speak);
+      this.forget = () => { this.stop(); unwatch(); above.disconnect(); window.removeEventListener("resize", layout); window.removeEventListener("zigdemo-language", speak); };
     }
     build() {
       const button = (inside, label, act, kind = "scan-button") => {

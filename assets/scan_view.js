@@ -163,7 +163,7 @@
       context.drawImage(this.cells, 0, frame * rows, columns, rows, left, top, columns * cell, rows * cell);
       if (this.named) {
         Object.assign(context, { font: `${12 * this.ratio}px system-ui, sans-serif`, textAlign: "left", textBaseline: "bottom", fillStyle: theme.ink });
-        context.fillText(columns * cell > 56 * this.ratio ? `frame ${frame + 1}` : String(frame + 1), left, top - 2 * this.ratio);
+        context.fillText(columns * cell > 56 * this.ratio ? window.zigdemoLanguage.translate(`frame ${frame + 1}`) : String(frame + 1), left, top - 2 * this.ratio);
       }
       if (cell < 5) return;
       const width = Math.max(1, Math.round(cell * 0.05)), half = Math.floor(width / 2);

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="the HTML file to write")
     parser.add_argument("--prompt", help="draw this portrait, and show it in the first and the last step")
     parser.add_argument("--seed", type=int, default=0, help="of the portrait")
-    parser.add_argument("--language", help=f"what it opens in: {', '.join(languages())}; by default the reader's own")
+    parser.add_argument("--language", choices=languages(), help="what it opens in; by default the reader's own")
     chosen = parser.parse_args(arguments)
     try:
         own = own_results(chosen.prompt, chosen.seed) if chosen.prompt is not None else {}

@@ -63,3 +63,13 @@ def test_this_machine_is_measured_beside_the_others(visit, served, monkeypatch):
     page.wait_for_selector("#cost-progress:has-text('Measured')")
     assert "measured here" in page.locator(".cost figcaption").inner_text()
     assert page.locator(".cost .curve.thin").count() == 4
+
+
+def test_whole_networks_are_shown_beside_operators(visit, served):
+    page = visit(served)
+    show_tab(page, "Cost")
+    page.get_by_role("button", name="Whole network", exact=True).click()
+    assert page.locator(".cost-legend").inner_text().split() == ["ZigMa", "DiT", "DiG", "DiffuSSM"]
+    assert "whole network" in page.locator(".cost-measured h3").inner_text()
+    page.get_by_role("button", name="Memory", exact=True).click()
+    page.wait_for_selector(".cost figcaption >> text=Not measured.")

@@ -44,6 +44,41 @@ def test_a_drawing_speaks_the_language_too(visit, served):
     assert page.evaluate(MISSING) == []
 
 
+SHOWN = """() => [document.title, ...document.querySelectorAll("#places, #title, .page-tools")].map((node) =>
+  node.innerText ?? node).concat([...document.querySelectorAll("[title], [aria-label], [placeholder]")].map((node) =>
+  ["title", "aria-label", "placeholder"].map((name) => node.getAttribute(name)).join("|"))).join("\\n")"""
+
+
+def test_all_that_a_switch_changes_is_put_back_by_the_next(visit, served):
+    page = visit(served)
+    for tab in ("compare", "scan-paths", "cost"):
+        page.evaluate(OPEN, tab)
+        page.locator(f'[role="tab"][data-tab-id="{tab}"][aria-selected="true"]').wait_for()
+        page.evaluate(SETTLED)
+        before = page.evaluate(SHOWN)
+        for code in ("fr", "de", "en"):
+            page.locator(".page-tools .language-menu").select_option(code)
+            page.evaluate(SETTLED)
+            assert (page.evaluate(SHOWN) == before) == (code == "en")
+        assert page.title() == "zigdemo"
+
+
+TRANSLATE = "(text) => window.zigdemoLanguage.translate(text)"
+
+
+def test_a_gap_for_a_number_takes_no_words(visit, served):
+    page = visit(f"{served}?lang=de")
+    page.wait_for_function("document.documentElement.lang === 'de'")
+    for text in ("face with tears of joy", "prayer beads", "a statue of 3 liberties", "constructor"):
+        assert page.evaluate(TRANSLATE, text) == text
+    assert page.evaluate(TRANSLATE, "3 of 1,024") == "3 von 1,024"
+    assert page.evaluate(TRANSLATE, "13 network calls") == "13 Netzaufrufe"
+    page.evaluate("document.getElementById('title').append('A sentence of nobody')")
+    page.wait_for_function("window.zigdemoLanguage.missing.has('A sentence of nobody')")
+    other = visit(f"{served}?lang=constructor")
+    other.wait_for_function("document.documentElement.lang === 'en'")
+
+
 def test_the_menu_switches_the_page_where_it_stands_and_back(visit, served):
     page = visit(served)
     place = PLACES[0].title

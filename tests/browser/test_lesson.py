@@ -34,6 +34,19 @@ def test_the_steps_are_walked_by_keys_and_the_address_brings_one_back(visit, ser
     again.locator("#toy-player").locator("visible=true").wait_for()
 
 
+def test_a_step_opens_live_with_its_settings_and_what_the_address_hides(visit, served):
+    page = visit(f"{served}?place=lesson&lesson=7&hide=header")
+    page.wait_for_selector(".lesson h3:has-text('7. ')")
+    assert page.locator(".lesson .language-menu").is_visible()  # as the header, which has it, is hidden
+    page.locator(".lesson-clock").click()
+    page.get_by_role("button", name="Open this live").click()
+    page.wait_for_function("location.search.includes('tokens=4096')")
+    page.locator(".cost-says").filter(has_text="At 4,096 tokens").wait_for()
+    assert "hide=header" in page.url and "lesson=" not in page.url and not page.locator("#title").is_visible()
+    page.go_back()
+    page.wait_for_selector(".lesson-clock.running")
+
+
 @pytest.fixture
 def exported(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", SHIPPED)  # other tests serve other models

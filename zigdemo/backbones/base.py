@@ -4,9 +4,9 @@ A backbone is a module with a config, a network and a cost formula, and one entr
 called as network(x, t, cond, scheme=None). x: (batch, channels, H, W), for clips (batch, frames, channels, H, W). t:
 (batch,) in [0, 1], from noise to data. cond: labels (batch,) int64, text features (batch, words, text_width), or None.
 A network has `config`, `blocks`, `checkpointing` (recompute blocks in the backward pass) and `orders(scheme=None)`, the
-scan order of every layer, empty if it has no scan. Its operators get the tokens in that order, for clips in even blocks
-frame by frame and in odd blocks along time; if they get raster order and the orders themselves, it has
-`scans(scheme=None)` too, all orders of every layer.
+scan order of every layer, empty if it has no scan. Either a block reorders the tokens before its operators,
+or they get raster order and the orders themselves; then the network has `scans(scheme=None)` too, all orders of every
+layer. In clips, DiT and DiG mix within frames in even blocks, and along time in odd ones.
 """
 
 from __future__ import annotations

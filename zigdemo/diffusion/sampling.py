@@ -21,8 +21,8 @@ from .samplers import sample
 class Sampling:
     """How items are sampled: the part of a `Request` about sampling.
 
-    interval: of t in which guidance acts; rescale: see `guide`; shift: see `shift_times`; start: time at which to start
-    from a given clean item; options: those of the solver.
+    interval: the range of t in which guidance acts; rescale: see `guide`; shift: see `shift_times`; start: time at
+    which to start from a given clean item; options: those of the solver.
     """
 
     solver: str = "heun"
@@ -64,7 +64,8 @@ def sample_items(
 
     network: (x, t, cond) -> prediction. shape: of one item. cond, null: (n, ...), one row per seed, or (1, ...) for all
     of them, or None. clean: (1, ...), an item to start from at time `sampling.start`. watch: (network, rows) -> a
-    function with the same results to call instead. Raises ValueError as `sample` does.
+    function to call instead, which returns the same and may record the calls for these items. Raises ValueError as
+    `sample` does.
 
     Matrix products may round differently for other batch sizes. All calls therefore have the same size, the last group
     padded with copies, so that an item does not depend on what is sampled with it.

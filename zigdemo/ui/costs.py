@@ -13,14 +13,14 @@ import torch
 from ..explain import BLOCKS, SIZES
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks/results"
-OPERATORS, NETWORKS = "growth.json", "backbones.json"
-OPERATOR_OF = {  # the block whose colour an operator or a network has
+OPERATORS_FILE, NETWORKS_FILE = "growth.json", "backbones.json"
+OPERATOR_OF = {  # the block whose colour an operator has
     "selective scan": "zigma",
     "S4D": "diffussm",
     "gated linear attention": "dig",
     "softmax attention": "dit",
 }
-NETWORK_OF = {"ZigMa": "zigma", "DiT": "dit", "DiG": "dig", "DiffuSSM": "diffussm"}
+NETWORK_OF = {"ZigMa": "zigma", "DiT": "dit", "DiG": "dig", "DiffuSSM": "diffussm"}  # and a network
 PRESETS = (
     ("Portraits here: 64 tokens", 64, 224, 8),
     ("A clip here: 1,024 tokens", 1024, 240, 8),
@@ -39,7 +39,7 @@ def measured() -> list[dict[str, Any]]:
     of: "operator" or "network". Whole networks have 8 to 11 M weights, and their memory was not measured so.
     """
     runs = []
-    for file, of in ((OPERATORS, "operator"), (NETWORKS, "network")):
+    for file, of in ((OPERATORS_FILE, "operator"), (NETWORKS_FILE, "network")):
         try:
             result = json.loads((RESULTS / file).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -63,10 +63,6 @@ def _networks(rows: list[dict[str, Any]]) -> Curves:
         }
         for mode in ("forward", "training")
     }
-
-
-def _point(row: dict[str, Any], mode: str) -> dict[str, float]:
-    return {"tokens": row["tokens"], "seconds": row[mode], "peak_kb": 0}
 
 
 def cost_json(here: Curves | None = None) -> str:

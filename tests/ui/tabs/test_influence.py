@@ -377,3 +377,12 @@ def test_a_click_on_a_picture_that_is_not_square_finds_its_row_and_column(weight
     for x, y, position in ((0.95, 0.75, (2, 8)), (0.3, 0.25, (1, 3))):
         (shown,) = named([tab._click(drawing, 1, 1, 1, Click(width * x, height * y))])
         assert (shown["row"], shown["column"]) == position
+
+
+def test_no_click_is_dropped_while_another_is_answered():
+    import app
+
+    page = app.build_app()
+    events = [event for event in page.fns.values() if event.fn in (tab._click, tab._refresh)]
+    assert len(events) >= 2
+    assert {event.trigger_mode for event in events} == {"multiple"}

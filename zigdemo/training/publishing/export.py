@@ -153,7 +153,7 @@ def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
     start = recipe.init or recipe.start_from
     about = read_folder(start).about if start else {}
     before = about.get("history") or ([f"{about['images_seen']:,} pictures"] if about.get("images_seen") else [])
-    taken = "" if recipe.init or not start else f", from what fits of {Path(start).name}"
+    taken = "" if recipe.init or not start else f", starting from the weights of {Path(start).name} that fit"
     return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {place()}{taken}"]
 
 

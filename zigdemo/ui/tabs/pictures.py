@@ -292,10 +292,10 @@ def build_pictures_tab(frame: Frame) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280, elem_classes="controls"):
             condition = build_condition(PICTURES)
-            with gr.Row(elem_id="chips", elem_classes="prompts", visible=bool(names) or text) as chip_row:
+            with gr.Row(elem_id="chips", visible=bool(names) or text) as chip_row:
                 surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
                 chip_names = [*first_examples, *[""] * EXAMPLES][:EXAMPLES]
-                chips = [gr.Button(name, size="sm", visible=bool(name)) for name in chip_names]
+                chips = [gr.Button(name, size="sm", visible=bool(name), elem_classes="prompts") for name in chip_names]
             offer = gr.Button("", size="sm", visible=False, elem_id="twin", render=False)
             sampling, randomise = build_sampling(PICTURES, count=4, randomise_id="randomise", below_scan=offer)
             switch = gr.Checkbox(live.usual(), label="Live", info=texts.LIVE, elem_id="live")
