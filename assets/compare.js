@@ -24,7 +24,7 @@
       });
       this.zoom = element("input", { type: "range", min: "0", max: String(SIZES.length - 1), value: String(this.size), "aria-label": "Size of the pictures" });
       this.zoom.addEventListener("input", () => { this.size = Number(this.zoom.value); this.resize(); });
-      this.about = element("p", { class: "compare-about" });
+      this.about = element("p", { class: "compare-about", translate: "no" });
       root.replaceChildren(
         element("div", { class: "compare-left" }, this.about, this.scroll, element("label", { class: "compare-zoom" }, "Size", this.zoom)),
         element("div", { class: "compare-right" },

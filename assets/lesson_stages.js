@@ -165,7 +165,7 @@
       const verdict = !row.decided ? "not decided here" : row.mean > 0 ? "worse" : "better";
       return element("div", { class: "lesson-claim" }, element("b", {}, row.case), bar, element("span", {}, `${row.mean > 0 ? "+" : "−"}${Math.abs(row.mean).toFixed(0)} % ± ${row.spread.toFixed(0)} %: ${verdict}`));
     });
-    const papers = claims.papers.map(([name, values]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, values.map(([scheme, value]) => `${scheme} ${value}`).join(" · "))));
+    const papers = claims.papers.map(([name, values]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { translate: "no" }, values.map(([scheme, value]) => `${scheme} ${value}`).join(" · "))));
     stage.append(
       element("h4", {}, "The paper: Frechet distance, lower is better"), element("table", { class: "lesson-papers" }, element("tbody", {}, ...papers)),
       element("h4", {}, `Ours, small: loss beyond that of ${claims.against}, three seeds`), element("div", { class: "lesson-claims" }, ...bars));
