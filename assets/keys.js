@@ -45,6 +45,11 @@
       tool("Present", "Large, without controls (P)", () => present(!document.body.classList.contains("present"))),
       tool("Keys", "All keys (?)", sheet)));
 
+    // A class, as Gradio drops rules of a media query for what stands outside its container, as the tools do.
+    const narrow = window.matchMedia("(max-width: 640px)"), fit = () => document.body.classList.toggle("narrow", narrow.matches);
+    narrow.addEventListener("change", fit);
+    fit();
+
     document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) button("Draw", "Start")?.click();
       else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {

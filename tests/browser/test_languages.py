@@ -23,10 +23,9 @@ SETTLED = """() => new Promise((done) => { let quiet = setTimeout(done, 600);
     .observe(document.body, { subtree: true, childList: true, characterData: true }); setTimeout(done, 5000); })"""
 
 
-@pytest.mark.parametrize("code", ["de", "zh"])
-def test_no_place_keeps_a_sentence_in_english(visit, served, code):
-    page = visit(f"{served}?lang={code}")
-    page.wait_for_function(f"document.documentElement.lang === '{code}'")
+def test_no_place_keeps_a_sentence_in_english(visit, served):
+    page = visit(f"{served}?lang=de")  # every table has the same sentences
+    page.wait_for_function("document.documentElement.lang === 'de'")
     for tab in TABS:
         page.evaluate(OPEN, tab.id)
         page.locator(f'[role="tab"][data-tab-id="{tab.id}"][aria-selected="true"]').wait_for()
