@@ -97,7 +97,7 @@ def matrix(browser: Any, quality: str) -> float:
 DONE = "#compare-progress:has-text('drawn in')"
 TASKS: dict[str, tuple[list[str], str]] = {  # what is clicked, and what is then to be seen
     "first picture": ([], "#result img"),
-    "a picture of one's own": (["button:text-is('Draw'):visible"], "#progress:has-text('pictures in')"),
+    "a picture of one's own": ([".tabitem button:text-is('Draw'):visible"], "#progress:has-text('pictures in')"),
     "the same seed with another scan": (["tab:Compare", "button:text-is('Same noise, other scans')"], DONE),
     "backbones at one seed": (["tab:Compare", "button:text-is('Backbones side by side')"], DONE),
     "zigzag beside sweep": (["tab:Compare"], "#compare .compare-cell[data-state=done] img"),
@@ -118,6 +118,8 @@ def task(browser: Any, clicks: list[str], seen: str) -> float:
     for click in clicks:
         kind, _, name = click.partition(":")
         place = page.get_by_role("tab", name=name, exact=True) if kind == "tab" else page.locator(click).first
+        if kind != "tab":
+            place.evaluate("(node) => node.scrollIntoView({ block: 'center' })")  # not below the row of places
         if click is clicks[-1] and not seen:
             with page.expect_download():
                 place.click()
