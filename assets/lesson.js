@@ -44,7 +44,14 @@
         element("div", { class: "lesson-room" },
           element("div", { class: "lesson-words" }, this.title, this.text, this.question, this.notes, element("div", { class: "lesson-turn" }, this.back, this.next)),
           this.stage));
+      if (this.data.exported) this.root.append(this.handout());
       this.tick();
+    }
+    /* All steps in words, which a print shows in place of the open one. */
+    handout() {
+      return element("section", { class: "lesson-handout" }, ...this.data.steps.map((step, at) => element("article", {},
+        element("h4", {}, element("span", {}, `${at + 1}. `), element("span", {}, step.title)),
+        ...[step.text, step.question, step.notes].map((text, place) => element("p", { class: ["", "lesson-question", ""][place] }, text)))));
     }
     go(at, pushed = true) {
       if (at < 0 || at >= this.data.steps.length) return;

@@ -34,8 +34,11 @@ def test_the_steps_are_walked_by_keys_and_the_address_brings_one_back(visit, ser
     again.locator("#toy-player").locator("visible=true").wait_for()
 
 
-def test_a_step_opens_live_with_its_settings_and_what_the_address_hides(visit, served):
-    page = visit(f"{served}?place=lesson&lesson=7&hide=header")
+def test_a_step_opens_live_with_its_settings_and_what_the_address_hides(browser, served):
+    page = (
+        browser.new_page()
+    )  # not `visit`, as a page that is left at once complains of that
+    page.goto(f"{served}?place=lesson&lesson=7&hide=header")
     page.wait_for_selector(".lesson h3:has-text('7. ')")
     assert page.locator(".lesson .language-menu").is_visible()  # as the header, which has it, is hidden
     page.locator(".lesson-clock").click()
@@ -45,6 +48,7 @@ def test_a_step_opens_live_with_its_settings_and_what_the_address_hides(visit, s
     assert "hide=header" in page.url and "lesson=" not in page.url and not page.locator("#title").is_visible()
     page.go_back()
     page.wait_for_selector(".lesson-clock.running")
+    page.close()
 
 
 @pytest.fixture
@@ -103,6 +107,18 @@ def test_a_file_without_a_server_is_touched_step_by_step(browser, exported, widt
     context.close()
     outside = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
     assert outside == [] and errors == []
+
+
+def test_a_print_of_the_file_is_a_handout_of_all_steps(browser, exported):
+    page = browser.new_page()
+    page.goto(exported)
+    page.wait_for_selector(".lesson h3")
+    assert not page.locator(".lesson-handout").is_visible()
+    page.emulate_media(media="print")
+    text = page.locator(".lesson-handout").inner_text()
+    assert all(step.title in text and step.notes in text for step in STEPS)
+    assert not page.locator(".lesson-room").is_visible() and len(page.pdf()) > 10_000
+    page.close()
 
 
 def test_the_reach_shown_is_that_of_python(visit, served):

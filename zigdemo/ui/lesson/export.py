@@ -20,8 +20,9 @@ PAGE = """
 body { max-width: 1500px; margin: 0 auto; padding: 20px clamp(12px, 3vw, 40px); color: var(--ink);
   background: var(--ground); font: 16px/1.4 system-ui, sans-serif; }
 @media (min-width: 1800px) { body { zoom: 1.25; } }
-@media print { .lesson-notes { display: block !important; }
-  .lesson-steps, .lesson-turn, .lesson-tools { display: none !important; } }
+.lesson-handout { display: none; }
+@media print { .lesson-steps, .lesson-room { display: none !important; }
+  .lesson-handout { display: block; } .lesson-handout article { break-inside: avoid; margin-bottom: 18px; } }
 """
 DARK = """const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark", dark.matches);
