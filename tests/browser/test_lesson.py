@@ -35,9 +35,7 @@ def test_the_steps_are_walked_by_keys_and_the_address_brings_one_back(visit, ser
 
 
 def test_a_step_opens_live_with_its_settings_and_what_the_address_hides(browser, served):
-    page = (
-        browser.new_page()
-    )  # not `visit`, as a page that is left at once complains of that
+    page = browser.new_page()  # not `visit`, as a page that is left at once complains of that
     page.goto(f"{served}?place=lesson&lesson=7&hide=header")
     page.wait_for_selector(".lesson h3:has-text('7. ')")
     assert page.locator(".lesson .language-menu").is_visible()  # as the header, which has it, is hidden
