@@ -1,6 +1,7 @@
 /* The page in other languages. A sentence is looked up whole by its English text, wherever it stands and whoever put it
    there, and put back when another language is chosen. {#} in a table stands for a number or several, {} for a name or a
-   phrase; in a translation both are {}, or {2} before {1} where the order differs. **bold**, *emphasis* and `code` are one sentence with the text around them.
+   phrase; in a translation both are {}, or {2} before {1} where the order differs. **bold**, *emphasis* and `code` are
+   one sentence with the text around them.
    window.zigdemoTables: by code, {English: translation}; window.zigdemoNames: what is the same in every language. What
    SKIPPED names is left alone: prompts, names of models, the lists of choices, which show one again as typed text.
    "zigdemo-language" on the window says that the language has changed, to what draws texts on a canvas. */

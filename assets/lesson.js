@@ -87,7 +87,6 @@
       }
       url.searchParams.delete("lesson");
       for (const [name, value] of [["place", place], ...new URLSearchParams(settings)]) url.searchParams.set(name, value);
-      this.keepClock();
       window.location.assign(url); // as any link with settings
     }
     showNotes() { this.notes.hidden = !this.notes.hidden; }

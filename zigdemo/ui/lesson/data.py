@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ...scans import scan_scheme
 from .. import examples
-from ..costs import cost_json
+from ..costs import RESULTS, cost_json
 from ..texts import data_url
 from ..toys import FIRST, toy_data
 from ..word_maps import draw, picture_html
@@ -18,7 +17,7 @@ from .steps import MINUTES, STEPS
 
 SIDE = 8  # patches
 SCHEMES = ("sweep", "zigzag-1", "zigzag-8")
-CLAIMS = Path(__file__).resolve().parents[3] / "benchmarks/results/claims.json"
+CLAIMS = RESULTS / "claims.json"
 CASES = ("zigzag-2", "bidirectional", "sweep", "hilbert-8", "zigzag-1", "random-8", "shuffled-1")
 AGAINST = "zigzag-8"
 PAPERS = (  # Hu et al., ECCV 2024: Frechet distance over 5,000 pictures, lower is better
