@@ -13,10 +13,13 @@ if __name__ == "__main__":  # first, as Gradio reads the port when it is importe
     ADDRESS = address_or_exit()
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui.borders import guard
+from zigdemo.ui.bounds import bounds
+from zigdemo.ui.door import Door
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame, lay_out
@@ -28,6 +31,8 @@ from zigdemo.ui.theme import build_theme, head_html, page_css
 
 INTRO = """# zigdemo
 Draw with state-space diffusion models, and see the order in which they read an image."""
+MOST_JOINED = 256  # events in Gradio's queue; runs wait in our own
+OTHERS = 8  # events at a time that do not wait for the turn, by function
 NO_ANSWER = (
     "the page did not answer its own check within 3 s; start it again when the machine is less busy, and if a proxy is "
     "set, set NO_PROXY=localhost,127.0.0.1 too"
@@ -62,12 +67,17 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "ssr_mode": False,
         "show_error": True,
         "max_file_size": "64mb",
+        "max_threads": MOST_JOINED,
+        "state_session_capacity": bounds().sessions,
+        "run_history": False,
+        "app_kwargs": {"middleware": [Middleware(Door)]},
         "allowed_paths": [str(pictures_folder())],
         **changes,
     }
     at_a_prompt = bool(getattr(sys, "ps1", sys.flags.interactive))
     blocking = not settings.pop("prevent_thread_lock", at_a_prompt)
-    served = page.queue(default_concurrency_limit=4).launch(**settings, prevent_thread_lock=True)
+    queue = page.queue(default_concurrency_limit=OTHERS, max_size=MOST_JOINED, api_open=False)
+    served = queue.launch(**settings, prevent_thread_lock=True)
     threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
     if blocking:
         page.block_thread()

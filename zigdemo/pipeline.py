@@ -193,14 +193,15 @@ class Pipeline:
 
     def stream(
         self, request: Request, previews: bool = True, image: Image.Image | None = None, record: Record | None = None,
-        decoded: bool = False,
+        decoded: bool = False, before_call: Callable[[], None] | None = None,
     ) -> Iterator[Step]:  # fmt: skip
         """Generate, yielding a Step after every solver step; the last one has the result. Closing stops the work.
 
         previews: whether steps have pictures; decoded: those of latents as sharp as the result rather than sketched.
         image: a picture to start from: it is resized to the model's size and noised to the time of the option "start",
-        where the solver starts. record: an observer, see `Record`. Raises ValueError with one sentence, before any
-        work, for a request the model cannot fulfil, and unless image and start are given together.
+        where the solver starts. record: an observer, see `Record`. before_call: called before every network call; what
+        it raises ends the work. Raises ValueError with one sentence, before any work, for a request the model cannot
+        fulfil, and unless image and start are given together.
         """
         condition, null = self._condition(request)
         self._check(request)
@@ -213,15 +214,15 @@ class Pipeline:
         clean = None if image is None else self._encode(image)
         if record is not None:
             record.begin(self.network, request)
-        return self._steps(request, condition, null, previews, clean, record, decoded)
+        return self._steps(request, condition, null, previews, clean, record, decoded, before_call)
 
     @torch.inference_mode()
     def _steps(
         self, request: Request, condition: Tensor | None, null: Tensor | None, previews: bool, clean: Tensor | None,
-        record: Record | None, decoded: bool,
+        record: Record | None, decoded: bool, before_call: Callable[[], None] | None,
     ) -> Iterator[Step]:  # fmt: skip
         started = time.monotonic()
-        with closing(self._parts(request, condition, null, clean, record)) as run:
+        with closing(self._parts(request, condition, null, clean, record, before_call)) as run:
             for index in range(request.steps):
                 if record is not None:
                     record.next_step(index)
@@ -261,11 +262,13 @@ class Pipeline:
 
     def _parts(
         self, request: Request, condition: Tensor | None, null: Tensor | None, clean: Tensor | None,
-        record: Record | None,
+        record: Record | None, before_call: Callable[[], None] | None,
     ) -> Iterator[list[SolverStep]]:  # fmt: skip
         """The solver steps of all groups of items that share network calls."""
 
         def network(x: Tensor, t: Tensor, cond: Tensor | None) -> Tensor:
+            if before_call is not None:
+                before_call()
             return self.network(x, t, cond, scheme=request.scan)
 
         return sample_items(

@@ -32,9 +32,9 @@ def browser() -> Iterator[object]:
 @pytest.fixture
 def held(monkeypatch):
     """Runs of the page rest at their second preview until they are asked to stop: a tiny model would be done before."""
-    from zigdemo.ui.runs import Run
+    from zigdemo.ui import runs
 
-    steps = Run.steps
+    steps = runs.steps_of
 
     def resting(run, *given, **more):
         for number, step in enumerate(steps(run, *given, **more)):
@@ -42,7 +42,7 @@ def held(monkeypatch):
             if number == 1 and step.result is None:
                 run.stop.wait(PATIENCE)
 
-    monkeypatch.setattr(Run, "steps", resting)
+    monkeypatch.setattr(runs, "steps_of", resting)
 
 
 @pytest.fixture

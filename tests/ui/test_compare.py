@@ -23,6 +23,7 @@ from zigdemo.ui.compare.cells import Cells
 from zigdemo.ui.compare.pairs import pair_matrix
 from zigdemo.ui.compare.presets import PRESETS, available_presets, preset_matrix
 from zigdemo.ui.compare.view import view_json
+from zigdemo.ui.estimates import Speeds
 from zigdemo.ui.tabs import compare as tab
 
 
@@ -122,16 +123,15 @@ def test_stopping_leaves_a_cell_out(weights):
     assert Cells().draw(next(small().cells()).request, lambda: True) is None
 
 
-def test_the_price_is_measured_here_and_nothing_for_what_is_kept(weights):
-    matrix, cells = small(column_values=("1", "20")), Cells()
-    requests = [cell.request for cell in matrix.cells()]
-    before = cells.seconds(requests)
-    assert 0 < before < 60
-    assert cells.seconds([r for r in requests if r.steps == 20]) > 5 * cells.seconds(
-        [r for r in requests if r.steps == 1]
-    )
-    drawn(matrix, cells)
-    assert cells.seconds(requests) == 0
+def test_the_price_is_that_of_what_is_not_kept(weights, monkeypatch):
+    monkeypatch.setattr(tab, "CELLS", Cells())
+    monkeypatch.setattr(tab, "SPEEDS", Speeds())
+    matrix = small(column_values=("1", "20"))
+    assert 0 < tab._seconds(matrix) < 60
+    drawn(small(column_values=("1",)), tab.CELLS)
+    assert 0.9 < tab._seconds(matrix) / tab._seconds(small(column_values=("20",))) < 1.1
+    drawn(matrix, tab.CELLS)
+    assert tab._seconds(matrix) == 0
 
 
 def test_a_matrix_returns_from_its_png_and_its_link(weights, tmp_path):

@@ -1,78 +1,179 @@
-"""Queued runs go first; a live run waits for them, and ends the wait when it is not wanted any more."""
+"""Short work goes before long, every visitor in turn; a run rests for a better one and ends when it is not wanted."""
 
-import asyncio
-import inspect
 import threading
+import time
 
 import pytest
-from waiting import finished
+from waiting import PATIENCE, until
 
-from zigdemo.ui.turns import TURNS, Turns, in_turn
+from zigdemo.ui import turns
+from zigdemo.ui.turns import CURRENT, Run, Stopped, Turns
 
-
-def live(turns, stopped=lambda: False):
-    """Whether a live run gets its turn, and whether another could begin during it."""
-
-    async def attempt():
-        async with turns.live(stopped) as has_turn:
-            return has_turn, turns._begin_live()
-
-    return finished(attempt())
+SHORT, LONG = 0.5, 60.0
 
 
-def test_a_live_run_takes_the_turn_when_nothing_is_drawn():
-    turns = Turns()
-    assert live(turns) == (True, False)
-    assert live(turns)[0], "the turn was given back"
+def joined(room, *runs):
+    for run in runs:
+        room.join(run)
+    return runs
 
 
-def test_a_live_run_waits_for_the_queued_one_and_ends_the_wait_when_it_is_stopped():
-    turns, asked = Turns(), iter([False, False, True])
-    with turns.queued():
-        assert live(turns, lambda: next(asked)) == (False, False)
-    assert live(turns)[0]
+class Working:
+    """A run that makes network calls in a thread, one whenever it is told to."""
 
+    def __init__(self, room, run):
+        self.room, self.run, self.calls, self.fault = room, run, 0, None
+        self.more = threading.Semaphore(0)
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
 
-def test_a_queued_run_waits_for_the_live_one_and_comes_before_the_next():
-    turns, order = Turns(), []
-
-    def queued():
-        with turns.queued():
-            order.append("queued")
-
-    async def first():
-        async with turns.live(lambda: False):
-            thread.start()
-            while turns._queued == 0:
-                await asyncio.sleep(0.001)
-            assert order == []
-        thread.join()
-
-    thread = threading.Thread(target=queued)
-    finished(first())
-    assert order == ["queued"] and live(turns)[0]
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_functions_and_generators_hold_the_turn_until_they_end(broken):
-    @in_turn
-    def one(value: int) -> int:
-        assert TURNS._queued == 1
-        return 1 // value
-
-    @in_turn
-    def many(value: int):
-        yield TURNS._queued
-        yield 1 // value
-
-    assert list(inspect.signature(many).parameters) == ["value"]
-    for call in (one, lambda value: list(many(value))):
+    def work(self):
         try:
-            call(0 if broken else 1)
-        except ZeroDivisionError:
-            assert broken
-        assert TURNS._queued == 0
-    steps = many(1)
-    assert next(steps) == 1
-    steps.close()
-    assert TURNS._queued == 0
+            with self.room.held(self.run):
+                while True:
+                    self.more.acquire()
+                    self.room.checkpoint(self.run)
+                    self.calls += 1
+        except Stopped as fault:
+            self.fault = fault
+
+    def call(self):
+        self.more.release()
+        return self
+
+    def end(self):
+        self.run.stop.set()
+        self.more.release()
+        self.thread.join(PATIENCE)
+
+
+def test_short_work_goes_before_long_that_came_first_and_equals_in_the_order_in_which_they_came():
+    room = Turns()
+    long, first, second = joined(room, Run("a", LONG), Run("b", SHORT), Run("c", SHORT))
+    assert not room.take(long) and not room.take(second)
+    assert room.take(first) and not room.take(second)
+    room.leave(first)
+    assert not room.take(long) and room.take(second)
+    room.leave(second)
+    assert room.take(long)
+
+
+def test_a_long_run_rests_at_its_next_call_while_a_short_one_draws_and_then_goes_on():
+    room = Turns()
+    long = Working(room, Run("a", LONG))
+    until(lambda: long.call().calls > 2)
+    short = Run("b", SHORT)
+    room.join(short)
+    long.call()
+    until(lambda: room.take(short))
+    before = long.calls
+    for _ in range(3):
+        long.call()
+    time.sleep(0.05)
+    assert long.calls == before
+    room.leave(short)
+    until(lambda: long.calls > before)
+    long.end()
+    assert isinstance(long.fault, Stopped) and len(room) == 0
+
+
+def test_many_short_ones_do_not_keep_a_long_one_from_its_share(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    room, spent = Turns(), {True: 0.0, False: 0.0}
+    (long,), current = joined(room, Run("a", LONG)), None
+    for number in range(400):
+        if current is None:
+            (current,) = joined(room, Run(f"b{number}", SHORT))
+        run = long if room.take(long) else current
+        assert room.take(run)
+        now[0] += 0.1
+        spent[run.is_short] += 0.1
+        room.keeps(run)
+        if run is current and run.used > 0.35:
+            room.leave(run)
+            current = None
+    assert 0.2 < spent[False] / 40 < 0.35
+
+
+def test_who_used_little_goes_before_who_used_much(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    room = Turns()
+    (busy,) = joined(room, Run("a", LONG))
+    assert room.take(busy)
+    now[0] += 30
+    room.leave(busy)
+    again, other = joined(room, Run("a", LONG), Run("b", LONG))
+    assert not room.take(again) and room.take(other)
+
+
+def test_a_run_that_proves_long_is_long(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    room = Turns()
+    (liar,) = joined(room, Run("a", SHORT))
+    room.take(liar)
+    now[0] += 3 * turns.SHORT_SECONDS
+    room.checkpoint(liar)
+    assert not liar.is_short
+
+
+def test_at_most_so_many_long_ones_are_begun_at_a_time():
+    room = Turns()
+    begun = [Working(room, Run(str(n), LONG)) for n in range(turns.MOST_BEGUN + 2)]
+    until(lambda: len(room) == len(begun))
+    for run in (one.run for one in begun[: turns.MOST_BEGUN]):
+        run.has_begun = True
+    order = [run for run in room._order() if not run.has_begun]
+    assert order == room._order()[-2:]
+    for one in begun:
+        one.end()
+
+
+def test_there_are_at_most_so_many_of_a_visitor_and_in_all():
+    room = Turns(lambda: 3, lambda: 2)
+    joined(room, Run("a"), Run("a"))
+    with pytest.raises(ValueError, match="2 runs of yours wait or draw already"):
+        room.join(Run("a"))
+    (last,) = joined(room, Run("b"))
+    with pytest.raises(ValueError, match="3 runs wait already, as many as may"):
+        room.join(Run("c"))
+    room.leave(last)
+    room.join(Run("c"))
+
+
+def test_whoever_stopped_asking_is_passed_over(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    room = Turns()
+    _, second = joined(room, Run("a", SHORT), Run("b", SHORT))
+    assert not room.take(second)
+    now[0] += turns.SILENT_SECONDS + 1
+    assert room.take(second)
+
+
+def test_a_place_is_told_with_the_seconds_of_those_before():
+    room = Turns()
+    first, second, third = joined(room, Run("a", 2.0), Run("b", 1.0), Run("c", LONG))
+    assert [room.before(run)[0] for run in (first, second, third)] == [0, 1, 2]
+    assert room.before(third)[1] == pytest.approx(3.0)
+    room.take(first)
+    room.leave(second)
+    assert room.before(third)[0] == 1
+
+
+def test_a_run_outside_is_only_asked_whether_it_is_wanted():
+    room, run = Turns(), Run()
+    room.checkpoint(run)
+    run.stop.set()
+    with pytest.raises(Stopped):
+        room.checkpoint(run)
+
+
+def test_the_thread_knows_whose_work_it_does_and_a_fault_gives_the_turn_back():
+    room, run = Turns(), Run()
+    with pytest.raises(ZeroDivisionError), room.held(run):
+        assert CURRENT.get() is run and room.take(run)
+        raise ZeroDivisionError
+    assert CURRENT.get() is None and len(room) == 0 and run.ended.is_set()

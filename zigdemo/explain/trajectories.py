@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -179,10 +179,12 @@ class Strip:
     seconds: float
 
 
-def clean_strip(pipe: Pipeline, request: Request, columns: int = 8) -> Iterator[Strip]:
+def clean_strip(
+    pipe: Pipeline, request: Request, columns: int = 8, before_call: Callable[[], None] | None = None
+) -> Iterator[Strip]:
     """Run a request for one picture, yielding its strip after every step. Closing the iterator stops the work.
 
-    columns: number of evenly spaced times from noise, 0, to data, 1.
+    columns: number of evenly spaced times from noise, 0, to data, 1. before_call: as in `Pipeline.stream`.
     Raises ValueError with one sentence for several pictures, and as `Pipeline.stream` does.
     """
     if request.count != 1 or columns < 2:
@@ -191,7 +193,7 @@ def clean_strip(pipe: Pipeline, request: Request, columns: int = 8) -> Iterator[
     called: list[float | None] = [None] * columns
     images: list[Image.Image | None] = [None] * columns
     call_time, start = 0.0, perf_counter()
-    with closing(pipe.stream(request, decoded=True)) as steps:
+    with closing(pipe.stream(request, decoded=True, before_call=before_call)) as steps:
         for step in steps:
             if step.result is None:
                 for column, at in enumerate(times):

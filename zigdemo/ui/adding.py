@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import gradio as gr
 from huggingface_hub.utils import tqdm
@@ -18,40 +16,22 @@ from ..huggingface import first_line
 from ..zoo.hub import SOURCES
 from ..zoo.obtaining import install
 from . import fields, runs, texts
+from .bounds import is_shared
 from .controls import updates_of
 from .frame import Frame
 from .looking import busy_html
 from .runs import QUIET, Run
 from .settings import PICTURES, model_choices
-from .tuning import on_space
+from .visitors import is_stranger
 
 JOB = "import"  # the id of its runs
 LOOK_SECONDS = 0.3  # between two updates of the progress line
-PROXIED = ("x-forwarded-for", "x-real-ip", "forwarded")
 MEGABYTE = 10**6
 OUTPUTS = ("go", "stop", "progress", "cards", "official", "what", "model")
 
 
 class Stopped(Exception):
     """Raised inside a download when Stop was pressed; what has arrived is kept, and a new import goes on from there."""
-
-
-def is_stranger(page: gr.Request) -> bool:
-    """Whether a request may come from somebody else than who sits at this machine; in doubt, it does.
-
-    The address that was asked for counts too: behind a tunnel or a proxy, everybody seems to come from here.
-    """
-    visitor = getattr(page.client, "host", None)
-    asked = urlsplit(f"//{page.headers.get('host', '')}").hostname
-    proxied = any(name in page.headers for name in PROXIED)
-    return on_space() or proxied or not (_is_here(visitor) and _is_here(asked))
-
-
-def _is_here(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def read_settings(text: str | None) -> dict[str, Any]:
@@ -179,7 +159,7 @@ def official_choices() -> list[tuple[str, str]]:
 
 def build_adding(frame: Frame, cards: gr.HTML, make_cards: Callable[[], str]) -> None:
     """The form that imports a model; on a Space, the sentence that says for whom it is."""
-    if on_space():
+    if is_shared():
         gr.Markdown(texts.FOR_THE_OWNER)
         return
     gr.Markdown(texts.ADD_INTRO)

@@ -11,6 +11,7 @@ from gradio.utils import get_upload_folder
 from .. import media
 from . import runs, texts
 from .borders import endpoint
+from .estimates import seconds_of_call
 from .files import save_pictures
 from .more import START
 from .settings import (
@@ -22,17 +23,16 @@ from .settings import (
     to_request,
     with_defaults,
 )
-from .turns import TURN, in_turn
+from .worker import TURN, in_turn
 
 
 def add_endpoints() -> None:
     """Add them to the page; call inside it."""
-    gr.api(generate, api_name="generate", **TURN)
+    gr.api(in_turn(seconds_of_call)(generate), api_name="generate", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
 
 
-@in_turn
 @endpoint
 def generate(
     model: str,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
 from typing import Any, TypeVar
 
 import gradio as gr
 
 from . import runs
+from .turns import Stopped
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -21,6 +22,8 @@ def endpoint(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except Stopped:
+            raise
         except Exception as fault:
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
 
@@ -28,7 +31,7 @@ def endpoint(function: Function) -> Function:
 
 
 def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
-    """A handler of the page, function, coroutine or generator, whose faults are shown as a toast.
+    """A handler of the page, function, coroutine or generator of either kind, whose faults are shown as a toast.
 
     failed: the handler's outputs after a fault, made from the sentence about it. A gr.Error, which ends a chain of
     events, is left as it is.
@@ -61,6 +64,16 @@ def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
             except Exception as fault:
                 yield outputs(fault)
 
+        @wraps(function)
+        async def follow(*args: Any) -> AsyncIterator[Any]:
+            try:
+                async for value in function(*args):
+                    yield value
+            except Exception as fault:
+                yield outputs(fault)
+
+        if inspect.isasyncgenfunction(function):
+            return follow
         if inspect.iscoroutinefunction(function):
             return wait
         return iterate if inspect.isgeneratorfunction(function) else call
@@ -81,7 +94,5 @@ def guard(page: gr.Blocks) -> None:
 def _guarded(function: Any, outputs: int) -> Any:
     if isinstance(function, partial):  # Gradio reads the types of special arguments from the function inside
         return partial(_guarded(function.func, outputs), *function.args, **function.keywords)
-    if inspect.isasyncgenfunction(function):
-        return function  # of `Line.watch` alone, which takes nothing from the browser
     nothing = None if outputs == 0 else gr.skip() if outputs == 1 else (gr.skip(),) * outputs
     return handler(lambda sentence: nothing)(function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import aclosing, closing
 from typing import Any
 
 import gradio as gr
@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..pipeline import MOST_SEED, Request, Step
 from . import fields, runs, texts
-from .line import LINE, starting_text
+from .estimates import starting_text
 from .live import LATEST
 from .runs import QUIET
 from .settings import (
@@ -29,7 +29,7 @@ from .settings import (
     scheme_choices,
     solver_choices,
 )
-from .turns import TURN, in_turn
+from .worker import TURN, TURNS, new_run, steps_in_turn
 
 MOST_NEW_SEED = 2**31 - 1
 
@@ -145,7 +145,7 @@ def drawn(
         try:
             request, picture = ask()
             yield updates(True, starting_text(), seed=request.seed)
-            with closing(run.steps(request, picture)) as steps:
+            with closing(runs.steps_of(run, request, picture)) as steps:
                 for step in steps:
                     yield show(step)
             if run.stop.is_set():  # told here too, as Gradio sends the last yield again when a run ends
@@ -189,47 +189,46 @@ def connect(
     stop_run: Callable[..., Any],
     change: Callable[..., tuple[Any, ...]],
     stop_inputs: Sequence[gr.components.Component] = (),
+    seconds: Callable[..., float] = lambda *inputs: 1.0,
 ) -> Callable[..., None]:
     """Connect the Draw and Stop buttons. Returns a function that starts the run, or another one, after another event.
 
-    buttons: of `build_actions`. run: a generator of updates of the outputs. stop_run: returns when the run has ended.
-    change: (running, line) -> updates of the outputs. stop_inputs: of `stop_run`.
+    buttons: of `build_actions`. run: a generator of updates of the outputs, called with the request of the page and the
+    inputs. stop_run: returns when the run has ended. change: (running, line) -> updates of the outputs. stop_inputs: of
+    `stop_run`. seconds: of work, estimated from the inputs.
     """
     go, stop, line = buttons
     go.click(None, None, None, js=texts.show_progress(line.elem_id), **QUIET)
 
-    def wait(page: gr.Request) -> tuple[Any, ...]:
-        LATEST.end(page)
-        LINE.join((page.session_hash, line.elem_id))
-        return change(True, texts.WAITING)
-
-    async def watch(page: gr.Request) -> AsyncIterator[str]:
-        async for text in LINE.watch((page.session_hash, line.elem_id)):
-            yield texts.line_html(text)
-        yield gr.skip()  # Gradio sends the last one again at the end, when the run may have begun
-
     def in_line(run: Callable[..., Any]) -> Callable[..., Any]:
-        @in_turn
-        def take_turn(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-            ticket = page.session_hash, line.elem_id
-            LINE.start(ticket)
+        async def take_turn(page: gr.Request, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+            LATEST.end(page)
+            key, own = (page.session_hash, line.elem_id), new_run(page, seconds(*values))
             try:
-                yield from run(page, *values)
+                TURNS.join(own)
+            except ValueError as fault:
+                yield change(False, runs.toast(fault))
+                return
+            runs.RUNS[key] = own
+            steps = steps_in_turn(
+                page, own, run(page, *values), lambda text: change(True, text), change(False, texts.STOPPED)
+            )
+            try:
+                async with aclosing(steps):
+                    async for updates in steps:
+                        yield updates
             finally:
-                LINE.leave(ticket)
+                if runs.RUNS.get(key) is own:
+                    del runs.RUNS[key]
 
         return take_turn
 
     def end(page: gr.Request, *values: Any) -> tuple[Any, ...]:
-        LINE.leave((page.session_hash, line.elem_id))
+        runs.stop(page, line.elem_id)
         return stop_run(page, *values)
 
     def runs_after(event: Any, run: Callable[..., Any] = run, inputs: Sequence[Any] = inputs) -> None:
-        waiting = event(wait, None, outputs, queue=False, **QUIET)
-        watching = waiting.then(watch, None, line, concurrency_limit=None, **QUIET)
-        running = waiting.then(in_line(run), list(inputs), outputs, **TURN, **QUIET)
-        # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
-        stop.click(None, None, None, cancels=[running, watching])
+        event(in_line(run), list(inputs), outputs, **TURN, **QUIET)
 
     runs_after(go.click)
     stop.click(

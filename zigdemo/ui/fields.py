@@ -25,3 +25,20 @@ Slider = _unchecked(gr.Slider)
 Number = _unchecked(gr.Number)
 Radio = _unchecked(gr.Radio)
 CheckboxGroup = _unchecked(gr.CheckboxGroup)
+
+
+# The browser needs about 1.5 ms for every input of an event, during which it neither sends nor paints anything.
+_LATER = """async () => {
+  await new Promise((done) => setTimeout(done, %d));
+  return (window.zigdemoLater = (window.zigdemoLater || 0) + 1);
+}"""
+
+
+def later(event: Any, milliseconds: int) -> Any:
+    """An event that follows another one (`button.click`, `run.then`) once the browser has done what is more urgent."""
+    number = Number(0, visible="hidden")
+    event(
+        None, None, number, js=_LATER % milliseconds, show_progress="hidden", api_visibility="private",
+        trigger_mode="multiple",
+    )  # fmt: skip
+    return number.change

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from .. import media
+from .. import media, zoo
 from ..pipeline import Result
 
 FILE_SECONDS = 24 * 3600.0  # how long files can be downloaded
@@ -29,7 +31,14 @@ def new_folder() -> Path:
     for old in pictures_folder().iterdir():
         if time.time() - old.stat().st_mtime > FILE_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=pictures_folder()))
+    folder = pictures_folder() / secrets.token_hex(16)  # who has the name may read it
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def runs_folder() -> Path:
+    """The folder of the page's fine-tuning runs."""
+    return Path(os.environ.get("ZIGDEMO_RUNS", zoo.WEIGHTS.parent / "runs" / "fine-tuning"))
 
 
 def save_pictures(result: Result) -> list[str]:

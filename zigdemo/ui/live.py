@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -19,12 +19,16 @@ import torch
 from .. import zoo
 from ..checks import as_whole
 from . import fields
+from .bounds import is_shared
 from .runs import QUIET, sentence
 from .settings import MOST_STEPS, QUICK
-from .turns import POLL_SECONDS, TURNS
+from .turns import Stopped
+from .worker import POLL_SECONDS, in_turn_while
 
 MOST_WEIGHTS_CPU = 30_000_000  # of a model whose four network calls take well below a second on two cores
-REST_SECONDS = 0.6  # without a change before what is shown is refined
+PAINT_MS = 100  # for the browser to show the picture
+REST_SECONDS = 0.5  # without a change before what is shown is refined
+LIVE_SECONDS = 0.5  # of work, about
 MOST_PAGES = 1000
 # The browser numbers the changes, as calls may overtake each other. Controls that are shown for the first time report a
 # change too: values that are still the first ones have no number.
@@ -39,8 +43,8 @@ NUMBERED = """(number, on, ...values) => {
 
 
 def usual() -> bool:
-    """Whether it is on at first: on one's own machine; on a Space, strangers share the processors."""
-    return "SPACE_ID" not in os.environ
+    """Whether it is on at first: on one's own machine; on a Space and in a class, many share the processors."""
+    return not is_shared()
 
 
 def quick_enough(folder: zoo.ModelFolder) -> bool:
@@ -123,13 +127,12 @@ def connect_live(
 
     async def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
         turn = LiveRun(quick, lambda: not LATEST.is_newest(page, mine))
-        async with TURNS.live(turn.stopped) as has_turn:
-            if not has_turn or turn.stopped():
-                return nothing
-            try:
-                updates = await asyncio.to_thread(show, turn, *values)
-            except Exception as fault:  # often half a word or an empty box, on the way to something that can be drawn
-                return complain(sentence(fault))
+        try:
+            updates = await in_turn_while(page, LIVE_SECONDS, turn.stopped, partial(show, turn, *values))
+        except Stopped:
+            return nothing
+        except Exception as fault:  # often half a word or an empty box, on the way to something that can be drawn
+            return complain(sentence(fault))
         return nothing if updates is None or turn.stopped() else updates
 
     async def follow(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
@@ -152,4 +155,5 @@ def connect_live(
         list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=NUMBERED % json.dumps(first),
         queue=False, trigger_mode="multiple", **QUIET,
     )  # fmt: skip
-    followed.then(refine, [number, switch, *inputs], list(outputs), queue=False, **QUIET)
+    rested = fields.later(followed.then, PAINT_MS)
+    rested(refine, [number, switch, *inputs], list(outputs), queue=False, trigger_mode="multiple", **QUIET)

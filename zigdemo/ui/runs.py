@@ -9,18 +9,23 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import TypeVar
 
 import gradio as gr
 from PIL import Image
 
 from .. import media
-from ..pipeline import PipelineCache, Record, Request, Step
+from ..pipeline import Pipeline, PipelineCache, Record, Request, Step
+from .bounds import bounds
+from .estimates import SPEEDS
 from .settings import MATRIX, Kind, installed_model
+from .turns import CURRENT, Run, Stopped
+from .worker import checkpoint
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
 STOP_SECONDS = 60.0  # at most, that Stop waits for the current step
 STATE_SECONDS = 3600  # how long the state of a page is kept after it was closed
@@ -28,41 +33,81 @@ MODELS = PipelineCache()
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run in progress, which can be asked to stop and waited for. skipped: parts of it that are not wanted."""
+def steps_of(
+    run: Run, request: Request, image: Image.Image | None = None, record: Record | None = None
+) -> Iterator[Step]:
+    """The steps to show, and the last, which has the result; ends without that one once the run is asked to stop.
 
-    stop: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-    skipped: set[object] = field(default_factory=set)
-
-    def steps(self, request: Request, image: Image.Image | None = None, record: Record | None = None) -> Iterator[Step]:
-        """The steps to show, and the last, which has the result; ends without that one once `stop` is set.
-
-        record: looks into the network at every step; then every step is yielded, as what it saw belongs to one each.
-        Raises ValueError for an unknown model and for a request that its pipeline refuses.
-        """
-        last_shown = -math.inf
-        pipe = MODELS.get(installed_model(request.model))
-        warning = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
-        if warning:
-            warn(warning)
-        if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
-            gr.Info(escape(caution))
-        with closing(pipe.stream(request, record=record, image=image)) as steps:
+    record: looks into the network at every step; then every step is yielded, as what it saw belongs to one each.
+    Raises ValueError for an unknown model and for a request that its pipeline refuses.
+    """
+    last_shown = -math.inf
+    pipe = _pipeline(request)
+    warning = pipe.text and request.prompt and pipe.text.prompt(request.prompt).warning
+    if warning:
+        warn(warning)
+    if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
+        gr.Info(escape(caution))
+    before_call = call_counter(request, lambda: run.stop.is_set())
+    try:
+        with closing(pipe.stream(request, record=record, image=image, before_call=before_call)) as steps:
             for step in steps:
-                if self.stop.is_set():
+                if run.stop.is_set():
                     return
                 late = time.monotonic() - last_shown >= PREVIEW_SECONDS
                 if record is not None or step.result is not None or late:
                     yield step
                     last_shown = time.monotonic()
+                if step.result is not None:
+                    SPEEDS.learn(request, step.result.seconds)
+    except Stopped:
+        return
+
+
+def _pipeline(request: Request) -> Pipeline:
+    """The pipeline of a request's model. Raises ValueError for more than this machine's bounds, or no such model."""
+    for name, most in (("steps", bounds().steps), ("count", bounds().pictures)):
+        if getattr(request, name) > most:
+            raise ValueError(f"{name} may be {most} at most here, not {getattr(request, name)}")
+    return MODELS.get(installed_model(request.model))
+
+
+def call_counter(request: Request, stopped: Callable[[], bool]) -> Callable[[], None]:
+    """What is called before every network call of a run: raises Stopped once it is unwanted, ValueError after too many.
+
+    How many calls a solver with adaptive steps makes is not known before.
+    """
+    calls, most = 0, bounds().calls * request.count
+
+    def before_call() -> None:
+        nonlocal calls
+        calls += 1
+        if stopped():
+            raise Stopped
+        if calls > most:
+            raise ValueError(
+                f"{request.solver} made {most // request.count:,} network calls for a picture, as many as may be here; "
+                "take a larger tolerance or another solver"
+            )
+        checkpoint()
+
+    return before_call
 
 
 def last_step(request: Request, kind: Kind, image: Image.Image | None = None) -> Step:
-    """Run a request of a program to its end, without previews. ValueError for a model of the other kind."""
+    """Run a request of a program to its end, without previews. ValueError for a model of the other kind.
+
+    Raises Stopped if the program is gone before.
+    """
     kind.refuse(installed_model(request.model))
-    return run_to_end(request, image)
+    return ended(run_to_end(request, image))
+
+
+def ended(result: Result | None) -> Result:
+    """What a run gave in the end. Raises Stopped if it gave nothing, as it was not wanted any more."""
+    if result is None:
+        raise Stopped
+    return result
 
 
 def run_to_end(
@@ -72,17 +117,21 @@ def run_to_end(
     record: Record | None = None,
     watch: Callable[[Step], None] | None = None,
 ) -> Step | None:
-    """The last step of a run; None once `stopped()`, which is asked after every step.
+    """The last step of a run; None once `stopped()`, which is asked before every network call.
 
-    record: as in `Run.steps`. watch: is given every step, which then has previews.
+    record: as in `steps_of`. watch: is given every step, which then has previews.
     """
-    last, pipe = None, MODELS.get(installed_model(request.model))
-    for step in pipe.stream(request, record=record, previews=watch is not None, image=image):
-        if stopped():
-            return None
-        if watch is not None:
-            watch(step)
-        last = step
+    last, pipe, before_call = None, _pipeline(request), call_counter(request, stopped)
+    try:
+        for step in pipe.stream(
+            request, record=record, previews=watch is not None, image=image, before_call=before_call
+        ):
+            if watch is not None:
+                watch(step)
+            last = step
+    except Stopped:
+        return None
+    SPEEDS.learn(request, last.result.seconds)
     return last
 
 
@@ -91,19 +140,20 @@ RUNS: dict[tuple[str | None, str], Run] = {}  # by page and tab
 
 @contextmanager
 def track(page: gr.Request, tab: str) -> Iterator[Run]:
-    """A new run of a tab of a page, which `stop` finds until it has ended."""
-    key = (page.session_hash, tab)
-    run = RUNS[key] = Run()
+    """The run of a tab of a page, which `stop` finds until it has ended: the one whose turn it is, or a new one."""
+    key, current = (page.session_hash, tab), CURRENT.get()
+    run = RUNS[key] = current or Run()
     try:
         yield run
     finally:
-        run.ended.set()
+        if run is not current:
+            run.ended.set()
         if RUNS.get(key) is run:
             del RUNS[key]
 
 
 def stop(page: gr.Request, tab: str) -> None:
-    """Stop the run of a tab after the current step; what it showed last stays.
+    """Stop the run of a tab in its next network call; what it showed last stays.
 
     Returns when the run has ended, so that no late progress can follow.
     """

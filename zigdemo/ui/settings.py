@@ -11,6 +11,7 @@ from ..diffusion import SAMPLERS
 from ..request import COMMON_OPTIONS, MOST_SEED, Request, check_condition
 from ..scans import SCHEMES, scan_scheme
 from ..zoo import classes
+from .owners import visible
 
 MOST_STEPS, MOST_GUIDANCE = 250, 10
 MAIN = ("model", "prompt", "label", "scan", "solver", "steps", "guidance", "seed", "count")
@@ -52,7 +53,7 @@ CLIPS = Kind("Clips", clips=True, most=4, names=MAIN)
 
 def installed_models(kind: Kind | None = None) -> list[zoo.ModelFolder]:
     """The models of the page in the order in which they are offered; of one kind, or all."""
-    folders = sorted(zoo.available(), key=lambda folder: (*FIRST, folder.id).index(folder.id))
+    folders = sorted(visible(zoo.available()), key=lambda folder: (*FIRST, folder.id).index(folder.id))
     return [folder for folder in folders if kind is None or bool(folder.frames) == kind.clips]
 
 
@@ -61,10 +62,11 @@ def installed_model(name: str) -> zoo.ModelFolder:
 
     Raises ValueError for an unknown or retired model.
     """
-    for folder in installed_models():
+    folders = installed_models()
+    for folder in folders:
         if folder.id == name:
             return folder
-    raise zoo.unknown(str(name))
+    raise zoo.unknown(str(name), models=folders)
 
 
 def model_choices(kind: Kind = PICTURES) -> list[tuple[str, str]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import gradio as gr
 
+from . import fields
 from .frame import Frame
 from .runs import QUIET
 from .settings import MORE, NAMES
@@ -68,7 +70,8 @@ def share(
     skipped = (gr.skip(),) * len(outputs)
     script = _CHANGED % tuple(json.dumps(one) for one in (tab, names, usual, MORE))
     opened = _OPENED % (json.dumps(tab), json.dumps(NAMES))
-    gr.on([one.change for one in inputs], None, [frame.choice, *inputs], frame.choice, js=script, **QUIET)
+    changed = fields.later(partial(gr.on, [one.change for one in inputs]), 0)
+    changed(None, [frame.choice, *inputs], frame.choice, js=script, trigger_mode="multiple", **QUIET)
     gr.on(frame.opened, follow, [frame.choice, *inputs], list(outputs), js=opened, queue=False, **QUIET)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from html import escape
 from itertools import chain, count
 from pathlib import Path
@@ -13,10 +11,11 @@ from PIL import Image
 
 from .. import zoo
 from ..checks import as_whole
-from ..data.folders import Limits, Pictures, read_pictures
+from ..data.folders import Pictures, read_pictures
 from ..training.finetuning.finetune import Tuning, default_steps, pixel_size, portrait_prompts, tunable
 from ..training.finetuning.jobs import JobStatus, Plan
 from . import texts
+from .bounds import bounds, file_limits
 from .settings import PICTURES, installed_model, installed_models, model_choices
 
 MOST_REASONS = 200  # of files left out that are listed
@@ -24,36 +23,6 @@ MOST_SHOWN = 24  # pictures in the preview, at most
 PORTRAIT_PROMPTS = 64  # offered to a model of portraits, so that it does not forget them
 NAME_LENGTH = 54  # of a suggested name without its number
 CHART = (640, 200, 84)  # width, height and left margin of the loss curve
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Limits for one visitor. pictures, steps, batch: at most. keep_seconds: how long ended runs are kept."""
-
-    pictures: int
-    steps: int
-    batch: int
-    limits: Limits
-    keep_seconds: float
-
-
-LOCAL = Bounds(100_000, 100_000, 1024, Limits(), 30 * 24 * 3600.0)
-SPACE = Bounds(200, 600, 64, Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000), 6 * 3600.0)
-
-
-def on_space() -> bool:
-    """Whether strangers share this machine."""
-    return "SPACE_ID" in os.environ
-
-
-def bounds() -> Bounds:
-    """The limits on this machine: a Space, or one's own computer."""
-    return SPACE if on_space() else LOCAL
-
-
-def runs_folder() -> Path:
-    """The folder of the page's runs."""
-    return Path(os.environ.get("ZIGDEMO_RUNS", zoo.WEIGHTS.parent / "runs" / "fine-tuning"))
 
 
 def starts() -> list[tuple[str, str]]:
@@ -88,21 +57,28 @@ def rehearsal_prompts(model: str) -> list[str] | None:
     return list(next((each.labels for each in relatives), ()))
 
 
-def read(model: str, files: list[str] | None, folder: str | None, label: str | None) -> Pictures:
-    """The user's pictures at the size of the model. Raises ValueError with one sentence if there are none."""
+def read(
+    model: str, files: list[str] | None, folder: str | None, label: str | None, is_stranger: bool = False
+) -> Pictures:
+    """The user's pictures at the size of the model. Raises ValueError with one sentence if there are none.
+
+    is_stranger: whether the visitor may be somebody else than who sits at this machine, whose folders are not theirs.
+    """
     if model not in [name for _, name in starts()]:
         refusal = f"{str(model)[:60]!r} cannot be fine-tuned here; choose a model in the list"
         raise ValueError(str(zoo.retired(str(model)) or refusal))
-    size, limits = pixel_size(installed_model(model))[0], bounds().limits
+    size, limits = pixel_size(installed_model(model))[0], file_limits()
     label = (label or "").strip() or None
     if files:
         pictures = read_pictures([Path(file) for file in files], size, label, limits)
-    elif folder and folder.strip() and not on_space():
+    elif folder and folder.strip() and is_stranger:
+        raise ValueError("only who sits at this machine may name its folders; drop files into the box instead")
+    elif folder and folder.strip():
         pictures = read_pictures(Path(folder.strip()).expanduser(), size, label, limits)
     else:
         raise ValueError("give pictures first: drop some files or archives into the box")
-    if len(pictures.images) > bounds().pictures:
-        raise ValueError(f"these are {len(pictures.images):,} pictures; give {bounds().pictures:,} at most here")
+    if len(pictures.images) > (most := bounds().train_pictures):
+        raise ValueError(f"these are {len(pictures.images):,} pictures; give {most:,} at most here")
     return pictures
 
 
@@ -115,7 +91,7 @@ def new_name(model: str) -> str:
 
 def usual_steps(pictures: int) -> int:
     """The steps of a run where none are given."""
-    return min(default_steps(pictures), bounds().steps)
+    return min(default_steps(pictures), bounds().train_steps)
 
 
 def _typed(value: Any) -> Any:
@@ -133,8 +109,8 @@ def plan_of(
     """
     most, steps = bounds(), _typed(steps)
     default = steps in (None, "")
-    steps = usual_steps(len(pictures.images)) if default else as_whole("steps", steps, 1, most.steps)
-    batch = 32 if batch in (None, "") else as_whole("batch", batch, 1, most.batch)
+    steps = usual_steps(len(pictures.images)) if default else as_whole("steps", steps, 1, most.train_steps)
+    batch = 32 if batch in (None, "") else as_whole("batch", batch, 1, most.train_batch)
     lines = [] if rehearsal_prompts(model) is None else [line.strip() for line in (prompts or "").splitlines()]
     rehearsal = tuple(line for line in lines if line)
     plan = Plan(model, (name or "").strip(), method, steps, batch, prompts=rehearsal)

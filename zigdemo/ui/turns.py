@@ -1,73 +1,215 @@
-"""One run at a time: those of Gradio's queue among each other, and live ones, which stand in no queue, between them."""
+"""Who may draw: short work before long, every visitor in turn, and nothing that nobody waits for any more.
+
+One run computes at a time. It asks before every network call whether to go on, and rests there while a better one runs:
+a picture of a second does not wait for a matrix of five minutes.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from functools import wraps
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
-TURN = {"concurrency_limit": 1, "concurrency_id": "generate"}  # of events whose function is `in_turn`
-POLL_SECONDS = 0.02
-LIVE_SECONDS = 5.0  # at most, that a queued run waits for a live one, which takes well below a second
+SHORT_SECONDS = 2.5  # of work, by the estimate; what takes longer is long
+LONG_SHARE = 1 / 3  # of the seconds of short runs, that long ones get beside them
+OWED_SECONDS = 0.5  # of that share, from which a long run goes on
+QUANTUM_SECONDS = 10.0  # that a run may be ahead of other visitors' before it lets them go first
+MOST_BEGUN = 4  # long runs that share the turn; each keeps its model in memory
+HALF_LIFE_SECONDS = 60.0  # after which half of what a visitor used is forgotten
+SILENT_SECONDS = 5.0  # after which a run that waits, but does not ask, is passed over
+LOOK_SECONDS = 0.5
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+
+class Stopped(Exception):
+    """Ends a run that is not wanted any more, in its next network call."""
+
+
+@dataclass(eq=False)
+class Run:
+    """Work of one visitor, which waits for its turn, can be asked to stop and waited for.
+
+    seconds: of work, estimated. skipped: parts of it that are not wanted. used: seconds so far.
+    """
+
+    visitor: str = ""
+    seconds: float = 1.0
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    skipped: set[object] = field(default_factory=set)
+    used: float = 0.0
+    has_begun: bool = False
+    joined: float = 0.0
+    asked: float = 0.0  # for the turn, last
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it goes before long ones: by its estimate, until that proves wrong."""
+        return self.seconds <= SHORT_SECONDS and self.used <= 2 * SHORT_SECONDS
+
+    @property
+    def seconds_left(self) -> float:
+        """Of work, estimated."""
+        return max(0.0, self.seconds - self.used)
+
+
+CURRENT: ContextVar[Run | None] = ContextVar("CURRENT", default=None)  # whose work this thread does
 
 
 class Turns:
-    """Who may draw; thread-safe. A queued run goes before every live one that has not begun."""
+    """The runs that wait and the one that computes; thread-safe.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._queued = 0
-        self._live = threading.Lock()
+    most, most_each: how many may be there in all, and of one visitor.
+    """
+
+    def __init__(self, most: Callable[[], int] = lambda: 64, most_each: Callable[[], int] = lambda: 16) -> None:
+        self._most, self._most_each = most, most_each
+        self._changed = threading.Condition()
+        self._runs: list[Run] = []  # in the order in which they came
+        self._running: Run | None = None
+        self._since = 0.0  # when the running one was charged last
+        self._ran_last: dict[bool, Run] = {}  # by whether it is short
+        self._usage: dict[str, tuple[float, float]] = {}  # of visitors: seconds, at that time
+        self._owed = 0.0  # seconds to long runs
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def join(self, run: Run) -> None:
+        """Wait at the end. Raises ValueError with one sentence if there are too many."""
+        with self._changed:
+            own = sum(other.visitor == run.visitor for other in self._runs)
+            if own >= self._most_each():
+                raise ValueError(f"{own} runs of yours wait or draw already; stop one, or wait until one has ended")
+            if len(self._runs) >= self._most():
+                raise ValueError(f"{len(self._runs)} runs wait already, as many as may; try again in a minute")
+            run.joined = run.asked = time.monotonic()
+            self._runs.append(run)
+
+    def leave(self, run: Run) -> None:
+        """It has ended, or waits no longer."""
+        with self._changed:
+            if self._running is run:
+                self._charge()
+                self._running = None
+            if run in self._runs:
+                self._runs.remove(run)
+            for short in [short for short, last in self._ran_last.items() if last is run]:
+                del self._ran_last[short]
+            self._changed.notify_all()
+
+    def take(self, run: Run) -> bool:
+        """Take the turn if it is this run's; whether it has it. Whoever waits asks again and again."""
+        with self._changed:
+            run.asked = time.monotonic()
+            if self._running is not run and (self._running is not None or self._best() is not run):
+                return False
+            self._begin(run)
+            return True
 
     @contextmanager
-    def queued(self) -> Iterator[None]:
-        """The turn of a queued run: no live run begins meanwhile."""
-        with self._lock:
-            self._queued += 1
+    def held(self, run: Run) -> Iterator[None]:
+        """The turn, for work in this thread, which waits for it. Raises ValueError as `join`, Stopped while waiting."""
+        self.join(run)
+        before = CURRENT.set(run)
         try:
-            if self._live.acquire(timeout=LIVE_SECONDS):
-                self._live.release()
+            self._wait(run)
             yield
         finally:
-            with self._lock:
-                self._queued -= 1
+            CURRENT.reset(before)
+            self.leave(run)
+            run.ended.set()
 
-    @asynccontextmanager
-    async def live(self, stopped: Callable[[], bool]) -> AsyncIterator[bool]:
-        """The turn of a live run: True once nothing else is drawn; False if it is `stopped()` before."""
-        while not (has_turn := self._begin_live()) and not stopped():
-            await asyncio.sleep(POLL_SECONDS)
-        try:
-            yield has_turn
-        finally:
-            if has_turn:
-                self._live.release()
+    def checkpoint(self, run: Run) -> None:
+        """Called in the run's thread before every network call: rests while a better run computes.
 
-    def _begin_live(self) -> bool:
-        with self._lock:
-            return self._queued == 0 and self._live.acquire(blocking=False)
+        Raises Stopped once the run is asked to stop. A run that never joined is only asked that.
+        """
+        if run.stop.is_set():
+            raise Stopped
+        if run in self._runs and not self.keeps(run):
+            self._wait(run)
 
+    def keeps(self, run: Run) -> bool:
+        """Whether a run that asks between two network calls keeps the turn; else a better one may take it."""
+        with self._changed:
+            if self._running is not run:
+                return False
+            self._charge()
+            if self._best() is run:
+                return True
+            self._running = None
+            self._changed.notify_all()
+            return False
 
-TURNS = Turns()
+    def _wait(self, run: Run) -> None:
+        with self._changed:
+            while True:
+                if run.stop.is_set():
+                    raise Stopped
+                run.asked = time.monotonic()
+                if self._running is None and self._best() is run:
+                    break
+                self._changed.wait(LOOK_SECONDS)
+            self._begin(run)
 
+    def _begin(self, run: Run) -> None:
+        if self._running is not run:
+            self._running, self._since = run, time.monotonic()
+        run.has_begun = True
+        self._ran_last[run.is_short] = run
 
-def in_turn(function: Function) -> Function:
-    """A function or generator that draws from Gradio's queue, in an event with the settings of TURN."""
+    def _charge(self) -> None:
+        """Add the seconds since the last time to the running one and to its visitor."""
+        run, now = self._running, time.monotonic()
+        seconds, self._since = now - self._since, now
+        run.used += seconds
+        self._usage[run.visitor] = self._used_by(run.visitor) + seconds, now
+        if len(self._usage) > 10 * self._most() + 100:
+            self._usage = {name: one for name, one in self._usage.items() if self._used_by(name) > 0.1}
+        if not any(not other.is_short for other in self._runs):
+            self._owed = 0.0
+        elif run.is_short:
+            self._owed += seconds * LONG_SHARE
+        else:
+            self._owed = max(0.0, self._owed - seconds)
 
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with TURNS.queued():
-            return function(*args, **kwargs)
+    def _used_by(self, visitor: str) -> float:
+        seconds, at = self._usage.get(visitor, (0.0, 0.0))
+        return seconds * 0.5 ** ((time.monotonic() - at) / HALF_LIFE_SECONDS)
 
-    @wraps(function)
-    def iterate(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        with TURNS.queued():
-            yield from function(*args, **kwargs)
+    def _best(self) -> Run | None:
+        """Whose turn it is."""
+        order = self._order()
+        return order[0] if order else None
 
-    return iterate if inspect.isgeneratorfunction(function) else call
+    def _order(self) -> list[Run]:
+        """Those that can run, the next one first."""
+        now = time.monotonic()
+        there = [run for run in self._runs if run.has_begun or now - run.asked < SILENT_SECONDS]
+        begun = sum(run.has_begun and not run.is_short for run in there)
+        lanes: dict[bool, list[Run]] = {True: [], False: []}
+        for run in there:
+            lanes[run.is_short].append(run)
+        for short, lane in lanes.items():
+            last = self._ran_last.get(short)
+            lane.sort(
+                key=lambda run: (
+                    not short and begun >= MOST_BEGUN and not run.has_begun,
+                    self._used_by(run.visitor) - QUANTUM_SECONDS * (run is last),
+                    run.joined,
+                )
+            )
+        short_lane, long_lane = lanes[True], lanes[False]
+        return long_lane + short_lane if self._owed >= OWED_SECONDS and long_lane else short_lane + long_lane
+
+    def before(self, run: Run) -> tuple[int, float]:
+        """How many come before a run that waits, the running one among them, and the seconds of work they have left."""
+        with self._changed:
+            order = self._order()
+            ahead = order[: order.index(run)] if run in order else order
+            seconds = sum(one.seconds_left for one in ahead)
+            ends_its_call = self._running not in (None, run, *ahead)
+            return len(ahead) + ends_its_call, seconds

@@ -16,7 +16,7 @@ from ..pipeline import Request, Result
 from .figures import Figure, Panel, Row, save_figure
 from .files import pictures_folder
 from .maps import enlarged, one_picture, panel_html, plain_html, side_by_side, text_models, tiles_html
-from .runs import MODELS
+from .runs import MODELS, ended, run_to_end
 from .settings import installed_model
 from .words import lit_html
 
@@ -114,7 +114,7 @@ class Recording:
 def draw(model: str, prompt: str, steps: float | None, seed: float) -> Drawing:
     """Draw one picture or clip from a prompt and record it. Raises ValueError with one sentence."""
     recording = Recording(model, prompt, steps, seed)
-    return recording.drawing(MODELS.get(installed_model(model))(recording.request, record=recording.record))
+    return recording.drawing(ended(run_to_end(recording.request, record=recording.record)).result)
 
 
 def _span(name: str, first: Any, last: Any, most: int) -> range:

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -341,12 +341,12 @@ def installed(name: str) -> ModelFolder:
     return read_folder(WEIGHTS / name)
 
 
-def unknown(name: str, otherwise: str = "") -> ValueError:
+def unknown(name: str, otherwise: str = "", models: Sequence[ModelFolder] | None = None) -> ValueError:
     """The error about an id of no model here: it names the successor of a retired one, else the models there are.
 
-    otherwise: what else could be done, put at the end of the list.
+    otherwise: what else could be done, put at the end of the list. models: those to name, by default all.
     """
-    known = ", ".join(folder.id for folder in available()) or "none is here yet"
+    known = ", ".join(folder.id for folder in (available() if models is None else models)) or "none is here yet"
     return ValueError(str(retired(name) or f"unknown model {shown(name)}; choose one of: {known}{otherwise}"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from zigdemo import zoo
 from zigdemo.data.folders import Pictures
 from zigdemo.training.finetuning.jobs import Job, JobStatus
 from zigdemo.ui import tuning
+from zigdemo.ui.files import runs_folder
 from zigdemo.ui.tabs import finetune as tab
 
 
@@ -31,13 +33,18 @@ def here(tmp_path, monkeypatch):
     return tmp_path / "given"
 
 
+def here_page():
+    """A request of who sits at this machine."""
+    return SimpleNamespace(client=SimpleNamespace(host="127.0.0.1"), headers={"host": "127.0.0.1:7860"})
+
+
 def test_files_a_zip_and_a_folder_are_read_alike(here, tmp_path):
     files = sorted(map(str, here.iterdir()))
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
         for file in files:
             packed.write(file, file.rsplit("/", 1)[-1])
     for given in ((files, None), ([str(tmp_path / "all.zip")], None), (None, f" {here} ")):
-        found, preview, line, steps = tab._preview("tiny", *given, " ball ")
+        found, preview, line, steps = tab._preview(here_page(), "tiny", *given, " ball ")
         assert found.labels == ["ball", "ball"] and found.images.shape == (2, 16, 16, 3)
         assert preview.count("<figure>") == 2 and preview.count("data:image/png") == 2
         assert "**2 pictures**, label: ball." in line and "text.png" in preview and "text.png" not in line
@@ -62,15 +69,15 @@ def test_two_files_of_a_name_both_stay(here, tmp_path):
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(here, model, files, folder, said):
-    found, preview, line, steps = tab._preview(model, files, folder, None)
+    found, preview, line, steps = tab._preview(here_page(), model, files, folder, None)
     assert steps["placeholder"] == "automatic" and "value" not in steps
     assert found is None and preview == "" and said in line.replace("\\", "") and "\n" not in line
 
 
 def test_strangers_give_no_paths_and_little(here, monkeypatch):
     monkeypatch.setenv("SPACE_ID", "someone/zigdemo")
-    with pytest.raises(ValueError, match="give pictures first"):
-        tuning.read("tiny", None, str(here), None)
+    with pytest.raises(ValueError, match="only who sits at this machine may name its folders"):
+        tuning.read("tiny", None, str(here), None, is_stranger=True)
     many = Pictures(np.zeros((201, 16, 16, 3), np.uint8), ["x"] * 201, [""] * 201)
     monkeypatch.setattr(tuning, "read_pictures", lambda *given: many)
     with pytest.raises(ValueError, match="these are 201 pictures; give 200 at most here"):
@@ -129,10 +136,10 @@ def named(values):
 
 
 def test_start_says_what_is_wrong_and_changes_nothing_else(here):
-    found = named(tab._start(pictures(), "tiny", "tiny", "lora", 2, 2, None))
+    found = named(tab._start(here_page(), pictures(), "tiny", "tiny", "lora", 2, 2, None))
     assert "a model named tiny already" in found["line"]
     assert all(found[key] == tab.SKIP for key in tab.OUTPUTS if key != "line")
-    assert list(tab._start(None, "tiny", "mine", "lora", 2, 2, None)) == [tab.SKIP] * len(
+    assert list(tab._start(here_page(), None, "tiny", "mine", "lora", 2, 2, None)) == [tab.SKIP] * len(
         tab.OUTPUTS
     )  # the look said why
 
@@ -146,7 +153,7 @@ def test_a_name_that_is_no_run_shows_nothing_and_opens_no_path(here, name):
 
 
 def test_each_state_has_its_line_and_its_buttons(here, monkeypatch):
-    folder = tuning.runs_folder() / "one"
+    folder = runs_folder() / "one"
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(json.dumps({"model": "tiny", "name": "mine"}))
     for state, left, said in (

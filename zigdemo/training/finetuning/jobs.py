@@ -42,8 +42,8 @@ class Plan:
     """Settings of a job.
 
     model: id of the model to start from. name: of the new model. steps: None: depends on the number of pictures.
-    prompts: for a text-conditional model, the prompts to rehearse, `rehearse` of them. Raises ValueError with one
-    sentence for a setting out of bounds.
+    prompts: for a text-conditional model, the prompts to rehearse, `rehearse` of them. owner: whose it is, where many
+    share the machine. Raises ValueError with one sentence for a setting out of bounds.
     """
 
     model: str
@@ -53,6 +53,7 @@ class Plan:
     batch: int = 32
     rehearse: int = 256
     prompts: tuple[str, ...] = ()
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompts", tuple(self.prompts))  # JSON has lists
@@ -171,6 +172,13 @@ class Job:
         refuse_a_second(self.folder.parent)
         (self.folder / STOP).unlink(missing_ok=True)
         self._start(resume=bool(checkpoints(self.run)))
+
+    def delete(self) -> None:
+        """Delete the model and everything else of the job. Raises ValueError while it is running."""
+        if (state := self.status().state) not in ENDED:
+            raise ValueError(f"the fine-tuning is {state}; stop it first")
+        shutil.rmtree(self.out, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, resume: bool) -> None:
         """Start the process and record it. resume: from the last checkpoint, else the run folder is emptied first."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ...data import asked_attributes
-from ...diffusion import SAMPLERS
 from ...evaluation.judge import Judge, load_judge
-from ...explain.complexity import cost
 from ...pipeline import Request, Result
 from ..files import save_clips, save_pictures
-from ..runs import MODELS, run_to_end
-from ..settings import FIRST, installed_model
-from ..turns import TURNS
+from ..runs import run_to_end
+from ..settings import installed_model
 
 MOST_KEPT = 400  # pictures
 
@@ -69,7 +65,6 @@ class Cells:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Picture] = OrderedDict()
-        self._seconds_per_mac: dict[str, float] = {}  # of each model, measured in its last run
 
     def kept(self, request: Request) -> Picture | None:
         """The picture of a request that was drawn before with the same weights, if its file is still there."""
@@ -86,7 +81,6 @@ class Cells:
         if step is None:
             return None
         result = step.result
-        self._seconds_per_mac[request.model] = result.seconds / _macs(request)
         picture = Picture(
             Path(_save(result)), result.seconds, result.nfe,
             *score(result, installed_model(request.model).about.get("data") == "portraits"),
@@ -97,38 +91,9 @@ class Cells:
                 self._kept.popitem(last=False)
         return picture
 
-    def seconds(self, requests: list[Request]) -> float:
-        """How long so many pictures take here, without those that are kept, by the speed measured on this machine."""
-        todo = [request for request in requests if self.kept(request) is None]
-        if todo and not self._seconds_per_mac:
-            with TURNS.queued():
-                self._probe(todo)
-        known = self._seconds_per_mac
-        usual = sum(known.values()) / max(1, len(known))
-        return sum(_macs(request) * known.get(request.model, usual) for request in todo)
-
-    def _probe(self, requests: list[Request]) -> None:
-        """Time the second and third step of a short run; the first loads and compiles."""
-        models = {request.model for request in requests}
-        model = next((name for name in FIRST if name in models), requests[0].model)
-        request = next(r for r in requests if r.model == model)
-        short = Request(model, prompt=request.prompt, label=request.label, solver="euler", steps=3, count=1)
-        steps = MODELS.get(installed_model(model)).stream(short, previews=False)
-        next(steps)
-        started = time.monotonic()
-        for _ in steps:
-            pass
-        self._seconds_per_mac[model] = (time.monotonic() - started) / (_macs(short) * 2 / 3)
-
 
 def _key(request: Request) -> str:
     return json.dumps([request.settings, installed_model(request.model).stamp], sort_keys=True)
-
-
-def _macs(request: Request) -> float:
-    """Multiply-accumulates of a run, about: those of its network calls, twice as many with guidance."""
-    calls = (SAMPLERS[request.solver].calls or 2) * request.steps * (1 + (request.guidance != 1))
-    return calls * sum(part.macs for part in cost(installed_model(request.model).model).values())
 
 
 CELLS = Cells()

@@ -15,8 +15,8 @@ from .. import examples as shipped
 from .. import fields, live, runs, texts
 from ..borders import endpoint, handler
 from ..controls import build_actions, changes, connect
+from ..estimates import seconds_of_call, starting_text
 from ..frame import Frame
-from ..line import starting_text
 from ..looking import (
     CHIP_NAMES,
     CHIPS,
@@ -32,7 +32,6 @@ from ..maps import frames_of, places, plain_html, side_by_side, text_models
 from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run, sentence
 from ..settings import CLIPS, MOST_STEPS, PICTURES, defaults, examples, from_link, installed_model
 from ..sharing import Query, share, show_in_address
-from ..turns import TURN, in_turn
 from ..word_maps import (
     ATTENTION,
     EFFECT,
@@ -47,16 +46,17 @@ from ..word_maps import (
     read_choice,
     view_html,
 )
+from ..worker import TURN, in_turn
 
 TAB = "attention"  # the id of the tab and of its runs
 SKIP = gr.skip()
 FRAME_SECONDS = 0.15
 KINDS = [("What the word changes", EFFECT), ("Attention to the word", ATTENTION)]
 SETTINGS = ("model", "prompt", "steps", "seed")
+MAPS = 3.0  # times as long as the picture alone takes what is recorded beside it
 SPANS = ("layer_from", "layer_to", "step_from", "step_to", "head")
 
 
-@in_turn
 @endpoint
 def attention(
     model: str, prompt: str, steps: int | None = None, seed: int = 0
@@ -95,6 +95,10 @@ def _updates(running: bool | None = None, line: str | None = None, **updates: An
     return changes(OUTPUTS, running, line, **updates)
 
 
+def _seconds(model: Any, prompt: Any = None, steps: Any = None, *others: Any, **more: Any) -> float:
+    return MAPS * seconds_of_call(model, prompt=prompt, steps=steps, count=1)
+
+
 @stoppable(TAB, _updates)
 def _draw(
     run: Run, model: str, prompt: str, steps: float, seed: float, kind: str, earlier: Drawing | None,
@@ -115,7 +119,7 @@ def _draw(
         **{name: gr.update(interactive=False) for name in SPANS},
     )
     shown_at = -math.inf
-    with closing(run.steps(recording.request, record=recording.record)) as drawn:
+    with closing(runs.steps_of(run, recording.request, record=recording.record)) as drawn:
         for step in drawn:
             if time.monotonic() - shown_at >= PREVIEW_SECONDS:
                 preview = plain_html(side_by_side(frames_of(step)), "preview")
@@ -274,7 +278,7 @@ def _open_link(page: gr.Request) -> tuple[Any, ...]:
 
 def build_attention_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
-    gr.api(attention, api_name="attention", **TURN)
+    gr.api(in_turn(_seconds)(attention), api_name="attention", **TURN)
     if not text_models():
         gr.Markdown(texts.NO_TEXT_MODEL, elem_id="attention-line")
         return
@@ -329,7 +333,7 @@ def build_attention_tab(frame: Frame) -> None:
 
     outputs, settings = [c[name] for name in OUTPUTS], [c[name] for name in SETTINGS]
     buttons, inputs = (c["go"], c["stop"], c["progress"]), [*settings, c["kind"], c["drawing"], c["linked"]]
-    runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]])
+    runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]], _seconds)
     runs_after(c["prompt"].submit)
     gr.on(
         [c["words"].input, c["kind"].input, *(c[name].release for name in SPANS)],

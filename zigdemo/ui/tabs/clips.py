@@ -26,6 +26,7 @@ from ..controls import (
     restore,
     scan_settings,
 )
+from ..estimates import seconds_of_call, seconds_of_values
 from ..files import save_clips
 from ..frame import Frame
 from ..players import earlier_html, empty_html, preview_html, result_html
@@ -45,7 +46,7 @@ from ..settings import (
 )
 from ..sharing import Query, share
 from ..stack import stack_html
-from ..turns import TURN, in_turn
+from ..worker import TURN, in_turn
 
 TAB = "clips"  # the id of the tab and of its runs
 PAST_CLIPS = 12
@@ -55,7 +56,6 @@ _updates = partial(changes, OUTPUTS)
 NO_CHANGE = (SKIP,) * (len(MAIN) + 2)  # for the outputs of `_show`
 
 
-@in_turn
 @endpoint
 def generate_clip(
     model: str,
@@ -172,7 +172,7 @@ def _model_updates(model: str) -> tuple[Any, ...]:
 def build_clips_tab(frame: Frame) -> None:
     """Lay the tab out; call inside its gr.Tab, whose id is TAB."""
     page = frame.page
-    gr.api(generate_clip, api_name="generate_clip", **TURN)
+    gr.api(in_turn(seconds_of_call)(generate_clip), api_name="generate_clip", **TURN)
     if not model_choices(CLIPS):
         gr.Markdown(texts.NO_CLIP_WEIGHTS)
         return
@@ -206,7 +206,10 @@ def build_clips_tab(frame: Frame) -> None:
     shared = [main[name] for name in MAIN]
     restored = [*shared, randomise, scan_picture]
     outputs = [main["seed"], stage, progress, go, stop, past, folded, history]
-    connect((go, stop, progress), [*shared, randomise, past], outputs, _run, _stop, _updates)
+    connect(
+        (go, stop, progress), [*shared, randomise, past], outputs, _run, _stop, _updates,
+        seconds=seconds_of_values(MAIN),
+    )  # fmt: skip
     of_model = [main["prompt"], main["label"], main["scan"], scan_picture]
     main["model"].input(_model_updates, main["model"], of_model, **QUIET)
     main["scan"].input(

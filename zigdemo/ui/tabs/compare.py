@@ -22,9 +22,9 @@ from ..compare.presets import PRESETS, available_presets, offered, preset_matrix
 from ..compare.sheets import save_sheets
 from ..compare.view import IMPOSSIBLE, RUNNING, cell_state, view_json
 from ..controls import build_actions, changes, connect, scan_settings
+from ..estimates import REFUSED_SECONDS, SPEEDS, seconds_of_call, starting_text
 from ..files import new_folder
 from ..frame import Frame
-from ..line import starting_text
 from ..runs import QUIET
 from ..settings import (
     CLIPS,
@@ -42,7 +42,7 @@ from ..settings import (
 from ..sharing import Query, choice_json, share
 from ..strip import read_query
 from ..theme import mount_script
-from ..turns import TURN, in_turn
+from ..worker import TURN, in_turn
 
 TAB = "compare"  # the id of the tab and of its runs
 AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
@@ -74,14 +74,32 @@ def _price(*values: Any) -> str:
 
 def _price_html(matrix: Matrix) -> str:
     requests = [cell.request for cell in matrix.by_rows if cell.request is not None]
-    seconds = CELLS.seconds(requests)
-    there = sum(CELLS.kept(request) is not None for request in requests)
+    seconds, there = _seconds(matrix), sum(CELLS.kept(request) is not None for request in requests)
     count = "1 picture" if len(requests) == 1 else f"{len(requests)} pictures"
     kept = f", {there} already drawn" if there else ""
     impossible = len(matrix.by_rows) - len(requests)
     left_out = f"; {impossible} cannot be, and say why" if impossible else ""
     time_left = f", about {max(1, round(seconds))} s here" if there < len(requests) else ""
     return f"<p>{count}{kept}{time_left}{left_out}.</p>"
+
+
+def _seconds(matrix: Matrix) -> float:
+    """How long the pictures take that are not kept, about."""
+    requests = [cell.request for cell in matrix.by_rows if cell.request is not None]
+    return sum(SPEEDS.seconds(request) for request in requests if CELLS.kept(request) is None)
+
+
+def _seconds_of_values(*values: Any) -> float:
+    try:
+        return _seconds(_matrix(values))
+    except (ValueError, TypeError):
+        return REFUSED_SECONDS
+
+
+def _seconds_of_call(model: Any, rows: Any, row_values: Any, columns: Any = NOTHING, column_values: Any = None,
+                     *base: Any, **more: Any) -> float:  # fmt: skip
+    cells = len(row_values or []) * max(1, len(column_values or [])) if isinstance(row_values, list) else 0
+    return cells * seconds_of_call(model, count=1)
 
 
 @handler(partial(_updates, False))
@@ -269,7 +287,6 @@ def _open_link(page: gr.Request) -> tuple[Any, ...]:
     return NO_CHANGE if text is None else _controls(read_matrix(text))
 
 
-@in_turn
 @endpoint
 def compare(
     model: str,
@@ -301,7 +318,7 @@ def compare(
     for cell in matrix.cells():
         entry: dict[str, Any] = {"row": cell.row, "column": cell.column, "reason": cell.reason}
         try:
-            picture = None if cell.request is None else CELLS.draw(cell.request, lambda: False)
+            picture = None if cell.request is None else runs.ended(CELLS.draw(cell.request, lambda: False))
         except ValueError as fault:
             picture, entry["reason"] = None, str(fault)
         if picture is not None:
@@ -353,7 +370,7 @@ def _build_sides(matrix: Matrix) -> list[gr.Dropdown]:
 
 def build_compare_tab(frame: Frame) -> None:
     """Lay the tab out; call inside its gr.Tab."""
-    gr.api(compare, api_name="compare", **TURN)
+    gr.api(in_turn(_seconds_of_call)(compare), api_name="compare", **TURN)
     presets = available_presets()
     if not presets:
         gr.Markdown(texts.NO_WEIGHTS)
@@ -384,7 +401,7 @@ def build_compare_tab(frame: Frame) -> None:
             )  # fmt: skip
     controls = [*base.values(), quality, *sides]
     outputs = [view, progress, go, stop, files, folded, price]
-    runs_after = connect((go, stop, progress), controls, outputs, _run, _stop, _updates)
+    runs_after = connect((go, stop, progress), controls, outputs, _run, _stop, _updates, seconds=_seconds_of_values)
     for preset, chip in zip(presets, chips, strict=True):
         chosen = chip.click(partial(_preset, PRESETS.index(preset)), list(base.values()), controls, **QUIET)
         runs_after(chosen.success)

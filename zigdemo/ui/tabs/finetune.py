@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,39 +22,41 @@ from ...training.finetuning.finetune import estimate
 from ...training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
 from .. import fields, runs, texts
 from ..borders import handler
+from ..bounds import bounds, is_shared
 from ..controls import updates_of
-from ..files import pictures_folder
+from ..files import new_folder, runs_folder
 from ..frame import Frame
+from ..owners import is_own
 from ..runs import QUIET, STATE_SECONDS
 from ..settings import PICTURES, installed_model, model_choices
 from ..sharing import choice_json
 from ..tuning import (
-    bounds,
     curve_html,
     look_html,
     look_line,
     new_name,
-    on_space,
     plain,
     plan_of,
     read,
     rehearsal_prompts,
     run_line,
-    runs_folder,
     sample_html,
     starts,
     usual_steps,
 )
-from ..turns import TURN, in_turn
+from ..visitors import is_stranger, visitor_of
+from ..worker import TURN, in_turn
 from .pictures import TAB as PICTURES_TAB
 
 SKIP = gr.skip()
 AUTOMATIC = "automatic"  # in the empty box of steps
+ESTIMATE_SECONDS = 30.0  # that estimating the time of a run takes, about
+NO_RUN = "there is no fine-tuning run yet; upload pictures and press Start"
 STATUS_SECONDS = 2.0  # between two updates of the status of a run
 METHOD_NAMES = {"lora": "LoRA: small additions everywhere", "conditioning": "the labels alone", "full": "all weights"}
 
 # What the status of a run changes.
-OUTPUTS = ("line", "curve", "sample", "timer", "pause", "stop", "go_on", "use", "pack", "go", "job")
+OUTPUTS = ("line", "curve", "sample", "timer", "pause", "stop", "go_on", "use", "pack", "delete", "go", "job")
 
 
 _updates = partial(updates_of, OUTPUTS)
@@ -62,8 +65,11 @@ _updates = partial(updates_of, OUTPUTS)
 def job_of(name: str | None) -> Job:
     """A run by the name of its folder, never by a path. Raises ValueError for anything else."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError("there is no fine-tuning run yet; upload pictures and press Start")
-    return Job(runs_folder() / name)
+        raise ValueError(NO_RUN)
+    job = Job(runs_folder() / name)
+    if not is_own(job):
+        raise ValueError(NO_RUN)
+    return job
 
 
 def _status_updates(name: str | None) -> tuple[Any, ...]:
@@ -84,6 +90,7 @@ def _status_updates(name: str | None) -> tuple[Any, ...]:
         go_on=gr.update(visible=not running and status.model is None),
         use=gr.update(visible=status.model is not None),
         pack=gr.update(visible=status.model is not None),
+        delete=gr.update(visible=not running),
         go=gr.update(interactive=not running),
         job=name,
     )
@@ -91,16 +98,20 @@ def _status_updates(name: str | None) -> tuple[Any, ...]:
 
 @handler(lambda sentence: _updates(line=plain(sentence)))
 def _start(
-    pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None
-) -> tuple[Any, ...]:
+    page: gr.Request, pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any,
+    prompts: str | None,
+) -> tuple[Any, ...]:  # fmt: skip
     """The Start button."""
     if pictures is None:  # the preview has said why
         return _updates()
     plan, _ = plan_of(model, name, method, steps, batch, prompts, pictures)
-    if on_space():  # all visitors share its names
-        plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}")
-    clean(runs_folder(), bounds().keep_seconds, models=on_space())
+    if is_shared():  # all visitors share its names
+        plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}", owner=visitor_of(page))
+    clean(runs_folder(), bounds().train_keep_hours * 3600.0, models=is_shared())
     job = start(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}", plan, pictures)
+    end = threading.Timer(bounds().train_minutes * 60.0, job.stop)  # with the model as it is then
+    end.daemon = True
+    end.start()
     return _status_updates(job.folder.name)
 
 
@@ -112,16 +123,17 @@ def _press(name: str | None, button: str) -> tuple[Any, ...]:
     return _status_updates(name)
 
 
-def _preview(model: str, files: list[str] | None, folder: str | None, label: str | None) -> tuple[Any, Any, Any, Any]:
+def _preview(
+    page: gr.Request, model: str, files: list[str] | None, folder: str | None, label: str | None
+) -> tuple[Any, Any, Any, Any]:
     """The pictures, their preview, what was read, and the steps they take; a fault leaves the inputs as they are."""
     try:
-        pictures = read(model, files, folder, label)
+        pictures = read(model, files, folder, label, is_stranger(page))
         return pictures, look_html(pictures), look_line(pictures), _steps_box(len(pictures.images))
     except Exception as fault:
         return None, "", plain(runs.toast(fault)), _steps_box()
 
 
-@in_turn
 def _estimate(
     pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any, prompts: str | None
 ) -> Iterator[str]:
@@ -160,11 +172,21 @@ def _pack(name: str | None) -> Any:
         job = job_of(name)
         if (model := job.status().model) is None:
             raise ValueError("there is no model yet; wait until the run is done, or stop it")
-        archive = shutil.make_archive(str(pictures_folder() / model.name), "zip", model.parent, model.name)
+        archive = shutil.make_archive(str(new_folder() / model.name), "zip", model.parent, model.name)
         return gr.update(value=archive, visible=True)
     except Exception as fault:
         runs.toast(fault)
         return SKIP
+
+
+@handler(lambda sentence: _updates(line=plain(sentence)))
+def _delete(name: str | None) -> tuple[Any, ...]:
+    """Delete a run and its model."""
+    job = job_of(name)
+    model = job.plan.name
+    job.delete()
+    hidden = {each: gr.update(visible=False) for each in ("go_on", "use", "pack", "delete")}
+    return _updates(line=f"{plain(model)} is deleted.", curve="", sample="", job=None, **hidden)
 
 
 def _use(name: str | None) -> tuple[Any, Any]:
@@ -178,10 +200,9 @@ def _use(name: str | None) -> tuple[Any, Any]:
 
 
 def earlier_runs() -> list[tuple[str, str]]:
-    """(text on the page, folder name) of the runs on this machine; none on a Space, where runs are private."""
-    if on_space():
-        return []
-    return [(f"{job.plan.name}, {job.status().state}", job.folder.name) for job in jobs(runs_folder())][:50]
+    """(text on the page, folder name) of the runs on this machine, where many share it one's own."""
+    own = (job for job in jobs(runs_folder()) if is_own(job))
+    return [(f"{job.plan.name}, {job.status().state}", job.folder.name) for job in own][:50]
 
 
 def build_run_state() -> tuple[gr.BrowserState, gr.Timer]:
@@ -208,7 +229,7 @@ def build_finetune_tab(frame: Frame) -> None:
             folder = gr.Textbox(
                 label="Or a folder on this machine",
                 placeholder="/home/me/pictures",
-                visible=not on_space(),
+                visible=not is_shared(),
                 elem_id="finetune-folder",
             )
             label = gr.Textbox(label="Label", info=texts.FINETUNE_LABEL, elem_id="finetune-label")
@@ -252,18 +273,19 @@ def build_finetune_tab(frame: Frame) -> None:
                 go_on = gr.Button("Go on", size="sm", visible=False, min_width=90)
                 use = gr.Button("Draw with it", size="sm", variant="primary", visible=False, min_width=140)
                 pack = gr.Button("Download it", size="sm", visible=False, min_width=110)
+                delete = gr.Button("Delete it", size="sm", visible=False, min_width=90)
             packed = gr.File(show_label=False, interactive=False, visible=False, elem_id="finetune-packed")
             sample = gr.HTML(elem_id="finetune-sample", padding=False)
             past = fields.Dropdown([], label="Earlier runs", visible=False, elem_id="finetune-past")
     pictures = gr.State(None, time_to_live=STATE_SECONDS)
     job, timer = frame.run_state
-    outputs = [line, curve, sample, timer, pause, stop, go_on, use, pack, go, job]
+    outputs = [line, curve, sample, timer, pause, stop, go_on, use, pack, delete, go, job]
 
     sources, preview_outputs = [model, files, folder, label], [pictures, preview, reading, steps]
     gr.on([files.upload, look.click, label.submit, folder.submit], _preview, sources, preview_outputs, **QUIET)
     plan_inputs = [pictures, model, name, method, steps, batch, prompts]
     model.change(_of_model, [model, name], [prompts, name], **QUIET)
-    ask.click(_estimate, plan_inputs, duration, **TURN, **QUIET)
+    ask.click(in_turn(lambda *inputs: ESTIMATE_SECONDS)(_estimate), plan_inputs, duration, **TURN, **QUIET)
     go.click(_preview, sources, preview_outputs, **QUIET).then(_start, plan_inputs, outputs, **QUIET)
     for button in (pause, stop, go_on):
         button.click(_press, [job, button], outputs, **QUIET)
@@ -272,6 +294,7 @@ def build_finetune_tab(frame: Frame) -> None:
     page.load(lambda: gr.update(choices=(past_runs := earlier_runs()), visible=bool(past_runs)), None, past, **QUIET)
     past.input(_status_updates, past, outputs, **QUIET)
     pack.click(_pack, job, packed, **QUIET)
+    delete.click(_delete, job, outputs, **QUIET)
     chosen = use.click(_use, job, [frame.model, frame.choice], **QUIET)
     frame.follow_model(chosen)
     frame.open_after(chosen.then, PICTURES_TAB)

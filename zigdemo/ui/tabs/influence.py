@@ -16,8 +16,8 @@ from ...explain import CallRecorder
 from .. import examples, fields, live, runs, texts
 from ..borders import endpoint, handler
 from ..controls import build_actions, changes, condition_of, connect, fill_example
+from ..estimates import seconds_of_call, starting_text
 from ..frame import Frame
-from ..line import starting_text
 from ..looking import (
     CHIP_NAMES,
     CHIPS,
@@ -44,17 +44,17 @@ from ..patches import (
     mark,
     middle_step,
 )
-from ..runs import MODELS, PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run
+from ..runs import PREVIEW_SECONDS, QUIET, STATE_SECONDS, Run
 from ..settings import MOST_STEPS, defaults, from_link, installed_model, model_choices
 from ..sharing import Query, share, show_in_address
-from ..turns import TURN, in_turn
+from ..worker import TURN, in_turn
 
 TAB = "influence"  # the id of the tab and of its runs
 SKIP = gr.skip()
+MAPS_SECONDS = 1.0  # that the maps of a patch take, about
 SETTINGS = ("model", "prompt", "label", "scan", "steps", "seed")
 
 
-@in_turn
 @endpoint
 def influence(
     model: str,
@@ -78,7 +78,7 @@ def influence(
     request = one_picture(model, prompt, label, scan, steps, seed)
     step = middle_step(request.steps) if step is None else as_whole("step", step, 0, request.steps - 1)
     record = CallRecorder()
-    MODELS.get(installed_model(model))(request, record=record)
+    runs.ended(runs.run_to_end(request, record=record))
     result = influence_of(make_drawing(record, []), Position(step, frame, row, column))
     return {
         "grid": list(result.gradient.shape),
@@ -101,6 +101,10 @@ def _updates(running: bool | None = None, line: str | None = None, **updates: An
     return changes(OUTPUTS, running, line, **updates)
 
 
+def _seconds(model: Any, *others: Any, **more: Any) -> float:
+    return MAPS_SECONDS + seconds_of_call(model, count=1)
+
+
 @stoppable(TAB, _updates)
 def _draw(
     run: Run, model: str, prompt: str | None, label: str | None, scan: str | None, steps: float, seed: float,
@@ -119,7 +123,7 @@ def _draw(
         **{name: gr.update(interactive=False) for name in POSITION},
     )
     record, pictures, shown_at = CallRecorder(), [], -math.inf
-    with closing(run.steps(request, record=record)) as drawn:
+    with closing(runs.steps_of(run, request, record=record)) as drawn:
         for step in drawn:
             pictures.append(frames_of(step))
             if time.monotonic() - shown_at >= PREVIEW_SECONDS:
@@ -149,7 +153,6 @@ def _live(
     return tuple({**shown, "drawing": drawing, "progress": line}.values())
 
 
-@in_turn
 @stoppable(TAB, _updates)
 def _refresh(run: Run, drawing: Drawing | None) -> Updates:
     """The maps of the patch and step chosen last."""
@@ -292,7 +295,7 @@ def _slider(label: str, most: int, **more: Any) -> gr.Slider:
 
 def build_influence_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
-    gr.api(influence, api_name="influence", **TURN)
+    gr.api(in_turn(_seconds)(influence), api_name="influence", **TURN)
     choices = model_choices()
     if not choices:
         gr.Markdown(texts.NO_WEIGHTS)
@@ -350,7 +353,7 @@ def build_influence_tab(frame: Frame) -> None:
     settings, position = [c[name] for name in SETTINGS], [c["drawing"], *(c[name] for name in POSITION)]
     buttons = c["go"], c["stop"], c["progress"]
     inputs = [*settings, c["drawing"], c["linked"]]
-    runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]])
+    runs_after = connect(buttons, inputs, outputs, _draw, _stop, _updates, [c["drawing"]], _seconds)
     runs_after(c["prompt"].submit)
     wanted = [
         c["picture"].select(
@@ -363,7 +366,9 @@ def build_influence_tab(frame: Frame) -> None:
         ),
     ]  # fmt: skip
     # Every time, as a computation that still runs may have begun to show what was wanted before.
-    refreshing = [one.then(_refresh, c["drawing"], outputs, trigger_mode="multiple", **TURN, **QUIET) for one in wanted]
+    refreshing = [
+        one.then(in_turn()(_refresh), c["drawing"], outputs, trigger_mode="multiple", **TURN, **QUIET) for one in wanted
+    ]
     c["stop"].click(None, None, None, cancels=refreshing)
     if frame.live is not None:
         moved = [c[name].change for name in ("model", "prompt", "label", "scan", "seed")]

@@ -32,6 +32,7 @@ from ..controls import (
     restore,
     scan_settings,
 )
+from ..estimates import seconds_of_values
 from ..files import save_pictures
 from ..frame import Frame
 from ..more import SOLVER_OPTIONS, START, build_more, negative_of, of_solver
@@ -356,7 +357,8 @@ def build_pictures_tab(frame: Frame) -> None:
     outputs = [seed, preview, gallery, files, folded, progress, go, stop, past, history, change, frame.strip]
     outputs += [before, offers, swap_row, *swap_buttons]
     inputs = [*shared, start, image, randomise, past, before]
-    runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _updates)
+    seconds = seconds_of_values(NAMES)
+    runs_after = connect((go, stop, progress), inputs, outputs, _run, _stop, _updates, seconds=seconds)
     for place, button in enumerate(swap_buttons):
         runs_after(button.click(partial(_swap, place), [offers, files], [prompt, before], **QUIET).then)
     moved = [main[name].input for name in ("prompt", "label", "scan", "guidance", "seed")]

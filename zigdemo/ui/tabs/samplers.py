@@ -17,8 +17,8 @@ from ...explain import Strip, Trajectory, clean_strip
 from .. import fields, texts
 from ..borders import endpoint, handler
 from ..error_curve import curves_html, measurement
+from ..estimates import seconds_of_call, starting_text
 from ..frame import Frame
-from ..line import starting_text
 from ..more import FORM_NAMES
 from ..runs import MODELS, PREVIEW_SECONDS
 from ..settings import (
@@ -36,7 +36,7 @@ from ..settings import (
 from ..sharing import Query, share
 from ..theme import mount_script
 from ..toys import FIRST, MOST_SEED, MOST_TOY_STEPS, run_toy, toy_data
-from ..turns import TURN, in_turn
+from ..worker import TURN, checkpoint, in_turn
 
 TAB = "samplers"  # the id of the tab
 
@@ -105,13 +105,16 @@ def _strips(
     ]
     pipe, finished = MODELS.get(installed_model(model)), []
     for request in requests:
-        with closing(clean_strip(pipe, request)) as strips:
+        with closing(clean_strip(pipe, request, before_call=checkpoint)) as strips:
             for strip in strips:
                 yield [*finished, strip]
         finished.append(strip)
 
 
-@in_turn
+def _seconds(model: Any, *others: Any, **more: Any) -> float:
+    return 2 * seconds_of_call(model, count=1)
+
+
 @endpoint
 def solver_strips(
     model: str,
@@ -153,7 +156,6 @@ def _buttons(running: bool) -> tuple[Any, Any]:
     return gr.update(interactive=not running), gr.update(interactive=running)
 
 
-@in_turn
 @handler(lambda sentence: (gr.skip(), texts.line_html(sentence), *_buttons(False)))
 def _draw(*settings: Any) -> Iterator[tuple[Any, ...]]:
     """The Draw button: yields updates of the strips, the line, Draw and Stop."""
@@ -265,7 +267,8 @@ def _build_strips(frame: Frame) -> None:
     strips = gr.HTML(texts.strips_html([]), elem_id="strips", padding=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     run = go.click(
-        _draw, [model, label, first_solver, second_solver, steps, guidance, seed, prompt], [strips, line, go, stop],
+        in_turn(_seconds)(_draw),
+        [model, label, first_solver, second_solver, steps, guidance, seed, prompt], [strips, line, go, stop],
         **TURN, **quiet,
     )  # fmt: skip
     # A separate listener without outputs: cancelling marks the outputs of its listener as failed.
@@ -285,7 +288,7 @@ def _build_strips(frame: Frame) -> None:
 def build_samplers_tab(frame: Frame) -> None:
     """Lay the tab out; call inside its gr.Tab."""
     gr.api(toy_paths, api_name="toy_paths")
-    gr.api(solver_strips, api_name="solver_strips", **TURN)
+    gr.api(in_turn(_seconds)(solver_strips), api_name="solver_strips", **TURN)
     gr.api(steps_against_error, api_name="steps_against_error")
     _build_toy(frame.opened)
     _build_strips(frame)

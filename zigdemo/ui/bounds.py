@@ -1,0 +1,89 @@
+"""What a visitor may ask for: open on one's own machine, strict where strangers share it; each bound has a variable."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+from ..data.folders import Limits
+
+CLASS_NAME = "ZIGDEMO_CLASS"  # set while the page serves a class
+PREFIX = "ZIGDEMO_MAX_"
+MEGABYTE = 10**6
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """At most so much of everything. The variable of a bound is ZIGDEMO_MAX_ and its name in capitals.
+
+    pictures, steps, calls: of a run; calls are those of the network, which solvers with adaptive steps decide on.
+    cells: of a matrix. waiting: runs of a visitor that wait or draw; waiting_in_all: of all. body_mb: of a request
+    without files; upload_mb: of the files of a visitor, upload_in_all_mb: of all, in a day. sessions: open pages whose
+    state is kept. train_pictures, train_steps, train_batch, train_minutes, train_runs: of a visitor's fine-tuning, runs
+    at a time; train_keep_hours: after which a run that ended is deleted.
+    """
+
+    pictures: int = 16
+    steps: int = 250
+    calls: int = 20_000
+    cells: int = 36
+    waiting: int = 16
+    waiting_in_all: int = 64
+    body_mb: int = 8
+    upload_mb: int = 16_000
+    upload_in_all_mb: int = 64_000
+    sessions: int = 1000
+    train_pictures: int = 100_000
+    train_steps: int = 100_000
+    train_batch: int = 1024
+    train_minutes: int = 10_000
+    train_runs: int = 8
+    train_keep_hours: int = 30 * 24
+
+
+OPEN = Bounds()
+STRICT = Bounds(
+    pictures=8, steps=100, calls=1000, cells=16, waiting=4, body_mb=2, upload_mb=64, upload_in_all_mb=2000,
+    sessions=300, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20, train_runs=1,
+    train_keep_hours=6,
+)  # fmt: skip
+STRICT_FILES = Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000)  # read for fine-tuning
+
+
+def on_space() -> bool:
+    """Whether this is a Hugging Face Space."""
+    return "SPACE_ID" in os.environ
+
+
+def in_class() -> bool:
+    """Whether the page serves a class."""
+    return bool(os.environ.get(CLASS_NAME))
+
+
+def is_shared() -> bool:
+    """Whether others than who sits at this machine use it."""
+    return on_space() or in_class()
+
+
+def bounds() -> Bounds:
+    """The bounds on this machine. Raises ValueError with one sentence for a variable that is no number."""
+    names = [PREFIX + one.name.upper() for one in fields(Bounds)]
+    return _bounds(is_shared(), tuple(os.environ.get(name, "").strip() for name in names))
+
+
+@lru_cache(maxsize=8)
+def _bounds(shared: bool, texts: tuple[str, ...]) -> Bounds:
+    changed = {}
+    for one, text in zip(fields(Bounds), texts, strict=True):
+        if not text:
+            continue
+        if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0):
+            raise ValueError(f"{PREFIX}{one.name.upper()} must be a whole number from 1, not {text[:60]!r}")
+        changed[one.name] = int(text)
+    return replace(STRICT if shared else OPEN, **changed)
+
+
+def file_limits() -> Limits:
+    """The limits of what is read for fine-tuning."""
+    return STRICT_FILES if is_shared() else Limits()

@@ -1,0 +1,138 @@
+"""What every request passes before Gradio sees it: who asks, whether somebody listens, and how much may be sent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.exceptions import HTTPException
+
+from .bounds import MEGABYTE, bounds
+from .visitors import COOKIE, COOKIE_SECONDS, LISTENERS, address_of, new_cookie, visitor_in
+
+DAY_SECONDS = 24 * 3600.0
+FREE_BYTES = 2**28  # of the disk, below which nothing may be uploaded
+TOO_LONG = "this request has more than {} MB; send less, and pictures as uploaded files"
+TOO_MUCH = "you have uploaded {} MB today, as much as may be here; come back tomorrow, or run zigdemo on your machine"
+DISK_FULL = "the disk of this machine is nearly full; try again later, or make room on it"
+TOO_MUCH_IN_ALL = "visitors have uploaded as much as this machine keeps in a day; come back tomorrow"
+
+
+class TooMuch(HTTPException):
+    """More bytes than may be sent, with the sentence about it; inside Gradio's routes it is an answer too."""
+
+    def __init__(self, sentence: str, status: int = 413) -> None:
+        super().__init__(status, sentence)
+
+
+class Uploads:
+    """Bytes uploaded in the last day, by visitor; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._sent: dict[str, int] = {}
+
+    def add(self, visitor: str, count: int) -> None:
+        """Raises TooMuch once a visitor, or all, have sent more than they may."""
+        with self._lock:
+            if time.monotonic() - self._began > DAY_SECONDS:
+                self._began, self._sent = time.monotonic(), {}
+            most = bounds()
+            if self._sent.get(visitor, 0) + count > most.upload_mb * MEGABYTE:
+                raise TooMuch(TOO_MUCH.format(most.upload_mb))
+            if sum(self._sent.values()) + count > most.upload_in_all_mb * MEGABYTE:
+                raise TooMuch(TOO_MUCH_IN_ALL)
+            self._sent[visitor] = self._sent.get(visitor, 0) + count
+
+
+UPLOADS = Uploads()
+
+
+class Door:
+    """An ASGI application around that of the page."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        visitor = visitor_in(headers.get("cookie", ""))
+        client = (scope.get("client") or (None,))[0]
+        address = address_of(headers, client)
+        is_secure = "https" in (scope.get("scheme"), headers.get("x-forwarded-proto"))
+        begun = False
+
+        async def answer(message: dict[str, Any]) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start" and visitor is None and scope["path"] == "/":
+                message["headers"] = [*message["headers"], (b"set-cookie", _cookie(is_secure).encode())]
+            await send(message)
+
+        key = _stream_key(scope)
+        try:
+            counted = _counted(scope["path"], headers, visitor or f"at {address}", receive)
+            with LISTENERS.listening(key) if key else nullcontext():
+                await self.app(scope, counted, answer)
+        except TooMuch as fault:
+            if not begun:
+                await _refuse(send, fault.detail, fault.status_code)
+
+
+def _cookie(is_secure: bool) -> str:
+    """The header that names a new visitor; across sites only where the connection allows it, as a Space is framed."""
+    where = "SameSite=None; Secure; Partitioned" if is_secure else "SameSite=Lax"
+    return f"{COOKIE}={new_cookie()}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; {where}"
+
+
+def _stream_key(scope: dict[str, Any]) -> str | None:
+    """The session or event whose news a request waits for; None for any other request."""
+    parts = scope["path"].strip("/").split("/")
+    if scope["method"] != "GET" or len(parts) < 3:
+        return None
+    if parts[-2:] == ["queue", "data"]:
+        return parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [None])[0]
+    return parts[-1] if "call" in parts[:-2] else None
+
+
+def _counted(path: str, headers: dict[str, str], visitor: str, receive: Callable[..., Any]) -> Callable[..., Any]:
+    """As `receive`, which raises TooMuch when more is sent than may be, as this does when more is announced."""
+    is_upload = path.rstrip("/").endswith("/upload")
+    most = bounds().body_mb * MEGABYTE
+    told, so_far = headers.get("content-length", ""), 0
+    if not is_upload and told.isdigit() and int(told[:18]) > most:
+        raise TooMuch(TOO_LONG.format(most // MEGABYTE))
+    if is_upload and shutil.disk_usage(tempfile.gettempdir()).free < FREE_BYTES:
+        raise TooMuch(DISK_FULL, 507)
+
+    async def count() -> dict[str, Any]:
+        nonlocal so_far
+        message = await receive()
+        size = len(message.get("body", b""))
+        so_far += size
+        if is_upload:
+            UPLOADS.add(visitor, size)
+        elif so_far > most:
+            raise TooMuch(TOO_LONG.format(most // MEGABYTE))
+        return message
+
+    return count
+
+
+async def _refuse(send: Callable[..., Any], sentence: str, status: int = 413) -> None:
+    body = json.dumps({"detail": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

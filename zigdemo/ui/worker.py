@@ -1,0 +1,169 @@
+"""Runs work of the page and of programs in the turn, in threads of its own, until it ends or nobody wants it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import wraps
+from typing import Any, TypeVar
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from .bounds import bounds
+from .estimates import waiting_text
+from .turns import CURRENT, Run, Stopped, Turns
+from .visitors import LISTENERS, visitor_of
+
+POLL_SECONDS = 0.02  # between two questions for the turn
+LOOK_SECONDS = 0.25  # between two looks at whether a run is still wanted
+MOST_THREADS = 64
+
+# Few threads, as each keeps OpenMP threads; a run that rests for a better one keeps its own.
+_THREADS = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="run")
+_END = object()
+# Of events that wait for the turn: Gradio's queue hands them on at once.
+TURN = {"concurrency_limit": None}
+
+TURNS = Turns(lambda: bounds().waiting_in_all, lambda: bounds().waiting)
+Value = TypeVar("Value")
+
+
+def checkpoint() -> None:
+    """Called before every network call of what is drawn for the page: lets better runs go first, ends unwanted ones.
+
+    Raises Stopped.
+    """
+    run = CURRENT.get()
+    if run is not None:
+        TURNS.checkpoint(run)
+
+
+def new_run(page: gr.Request | None, seconds: float) -> Run:
+    """A run of who makes a request. seconds: of work, estimated."""
+    return Run(visitor_of(page), seconds)
+
+
+def _is_lost(page: gr.Request | None, run: Run) -> bool:
+    """Whether the page or program that asked for a run is gone."""
+    keys = getattr(page, "session_hash", None), LocalContext.event_id.get(None)
+    return any(keys) and LISTENERS.is_lost(keys, run.joined)
+
+
+async def _turn(page: gr.Request | None, run: Run, stopped: Callable[[], bool] = lambda: False) -> AsyncIterator[str]:
+    """Wait for the turn, yielding the line about it whenever that changes. Raises Stopped if it is not wanted."""
+    told = None
+    while not TURNS.take(run):
+        if run.stop.is_set() or stopped() or _is_lost(page, run):
+            raise Stopped
+        if (line := waiting_text(*TURNS.before(run))) != told:
+            yield (told := line)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _in_thread(page: gr.Request | None, run: Run, function: Callable[[], Value]) -> Value:
+    """What a function returns that is called in a thread; the run is asked to stop once it is not wanted."""
+
+    def call() -> Value:
+        CURRENT.set(run)
+        return function()
+
+    work = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, call))
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=LOOK_SECONDS)
+            if _is_lost(page, run):
+                run.stop.set()
+    except asyncio.CancelledError:  # by Stop, or by a program: nothing goes on outside the turn
+        run.stop.set()
+        await asyncio.wait({work})
+        work.exception()
+        raise
+    return work.result()
+
+
+async def in_turn_while(
+    page: gr.Request | None, seconds: float, stopped: Callable[[], bool], function: Callable[[], Value]
+) -> Value:
+    """What a function returns that computes in the turn. Raises Stopped if it is `stopped()` before it begins."""
+    run = new_run(page, seconds)
+    TURNS.join(run)
+    try:
+        async for _ in _turn(page, run, stopped):
+            pass
+        return await _in_thread(page, run, function)
+    finally:
+        TURNS.leave(run)
+        run.ended.set()
+
+
+async def steps_in_turn(
+    page: gr.Request | None, run: Run, steps: Iterator[Value], waiting: Callable[[str], Value] | None = None,
+    stopped: Value | None = None,
+) -> AsyncIterator[Value]:  # fmt: skip
+    """What an iterator yields that computes in the turn, which its caller has joined.
+
+    waiting: what is yielded for a line about the wait. stopped: and for a run that is stopped before it begins.
+    """
+    try:
+        try:
+            async for line in _turn(page, run):
+                if waiting is not None:
+                    yield waiting(line)
+        except Stopped:
+            if stopped is not None:
+                yield stopped
+            return
+        while (value := await _in_thread(page, run, lambda: next(steps, _END))) is not _END:
+            yield value
+    finally:
+        run.stop.set()
+        await asyncio.get_running_loop().run_in_executor(_THREADS, getattr(steps, "close", int))
+        TURNS.leave(run)
+        run.ended.set()
+
+
+def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Callable[[Callable[..., Any]], Any]:
+    """A function for programs, or a generator of the page, that computes in the turn.
+
+    seconds: of work, estimated from the arguments. The result is a coroutine function or an asynchronous generator
+    with the same parameters after the request, which Gradio fills in.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        takes_page = "page" in inspect.signature(function).parameters
+
+        async def call(page: gr.Request, *args: Any, **kwargs: Any) -> Any:
+            try:
+                estimate = seconds(*args, **kwargs)
+                return await in_turn_while(page, estimate, lambda: False, lambda: function(*args, **kwargs))
+            except Stopped:
+                raise gr.Error("the run was stopped, as nobody waited for it any more", print_exception=False) from None
+            except ValueError as fault:
+                raise gr.Error(str(fault), print_exception=False) from None
+
+        async def iterate(page: gr.Request, *args: Any) -> AsyncIterator[Any]:
+            run = new_run(page, seconds(*args))
+            TURNS.join(run)
+            steps = function(page, *args) if takes_page else function(*args)
+            async for value in steps_in_turn(page, run, steps):
+                yield value
+
+        outer = iterate if inspect.isgeneratorfunction(function) else call
+        return _with_page(outer, function)
+
+    return decorate
+
+
+def _with_page(outer: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """`outer` under the name, the text and the parameters of a function, with the request before them."""
+    result = wraps(function)(outer)
+    signature = inspect.signature(function)
+    others = [one for name, one in signature.parameters.items() if name != "page"]
+    page = inspect.Parameter("page", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    result.__signature__ = signature.replace(parameters=[page, *others])
+    result.__annotations__ = {**function.__annotations__, "page": gr.Request}
+    return result
