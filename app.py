@@ -6,10 +6,11 @@ import os
 import sys
 import threading
 
-from zigdemo.ui.address import address_or_exit, refuse
+from zigdemo.ui.address import address_or_exit, in_class, read_arguments, refuse
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if __name__ == "__main__":  # first, as Gradio reads the port when it is imported, and as importing it takes seconds
+    read_arguments()
     ADDRESS = address_or_exit()
 
 import gradio as gr
@@ -17,6 +18,7 @@ from starlette.middleware import Middleware
 
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
+from zigdemo.ui import classroom
 from zigdemo.ui.borders import guard
 from zigdemo.ui.bounds import bounds
 from zigdemo.ui.door import Door
@@ -86,6 +88,13 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
 
 def main(name: str, port: int) -> None:
     """Serve the page until it is stopped. SystemExit with status 2, and a sentence on stderr, if that is impossible."""
+    try:
+        bounds()
+    except ValueError as fault:
+        refuse(str(fault))
+    if in_class():
+        pin = classroom.begin_class()
+        print(f"Class: show http://127.0.0.1:{port}{classroom.TEACHER} to your pupils (PIN {pin}).", flush=True)
     page = build_app()
     try:
         launch(page, server_name=name, server_port=port)

@@ -5,20 +5,21 @@ from dataclasses import fields
 import pytest
 
 from zigdemo.ui import bounds
+from zigdemo.ui.address import CLASS_NAME, is_shared
 from zigdemo.ui.bounds import OPEN, STRICT, Bounds
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    for name in ("SPACE_ID", bounds.CLASS_NAME, *(bounds.PREFIX + one.name.upper() for one in fields(Bounds))):
+    for name in ("SPACE_ID", CLASS_NAME, *(bounds.PREFIX + one.name.upper() for one in fields(Bounds))):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("variable", ["SPACE_ID", bounds.CLASS_NAME])
+@pytest.mark.parametrize("variable", ["SPACE_ID", CLASS_NAME])
 def test_they_are_strict_where_others_use_the_machine(monkeypatch, variable):
-    assert bounds.bounds() == OPEN and not bounds.is_shared()
+    assert bounds.bounds() == OPEN and not is_shared()
     monkeypatch.setenv(variable, "yes")
-    assert bounds.bounds() == STRICT and bounds.is_shared() and bounds.file_limits() == bounds.STRICT_FILES
+    assert bounds.bounds() == STRICT and is_shared() and bounds.file_limits() == bounds.STRICT_FILES
 
 
 def test_no_strict_bound_is_wider_than_the_open_one():

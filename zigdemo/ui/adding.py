@@ -16,7 +16,7 @@ from ..huggingface import first_line
 from ..zoo.hub import SOURCES
 from ..zoo.obtaining import install
 from . import fields, runs, texts
-from .bounds import is_shared
+from .address import is_shared
 from .controls import updates_of
 from .frame import Frame
 from .looking import busy_html

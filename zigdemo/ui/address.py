@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import socket
@@ -12,6 +13,32 @@ MOST_PORT = 65535
 USUAL_PORT = 7860
 PORT_NAMES = ("PORT", "GRADIO_SERVER_PORT")  # the first that is set counts; Gradio fails if the other is no number
 HOST_NAME = "GRADIO_SERVER_NAME"
+CLASS_NAME = "ZIGDEMO_CLASS"  # set, to its PIN, while the page serves a class
+
+
+def read_arguments() -> None:
+    """Read the command line: `--class` serves a class. SystemExit for anything else."""
+    parser = argparse.ArgumentParser(prog="python app.py", description="The page, on this machine alone.")
+    parser.add_argument(
+        "--class", dest="serves_class", action="store_true", help="serve a class in this network, with a PIN"
+    )
+    if parser.parse_args().serves_class:
+        os.environ.setdefault(CLASS_NAME, "yes")
+
+
+def on_space() -> bool:
+    """Whether this is a Hugging Face Space."""
+    return "SPACE_ID" in os.environ
+
+
+def in_class() -> bool:
+    """Whether the page serves a class."""
+    return bool(os.environ.get(CLASS_NAME))
+
+
+def is_shared() -> bool:
+    """Whether others than who sits at this machine use it."""
+    return on_space() or in_class()
 
 
 def server_port() -> int:
@@ -33,8 +60,8 @@ def _port(name: str) -> int:
 
 
 def server_name() -> str:
-    """The host name that the environment asks for; else all of a Space's, or this machine alone."""
-    return os.environ.get(HOST_NAME, "").strip() or ("0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1")
+    """The host name that the environment asks for; else all of a Space's or a class's, or this machine alone."""
+    return os.environ.get(HOST_NAME, "").strip() or ("0.0.0.0" if is_shared() else "127.0.0.1")
 
 
 def server_address() -> tuple[str, int]:

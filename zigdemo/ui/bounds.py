@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 from ..data.folders import Limits
+from .address import is_shared
 
-CLASS_NAME = "ZIGDEMO_CLASS"  # set while the page serves a class
 PREFIX = "ZIGDEMO_MAX_"
 MEGABYTE = 10**6
 
@@ -49,21 +49,6 @@ STRICT = Bounds(
     train_keep_hours=6,
 )  # fmt: skip
 STRICT_FILES = Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000)  # read for fine-tuning
-
-
-def on_space() -> bool:
-    """Whether this is a Hugging Face Space."""
-    return "SPACE_ID" in os.environ
-
-
-def in_class() -> bool:
-    """Whether the page serves a class."""
-    return bool(os.environ.get(CLASS_NAME))
-
-
-def is_shared() -> bool:
-    """Whether others than who sits at this machine use it."""
-    return on_space() or in_class()
 
 
 def bounds() -> Bounds:

@@ -14,6 +14,8 @@ from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 
+from . import classroom
+from .address import in_class
 from .bounds import MEGABYTE, bounds
 from .visitors import COOKIE, COOKIE_SECONDS, LISTENERS, address_of, new_cookie, visitor_in
 
@@ -64,6 +66,8 @@ class Door:
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         """Answer a request, or hand it on."""
+        if scope["type"] == "websocket":
+            return  # the page has none
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -81,6 +85,11 @@ class Door:
                 message["headers"] = [*message["headers"], (b"set-cookie", _cookie(is_secure).encode())]
             await send(message)
 
+        if in_class():
+            own = await classroom.answer(scope, headers, visitor or f"at {address}", address, receive)
+            if own is not None:
+                await _send(answer, *own)
+                return
         key = _stream_key(scope)
         try:
             counted = _counted(scope["path"], headers, visitor or f"at {address}", receive)
@@ -132,7 +141,11 @@ def _counted(path: str, headers: dict[str, str], visitor: str, receive: Callable
 
 
 async def _refuse(send: Callable[..., Any], sentence: str, status: int = 413) -> None:
-    body = json.dumps({"detail": sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await _send(send, status, {"content-type": "application/json"}, json.dumps({"detail": sentence}))
+
+
+async def _send(send: Callable[..., Any], status: int, headers: dict[str, str], text: str) -> None:
+    body = text.encode()
+    pairs = [(name.encode(), value.encode()) for name, value in {**headers, "content-length": str(len(body))}.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -19,7 +19,7 @@ import torch
 from .. import zoo
 from ..checks import as_whole
 from . import fields
-from .bounds import is_shared
+from .address import is_shared
 from .runs import QUIET, sentence
 from .settings import MOST_STEPS, QUICK
 from .turns import Stopped

@@ -6,7 +6,7 @@ import json
 
 from .. import zoo
 from ..training.finetuning.jobs import PLAN, Job
-from .bounds import is_shared
+from .address import is_shared
 from .files import runs_folder
 from .visitors import current_visitor
 

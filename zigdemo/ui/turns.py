@@ -205,6 +205,13 @@ class Turns:
         short_lane, long_lane = lanes[True], lanes[False]
         return long_lane + short_lane if self._owed >= OWED_SECONDS and long_lane else short_lane + long_lane
 
+    def listed(self) -> list[tuple[Run, bool]]:
+        """All runs in turn, each with whether it has the turn."""
+        with self._changed:
+            return [
+                (run, run is self._running) for run in sorted(self._order(), key=lambda one: one is not self._running)
+            ]
+
     def before(self, run: Run) -> tuple[int, float]:
         """How many come before a run that waits, the running one among them, and the seconds of work they have left."""
         with self._changed:

@@ -21,7 +21,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from ..files import write_whole
-from .bounds import is_shared, on_space
+from .address import is_shared, on_space
 from .files import runs_folder
 
 COOKIE = "zigdemo-visitor"
@@ -49,14 +49,15 @@ def _key() -> bytes:
     return key
 
 
-def _signature(name: str) -> str:
+def signature(name: str) -> str:
+    """What only this program can write under a name."""
     return hmac.new(_key(), name.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def new_cookie() -> str:
     """The value of a new visitor's cookie."""
     name = secrets.token_hex(16)
-    return f"{name}.{_signature(name)}"
+    return f"{name}.{signature(name)}"
 
 
 def visitor_in(cookies: str) -> str | None:
@@ -67,8 +68,8 @@ def visitor_in(cookies: str) -> str | None:
         return None
     if morsel is None or not VALUE.fullmatch(morsel.value):
         return None
-    name, _, signature = morsel.value.partition(".")
-    return name if hmac.compare_digest(signature, _signature(name)) else None
+    name, _, signed = morsel.value.partition(".")
+    return name if hmac.compare_digest(signed, signature(name)) else None
 
 
 def address_of(headers: Mapping[str, str], client: str | None) -> str:

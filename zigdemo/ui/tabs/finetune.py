@@ -21,8 +21,9 @@ from ...data.folders import Pictures
 from ...training.finetuning.finetune import estimate
 from ...training.finetuning.jobs import ENDED, NAME, Job, clean, jobs, start
 from .. import fields, runs, texts
+from ..address import is_shared
 from ..borders import handler
-from ..bounds import bounds, is_shared
+from ..bounds import bounds
 from ..controls import updates_of
 from ..files import new_folder, runs_folder
 from ..frame import Frame
