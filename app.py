@@ -19,12 +19,13 @@ from starlette.middleware import Middleware
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui import classroom
-from zigdemo.ui.borders import guard
+from zigdemo.ui.borders import Page, guard
 from zigdemo.ui.bounds import bounds
 from zigdemo.ui.door import Door
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame, lay_out
+from zigdemo.ui.sessions import keep_little
 from zigdemo.ui.sharing import make_choice
 from zigdemo.ui.strip import make_strip
 from zigdemo.ui.tabs import FIRST, PLACES
@@ -43,7 +44,7 @@ NO_ANSWER = (
 
 def build_app() -> gr.Blocks:
     """The page, not yet launched."""
-    with gr.Blocks(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+    with Page(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
         run_state = build_run_state()
         strip = make_strip()
@@ -80,6 +81,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
     blocking = not settings.pop("prevent_thread_lock", at_a_prompt)
     queue = page.queue(default_concurrency_limit=OTHERS, max_size=MOST_JOINED, api_open=False)
     served = queue.launch(**settings, prevent_thread_lock=True)
+    keep_little(page)
     threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
     if blocking:
         page.block_thread()

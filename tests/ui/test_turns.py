@@ -108,6 +108,21 @@ def test_who_used_little_goes_before_who_used_much(monkeypatch):
     assert not room.take(again) and room.take(other)
 
 
+def test_a_shorter_run_takes_over_from_a_short_one_unless_that_has_waited_for_long(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    room = Turns()
+    (four,) = joined(room, Run("a", 1.0))
+    assert room.take(four)
+    now[0] += 0.2
+    (one,) = joined(room, Run("b", 0.2))
+    assert not room.keeps(four) and room.take(one)
+    room.leave(one)
+    now[0] += 4
+    (late,) = joined(room, Run("c", 0.2))
+    assert room.take(four) and room.keeps(four) and not room.take(late)
+
+
 def test_a_run_that_proves_long_is_long(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
@@ -155,7 +170,7 @@ def test_whoever_stopped_asking_is_passed_over(monkeypatch):
 
 def test_a_place_is_told_with_the_seconds_of_those_before():
     room = Turns()
-    first, second, third = joined(room, Run("a", 2.0), Run("b", 1.0), Run("c", LONG))
+    first, second, third = joined(room, Run("a", 1.0), Run("b", 2.0), Run("c", LONG))
     assert [room.before(run)[0] for run in (first, second, third)] == [0, 1, 2]
     assert room.before(third)[1] == pytest.approx(3.0)
     room.take(first)

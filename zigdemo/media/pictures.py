@@ -38,8 +38,11 @@ def file_name(settings: Mapping[str, Any], index: int, kind: str = "png") -> str
     return re.sub(r"[^A-Za-z0-9._-]+", "-", words).strip("-.")[-100:] + f".{kind}"
 
 
-def read_picture(path: str | Path) -> Image.Image:
-    """A picture of any format as RGB, upright and on white. Raises ValueError with one sentence where there is none."""
+def read_picture(path: str | Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
+    """A picture of any format as RGB, upright and on white. Raises ValueError with one sentence where there is none.
+
+    most_pixels: larger ones are refused before they are decoded.
+    """
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -48,6 +51,6 @@ def read_picture(path: str | Path) -> Image.Image:
     if size > MOST_FILE_BYTES:
         raise ValueError(f"{path.name} is larger than {MOST_FILE_BYTES // 2**20} MB; give a smaller picture")
     try:
-        return open_picture(path, MOST_PIXELS).image
+        return open_picture(path, most_pixels).image
     except ValueError as reason:
         raise ValueError(f"{path.name} is not a readable picture ({reason}); give a PNG, JPEG or WebP") from None

@@ -11,6 +11,7 @@ from gradio.utils import get_upload_folder
 from .. import media
 from . import runs, texts
 from .borders import endpoint
+from .bounds import bounds
 from .estimates import seconds_of_call
 from .files import save_pictures
 from .more import START
@@ -59,7 +60,7 @@ def generate(
     name, also "shift" and "rescale". image: a picture to start from; start: how much of it to keep, from 0.05 to 0.95.
     prompt, strengths: for text-conditional models, what to draw and how much its words count.
     """
-    picture = None if image is None else media.read_picture(_upload_path(image))
+    picture = None if image is None else media.read_picture(_upload_path(image), bounds().picture_mp * 10**6)
     settings = with_defaults(model, solver, steps, guidance)
     request = to_request(
         model, label, scan, *settings, seed, count, negative, guide_from, guide_to,

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
 from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.exceptions import InvalidPathError
 
 from . import runs
 from .turns import Stopped
+
+log = logging.getLogger(__name__)
+NO_UPLOAD = "a file must be uploaded first; drop it into its box, or send it with gradio_client.handle_file"
+UNREADABLE = "these values are not what is asked for here; reload the page, or see docs/api.md"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -79,6 +85,35 @@ def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
         return iterate if inspect.isgeneratorfunction(function) else call
 
     return decorate
+
+
+class Page(gr.Blocks):
+    """Gradio's page; its own faults, before and after our handlers, are one sentence without a traceback or a path."""
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        """As Gradio's: a browser or a program has sent something else than what a handler takes."""
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except gr.Error as fault:
+            fault.print_exception = False
+            raise
+        except InvalidPathError:
+            raise gr.Error(NO_UPLOAD, print_exception=False) from None
+        except Exception as fault:
+            log.info("values of a request could not be read: %s", type(fault).__name__)
+            raise gr.Error(UNREADABLE, print_exception=False) from None
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> Any:
+        """As Gradio's; what is no mistake of who asks is a fault of the program, and goes to the log."""
+        event, handler = kwargs.get("event_data"), kwargs.get("block_fn", args[0] if args else None)
+        if getattr(handler, "collects_event_data", False) and not isinstance(getattr(event, "_data", None), dict):
+            raise gr.Error(UNREADABLE, print_exception=False)
+        try:
+            return await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as fault:
+            raise gr.Error(runs.sentence(fault), print_exception=False) from None
 
 
 def guard(page: gr.Blocks) -> None:

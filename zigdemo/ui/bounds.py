@@ -19,9 +19,9 @@ class Bounds:
 
     pictures, steps, calls: of a run; calls are those of the network, which solvers with adaptive steps decide on.
     cells: of a matrix. waiting: runs of a visitor that wait or draw; waiting_in_all: of all. body_mb: of a request
-    without files; upload_mb: of the files of a visitor, upload_in_all_mb: of all, in a day. sessions: open pages whose
-    state is kept. train_pictures, train_steps, train_batch, train_minutes, train_runs: of a visitor's fine-tuning, runs
-    at a time; train_keep_hours: after which a run that ended is deleted.
+    without files; upload_mb: of the files of a visitor, upload_in_all_mb: of all, in a day. picture_mp: million pixels
+    of a picture to start from. sessions: open pages whose state is kept. train_pictures, train_steps, train_batch,
+    train_minutes: of a visitor's fine-tuning; train_keep_hours: after which a run that ended is deleted.
     """
 
     pictures: int = 16
@@ -33,19 +33,19 @@ class Bounds:
     body_mb: int = 8
     upload_mb: int = 16_000
     upload_in_all_mb: int = 64_000
+    picture_mp: int = 50
     sessions: int = 1000
     train_pictures: int = 100_000
     train_steps: int = 100_000
     train_batch: int = 1024
     train_minutes: int = 10_000
-    train_runs: int = 8
     train_keep_hours: int = 30 * 24
 
 
 OPEN = Bounds()
 STRICT = Bounds(
     pictures=8, steps=100, calls=1000, cells=16, waiting=4, body_mb=2, upload_mb=64, upload_in_all_mb=2000,
-    sessions=300, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20, train_runs=1,
+    picture_mp=16, sessions=300, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20,
     train_keep_hours=6,
 )  # fmt: skip
 STRICT_FILES = Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000)  # read for fine-tuning

@@ -7,17 +7,29 @@ a right one too: an event that was on its way while the choices or the limits of
 from __future__ import annotations
 
 from abc import ABCMeta
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.component_meta import ComponentMeta
 
 
-def _unchecked(kind: Any) -> Any:
-    """A subclass of a component that takes any value; Gradio serves it as the component itself."""
-    attributes = {"preprocess": lambda self, payload: payload, "is_template": True, "__doc__": kind.__doc__}
+def _unchecked(kind: Any, read: Callable[[Any], Any] = lambda payload: payload) -> Any:
+    """A subclass of a component that takes any value; Gradio serves it as the component itself.
+
+    read: what a handler is given for what the browser sent.
+    """
+    attributes = {"preprocess": lambda self, payload: read(payload), "is_template": True, "__doc__": kind.__doc__}
     # Not by `class`, for which Gradio would write a file of types beside this one.
     return ABCMeta.__new__(ComponentMeta, kind.__name__, (kind,), attributes)
+
+
+def _paths(payload: Any) -> Any:
+    """The path of an uploaded file, or those of several; Gradio has made sure that they were uploaded."""
+    if payload is None:
+        return None
+    several = getattr(payload, "root", None)
+    return payload.path if several is None else [file.path for file in several]
 
 
 Dropdown = _unchecked(gr.Dropdown)
@@ -25,6 +37,8 @@ Slider = _unchecked(gr.Slider)
 Number = _unchecked(gr.Number)
 Radio = _unchecked(gr.Radio)
 CheckboxGroup = _unchecked(gr.CheckboxGroup)
+File = _unchecked(gr.File, _paths)
+Image = _unchecked(gr.Image, _paths)  # unread: Gradio would decode whatever it is, at any size
 
 
 # The browser needs about 1.5 ms for every input of an event, during which it neither sends nor paints anything.

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..checks import choice
 from ..diffusion import FORMS, LAST_STEPS, SAMPLERS
 from ..diffusion.samplers import refusal
 from . import fields
@@ -39,7 +40,7 @@ def why_not(solver: str) -> str:
 
 def of_solver(solver: str) -> tuple[Any, ...]:
     """Updates of the note and of the controls in SOLVER_OPTIONS; those that the solver does not have are greyed out."""
-    options = SAMPLERS[solver].options
+    options = SAMPLERS[choice("solver", solver, SAMPLERS)].options
     updates = [
         gr.update(interactive=True, value=options[name]) if name in options else gr.update(interactive=False)
         for name in SOLVER_OPTIONS
@@ -120,7 +121,7 @@ def build_more(labels: list[str], solver: str, text: bool) -> tuple[gr.Markdown,
             visible=text,
         )  # fmt: skip
         with gr.Row():
-            image = gr.Image(
+            image = fields.Image(
                 label="Start from a picture", type="filepath", sources=["upload", "clipboard"], height=180,
                 min_width=240, elem_id="start-picture",
             )  # fmt: skip

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TypeVar
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from PIL import Image
 
-from .. import media
+from .. import media, zoo
+from ..checks import shown
 from ..pipeline import Pipeline, PipelineCache, Record, Request, Step
 from .bounds import bounds
 from .estimates import SPEEDS
+from .files import pictures_folder
 from .settings import MATRIX, Kind, installed_model
 from .turns import CURRENT, Run, Stopped
 from .worker import checkpoint
@@ -27,6 +34,8 @@ from .worker import checkpoint
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
+LONGEST_SENTENCE = 200
+PLACES = 5  # of the code, in the log's line about a fault
 STOP_SECONDS = 60.0  # at most, that Stop waits for the current step
 STATE_SECONDS = 3600  # how long the state of a page is kept after it was closed
 MODELS = PipelineCache()
@@ -166,9 +175,29 @@ def stop(page: gr.Request, tab: str) -> None:
 def sentence(fault: Exception) -> str:
     """One sentence about a fault; faults of the program, rather than of the user, also go to the log."""
     if isinstance(fault, ValueError):
-        return str(fault)
-    log.error("a request of the page failed", exc_info=fault)
+        return shortened(str(fault))
+    places = [f"{Path(one.filename).name}:{one.lineno}" for one in traceback.extract_tb(fault.__traceback__)]
+    log.error(
+        "a request of the page failed: %s: %s, at %s",
+        type(fault).__name__, shown(str(fault)), " > ".join(places[-PLACES:]),
+    )  # fmt: skip
+    log.debug("in full", exc_info=fault)
     return f"Something went wrong inside ({type(fault).__name__}); please try again. The server's log has the details."
+
+
+def shortened(text: str) -> str:
+    """A sentence in one line of LONGEST_SENTENCE letters at most, without the folders of this machine."""
+    text = " ".join(text.split())
+    for folder in _own_folders():
+        text = text.replace(f"{folder}{os.sep}", "")
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[: LONGEST_SENTENCE - 1].rpartition(' ')[0]}…"
+
+
+@cache
+def _own_folders() -> list[str]:
+    """The folders of this machine that nobody has typed, the longest first."""
+    found = {pictures_folder(), Path(get_upload_folder()), zoo.WEIGHTS, zoo.WEIGHTS.parent, Path(tempfile.gettempdir())}
+    return sorted({form for folder in found for form in (str(folder), str(folder.resolve()))}, key=len, reverse=True)
 
 
 def warn(text: str) -> None:

@@ -1,5 +1,6 @@
 """Who may draw: short work before long, every visitor in turn, and nothing that nobody waits for any more.
 
+Short runs go shortest first, and first of all those that have waited long; long ones by what their visitor has used.
 One run computes at a time. It asks before every network call whether to go on, and rests there while a better one runs:
 a picture of a second does not wait for a matrix of five minutes.
 """
@@ -14,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 SHORT_SECONDS = 2.5  # of work, by the estimate; what takes longer is long
+PATIENCE = 4.0  # seconds that a short run waits for shorter ones, per second of its work; then it goes first
 LONG_SHARE = 1 / 3  # of the seconds of short runs, that long ones get beside them
 OWED_SECONDS = 0.5  # of that share, from which a long run goes on
 QUANTUM_SECONDS = 10.0  # that a run may be ahead of other visitors' before it lets them go first
@@ -70,7 +72,7 @@ class Turns:
         self._runs: list[Run] = []  # in the order in which they came
         self._running: Run | None = None
         self._since = 0.0  # when the running one was charged last
-        self._ran_last: dict[bool, Run] = {}  # by whether it is short
+        self._long_one: Run | None = None  # which had the turn last of the long ones
         self._usage: dict[str, tuple[float, float]] = {}  # of visitors: seconds, at that time
         self._owed = 0.0  # seconds to long runs
 
@@ -96,8 +98,8 @@ class Turns:
                 self._running = None
             if run in self._runs:
                 self._runs.remove(run)
-            for short in [short for short, last in self._ran_last.items() if last is run]:
-                del self._ran_last[short]
+            if self._long_one is run:
+                self._long_one = None
             self._changed.notify_all()
 
     def take(self, run: Run) -> bool:
@@ -159,7 +161,8 @@ class Turns:
         if self._running is not run:
             self._running, self._since = run, time.monotonic()
         run.has_begun = True
-        self._ran_last[run.is_short] = run
+        if not run.is_short:
+            self._long_one = run
 
     def _charge(self) -> None:
         """Add the seconds since the last time to the running one and to its visitor."""
@@ -193,15 +196,14 @@ class Turns:
         lanes: dict[bool, list[Run]] = {True: [], False: []}
         for run in there:
             lanes[run.is_short].append(run)
-        for short, lane in lanes.items():
-            last = self._ran_last.get(short)
-            lane.sort(
-                key=lambda run: (
-                    not short and begun >= MOST_BEGUN and not run.has_begun,
-                    self._used_by(run.visitor) - QUANTUM_SECONDS * (run is last),
-                    run.joined,
-                )
+        lanes[True].sort(key=lambda run: PATIENCE * run.seconds_left - (now - run.joined))
+        lanes[False].sort(
+            key=lambda run: (
+                begun >= MOST_BEGUN and not run.has_begun,
+                self._used_by(run.visitor) - QUANTUM_SECONDS * (run is self._long_one),
+                run.joined,
             )
+        )
         short_lane, long_lane = lanes[True], lanes[False]
         return long_lane + short_lane if self._owed >= OWED_SECONDS and long_lane else short_lane + long_lane
 

@@ -30,7 +30,7 @@ PROXIES_NAME = "ZIGDEMO_PROXIES"  # how many proxies stand before the page; thei
 PROXIED = ("x-forwarded-for", "x-real-ip", "forwarded")
 VALUE = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}")
 UNHEARD_SECONDS = 30.0  # that a run waits for its first listener
-LOST_SECONDS = 1.0  # without a listener, after which it was lost
+LOST_SECONDS = 0.4  # without a listener, after which it was lost
 MOST_KEYS = 10_000
 
 

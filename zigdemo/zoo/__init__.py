@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
 import os
@@ -39,6 +40,7 @@ Spec = TypeVar("Spec", AutoencoderSpec, TextSpec)
 WEIGHTS = Path(os.environ.get("ZIGDEMO_WEIGHTS", Path(__file__).resolve().parents[2] / "weights"))
 CONFIG, TENSORS = "config.json", "model.safetensors"
 MOST_CONFIG_BYTES = 2**24
+MOST_NAMED = 4  # models in a sentence
 MOST_ID = 200  # letters of a model's name
 # Official networks keep their constructor's arguments: name of the family in a folder, and in `official`.
 OFFICIAL_FAMILIES = {f"{family} official": family for family in OFFICIAL}
@@ -346,7 +348,10 @@ def unknown(name: str, otherwise: str = "", models: Sequence[ModelFolder] | None
 
     otherwise: what else could be done, put at the end of the list. models: those to name, by default all.
     """
-    known = ", ".join(folder.id for folder in (available() if models is None else models)) or "none is here yet"
+    ids = [folder.id for folder in (available() if models is None else models)]
+    near = difflib.get_close_matches(str(name)[:MOST_ID], ids, n=MOST_NAMED, cutoff=0.0)
+    rest = f" or one of {len(ids) - len(near)} others" if len(ids) > len(near) else ""
+    known = ", ".join(near) + rest if ids else "none is here yet"
     return ValueError(str(retired(name) or f"unknown model {shown(name)}; choose one of: {known}{otherwise}"))
 
 

@@ -226,6 +226,9 @@ def make_matrix(
     if settings["scan"] and folder.schemes == (settings["scan"],):
         settings["scan"] = None  # so that the other side may vary to models without a scan
     settings["label"] = (settings["label"] or first_label(folder.id)) if folder.labels else None
+    for values in (row_values, column_values):
+        if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
+            raise ValueError(f"the values of a side must be a list of texts, not {shown(values)}")
     sides = [
         (name, tuple(dict.fromkeys(str(value).strip() for value in values or () if str(value).strip())))
         for name, values in ((rows, row_values), (columns, column_values))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...checks import choice
 from ...zoo import ModelFolder
 from ..settings import installed_models, kin, twins
 from .axes import AXES, NOTHING, Matrix, make_matrix
@@ -84,4 +85,6 @@ def _sides(base: Mapping[str, Any], rows: str, columns: str, values: dict[str, t
 
 def offered(base: Mapping[str, Any], axis: str) -> Sequence[str]:
     """The values that an axis offers for settings that may be incomplete."""
-    return AXES[axis].offer(make_matrix(base, NOTHING, (), NOTHING, ()).base) if axis != NOTHING else ()
+    if axis == NOTHING:
+        return ()
+    return AXES[choice("axis", axis, AXES)].offer(make_matrix(base, NOTHING, (), NOTHING, ()).base)

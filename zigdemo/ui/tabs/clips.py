@@ -12,7 +12,7 @@ import gradio as gr
 from ...checks import choice
 from ...media import CLIP_KINDS
 from ...pipeline import Request, Step
-from .. import examples, runs, texts
+from .. import examples, fields, runs, texts
 from ..borders import endpoint
 from ..controls import (
     build_actions,
@@ -191,7 +191,7 @@ def build_clips_tab(frame: Frame) -> None:
             with gr.Accordion("Earlier in this visit", open=False, visible=False) as folded:
                 history = gr.HTML("", elem_id="clip-history", padding=False)
             with gr.Row(equal_height=False):
-                dropped = gr.File(
+                dropped = fields.File(
                     label="Restore settings from a clip",
                     file_types=[f".{kind}" for kind in CLIP_KINDS],
                     height=112,

@@ -15,6 +15,7 @@ from ...media import read_metadata
 from ...request import Request
 from .. import examples, fields, runs, texts
 from ..borders import endpoint, handler
+from ..bounds import bounds
 from ..compare.axes import AXES, BASE, MOST_CELLS, NOTHING, Matrix, make_matrix, read_matrix
 from ..compare.cells import CELLS
 from ..compare.pairs import pair_matrix
@@ -61,7 +62,14 @@ def _matrix(values: tuple[Any, ...]) -> Matrix:
     base, quality, sides = dict(zip(BASE, values[: len(BASE)], strict=True)), values[len(BASE)], values[len(BASE) + 1 :]
     if quality == QUICKLY:
         base |= QUICK
-    return make_matrix(base, *sides)
+    return _within_bounds(make_matrix(base, *sides))
+
+
+def _within_bounds(matrix: Matrix) -> Matrix:
+    """The matrix. Raises ValueError if it has more pictures than this machine draws at once."""
+    if len(matrix.by_rows) > (most := bounds().cells):
+        raise ValueError(f"the matrix has {len(matrix.by_rows)} pictures; leave out values until there are {most}")
+    return matrix
 
 
 def _price(*values: Any) -> str:
@@ -313,7 +321,7 @@ def compare(
         if not isinstance(values, list):
             raise ValueError(f"{name} must be a list of texts, not {shown(values)}")
     base = dict(zip(BASE, (model, prompt, label, scan, solver, steps, guidance, seed), strict=True))
-    matrix = make_matrix(base, rows, row_values, columns, column_values or [])
+    matrix = _within_bounds(make_matrix(base, rows, row_values, columns, column_values or []))
     cells, pictures = [], {}
     for cell in matrix.cells():
         entry: dict[str, Any] = {"row": cell.row, "column": cell.column, "reason": cell.reason}
@@ -395,7 +403,7 @@ def build_compare_tab(frame: Frame) -> None:
             )
             with gr.Accordion(SAVE, open=False, visible=False) as folded:
                 files = gr.Files(show_label=False, interactive=False, elem_id="compare-files")
-            dropped = gr.File(
+            dropped = fields.File(
                 label="Restore a matrix from its PNG", file_types=[".png"], height=112, elem_classes="restore",
                 elem_id="compare-restore",
             )  # fmt: skip

@@ -157,7 +157,7 @@ def _steps_box(pictures: int = 0) -> dict[str, Any]:
 def _of_model(model: str, name: str) -> tuple[Any, Any]:
     """Updates for another model to start from: prompts to rehearse, and the new model's name unless one was typed."""
     suggested = {new_name(start) for _, start in starts()}
-    keep = bool(name.strip()) and name not in suggested
+    keep = bool(str(name or "").strip()) and name not in suggested
     return gr.update(**_prompts_box(model)), SKIP if keep else new_name(model)
 
 
@@ -224,7 +224,7 @@ def build_finetune_tab(frame: Frame) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             model = fields.Dropdown(choices, value=choices[0][1], label="Start from")
-            files = gr.File(
+            files = fields.File(
                 file_count="multiple", label="Pictures, captions, archives", height=150, elem_id="finetune-files"
             )
             folder = gr.Textbox(
@@ -275,7 +275,7 @@ def build_finetune_tab(frame: Frame) -> None:
                 use = gr.Button("Draw with it", size="sm", variant="primary", visible=False, min_width=140)
                 pack = gr.Button("Download it", size="sm", visible=False, min_width=110)
                 delete = gr.Button("Delete it", size="sm", visible=False, min_width=90)
-            packed = gr.File(show_label=False, interactive=False, visible=False, elem_id="finetune-packed")
+            packed = fields.File(show_label=False, interactive=False, visible=False, elem_id="finetune-packed")
             sample = gr.HTML(elem_id="finetune-sample", padding=False)
             past = fields.Dropdown([], label="Earlier runs", visible=False, elem_id="finetune-past")
     pictures = gr.State(None, time_to_live=STATE_SECONDS)

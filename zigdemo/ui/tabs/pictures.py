@@ -19,6 +19,7 @@ from ...pipeline import Request, Step
 from .. import examples as drawn_examples
 from .. import fields, live, runs, swaps, texts
 from ..api import add_endpoints
+from ..bounds import bounds
 from ..controls import (
     build_actions,
     build_condition,
@@ -119,7 +120,7 @@ def _run(page: gr.Request, *inputs: Any) -> Iterator[tuple[Any, ...]]:
         settings["seed"] = new_seed()
 
     def ask() -> tuple[Request, Image.Image | None]:
-        picture = None if image is None else media.read_picture(image)
+        picture = None if image is None else media.read_picture(image, bounds().picture_mp * 10**6)
         return to_request(**settings, start=start if picture else 0.0), picture
 
     def show(step: Step) -> tuple[Any, ...]:
@@ -336,7 +337,7 @@ def build_pictures_tab(frame: Frame) -> None:
                     buttons=["download", "fullscreen"],
                 )
             with gr.Row(equal_height=False):
-                dropped = gr.File(
+                dropped = fields.File(
                     label="Restore settings from a PNG",
                     file_types=[".png"],
                     height=112,
