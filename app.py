@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 
@@ -16,6 +17,7 @@ if __name__ == "__main__":  # first, as Gradio reads the port when it is importe
 import gradio as gr
 from starlette.middleware import Middleware
 
+from zigdemo.files import remove_temporary_folders
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui import classroom
@@ -88,6 +90,12 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
     return served
 
 
+def end(*_: object) -> None:
+    """End at once, also in the middle of a run, and leave no temporary folders."""
+    remove_temporary_folders()
+    os._exit(0)
+
+
 def main(name: str, port: int) -> None:
     """Serve the page until it is stopped. SystemExit with status 2, and a sentence on stderr, if that is impossible."""
     try:
@@ -109,4 +117,5 @@ def main(name: str, port: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end)
     main(*ADDRESS)

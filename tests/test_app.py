@@ -1,6 +1,7 @@
 """The start of the page: served first, kernels compiled then, and a start that fails is one sentence."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,8 +11,10 @@ import app
 class Page:
     """A page that is not served; it notes what is asked of it."""
 
+    state_session_capacity = 1
+
     def __init__(self, events, warmed, fault=None):
-        self.events, self.warmed, self.fault = events, warmed, fault
+        self.events, self.warmed, self.fault, self.app = events, warmed, fault, SimpleNamespace()
 
     def queue(self, **given):
         return self

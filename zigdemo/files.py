@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +56,24 @@ def replacing_files(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
     finally:
         for aside in asides:
             aside.unlink(missing_ok=True)
+
+
+_TEMPORARY: list[Path] = []
+
+
+def temporary_folder(prefix: str) -> Path:
+    """A new folder that goes when the program ends. Raises OSError where there is no place for it."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    if not _TEMPORARY:
+        atexit.register(remove_temporary_folders)
+    _TEMPORARY.append(folder)
+    return folder
+
+
+def remove_temporary_folders() -> None:
+    """Remove them now, for a program that is about to be ended by a signal."""
+    for folder in _TEMPORARY:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_part(name: str, places: Sequence[Path], file: str) -> Path | None:

@@ -90,11 +90,11 @@ def test_a_day_later_it_begins_again(monkeypatch):
     now, uploads = [0.0], Uploads()
     uploads._began = 0.0
     monkeypatch.setattr(door, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    uploads.add("a", 10**6)
+    uploads.add("a", "1", 10**6)
     with pytest.raises(TooMuch):
-        uploads.add("a", 1)
+        uploads.add("a", "1", 1)
     now[0] += door.DAY_SECONDS + 1
-    uploads.add("a", 10**6)
+    uploads.add("a", "1", 10**6)
 
 
 def test_a_disk_that_is_nearly_full_takes_no_files_and_says_so(monkeypatch):

@@ -101,6 +101,32 @@ def test_a_cancelled_run_ends(address, work, name):
 
 
 @pytest.mark.parametrize("name", ["call", "shown"])
+def test_cancelling_again_and_again_gives_the_turn_back(address, work, name):
+    begun, event = work.begun, joined(address, 100_000, name)
+    answer = stream(address, event, name)
+    until(lambda: work.begun > begun)
+    config = json.load(urllib.request.urlopen(f"{address}config"))
+    handler = next(one["id"] for one in config["dependencies"] if one["api_name"] == name)
+    body = json.dumps({"session_hash": event, "fn_index": handler, "event_id": event}).encode()
+    headers = {"content-type": "application/json"}
+    threads = [
+        threading.Thread(
+            target=lambda: urllib.request.urlopen(
+                urllib.request.Request(f"{address}gradio_api/cancel", body, headers)
+            ).read()
+        )
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    until(lambda: work.begun == work.ended and len(TURNS) == 0)
+    answer.close()
+    assert Client(address, verbose=False).predict(2, api_name="/call") == 2
+
+
+@pytest.mark.parametrize("name", ["call", "shown"])
 def test_a_run_ends_when_its_listener_leaves(address, work, name):
     begun, event = work.begun, joined(address, 100_000, name)
     answer = stream(address, event, name)

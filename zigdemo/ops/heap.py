@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # the option numbers of glibc's malloc.h
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # the option numbers of glibc's malloc.h
 RESERVE_BYTES = 64 * 2**20
+ARENAS = 1  # for all threads: each would keep what its thread once needed, and a page has many
 
 
 def keep_freed_memory() -> bool:
@@ -20,5 +21,5 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, RESERVE_BYTES))
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, RESERVE_BYTES), (_ARENA_MAX, ARENAS))
     return all(mallopt(option, value) == 1 for option, value in settings)

@@ -99,7 +99,7 @@ def add(
         try:
             if is_stranger(page):
                 raise ValueError(texts.FOR_THE_OWNER)
-            source = official or (what or "").strip()
+            source = str(official or what or "").strip()
             if not source:
                 raise ValueError("choose an official model, or name a repository or a file")
             reading = read_settings(settings)

@@ -37,8 +37,9 @@ def in_class() -> bool:
 
 
 def is_shared() -> bool:
-    """Whether others than who sits at this machine use it."""
-    return on_space() or in_class()
+    """Whether others than who sits at this machine use it: on a Space, in a class, or at an address of a network."""
+    name = os.environ.get(HOST_NAME, "").strip()
+    return on_space() or in_class() or not (name in ("", "localhost", "::1", "[::1]") or name.startswith("127."))
 
 
 def server_port() -> int:
@@ -61,7 +62,7 @@ def _port(name: str) -> int:
 
 def server_name() -> str:
     """The host name that the environment asks for; else all of a Space's or a class's, or this machine alone."""
-    return os.environ.get(HOST_NAME, "").strip() or ("0.0.0.0" if is_shared() else "127.0.0.1")
+    return os.environ.get(HOST_NAME, "").strip() or ("0.0.0.0" if on_space() or in_class() else "127.0.0.1")
 
 
 def server_address() -> tuple[str, int]:

@@ -9,6 +9,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 
 import gradio as gr
+import orjson
 from gradio.exceptions import InvalidPathError
 
 from . import runs
@@ -92,6 +93,7 @@ class Page(gr.Blocks):
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """As Gradio's: a browser or a program has sent something else than what a handler takes."""
+        _check_sendable(kwargs.get("inputs", args[1] if len(args) > 1 else None))
         try:
             return await super().preprocess_data(*args, **kwargs)
         except gr.Error as fault:
@@ -108,12 +110,22 @@ class Page(gr.Blocks):
         event, handler = kwargs.get("event_data"), kwargs.get("block_fn", args[0] if args else None)
         if getattr(handler, "collects_event_data", False) and not isinstance(getattr(event, "_data", None), dict):
             raise gr.Error(UNREADABLE, print_exception=False)
+        _check_sendable(getattr(event, "_data", None))
         try:
             return await super().process_api(*args, **kwargs)
-        except gr.Error:
+        except gr.Error as fault:
+            fault.print_exception = False
             raise
         except Exception as fault:
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
+
+
+def _check_sendable(values: Any) -> None:
+    """Refuse what Gradio could not send back, such as numbers of more than 64 bits: it would end without an answer."""
+    try:
+        orjson.dumps(values)
+    except TypeError:
+        raise gr.Error(UNREADABLE, print_exception=False) from None
 
 
 def guard(page: gr.Blocks) -> None:

@@ -34,7 +34,7 @@ class Bounds:
     upload_mb: int = 16_000
     upload_in_all_mb: int = 64_000
     picture_mp: int = 50
-    sessions: int = 1000
+    sessions: int = 4000
     train_pictures: int = 100_000
     train_steps: int = 100_000
     train_batch: int = 1024
@@ -45,7 +45,7 @@ class Bounds:
 OPEN = Bounds()
 STRICT = Bounds(
     pictures=8, steps=100, calls=1000, cells=16, waiting=4, body_mb=2, upload_mb=64, upload_in_all_mb=2000,
-    picture_mp=16, sessions=300, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20,
+    picture_mp=16, sessions=2000, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20,
     train_keep_hours=6,
 )  # fmt: skip
 STRICT_FILES = Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000)  # read for fine-tuning

@@ -14,12 +14,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
 import psutil
 import segno
+from starlette.requests import cookie_parser
 
 from .address import CLASS_NAME
 from .visitors import PROXIED, is_here, signature
@@ -32,10 +32,12 @@ TRIES, TRIES_IN_ALL, TRIES_SECONDS = 10, 200, 60.0
 NAME_LENGTH, MOST_NAMES, MOST_FORM_BYTES = 24, 1000, 4096
 STYLE = """<meta name="viewport" content="width=device-width, initial-scale=1"><style>
 :root { color-scheme: light dark; font: 18px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-main { display: flex; flex-wrap: wrap; gap: 2rem; align-items: flex-start; }
-h1 { font-size: 1.6rem; } .far { font-size: clamp(1.6rem, 4vw, 3rem); font-weight: 600; overflow-wrap: anywhere; }
-svg { width: min(20rem, 80vw); height: auto; background: #fff; }
+body { max-width: 72rem; margin: 1.5rem auto; padding: 0 1rem; }
+main { display: flex; flex-wrap: wrap; gap: 1.5rem 3rem; align-items: flex-start; }
+main > :last-child { flex: 1 1 20rem; min-width: 0; } main p { margin: 0 0 .6rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin: 1.2rem 0 .2rem; }
+.far { font-size: clamp(1.6rem, 4vw, 3rem); font-weight: 600; overflow-wrap: anywhere; }
+svg { display: block; width: min(24rem, 85vw); height: auto; background: #fff; }
 table { border-collapse: collapse; min-width: 20rem; } td, th { text-align: left; padding: .3rem 1rem .3rem 0; }
 input, button { font: inherit; padding: .5rem .8rem; min-height: 2.75rem; } label { display: block; margin: 1rem 0; }
 .wrong { color: #b91c1c; } @media (prefers-color-scheme: dark) { .wrong { color: #fca5a5; } }
@@ -43,9 +45,10 @@ input, button { font: inherit; padding: .5rem .8rem; min-height: 2.75rem; } labe
 TEACHER_PAGE = """<h1>Class</h1><main><div role="img" aria-label="QR code of the address">{code}</div>
 <div><p class="far">{first}</p>{others}<p class="far">PIN {pin}</p>
 <p>Phones and laptops in the same network open this address, or scan the code, which has the PIN.
-<a href="/">Open the page</a></p></div></main>
+<a href="/">Open the page</a></p>
 <h2>Who draws and waits</h2>
-<table><thead><tr><th>Name</th><th>Does</th><th>Work left</th></tr></thead><tbody aria-live="polite"></tbody></table>"""
+<table><thead><tr><th>Name</th><th>Does</th><th>Work left</th></tr></thead><tbody aria-live="polite"></tbody></table>
+</div></main>"""
 SCRIPT = """<script>
 const rows = document.querySelector("tbody");
 async function look() {
@@ -132,12 +135,11 @@ def pass_of(name: str) -> str:
 def name_in(cookies: str) -> str | None:
     """The name in a pass, perhaps empty; None without a pass of this class."""
     try:
-        morsel = SimpleCookie(cookies).get(COOKIE)
-        told, _, signed = morsel.value.partition(".") if morsel else ("", "", "")
+        told, _, signed = cookie_parser(cookies).get(COOKIE, "").partition(".")
         if not hmac.compare_digest(signed.encode(), signature(f"{os.environ[CLASS_NAME]} {told}").encode()):
             return None
         return base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)).decode()[:NAME_LENGTH]
-    except (CookieError, ValueError):
+    except ValueError:
         return None
 
 
@@ -208,7 +210,7 @@ def teacher_page(port: int) -> str:
         return "<h1>Class</h1><p>This machine is in no network; connect it to one, and reload this page.</p>"
     first = f"http://{here[0]}:{port}/"
     others = "".join(f"<p>or http://{one}:{port}/</p>" for one in here[1:4])
-    code = segno.make(f"{first}?pin={pin}", error="m").svg_inline(scale=8, border=4)
+    code = segno.make(f"{first}?pin={pin}", error="m").svg_inline(border=2, omitsize=True)
     return TEACHER_PAGE.format(code=code, first=first, others=others, pin=pin) + SCRIPT
 
 

@@ -209,6 +209,8 @@ def connect(
             except ValueError as fault:
                 yield change(False, runs.toast(fault))
                 return
+            if (earlier := runs.RUNS.get(key)) is not None:  # a run has one Stop button
+                earlier.stop.set()
             runs.RUNS[key] = own
             steps = steps_in_turn(
                 page, own, run(page, *values), lambda text: change(True, text), change(False, texts.STOPPED)

@@ -8,17 +8,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from gradio.route_utils import API_PREFIX
+from gradio.utils import get_upload_folder
 from starlette.exceptions import HTTPException
 
 from . import classroom
 from .address import in_class
 from .bounds import MEGABYTE, bounds
-from .visitors import COOKIE, COOKIE_SECONDS, LISTENERS, address_of, new_cookie, visitor_in
+from .turns import VISITORS_PER_ADDRESS
+from .visitors import COOKIE, COOKIE_SECONDS, LISTENERS, NO_COOKIE, address_of, joined, new_cookie, visitor_in
 
+BROKEN_SECONDS = 900.0  # without a change, after which an unfinished upload is given up
 DAY_SECONDS = 24 * 3600.0
 FREE_BYTES = 2**28  # of the disk, below which nothing may be uploaded
 TOO_LONG = "this request has more than {} MB; send less, and pictures as uploaded files"
@@ -41,18 +46,22 @@ class Uploads:
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._sent: dict[str, int] = {}
+        self._in_all = 0
 
-    def add(self, visitor: str, count: int) -> None:
-        """Raises TooMuch once a visitor, or all, have sent more than they may."""
+    def add(self, visitor: str, address: str, count: int) -> None:
+        """Raises TooMuch once a visitor, an address of several, or all have sent more than they may."""
         with self._lock:
             if time.monotonic() - self._began > DAY_SECONDS:
-                self._began, self._sent = time.monotonic(), {}
+                self._began, self._sent, self._in_all = time.monotonic(), {}, 0
             most = bounds()
-            if self._sent.get(visitor, 0) + count > most.upload_mb * MEGABYTE:
-                raise TooMuch(TOO_MUCH.format(most.upload_mb))
-            if sum(self._sent.values()) + count > most.upload_in_all_mb * MEGABYTE:
+            for who, times in ((visitor, 1), (f"near {address}", VISITORS_PER_ADDRESS)):
+                if self._sent.get(who, 0) + count > times * most.upload_mb * MEGABYTE:
+                    raise TooMuch(TOO_MUCH.format(most.upload_mb))
+            if self._in_all + count > most.upload_in_all_mb * MEGABYTE:
                 raise TooMuch(TOO_MUCH_IN_ALL)
-            self._sent[visitor] = self._sent.get(visitor, 0) + count
+            self._in_all += count
+            for who in (visitor, f"near {address}"):
+                self._sent[who] = self._sent.get(who, 0) + count
 
 
 UPLOADS = Uploads()
@@ -66,12 +75,14 @@ class Door:
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         """Answer a request, or hand it on."""
-        if scope["type"] == "websocket":
-            return  # the page has none
+        if scope["type"] == "websocket":  # the page has none
+            await receive()
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         visitor = visitor_in(headers.get("cookie", ""))
         client = (scope.get("client") or (None,))[0]
         address = address_of(headers, client)
@@ -86,13 +97,13 @@ class Door:
             await send(message)
 
         if in_class():
-            own = await classroom.answer(scope, headers, visitor or f"at {address}", address, receive)
+            own = await classroom.answer(scope, headers, visitor or f"{NO_COOKIE}{address}", address, receive)
             if own is not None:
                 await _send(answer, *own)
                 return
         key = _stream_key(scope)
         try:
-            counted = _counted(scope["path"], headers, visitor or f"at {address}", receive)
+            counted = _counted(scope, headers, visitor or f"{NO_COOKIE}{address}", address, receive)
             with LISTENERS.listening(key) if key else nullcontext():
                 await self.app(scope, counted, answer)
         except TooMuch as fault:
@@ -116,15 +127,17 @@ def _stream_key(scope: dict[str, Any]) -> str | None:
     return parts[-1] if "call" in parts[:-2] else None
 
 
-def _counted(path: str, headers: dict[str, str], visitor: str, receive: Callable[..., Any]) -> Callable[..., Any]:
+def _counted(
+    scope: dict[str, Any], headers: dict[str, str], visitor: str, address: str, receive: Callable[..., Any]
+) -> Callable[..., Any]:
     """As `receive`, which raises TooMuch when more is sent than may be, as this does when more is announced."""
-    is_upload = path.rstrip("/").endswith("/upload")
+    is_upload = scope["method"] == "POST" and scope["path"].endswith(f"{API_PREFIX}/upload")
     most = bounds().body_mb * MEGABYTE
     told, so_far = headers.get("content-length", ""), 0
     if not is_upload and told.isdigit() and int(told[:18]) > most:
         raise TooMuch(TOO_LONG.format(most // MEGABYTE))
-    if is_upload and shutil.disk_usage(tempfile.gettempdir()).free < FREE_BYTES:
-        raise TooMuch(DISK_FULL, 507)
+    if is_upload:
+        _sweep(Path(get_upload_folder()))
 
     async def count() -> dict[str, Any]:
         nonlocal so_far
@@ -132,12 +145,22 @@ def _counted(path: str, headers: dict[str, str], visitor: str, receive: Callable
         size = len(message.get("body", b""))
         so_far += size
         if is_upload:
-            UPLOADS.add(visitor, size)
+            UPLOADS.add(visitor, address, size)
         elif so_far > most:
             raise TooMuch(TOO_LONG.format(most // MEGABYTE))
         return message
 
     return count
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what is left of uploads that broke off. Raises TooMuch if the disk is nearly full all the same."""
+    for file in folder.glob("tmp*") if folder.is_dir() else ():
+        with suppress(OSError):
+            if file.is_file() and time.time() - file.stat().st_mtime > BROKEN_SECONDS:
+                file.unlink()
+    if shutil.disk_usage(folder if folder.is_dir() else tempfile.gettempdir()).free < FREE_BYTES:
+        raise TooMuch(DISK_FULL, 507)
 
 
 async def _refuse(send: Callable[..., Any], sentence: str, status: int = 413) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from .. import media, zoo
+from ..files import temporary_folder
 from ..pipeline import Result
 
 FILE_SECONDS = 24 * 3600.0  # how long files can be downloaded
@@ -21,9 +20,7 @@ FILE_SECONDS = 24 * 3600.0  # how long files can be downloaded
 @cache
 def pictures_folder() -> Path:
     """The folder of finished pictures and clips while the program runs; the server must be allowed to serve it."""
-    folder = tempfile.mkdtemp(prefix="zigdemo-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return temporary_folder("zigdemo-")
 
 
 def new_folder() -> Path:

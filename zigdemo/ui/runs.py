@@ -24,6 +24,7 @@ from PIL import Image
 from .. import media, zoo
 from ..checks import shown
 from ..pipeline import Pipeline, PipelineCache, Record, Request, Step
+from . import texts
 from .bounds import bounds
 from .estimates import SPEEDS
 from .files import pictures_folder
@@ -57,7 +58,7 @@ def steps_of(
         warn(warning)
     if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
         gr.Info(escape(caution))
-    before_call = call_counter(request, lambda: run.stop.is_set())
+    before_call, rested = call_counter(request, lambda: run.stop.is_set()), run.rested
     try:
         with closing(pipe.stream(request, record=record, image=image, before_call=before_call)) as steps:
             for step in steps:
@@ -68,7 +69,7 @@ def steps_of(
                     yield step
                     last_shown = time.monotonic()
                 if step.result is not None:
-                    SPEEDS.learn(request, step.result.seconds)
+                    SPEEDS.learn(request, step.result.seconds - (run.rested - rested))
     except Stopped:
         return
 
@@ -131,6 +132,8 @@ def run_to_end(
     record: as in `steps_of`. watch: is given every step, which then has previews.
     """
     last, pipe, before_call = None, _pipeline(request), call_counter(request, stopped)
+    run = CURRENT.get() or Run()
+    rested = run.rested
     try:
         for step in pipe.stream(
             request, record=record, previews=watch is not None, image=image, before_call=before_call
@@ -140,7 +143,7 @@ def run_to_end(
             last = step
     except Stopped:
         return None
-    SPEEDS.learn(request, last.result.seconds)
+    SPEEDS.learn(request, last.result.seconds - (run.rested - rested))
     return last
 
 
@@ -174,6 +177,8 @@ def stop(page: gr.Request, tab: str) -> None:
 
 def sentence(fault: Exception) -> str:
     """One sentence about a fault; faults of the program, rather than of the user, also go to the log."""
+    if isinstance(fault, Stopped):
+        return texts.STOPPED
     if isinstance(fault, ValueError):
         return shortened(str(fault))
     places = [f"{Path(one.filename).name}:{one.lineno}" for one in traceback.extract_tb(fault.__traceback__)]
@@ -208,7 +213,8 @@ def warn(text: str) -> None:
 def toast(fault: Exception) -> str:
     """Show the sentence about a fault as a toast, and return it."""
     text = sentence(fault)
-    warn(text)
+    if not isinstance(fault, Stopped):
+        warn(text)
     return text
 
 

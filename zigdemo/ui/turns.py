@@ -19,6 +19,7 @@ PATIENCE = 4.0  # seconds that a short run waits for shorter ones, per second of
 LONG_SHARE = 1 / 3  # of the seconds of short runs, that long ones get beside them
 OWED_SECONDS = 0.5  # of that share, from which a long run goes on
 QUANTUM_SECONDS = 10.0  # that a run may be ahead of other visitors' before it lets them go first
+VISITORS_PER_ADDRESS = 8  # whose runs may wait: a class shares one, a script could have any number of cookies
 MOST_BEGUN = 4  # long runs that share the turn; each keeps its model in memory
 HALF_LIFE_SECONDS = 60.0  # after which half of what a visitor used is forgotten
 SILENT_SECONDS = 5.0  # after which a run that waits, but does not ask, is passed over
@@ -33,7 +34,8 @@ class Stopped(Exception):
 class Run:
     """Work of one visitor, which waits for its turn, can be asked to stop and waited for.
 
-    seconds: of work, estimated. skipped: parts of it that are not wanted. used: seconds so far.
+    seconds: of work, estimated. address: of the visitor. skipped: parts of it that are not wanted. used, rested:
+    seconds so far in which it computed, and in which it let others go first after it had begun.
     """
 
     visitor: str = ""
@@ -41,7 +43,9 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     skipped: set[object] = field(default_factory=set)
+    address: str = ""
     used: float = 0.0
+    rested: float = 0.0
     has_begun: bool = False
     joined: float = 0.0
     asked: float = 0.0  # for the turn, last
@@ -83,7 +87,8 @@ class Turns:
         """Wait at the end. Raises ValueError with one sentence if there are too many."""
         with self._changed:
             own = sum(other.visitor == run.visitor for other in self._runs)
-            if own >= self._most_each():
+            near = sum(bool(run.address) and other.address == run.address for other in self._runs)
+            if own >= self._most_each() or near >= self._most_each() * VISITORS_PER_ADDRESS:
                 raise ValueError(f"{own} runs of yours wait or draw already; stop one, or wait until one has ended")
             if len(self._runs) >= self._most():
                 raise ValueError(f"{len(self._runs)} runs wait already, as many as may; try again in a minute")
@@ -132,7 +137,9 @@ class Turns:
         if run.stop.is_set():
             raise Stopped
         if run in self._runs and not self.keeps(run):
+            began = time.monotonic()
             self._wait(run)
+            run.rested += time.monotonic() - began
 
     def keeps(self, run: Run) -> bool:
         """Whether a run that asks between two network calls keeps the turn; else a better one may take it."""

@@ -14,17 +14,19 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from http.cookies import CookieError, SimpleCookie
+from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
 from gradio.context import LocalContext
+from starlette.requests import cookie_parser
 
 from ..files import write_whole
 from .address import is_shared, on_space
 from .files import runs_folder
 
 COOKIE = "zigdemo-visitor"
+NO_COOKIE = "at "  # before the address of a visitor without a cookie
 COOKIE_SECONDS = 400 * 24 * 3600
 PROXIES_NAME = "ZIGDEMO_PROXIES"  # how many proxies stand before the page; their headers count then
 PROXIED = ("x-forwarded-for", "x-real-ip", "forwarded")
@@ -62,13 +64,10 @@ def new_cookie() -> str:
 
 def visitor_in(cookies: str) -> str | None:
     """The visitor that a Cookie header names; None if it names none that this program signed."""
-    try:
-        morsel = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
+    value = cookie_parser(cookies).get(COOKIE, "")
+    if not VALUE.fullmatch(value):
         return None
-    if morsel is None or not VALUE.fullmatch(morsel.value):
-        return None
-    name, _, signed = morsel.value.partition(".")
+    name, _, signed = value.partition(".")
     return name if hmac.compare_digest(signed, signature(name)) else None
 
 
@@ -86,9 +85,21 @@ def visitor_of(page: gr.Request | None) -> str:
     """Who makes a request of the page or of a program."""
     if page is None:
         return "nobody"
-    headers = page.headers
-    client = getattr(page.client, "host", None)
-    return visitor_in(headers.get("cookie", "")) or f"at {address_of(headers, client)}"
+    return visitor_in(joined(page.headers).get("cookie", "")) or f"{NO_COOKIE}{address_of_page(page)}"
+
+
+def address_of_page(page: gr.Request | None) -> str:
+    """The address of who makes a request of the page or of a program."""
+    return "" if page is None else address_of(joined(page.headers), getattr(page.client, "host", None))
+
+
+def joined(headers: Any) -> dict[str, str]:
+    """Headers by name, those that came several times in one line: cookies by semicolons, others by commas."""
+    found: dict[str, str] = {}
+    for name, value in headers.items() if hasattr(headers, "items") else headers:
+        name = name.lower()
+        found[name] = f"{found[name]}{'; ' if name == 'cookie' else ','}{value}" if name in found else value
+    return found
 
 
 def current_visitor() -> str:

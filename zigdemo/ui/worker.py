@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, TypeVar
@@ -16,9 +18,10 @@ from gradio.context import LocalContext
 from .bounds import bounds
 from .estimates import waiting_text
 from .turns import CURRENT, Run, Stopped, Turns
-from .visitors import LISTENERS, visitor_of
+from .visitors import LISTENERS, address_of_page, visitor_of
 
-POLL_SECONDS = 0.02  # between two questions for the turn
+POLL_SECONDS = 0.02  # between two questions for the turn, by who is next
+FAR_SECONDS = 0.1  # and by others
 LOOK_SECONDS = 0.25  # between two looks at whether a run is still wanted
 MOST_THREADS = 64
 
@@ -44,24 +47,28 @@ def checkpoint() -> None:
 
 def new_run(page: gr.Request | None, seconds: float) -> Run:
     """A run of who makes a request. seconds: of work, estimated."""
-    return Run(visitor_of(page), seconds)
+    return Run(visitor_of(page), seconds, address=address_of_page(page))
 
 
 def _is_lost(page: gr.Request | None, run: Run) -> bool:
     """Whether the page or program that asked for a run is gone."""
-    keys = getattr(page, "session_hash", None), LocalContext.event_id.get(None)
-    return any(keys) and LISTENERS.is_lost(keys, run.joined)
+    event = LocalContext.event_id.get(None)
+    if event is None:  # of the page itself, outside Gradio's queue: it waits for its answer, and has no stream
+        return False
+    return LISTENERS.is_lost((getattr(page, "session_hash", None), event), run.joined)
 
 
 async def _turn(page: gr.Request | None, run: Run, stopped: Callable[[], bool] = lambda: False) -> AsyncIterator[str]:
     """Wait for the turn, yielding the line about it whenever that changes. Raises Stopped if it is not wanted."""
-    told = None
+    told, looked, before = None, 0.0, 0
     while not TURNS.take(run):
         if run.stop.is_set() or stopped() or _is_lost(page, run):
             raise Stopped
-        if (line := waiting_text(*TURNS.before(run))) != told:
-            yield (told := line)
-        await asyncio.sleep(POLL_SECONDS)
+        if time.monotonic() - looked > LOOK_SECONDS:
+            looked, (before, seconds) = time.monotonic(), TURNS.before(run)
+            if (line := waiting_text(before, seconds)) != told:
+                yield (told := line)
+        await asyncio.sleep(POLL_SECONDS if before <= 1 else FAR_SECONDS)
 
 
 async def _in_thread(page: gr.Request | None, run: Run, function: Callable[[], Value]) -> Value:
@@ -77,12 +84,20 @@ async def _in_thread(page: gr.Request | None, run: Run, function: Callable[[], V
             await asyncio.wait({work}, timeout=LOOK_SECONDS)
             if _is_lost(page, run):
                 run.stop.set()
-    except asyncio.CancelledError:  # by Stop, or by a program: nothing goes on outside the turn
+    except asyncio.CancelledError:  # by Stop, or by a program
         run.stop.set()
-        await asyncio.wait({work})
-        work.exception()
+        await _ended(work)
         raise
     return work.result()
+
+
+async def _ended(work: asyncio.Future[Any]) -> None:
+    """Wait until work in a thread has ended, however often that is cancelled: nothing goes on outside the turn."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})
+    with suppress(Exception):
+        work.exception()
 
 
 async def in_turn_while(
@@ -121,9 +136,15 @@ async def steps_in_turn(
             yield value
     finally:
         run.stop.set()
-        await asyncio.get_running_loop().run_in_executor(_THREADS, getattr(steps, "close", int))
-        TURNS.leave(run)
-        run.ended.set()
+        try:
+            await _ended(
+                asyncio.ensure_future(
+                    asyncio.get_running_loop().run_in_executor(_THREADS, getattr(steps, "close", int))
+                )
+            )
+        finally:
+            TURNS.leave(run)
+            run.ended.set()
 
 
 def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Callable[[Callable[..., Any]], Any]:

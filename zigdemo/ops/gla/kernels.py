@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..kernel_cache import keeps_kernels
 from ..vector_math import LOG2E, exp2, prefetch
 from .products import LANES, TILE, add_narrow_tile, add_tile
 
@@ -24,7 +25,7 @@ CHUNK = 16  # tokens whose products are formed at once
 LINE = 16  # numbers in a cache line
 SPAN = 4  # chunks between two saved states; the backward pass replays them from the first
 
-_FLAGS = {"nogil": True, "cache": True, "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
+_FLAGS = {"nogil": True, "cache": keeps_kernels(), "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 # From the last token of a chunk to the first. Read from memory: around a loop that counts down, LLVM hoists its checks
 # for overlapping rows with the wrong sign and falls back to scalar code, ten times slower.

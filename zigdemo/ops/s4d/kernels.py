@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..kernel_cache import keeps_kernels
 from ..vector_math import prefetch
 from ..vectors import LANES, add, fma, fnma, load, mul, store, zeros
 
@@ -23,7 +24,7 @@ CHUNK = 64  # tokens in a buffer; the error of the decay in float32 is taken bac
 MODES = 4  # that step together: states, decays, weights are 24 of AVX-512's 32 registers; half as many backward
 DECAY, FIX, WEIGHT = 0, 1, 2  # rows of the table; the second direction's weights follow the first's
 
-_FLAGS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_FLAGS = {"nogil": True, "cache": keeps_kernels(), "error_model": "numpy"}
 
 
 @njit(inline="always")

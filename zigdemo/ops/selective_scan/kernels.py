@@ -12,13 +12,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..kernel_cache import keeps_kernels
 from ..vector_math import LN2, LOG2E, exp2, prefetch, sigmoid, softplus
 
 WIDTH = 128  # channels in a task: eight AVX-512 or sixteen AVX registers a row of the state
 WIDE = 256  # most channels in a task of the backward pass
 CHUNK = 16  # tokens between two saved states; the backward pass replays one chunk at a time
 
-_FLAGS = {"nogil": True, "cache": True, "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
+_FLAGS = {"nogil": True, "cache": keeps_kernels(), "fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
 ONE = np.float32(1.0)
 LINE = 16  # float32 in a cache line, and in the widest vector register
 AHEAD = 2  # tokens between asking the memory for a row and reading it: a path jumps, so no prefetcher foresees it

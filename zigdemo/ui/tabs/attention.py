@@ -46,7 +46,7 @@ from ..word_maps import (
     read_choice,
     view_html,
 )
-from ..worker import TURN, in_turn
+from ..worker import TURN, checkpoint, in_turn
 
 TAB = "attention"  # the id of the tab and of its runs
 SKIP = gr.skip()
@@ -69,6 +69,7 @@ def attention(
     recorded, each for effect and for attention.
     """
     drawing = draw(model, prompt, steps, seed)
+    checkpoint()  # writing the files takes as long as some steps
     files = [gr.FileData(path=path) for path in export(drawing)]
     effects = {word: drawing.effects.map([place]).tolist() for place, word in enumerate(drawing.effects.words)}
     words = [

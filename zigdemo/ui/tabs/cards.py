@@ -208,8 +208,8 @@ def _draw_with(event: gr.EventData) -> tuple[Any, str]:
 def build_cards_tab(frame: Frame) -> None:
     """Lay the tab out; call inside a gr.Tab."""
     make_cards = partial(models_html, frame.model is not None)
-    # A function as the value, so that it is called whenever the page opens.
-    cards = gr.HTML(make_cards, padding=False, elem_id="models", js_on_load=MOUNT)
+    cards = gr.HTML("", padding=False, elem_id="models", js_on_load=MOUNT)
+    frame.page.load(make_cards, None, cards, **QUIET)  # whenever the page opens, as models come and go
     if frame.model is not None and frame.follow_model is not None:
         chosen = cards.select(_draw_with, None, [frame.model, frame.choice], **QUIET)
         frame.follow_model(chosen)
@@ -218,4 +218,4 @@ def build_cards_tab(frame: Frame) -> None:
         build_adding(frame, cards, make_cards)
     with gr.Accordion("Official checkpoints from the command line", open=False):
         gr.Markdown("Large files, best used on a GPU; downloaded once, and read without executing anything in them.")
-        gr.HTML(official_html, padding=False)
+        frame.page.load(official_html, None, gr.HTML("", padding=False), **QUIET)

@@ -120,7 +120,8 @@ def _run(page: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
 @handler(lambda sentence: gr.skip())
 def _choose_cell(page: gr.Request, event: gr.EventData) -> Any:
     """A click on a cell without a picture: its place, to be drawn alone; while the matrix is drawn it is skipped."""
-    place = as_whole("row", event.row, 0, MOST_CELLS), as_whole("column", event.column, 0, MOST_CELLS)
+    row, column = (as_whole(side, getattr(event, side, None), 0, MOST_CELLS) for side in ("row", "column"))
+    place = row, column
     run = runs.RUNS.get((page.session_hash, TAB))
     if run is None:
         return place
@@ -258,7 +259,8 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
 @endpoint
 def _pair(event: gr.EventData) -> tuple[Any, ...]:
     """The matrix of two results of the film strip, and the choice that it makes."""
-    queries = event.queries if isinstance(event.queries, list) else []
+    queries = getattr(event, "queries", None)
+    queries = queries if isinstance(queries, list) else []
     if len(queries) != 2:
         raise ValueError("choose two results to compare")
     matrix = pair_matrix(*map(_of_query, queries))

@@ -15,6 +15,7 @@ from ..frame import Frame
 from ..looking import Updates, stoppable
 from ..runs import Run
 from ..theme import mount_script
+from ..worker import checkpoint
 
 TAB = "cost"  # the id of the tab and of its runs
 TOKENS = (256, 1024, 4096, 8192)  # measured here; attention among more takes seconds
@@ -32,6 +33,7 @@ def _measure(run: Run) -> Updates:
         yield _updates(True, progress=texts.count_html(done, len(todo), "measurement", 0))
         if run.stop.is_set():
             return
+        checkpoint()
         operator_call(operator, 16, training=False)()  # compiles, loads libraries
         call = operator_call(operator, tokens, training=False)
         call()
@@ -57,4 +59,7 @@ def build_cost_tab(frame: Frame) -> None:
     )
     with gr.Column(elem_id="cost-actions"):
         go, stop, progress = build_actions(texts.COST_READY, "cost-progress", "Measure here")
-    connect((go, stop, progress), [], [cost, progress, go, stop], _measure, _stop, _updates)
+    connect(
+        (go, stop, progress), [], [cost, progress, go, stop], _measure, _stop, _updates,
+        seconds=lambda: 2 * SECONDS * len(TOKENS) * len(OPERATORS),
+    )  # fmt: skip

@@ -45,7 +45,7 @@ from ..tuning import (
     starts,
     usual_steps,
 )
-from ..visitors import is_stranger, visitor_of
+from ..visitors import NO_COOKIE, is_stranger, visitor_of
 from ..worker import TURN, in_turn
 from .pictures import TAB as PICTURES_TAB
 
@@ -106,6 +106,8 @@ def _start(
     if pictures is None:  # the preview has said why
         return _updates()
     plan, _ = plan_of(model, name, method, steps, batch, prompts, pictures)
+    if is_shared() and visitor_of(page).startswith(NO_COOKIE):
+        raise ValueError("a model needs an owner; allow this page to keep a cookie, and reload it")
     if is_shared():  # all visitors share its names
         plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}", owner=visitor_of(page))
     clean(runs_folder(), bounds().train_keep_hours * 3600.0, models=is_shared())

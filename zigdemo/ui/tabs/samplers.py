@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...checks import as_whole
+from ...checks import as_whole, choice
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ...explain import Strip, Trajectory, clean_strip
 from .. import fields, texts
@@ -89,7 +89,7 @@ def _show_toy(*settings: Any) -> tuple[Any, Any]:
 
 def _form_of(sde: str) -> Any:
     """Update of the noise form control, which is hidden for ancestral solvers."""
-    visible = "form" in SAMPLERS[sde].options
+    visible = "form" in SAMPLERS[choice("solver", sde, SAMPLERS)].options
     return gr.update(visible=visible, value=SAMPLERS[sde].options["form"] if visible else None)
 
 
