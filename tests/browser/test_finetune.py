@@ -11,7 +11,7 @@ from PIL import Image
 
 from zigdemo import zoo
 from zigdemo.training.finetuning.jobs import jobs
-from zigdemo.ui.tuning import runs_folder
+from zigdemo.ui.files import runs_folder
 
 pytestmark = pytest.mark.browser
 

@@ -140,3 +140,18 @@ def test_a_matrix_that_cannot_be_is_one_sentence(client, arguments):
         client.predict(*arguments, api_name="/compare")
     sentence = str(fault.value)
     assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence
+
+
+ENDPOINTS = {
+    "/generate", "/models", "/labels", "/generate_clip", "/compare", "/scan_order", "/influence", "/attention",
+    "/toy_paths", "/solver_strips", "/steps_against_error",
+}  # fmt: skip
+
+
+def test_every_endpoint_is_described_with_its_types_and_nothing_else_is_public(client):
+    described = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(described) == ENDPOINTS
+    for name, endpoint in described.items():
+        types = [one["python_type"]["type"] for one in (*endpoint["parameters"], *endpoint["returns"])]
+        assert types and not any("Any" in one for one in types), name
+        assert "description" in endpoint and endpoint["description"].strip(), name

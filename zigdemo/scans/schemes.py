@@ -263,7 +263,7 @@ def _scheme(name: str) -> ScanScheme:
             return ScanScheme(
                 name, family.label.format(k=k), family.block, family.paths(k), family.dimensions, family, k
             )
-    raise ValueError(f"unknown scan scheme {name!r}; choose one of {', '.join(map(_spell, SCHEMES))}")
+    raise ValueError(f"unknown scan scheme {shown(name)}; choose one of {', '.join(map(_spell, SCHEMES))}")
 
 
 def _spell(key: str) -> str:

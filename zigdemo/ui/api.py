@@ -10,6 +10,7 @@ from gradio.utils import get_upload_folder
 
 from .. import media
 from . import runs, texts
+from .answers import ModelOf, Setting
 from .borders import endpoint
 from .bounds import bounds
 from .estimates import seconds_of_call
@@ -47,7 +48,7 @@ def generate(
     negative: str | None = None,
     guide_from: float = 0.0,
     guide_to: float = 1.0,
-    options: dict[str, Any] | None = None,
+    options: dict[str, Setting] | None = None,
     image: gr.FileData | None = None,
     start: float = START,
     prompt: str | None = None,
@@ -79,7 +80,8 @@ def _upload_path(file: Any) -> str:
     return str(path)
 
 
-def models() -> list[dict[str, Any]]:
+@endpoint
+def models() -> list[ModelOf]:
     """API: the installed models with family, origin of the weights, schemes, and frames, null for image models."""
     return [
         {"id": e.id, "family": e.family, "origin": e.origin, "schemes": list(e.schemes), "frames": e.frames}

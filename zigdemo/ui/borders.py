@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import gradio as gr
 import orjson
@@ -34,7 +34,17 @@ def endpoint(function: Function) -> Function:
         except Exception as fault:
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
 
+    call.__signature__ = with_types(function)
     return call
+
+
+def with_types(function: Callable[..., Any]) -> inspect.Signature:
+    """A function's signature with its types instead of their names, as Gradio describes an endpoint by it."""
+    types, signature = get_type_hints(function), inspect.signature(function)
+    return signature.replace(
+        parameters=[one.replace(annotation=types.get(name, Any)) for name, one in signature.parameters.items()],
+        return_annotation=types.get("return", inspect.Signature.empty),
+    )
 
 
 def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:

@@ -258,3 +258,8 @@ def _strip(label: str, strip: Strip) -> str:
         f'<div class="strip"><p><strong>{escape(label)}</strong> · {steps} · {strip.nfe} network calls · '
         f"{strip.seconds:.1f} s</p><ol>{''.join(cells)}</ol></div>"
     )
+
+
+def plain(text: str) -> str:
+    """Text of a stranger, escaped for Markdown."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>&~" else letter for letter in text)

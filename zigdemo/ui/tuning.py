@@ -141,15 +141,10 @@ def look_line(pictures: Pictures) -> str:
     """What was read, as Markdown; what was left out is listed below the pictures."""
     labels, count = list(dict.fromkeys(pictures.labels)), len(pictures.images)
     listed = ", ".join(labels[:8]) + (", …" if len(labels) > 8 else "")
-    paragraphs = [f"**{count:,} picture{'s' * (count != 1)}**, label{'s' * (len(labels) != 1)}: {plain(listed)}."]
+    paragraphs = [f"**{count:,} picture{'s' * (count != 1)}**, label{'s' * (len(labels) != 1)}: {texts.plain(listed)}."]
     counts = (f"{count} picture", f"{len(pictures.skipped)} left out")  # told here in more detail
-    paragraphs += [f"{plain(note)}." for note in pictures.notes if not note.startswith(counts)]
+    paragraphs += [f"{texts.plain(note)}." for note in pictures.notes if not note.startswith(counts)]
     return "\n\n".join(paragraphs)
-
-
-def plain(text: str) -> str:
-    """Text of a stranger, escaped for Markdown."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>&~" else letter for letter in text)
 
 
 def curve_html(status: JobStatus) -> str:
@@ -200,11 +195,11 @@ def run_line(name: str, status: JobStatus) -> str:
         "stopping": "stops after the current step and keeps the model as it is then.",
         "done": f"done{loss}. It is in the list of models now.",
         "stopped": f"stopped at step {status.step:,} of {status.steps:,}. " + (
-            "The model at that step is in the list of models." if status.model else plain(status.sentence)),
-        "failed": f"failed: {plain(status.sentence)}",
-        "lost": plain(status.sentence),
+            "The model at that step is in the list of models." if status.model else texts.plain(status.sentence)),
+        "failed": f"failed: {texts.plain(status.sentence)}",
+        "lost": texts.plain(status.sentence),
     }  # fmt: skip
-    return f"**{plain(name)}**: {states[status.state]}"
+    return f"**{texts.plain(name)}**: {states[status.state]}"
 
 
 def _duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ import gradio as gr
 
 from .. import examples as shipped
 from .. import fields, live, runs, texts
+from ..answers import WordsOf
 from ..borders import endpoint, handler
 from ..controls import build_actions, changes, connect
 from ..estimates import seconds_of_call, starting_text
@@ -58,9 +59,7 @@ SPANS = ("layer_from", "layer_to", "step_from", "step_to", "head")
 
 
 @endpoint
-def attention(
-    model: str, prompt: str, steps: int | None = None, seed: int = 0
-) -> tuple[dict[str, Any], list[gr.FileData]]:
+def attention(model: str, prompt: str, steps: int | None = None, seed: int = 0) -> tuple[WordsOf, list[gr.FileData]]:
     """API: draw from a prompt; returns the maps of each word over all layers, heads and steps, and four files.
 
     steps: by default the model's own. The first result is {"grid": [rows, columns], "words": [{"word", "tokens", "map",

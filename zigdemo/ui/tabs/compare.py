@@ -14,6 +14,7 @@ from ...checks import as_whole, shown
 from ...media import read_metadata
 from ...request import Request
 from .. import examples, fields, runs, texts
+from ..answers import CellOf
 from ..borders import endpoint, handler
 from ..bounds import bounds
 from ..compare.axes import AXES, BASE, MOST_CELLS, NOTHING, Matrix, make_matrix, read_matrix
@@ -311,7 +312,7 @@ def compare(
     steps: int | None = None,
     guidance: float | None = None,
     seed: int = 0,
-) -> tuple[list[dict[str, Any]], list[gr.FileData]]:
+) -> tuple[list[CellOf], list[gr.FileData]]:
     """API: draw a matrix; returns its cells and the files of the whole: PNG, SVG, CSV, Python.
 
     rows, columns: what varies along a side: model, backbone, trained, read, solver, steps, guidance, words, seed, or
@@ -326,7 +327,7 @@ def compare(
     matrix = _within_bounds(make_matrix(base, rows, row_values, columns, column_values or []))
     cells, pictures = [], {}
     for cell in matrix.cells():
-        entry: dict[str, Any] = {"row": cell.row, "column": cell.column, "reason": cell.reason}
+        entry: CellOf = {"row": cell.row, "column": cell.column, "reason": cell.reason}
         try:
             picture = None if cell.request is None else runs.ended(CELLS.draw(cell.request, lambda: False))
         except ValueError as fault:

@@ -36,7 +36,6 @@ from ..tuning import (
     look_html,
     look_line,
     new_name,
-    plain,
     plan_of,
     read,
     rehearsal_prompts,
@@ -97,7 +96,7 @@ def _status_updates(name: str | None) -> tuple[Any, ...]:
     )
 
 
-@handler(lambda sentence: _updates(line=plain(sentence)))
+@handler(lambda sentence: _updates(line=texts.plain(sentence)))
 def _start(
     page: gr.Request, pictures: Pictures | None, model: str, name: str, method: str, steps: Any, batch: Any,
     prompts: str | None,
@@ -118,7 +117,7 @@ def _start(
     return _status_updates(job.folder.name)
 
 
-@handler(lambda sentence: _updates(line=plain(sentence)))
+@handler(lambda sentence: _updates(line=texts.plain(sentence)))
 def _press(name: str | None, button: str) -> tuple[Any, ...]:
     """The buttons Pause, Resume, Stop and Go on, told apart by their labels."""
     job = job_of(name)
@@ -134,7 +133,7 @@ def _preview(
         pictures = read(model, files, folder, label, is_stranger(page))
         return pictures, look_html(pictures), look_line(pictures), _steps_box(len(pictures.images))
     except Exception as fault:
-        return None, "", plain(runs.toast(fault)), _steps_box()
+        return None, "", texts.plain(runs.toast(fault)), _steps_box()
 
 
 def _estimate(
@@ -148,7 +147,7 @@ def _estimate(
         yield "Trying a few steps."
         yield f"{estimate(installed_model(model).path, pictures.image_set(), tuning)}."
     except Exception as fault:
-        yield plain(runs.toast(fault))
+        yield texts.plain(runs.toast(fault))
 
 
 def _steps_box(pictures: int = 0) -> dict[str, Any]:
@@ -182,14 +181,14 @@ def _pack(name: str | None) -> Any:
         return SKIP
 
 
-@handler(lambda sentence: _updates(line=plain(sentence)))
+@handler(lambda sentence: _updates(line=texts.plain(sentence)))
 def _delete(name: str | None) -> tuple[Any, ...]:
     """Delete a run and its model."""
     job = job_of(name)
     model = job.plan.name
     job.delete()
     hidden = {each: gr.update(visible=False) for each in ("go_on", "use", "pack", "delete")}
-    return _updates(line=f"{plain(model)} is deleted.", curve="", sample="", job=None, **hidden)
+    return _updates(line=f"{texts.plain(model)} is deleted.", curve="", sample="", job=None, **hidden)
 
 
 def _use(name: str | None) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ import gradio as gr
 from ...checks import as_whole
 from ...explain import CallRecorder
 from .. import examples, fields, live, runs, texts
+from ..answers import InfluenceOf
 from ..borders import endpoint, handler
 from ..controls import build_actions, changes, condition_of, connect, fill_example
 from ..estimates import seconds_of_call, starting_text
@@ -67,7 +68,7 @@ def influence(
     seed: int = 0,
     prompt: str | None = None,
     frame: int = 0,
-) -> dict[str, Any]:
+) -> InfluenceOf:
     """API: which patches influence a patch at one step of a drawing; frame, row, column, step and layers count from 0.
 
     steps: by default the model's own. step: by default half way, where shapes are decided. prompt: for text-conditional

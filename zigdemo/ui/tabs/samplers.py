@@ -15,6 +15,7 @@ from ...checks import as_whole, choice
 from ...diffusion import FORMS, SAMPLERS, TOYS, refusal
 from ...explain import Strip, Trajectory, clean_strip
 from .. import fields, texts
+from ..answers import CurvesOf, PathsOf, StripOf, ToyOf
 from ..borders import endpoint, handler
 from ..error_curve import curves_html, measurement
 from ..estimates import seconds_of_call, starting_text
@@ -59,7 +60,7 @@ def toy_paths(
     steps: int = 20,
     form: str | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> ToyOf:
     """API: the paths of the same 128 noise points under both solvers: times, states, network calls, score, error.
 
     score: distance of the end points to the true density; floor: what as many true points score. error: distance of the
@@ -67,7 +68,7 @@ def toy_paths(
     """
     run = run_toy(toy, ode, sde, steps, form, seed)
 
-    def as_dict(path: Trajectory) -> dict[str, Any]:
+    def as_dict(path: Trajectory) -> PathsOf:
         states = (path.states * 1e4).round() / 1e4
         return {
             "solver": path.solver, "times": path.times, "states": states.tolist(), "nfe": path.nfe, "score": path.score,
@@ -84,7 +85,7 @@ def _show_toy(*settings: Any) -> tuple[Any, Any]:
         return json.dumps(toy_data(*settings)), gr.update(visible=False)
     except ValueError as fault:
         text = str(fault)
-        return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True)
+        return gr.skip(), gr.update(value=texts.plain(text[:1].upper() + text[1:] + "."), visible=True)
 
 
 def _form_of(sde: str) -> Any:
@@ -125,7 +126,7 @@ def solver_strips(
     guidance: float = 2.0,
     seed: int = 0,
     prompt: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[StripOf]:
     """API: the clean picture last predicted by eight times under two solvers from the same noise, as PNG data URLs.
 
     times are the same for both; called: when the network predicted each picture. prompt: for text-conditional models.
@@ -146,7 +147,7 @@ def solver_strips(
 
 
 @endpoint
-def steps_against_error() -> dict[str, Any]:
+def steps_against_error() -> CurvesOf:
     """API: the measured error of every solver over its steps and network calls."""
     return measurement()
 

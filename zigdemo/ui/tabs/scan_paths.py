@@ -11,7 +11,8 @@ import gradio as gr
 
 from ...checks import as_whole
 from ...scans import SCHEMES, ScanScheme, measure, scan_scheme
-from .. import fields
+from .. import fields, texts
+from ..answers import OrderOf
 from ..borders import endpoint
 from ..examples import example_picture
 from ..frame import Frame
@@ -88,11 +89,11 @@ def _update(scheme: str, height: float, width: float, frames: float) -> tuple[An
         return json.dumps(scan_data(scheme, height, width, frames)), gr.update(visible=False), slider
     except ValueError as fault:
         text = str(fault)
-        return gr.skip(), gr.update(value=text[:1].upper() + text[1:] + ".", visible=True), slider
+        return gr.skip(), gr.update(value=texts.plain(text[:1].upper() + text[1:] + "."), visible=True), slider
 
 
 @endpoint
-def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int = 1) -> dict[str, Any]:
+def scan_order(scheme: str, height: int, width: int, layer: int = 0, frames: int = 1) -> OrderOf:
     """API: the scan order of one layer and its measures; perm[k] is the raster index of the k-th token visited.
 
     runs: the number of equal pieces of the order that are scanned independently. frames: for schemes for videos.
