@@ -88,6 +88,7 @@ def matrix(browser: Any, quality: str) -> float:
         values.press("Enter")
     started = time.monotonic()
     page.get_by_role("button", name="Draw", exact=True).locator("visible=true").click()
+    page.wait_for_selector("#compare-progress:not(:has-text('drawn in'))")  # that of the run before is gone
     page.wait_for_selector("#compare-progress:has-text('16 pictures, 16 of them drawn')", timeout=120_000)
     seconds = time.monotonic() - started
     page.close()

@@ -1,5 +1,6 @@
 """Runs end when nobody wants them: cancelled, closed, or left alone; and nothing computes outside the turn."""
 
+import asyncio
 import json
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from starlette.middleware import Middleware
-from waiting import PATIENCE, until
+from waiting import PATIENCE, finished, until
 
 from zigdemo.ui import visitors, worker
 from zigdemo.ui.door import Door
@@ -142,6 +143,24 @@ def test_a_run_that_nobody_ever_listens_to_ends(address, work, monkeypatch):
     until(lambda: work.begun > begun and work.begun == work.ended)
 
 
+def test_a_run_that_is_left_between_two_values_gives_the_turn_back(work, monkeypatch):
+    monkeypatch.setattr(worker, "ABANDONED_SECONDS", 0.1)
+    kept = []
+
+    async def leave():
+        run = worker.new_run(None, 1.0)
+        TURNS.join(run)
+        values = worker.steps_in_turn(None, run, work.steps(5))
+        kept.append(values)  # so that nobody closes it
+        await anext(values)
+        while not run.ended.is_set():
+            await asyncio.sleep(0.01)
+        assert len(TURNS) == 0 and work.begun == work.ended
+        return [value async for value in values]
+
+    assert finished(leave()) == []
+
+
 def test_one_that_leaves_while_it_waits_never_begins(address, work):
     first = stream(address, joined(address, 100_000))
     until(lambda: len(TURNS) == 1)
@@ -184,8 +203,6 @@ def test_the_page_is_told_its_place(address):
         async for line in worker.steps_in_turn(None, run, iter([]), lambda line: line, "stopped"):
             lines.append(line)
             run.stop.set()
-
-    from waiting import finished
 
     finished(wait())
     assert lines[0].startswith("Waiting: one run is before this one, about ") and lines[-1] == "stopped"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from functools import partial, wraps
 from typing import Any, TypeVar, get_type_hints
 
@@ -84,8 +85,9 @@ def handler(failed: Callable[[str], Any]) -> Callable[[Function], Function]:
         @wraps(function)
         async def follow(*args: Any) -> AsyncIterator[Any]:
             try:
-                async for value in function(*args):
-                    yield value
+                async with aclosing(function(*args)) as values:
+                    async for value in values:
+                        yield value
             except Exception as fault:
                 yield outputs(fault)
 

@@ -7,7 +7,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from .visitors import LISTENERS, address_of_page, visitor_of
 POLL_SECONDS = 0.02  # between two questions for the turn, by who is next
 FAR_SECONDS = 0.1  # and by others
 LOOK_SECONDS = 0.25  # between two looks at whether a run is still wanted
+ABANDONED_SECONDS = 5.0  # without a question for the next value; Gradio asks within milliseconds
 MOST_THREADS = 64
 
 # Few threads, as each keeps OpenMP threads; a run that rests for a better one keeps its own.
@@ -100,6 +101,19 @@ async def _ended(work: asyncio.Future[Any]) -> None:
         work.exception()
 
 
+def _abandon(run: Run, steps: Iterator[Any]) -> None:
+    """End a run that was left between two values, as Gradio may after a cancellation; it would keep the turn."""
+
+    def close() -> None:
+        with suppress(Exception):
+            getattr(steps, "close", int)()
+        TURNS.leave(run)
+        run.ended.set()
+
+    run.stop.set()
+    _THREADS.submit(close)
+
+
 async def in_turn_while(
     page: gr.Request | None, seconds: float, stopped: Callable[[], bool], function: Callable[[], Value]
 ) -> Value:
@@ -133,7 +147,11 @@ async def steps_in_turn(
                 yield stopped
             return
         while (value := await _in_thread(page, run, lambda: next(steps, _END))) is not _END:
-            yield value
+            watch = asyncio.get_running_loop().call_later(ABANDONED_SECONDS, _abandon, run, steps)
+            try:
+                yield value
+            finally:
+                watch.cancel()
     finally:
         run.stop.set()
         try:
@@ -170,8 +188,9 @@ def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Call
             run = new_run(page, seconds(*args))
             TURNS.join(run)
             steps = function(page, *args) if takes_page else function(*args)
-            async for value in steps_in_turn(page, run, steps):
-                yield value
+            async with aclosing(steps_in_turn(page, run, steps)) as values:
+                async for value in values:
+                    yield value
 
         outer = iterate if inspect.isgeneratorfunction(function) else call
         return _with_page(outer, function)
