@@ -35,6 +35,7 @@ from .worker import checkpoint
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 PREVIEW_SECONDS = 0.15  # at least, between two previews, so that showing them does not slow fast models
+PREVIEW_PICTURES = 4  # that a browser shows in that time, and still answers the Stop button
 LONGEST_SENTENCE = 200
 PLACES = 5  # of the code, in the log's line about a fault
 STOP_SECONDS = 60.0  # at most, that Stop waits for the current step
@@ -64,7 +65,7 @@ def steps_of(
             for step in steps:
                 if run.stop.is_set():
                     return
-                late = time.monotonic() - last_shown >= PREVIEW_SECONDS
+                late = time.monotonic() - last_shown >= PREVIEW_SECONDS * max(1, request.count / PREVIEW_PICTURES)
                 if record is not None or step.result is not None or late:
                     yield step
                     last_shown = time.monotonic()
