@@ -12,10 +12,7 @@ import collections
 import json
 import os
 import re
-import subprocess
-import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +22,8 @@ import httpx
 import psutil
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from .page import served
 
 PORT = 7874
 URL = f"http://127.0.0.1:{PORT}"
@@ -52,21 +51,6 @@ JUNK = st.one_of(
 )
 
 
-def served(log: Any) -> subprocess.Popen:
-    """The page in a process of its own, once it answers."""
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], env={**os.environ, **SMALL, "PORT": str(PORT)}, stdout=log, stderr=log
-    )
-    for _ in range(240):
-        try:
-            httpx.get(URL, timeout=5)
-            return process
-        except httpx.HTTPError:
-            time.sleep(0.5)
-    process.kill()
-    raise SystemExit("the page did not start")
-
-
 def asked(client: httpx.Client, handler: dict[str, Any], values: list[Any], event_data: Any) -> tuple[str, str]:
     """What became of a request: how it ended, and the sentence about it."""
     body = {"data": values, "fn_index": handler["id"], "session_hash": uuid.uuid4().hex[:12], "event_data": event_data}
@@ -83,7 +67,7 @@ def asked(client: httpx.Client, handler: dict[str, Any], values: list[Any], even
         return "refused", _sentence(joined.json())
     address = f"{URL}/gradio_api/queue/data?session_hash={body['session_hash']}"
     with client.stream("GET", address) as lines:
-        for line in _lines(lines):
+        for line in lines_of(lines):
             message = json.loads(line.removeprefix("data: ")) if line.startswith("data: {") else {}
             if message.get("msg") == "process_completed":
                 output = message.get("output") or {}
@@ -91,7 +75,7 @@ def asked(client: httpx.Client, handler: dict[str, Any], values: list[Any], even
     return "no answer", ""
 
 
-def _lines(answer: httpx.Response) -> Iterator[str]:
+def lines_of(answer: httpx.Response) -> Iterator[str]:
     """The lines of a stream, as browsers split them: httpx also splits at the controls that a value may contain."""
     rest = b""
     for part in answer.iter_bytes():
@@ -112,7 +96,7 @@ def main() -> None:
     arguments = parser.parse_args()
     outcomes, faults, memory = collections.Counter(), [], []
     with tempfile.TemporaryFile("w+") as log, httpx.Client(timeout=ANSWER_SECONDS) as client:
-        process = served(log)
+        process = served(PORT, log, **SMALL)
         try:
             config = client.get(f"{URL}/config").json()
             usual = {one["id"]: one["props"].get("value") for one in config["components"]}

@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from .page import FLAGS
-from .soak import URL, served, until_idle
+from .page import FLAGS, served
+from .soak import PORT, URL, until_idle
 
 RESULT = Path(__file__).parent / "results/leaving.json"
 PLACES = {  # addresses of long runs, and the button that starts them
@@ -55,7 +55,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryFile("w+") as log, sync_playwright() as playwright:
-        process = served(log)
+        process = served(PORT, log)
         server = psutil.Process(process.pid)
         try:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)

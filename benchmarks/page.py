@@ -23,16 +23,18 @@ CHANGES = 20  # of the seed, for the live picture
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
-def served() -> subprocess.Popen:
-    """The page in a process of its own, once it answers."""
-    process = subprocess.Popen([sys.executable, "app.py"], env={**os.environ, "PORT": str(PORT)})
+def served(port: int = PORT, log: Any = None, **environment: str) -> subprocess.Popen:
+    """The page in a process of its own, once it answers. log: a file for what it says, by default the terminal."""
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], env={**os.environ, "PORT": str(port), **environment}, stdout=log, stderr=log
+    )
     for _ in range(240):
         try:
-            urllib.request.urlopen(URL, timeout=1)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
             return process
         except OSError:
             time.sleep(0.5)
-    process.terminate()
+    process.kill()
     raise SystemExit("the page did not start")
 
 

@@ -11,11 +11,8 @@ import argparse
 import collections
 import hashlib
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -28,7 +25,8 @@ import psutil
 
 from zigdemo import media
 
-from .fuzz import _lines
+from .fuzz import lines_of
+from .page import served
 
 PORT = 7875
 URL = f"http://127.0.0.1:{PORT}"
@@ -102,7 +100,7 @@ class Client(threading.Thread):
                 time.sleep(self.rng.uniform(0.0, 3.0))
                 self.report.times[kind].append((self.number, time.monotonic() - started))
                 return
-            for line in _lines(answer):
+            for line in lines_of(answer):
                 event = line.removeprefix("event: ") if line.startswith("event: ") else event
                 if line.startswith("data: ") and event in ("complete", "error"):
                     content = json.loads(line.removeprefix("data: "))
@@ -143,23 +141,6 @@ class Report:
         self.times: dict[str, list[tuple[int, float]]] = collections.defaultdict(list)
         self.failures: list[str] = []
         self.pixels: dict[str, str] = {}
-
-
-def served(log: Any, **environment: str) -> subprocess.Popen:
-    """The page in a process of its own, once it answers and its kernels are compiled."""
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], env={**os.environ, "PORT": str(PORT), **environment}, stdout=log, stderr=log
-    )
-    for _ in range(240):
-        try:
-            httpx.get(URL, timeout=5)
-            break
-        except httpx.HTTPError:
-            time.sleep(0.5)
-    else:
-        process.kill()
-        raise SystemExit("the page did not start")
-    return process
 
 
 def alone() -> dict[str, float]:
@@ -229,7 +210,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="do not keep the result")
     arguments = parser.parse_args()
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as folder:
-        process = served(log, TMPDIR=folder, GRADIO_TEMP_DIR=f"{folder}/gradio")
+        process = served(PORT, log, TMPDIR=folder, GRADIO_TEMP_DIR=f"{folder}/gradio")
         server = psutil.Process(process.pid)
         try:
             usual = alone()

@@ -7,7 +7,7 @@ import pytest
 from waiting import PATIENCE, until
 
 from zigdemo.ui import turns
-from zigdemo.ui.turns import CURRENT, Run, Stopped, Turns
+from zigdemo.ui.turns import Run, Stopped, Turns
 
 SHORT, LONG = 0.5, 60.0
 
@@ -24,18 +24,20 @@ class Working:
     def __init__(self, room, run):
         self.room, self.run, self.calls, self.fault = room, run, 0, None
         self.more = threading.Semaphore(0)
+        room.join(run)
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
 
     def work(self):
         try:
-            with self.room.held(self.run):
-                while True:
-                    self.more.acquire()
-                    self.room.checkpoint(self.run)
-                    self.calls += 1
+            while True:
+                self.more.acquire()
+                self.room.checkpoint(self.run)  # waits for the turn, if it is not its own
+                self.calls += 1
         except Stopped as fault:
             self.fault = fault
+        finally:
+            self.room.leave(self.run)
 
     def call(self):
         self.more.release()
@@ -184,11 +186,3 @@ def test_a_run_outside_is_only_asked_whether_it_is_wanted():
     run.stop.set()
     with pytest.raises(Stopped):
         room.checkpoint(run)
-
-
-def test_the_thread_knows_whose_work_it_does_and_a_fault_gives_the_turn_back():
-    room, run = Turns(), Run()
-    with pytest.raises(ZeroDivisionError), room.held(run):
-        assert CURRENT.get() is run and room.take(run)
-        raise ZeroDivisionError
-    assert CURRENT.get() is None and len(room) == 0 and run.ended.is_set()

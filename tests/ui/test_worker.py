@@ -15,6 +15,7 @@ from waiting import PATIENCE, finished, until
 
 from zigdemo.ui import visitors, worker
 from zigdemo.ui.door import Door
+from zigdemo.ui.turns import CURRENT
 from zigdemo.ui.worker import TURN, TURNS, checkpoint, in_turn
 
 
@@ -182,6 +183,19 @@ def test_short_calls_are_answered_while_a_long_one_rests_and_never_two_at_a_time
     assert [job.result(PATIENCE) for job in jobs] == [20] * 3
     assert work.most == 1
     long.close()
+
+
+def test_the_thread_knows_whose_work_it_does_and_a_fault_gives_the_turn_back():
+    seen = []
+
+    def fail():
+        seen.append(CURRENT.get())
+        assert TURNS.take(seen[0])
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        finished(worker.in_turn_while(None, 1.0, lambda: False, fail))
+    assert CURRENT.get() is None and len(TURNS) == 0 and seen[0].ended.is_set()
 
 
 def test_too_many_are_refused_in_one_sentence(address, monkeypatch):

@@ -86,6 +86,7 @@ class Door:
         visitor = visitor_in(headers.get("cookie", ""))
         client = (scope.get("client") or (None,))[0]
         address = address_of(headers, client)
+        who = visitor or f"{NO_COOKIE}{address}"
         is_secure = "https" in (scope.get("scheme"), headers.get("x-forwarded-proto"))
         begun = False
 
@@ -97,13 +98,13 @@ class Door:
             await send(message)
 
         if in_class():
-            own = await classroom.answer(scope, headers, visitor or f"{NO_COOKIE}{address}", address, receive)
+            own = await classroom.answer(scope, headers, who, address, receive)
             if own is not None:
                 await _send(answer, *own)
                 return
         key = _stream_key(scope)
         try:
-            counted = _counted(scope, headers, visitor or f"{NO_COOKIE}{address}", address, receive)
+            counted = _counted(scope, headers, who, address, receive)
             with LISTENERS.listening(key) if key else nullcontext():
                 await self.app(scope, counted, answer)
         except TooMuch as fault:

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -59,18 +59,29 @@ def steps_of(
         warn(warning)
     if pipe.text and request.prompt and (caution := pipe.text.caution(request.prompt)):
         gr.Info(escape(caution))
-    before_call, rested = call_counter(request, lambda: run.stop.is_set()), run.rested
+    with closing(_computed(pipe, request, run.stop.is_set, image=image, record=record)) as steps:
+        for step in steps:
+            if run.stop.is_set():
+                return
+            late = time.monotonic() - last_shown >= PREVIEW_SECONDS * max(1, request.count / PREVIEW_PICTURES)
+            if record is not None or step.result is not None or late:
+                yield step
+                last_shown = time.monotonic()
+
+
+def _computed(pipe: Pipeline, request: Request, stopped: Callable[[], bool], **more: Any) -> Iterator[Step]:
+    """All steps of a run until it is `stopped()`; how long it took, without the time it rested, is learnt.
+
+    more: as in `Pipeline.stream`.
+    """
+    run = CURRENT.get() or Run()
+    rested = run.rested
     try:
-        with closing(pipe.stream(request, record=record, image=image, before_call=before_call)) as steps:
+        with closing(pipe.stream(request, before_call=call_counter(request, stopped), **more)) as steps:
             for step in steps:
-                if run.stop.is_set():
-                    return
-                late = time.monotonic() - last_shown >= PREVIEW_SECONDS * max(1, request.count / PREVIEW_PICTURES)
-                if record is not None or step.result is not None or late:
-                    yield step
-                    last_shown = time.monotonic()
                 if step.result is not None:
                     SPEEDS.learn(request, step.result.seconds - (run.rested - rested))
+                yield step
     except Stopped:
         return
 
@@ -132,20 +143,11 @@ def run_to_end(
 
     record: as in `steps_of`. watch: is given every step, which then has previews.
     """
-    last, pipe, before_call = None, _pipeline(request), call_counter(request, stopped)
-    run = CURRENT.get() or Run()
-    rested = run.rested
-    try:
-        for step in pipe.stream(
-            request, record=record, previews=watch is not None, image=image, before_call=before_call
-        ):
-            if watch is not None:
-                watch(step)
-            last = step
-    except Stopped:
-        return None
-    SPEEDS.learn(request, last.result.seconds - (run.rested - rested))
-    return last
+    step = None
+    for step in _computed(_pipeline(request), request, stopped, image=image, record=record, previews=watch is not None):
+        if watch is not None:
+            watch(step)
+    return step if step is not None and step.result is not None else None
 
 
 RUNS: dict[tuple[str | None, str], Run] = {}  # by page and tab

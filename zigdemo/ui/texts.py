@@ -260,6 +260,12 @@ def _strip(label: str, strip: Strip) -> str:
     )
 
 
+def fault_markdown(fault: Exception) -> str:
+    """The sentence of a fault as a paragraph of Markdown."""
+    text = str(fault)
+    return plain(f"{text[:1].upper()}{text[1:]}.")
+
+
 def plain(text: str) -> str:
     """Text of a stranger, escaped for Markdown."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>&~" else letter for letter in text)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -96,7 +95,7 @@ class Turns:
             self._runs.append(run)
 
     def leave(self, run: Run) -> None:
-        """It has ended, or waits no longer."""
+        """It has ended, or waits no longer; whoever waits for its end goes on."""
         with self._changed:
             if self._running is run:
                 self._charge()
@@ -106,6 +105,7 @@ class Turns:
             if self._long_one is run:
                 self._long_one = None
             self._changed.notify_all()
+        run.ended.set()
 
     def take(self, run: Run) -> bool:
         """Take the turn if it is this run's; whether it has it. Whoever waits asks again and again."""
@@ -115,19 +115,6 @@ class Turns:
                 return False
             self._begin(run)
             return True
-
-    @contextmanager
-    def held(self, run: Run) -> Iterator[None]:
-        """The turn, for work in this thread, which waits for it. Raises ValueError as `join`, Stopped while waiting."""
-        self.join(run)
-        before = CURRENT.set(run)
-        try:
-            self._wait(run)
-            yield
-        finally:
-            CURRENT.reset(before)
-            self.leave(run)
-            run.ended.set()
 
     def checkpoint(self, run: Run) -> None:
         """Called in the run's thread before every network call: rests while a better run computes.
@@ -179,7 +166,7 @@ class Turns:
         self._usage[run.visitor] = self._used_by(run.visitor) + seconds, now
         if len(self._usage) > 10 * self._most() + 100:
             self._usage = {name: one for name, one in self._usage.items() if self._used_by(name) > 0.1}
-        if not any(not other.is_short for other in self._runs):
+        if all(other.is_short for other in self._runs):
             self._owed = 0.0
         elif run.is_short:
             self._owed += seconds * LONG_SHARE
@@ -200,19 +187,19 @@ class Turns:
         now = time.monotonic()
         there = [run for run in self._runs if run.has_begun or now - run.asked < SILENT_SECONDS]
         begun = sum(run.has_begun and not run.is_short for run in there)
-        lanes: dict[bool, list[Run]] = {True: [], False: []}
-        for run in there:
-            lanes[run.is_short].append(run)
-        lanes[True].sort(key=lambda run: PATIENCE * run.seconds_left - (now - run.joined))
-        lanes[False].sort(
+        short = sorted(
+            (run for run in there if run.is_short),
+            key=lambda run: PATIENCE * run.seconds_left - (now - run.joined),
+        )
+        long = sorted(
+            (run for run in there if not run.is_short),
             key=lambda run: (
                 begun >= MOST_BEGUN and not run.has_begun,
                 self._used_by(run.visitor) - QUANTUM_SECONDS * (run is self._long_one),
                 run.joined,
-            )
+            ),
         )
-        short_lane, long_lane = lanes[True], lanes[False]
-        return long_lane + short_lane if self._owed >= OWED_SECONDS and long_lane else short_lane + long_lane
+        return long + short if self._owed >= OWED_SECONDS and long else short + long
 
     def listed(self) -> list[tuple[Run, bool]]:
         """All runs in turn, each with whether it has the turn."""

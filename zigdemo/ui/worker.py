@@ -104,14 +104,16 @@ async def _ended(work: asyncio.Future[Any]) -> None:
 def _abandon(run: Run, steps: Iterator[Any]) -> None:
     """End a run that was left between two values, as Gradio may after a cancellation; it would keep the turn."""
 
-    def close() -> None:
-        with suppress(Exception):
-            getattr(steps, "close", int)()
-        TURNS.leave(run)
-        run.ended.set()
-
     run.stop.set()
-    _THREADS.submit(close)
+    _THREADS.submit(_close, run, steps)
+
+
+def _close(run: Run, steps: Iterator[Any]) -> None:
+    """End what a run yields, and give its turn back."""
+    try:
+        getattr(steps, "close", int)()
+    finally:
+        TURNS.leave(run)
 
 
 async def in_turn_while(
@@ -126,7 +128,6 @@ async def in_turn_while(
         return await _in_thread(page, run, function)
     finally:
         TURNS.leave(run)
-        run.ended.set()
 
 
 async def steps_in_turn(
@@ -154,15 +155,7 @@ async def steps_in_turn(
                 watch.cancel()
     finally:
         run.stop.set()
-        try:
-            await _ended(
-                asyncio.ensure_future(
-                    asyncio.get_running_loop().run_in_executor(_THREADS, getattr(steps, "close", int))
-                )
-            )
-        finally:
-            TURNS.leave(run)
-            run.ended.set()
+        await _ended(asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(_THREADS, _close, run, steps)))
 
 
 def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Callable[[Callable[..., Any]], Any]:

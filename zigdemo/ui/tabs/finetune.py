@@ -105,10 +105,11 @@ def _start(
     if pictures is None:  # the preview has said why
         return _updates()
     plan, _ = plan_of(model, name, method, steps, batch, prompts, pictures)
-    if is_shared() and visitor_of(page).startswith(NO_COOKIE):
-        raise ValueError("a model needs an owner; allow this page to keep a cookie, and reload it")
-    if is_shared():  # all visitors share its names
-        plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}", owner=visitor_of(page))
+    if is_shared():
+        owner = visitor_of(page)
+        if owner.startswith(NO_COOKIE):
+            raise ValueError("a model needs an owner; allow this page to keep a cookie, and reload it")
+        plan = replace(plan, name=f"{plan.name[:50]}-{secrets.token_hex(3)}", owner=owner)  # all share its names
     clean(runs_folder(), bounds().train_keep_hours * 3600.0, models=is_shared())
     job = start(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}", plan, pictures)
     end = threading.Timer(bounds().train_minutes * 60.0, job.stop)  # with the model as it is then

@@ -84,8 +84,7 @@ def _show_toy(*settings: Any) -> tuple[Any, Any]:
     try:
         return json.dumps(toy_data(*settings)), gr.update(visible=False)
     except ValueError as fault:
-        text = str(fault)
-        return gr.skip(), gr.update(value=texts.plain(text[:1].upper() + text[1:] + "."), visible=True)
+        return gr.skip(), gr.update(value=texts.fault_markdown(fault), visible=True)
 
 
 def _form_of(sde: str) -> Any:

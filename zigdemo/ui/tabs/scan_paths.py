@@ -88,8 +88,7 @@ def _update(scheme: str, height: float, width: float, frames: float) -> tuple[An
         slider = gr.update(visible=3 in scan_scheme(scheme).dimensions)
         return json.dumps(scan_data(scheme, height, width, frames)), gr.update(visible=False), slider
     except ValueError as fault:
-        text = str(fault)
-        return gr.skip(), gr.update(value=texts.plain(text[:1].upper() + text[1:] + "."), visible=True), slider
+        return gr.skip(), gr.update(value=texts.fault_markdown(fault), visible=True), slider
 
 
 @endpoint
