@@ -24,6 +24,7 @@ import httpx
 import psutil
 
 from zigdemo import media
+from zigdemo.ui.rest import REST_SECONDS
 
 from .fuzz import lines_of
 from .page import served
@@ -222,7 +223,7 @@ def main() -> None:
             for client in clients:
                 client.join()
             idle = until_idle(server)
-            time.sleep(5)
+            time.sleep(REST_SECONDS + 5)
             after = state(server, [Path(folder)])
         finally:
             process.terminate()

@@ -38,12 +38,17 @@ def pixels(result):
     return np.stack([np.asarray(image) for image in result.images])
 
 
-def test_the_same_request_gives_the_same_pixels_twice_and_split_into_singles(pipe):
+def apart(a, b):
+    """By how many levels of 255 two pictures differ at most: matrix products round differently in larger calls."""
+    return np.abs(a.astype(int) - b.astype(int)).max()
+
+
+def test_the_same_request_gives_the_same_pixels_twice_and_split_into_singles_all_but_the_last_level(pipe):
     request = Request("tiny", label="hedgehog", count=4, seed=7, steps=3)
     whole = pixels(pipe(request))
     assert np.array_equal(whole, pixels(pipe(request)))
     singles = [pipe(Request("tiny", label="hedgehog", count=1, seed=7 + i, steps=3)) for i in range(4)]
-    assert np.array_equal(whole, np.concatenate([pixels(single) for single in singles]))
+    assert apart(whole, np.concatenate([pixels(single) for single in singles])) <= 1
     assert len({picture.tobytes() for picture in whole}) == 4
 
 
@@ -51,7 +56,7 @@ def test_the_same_request_gives_the_same_pixels_twice_and_split_into_singles(pip
 def test_every_solver_draws_an_item_alike_alone_and_in_company(pipe, solver):
     base = {"model": "tiny", "label": "hedgehog", "steps": 4, "solver": solver}
     both = pixels(pipe(Request(**base, count=2, seed=3)))
-    assert np.array_equal(both[1:], pixels(pipe(Request(**base, count=1, seed=4))))
+    assert apart(both[1:], pixels(pipe(Request(**base, count=1, seed=4)))) <= 1
 
 
 def test_a_picture_drawn_anew_keeps_the_more_of_it_the_later_it_starts(pipe):
@@ -239,7 +244,7 @@ def test_a_model_of_latents_draws_decoded_pictures_with_cheap_previews(tmp_path,
     decode = pipe.latents.decode
     monkeypatch.setattr(pipe.latents, "decode", lambda z: decoded.append(z) or decode(z))
     steps = list(pipe.stream(Request("latent", label=LABELS[0], count=2, steps=3, size=(32, 32))))
-    assert len(decoded) == 1
+    assert len(decoded) == 2  # one by one, so that a run can end between them
     assert {image.size for step in steps for image in step.preview} == {(32, 32)}
     sharp = pipe.stream(Request("latent", label=LABELS[0], count=2, steps=3), decoded=True)
     assert [np.array_equal(a.preview[0], b.preview[0]) for a, b in zip(steps, sharp, strict=True)] == [
@@ -247,14 +252,31 @@ def test_a_model_of_latents_draws_decoded_pictures_with_cheap_previews(tmp_path,
         False,
         True,
     ]
-    expected = pipe.latents.to_bytes(decode(decoded[0])).numpy()
+    expected = pipe.latents.to_bytes(decode(torch.cat(decoded[:2]))).numpy()
     assert np.array_equal(pixels(steps[-1].result), expected)
     provenance = steps[-1].result.provenance
     assert provenance["latents"] == spec.source and provenance["latents_weights"] == pipe.latents.sha256
     single = pipe(Request("latent", label=LABELS[0], count=1, seed=1, steps=3))
-    assert np.array_equal(pixels(single)[0], expected[1])
+    assert apart(pixels(single)[0], expected[1]) <= 1
     with pytest.raises(ValueError, match="draws 32 x 32 pixels"):
         pipe.stream(Request("latent", label=LABELS[0], size=(16, 16)))
+
+
+def test_every_call_of_the_network_and_of_the_autoencoder_can_be_the_last(tmp_path, spec):
+    pipe = Pipeline.load(tiny_folder(tmp_path / "latent", latents=spec).path, device="cpu")
+    request = Request("latent", label="red heart", count=3, steps=2, solver="euler", guidance=1.0)
+    calls = []
+    *_, last = pipe.stream(request, previews=False, before_call=lambda: calls.append(None))
+    decodings = 3
+    assert len(last.result.images) == 3 and len(calls) > decodings
+
+    def stop():
+        calls.pop()
+        if len(calls) < decodings:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(pipe.stream(request, previews=False, before_call=stop))
 
 
 def test_a_model_and_its_latents_must_belong_together(tmp_path, spec):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import psutil
 import torch
 from torch import nn
@@ -10,6 +12,9 @@ from .checks import choice, shown
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Whether the GPU is lent call by call to another process, as on a ZeroGPU Space: this one, which torch shows it to,
+# computes on the CPU.
+LENT_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
@@ -20,7 +25,7 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     """
     has_cuda = torch.cuda.is_available()
     if name is None or name == "auto":
-        return torch.device("cuda" if has_cuda else "cpu")
+        return torch.device("cuda" if has_cuda and not LENT_GPU else "cpu")
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError):

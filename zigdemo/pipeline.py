@@ -25,6 +25,7 @@ from .backbones.checks import item_shape
 from .conditioning import TextTower
 from .devices import DTYPES, choose_device, choose_dtype, lower_blocks, memory_bytes
 from .diffusion import PATHS, SolverStep, check_options, own_items, sample_items
+from .latents import PIXELS
 from .media import on_white
 from .ops import backends
 from .request import MOST_COUNT, MOST_GUIDANCE, MOST_SEED, MOST_STEPS, Request, check_condition, request_for
@@ -199,9 +200,9 @@ class Pipeline:
 
         previews: whether steps have pictures; decoded: those of latents as sharp as the result rather than sketched.
         image: a picture to start from: it is resized to the model's size and noised to the time of the option "start",
-        where the solver starts. record: an observer, see `Record`. before_call: called before every network call; what
-        it raises ends the work. Raises ValueError with one sentence, before any work, for a request the model cannot
-        fulfil, and unless image and start are given together.
+        where the solver starts. record: an observer, see `Record`. before_call: called before every network call, the
+        autoencoder's too; what it raises ends the work. Raises ValueError with one sentence, before any work, for a
+        request the model cannot fulfil, and unless image and start are given together.
         """
         condition, null = self._condition(request)
         self._check(request)
@@ -232,7 +233,8 @@ class Pipeline:
                 images, clips, result, nfe = [], [], None, max(part.nfe for part in parts)
                 if previews or is_last:
                     states = [part.x if is_last else part.clean for part in parts]
-                    images, clips = self._shown(own_items(states, request.count, self.device), is_last or decoded)
+                    own = own_items(states, request.count)
+                    images, clips = self._shown(own, is_last or decoded, before_call)
                 if is_last:
                     pictures = [] if clips else images
                     result = Result(pictures, clips, request, self.provenance(), seconds, nfe, record)
@@ -243,22 +245,32 @@ class Pipeline:
     def _encode(self, image: Image.Image) -> Tensor:
         return self.latents.encode(to_pixels(image, self.size).to(self.device)).cpu()
 
-    def _shown(self, state: Tensor, decoded: bool) -> tuple[list[Image.Image], list[np.ndarray]]:
+    def _shown(
+        self, state: Tensor, decoded: bool, before_call: Callable[[], None] | None
+    ) -> tuple[list[Image.Image], list[np.ndarray]]:
         """The pictures of a state and no clips, or the middle frames of its clips and the clips."""
         frames = self.network.config.frames
         if not frames:
-            return self._images(state, decoded), []
-        pictures = self._images(state.flatten(0, 1), decoded)
+            return self._images(state, decoded, before_call), []
+        pictures = self._images(state.flatten(0, 1), decoded, before_call)
         clips = [pictures[first : first + frames] for first in range(0, len(pictures), frames)]
         arrays = [np.stack([np.asarray(picture) for picture in clip]) for clip in clips]
         return [clip[frames // 2] for clip in clips], arrays
 
-    def _images(self, state: Tensor, decoded: bool) -> list[Image.Image]:
-        """Latents as pictures of the final size, decoded or sketched."""
-        pixels = self.latents.decode(state) if decoded else self.latents.preview(state)
+    def _images(self, state: Tensor, decoded: bool, before_call: Callable[[], None] | None) -> list[Image.Image]:
+        """Latents as pictures of the final size, decoded one by one or sketched."""
+        pixels = self._decode(state, before_call) if decoded else self.latents.preview(state)
         pictures = [Image.fromarray(picture) for picture in self.latents.to_bytes(pixels).numpy()]
         size = (state.shape[-1] * self.latents.factor, state.shape[-2] * self.latents.factor)
         return [picture if picture.size == size else picture.resize(size) for picture in pictures]
+
+    def _decode(self, state: Tensor, before_call: Callable[[], None] | None) -> Tensor:
+        pixels = []
+        for item in state.split(1):
+            if before_call is not None and self.latents is not PIXELS:
+                before_call()
+            pixels.append(self.latents.decode(item))
+        return torch.cat(pixels)
 
     def _parts(
         self, request: Request, condition: Tensor | None, null: Tensor | None, clean: Tensor | None,

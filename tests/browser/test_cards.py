@@ -4,6 +4,7 @@ import pytest
 from models import tiny_folder
 from pages import serving, show_tab
 from PIL import Image
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -61,4 +62,4 @@ def test_what_cannot_be_imported_is_one_sentence(visit, many):
     page.locator("#add-what").locator("input, textarea").fill("nonsense")
     page.get_by_role("button", name="Import").click()
     page.wait_for_selector("#add-progress >> text=is no file or folder here")
-    assert page.get_by_role("button", name="Import").is_enabled()
+    expect(page.get_by_role("button", name="Import")).to_be_enabled()

@@ -2,6 +2,7 @@
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 from zigdemo.media import read_clip
 from zigdemo.request import Request
@@ -64,7 +65,7 @@ def test_clips_play_and_a_downloaded_one_restores_its_settings(tab, tmp_path):
         assert Request.from_metadata(paths[kind]) == wanted and len(read_clip(paths[kind])) == 3
     number(view, "Steps", 7)
     draw(page, view)
-    assert view.get_by_role("button", name="Earlier in this visit").is_visible()
+    expect(view.get_by_role("button", name="Earlier in this visit")).to_be_visible()
     page.set_input_files("#clip-restore input[type=file]", str(paths["mp4"]))
     page.wait_for_selector("text=Settings restored")
     assert view.get_by_label("number input for Steps").input_value() == "3"

@@ -2,6 +2,7 @@
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -55,7 +56,7 @@ def test_stop_ends_a_drawing_and_the_tab_stays_usable(visit, served, held):
     show_tab(page, "Influence")
     page.locator("#influence-draw").click()
     page.wait_for_selector("#influence-progress >> text=of 25")
-    assert page.get_by_label("Model", exact=True).locator("visible=true").is_disabled()
+    expect(page.get_by_label("Model", exact=True).locator("visible=true")).to_be_disabled()
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#influence-progress >> text=Stopped")
     assert page.locator("#influence-draw").is_enabled() and page.locator("#influence-maps img").count() == 0

@@ -2,6 +2,7 @@
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 from zigdemo import zoo
 from zigdemo.scans import receptive_mask, scan_scheme
@@ -25,9 +26,9 @@ def test_the_steps_are_walked_by_keys_and_the_address_brings_one_back(visit, ser
         page.keyboard.press("PageDown")
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("location.search.includes('lesson=8')")
-    assert not page.locator(".lesson-notes").is_visible()
+    expect(page.locator(".lesson-notes")).to_be_hidden()
     page.keyboard.press("n")
-    assert page.locator(".lesson-notes").is_visible()
+    expect(page.locator(".lesson-notes")).to_be_visible()
     again = visit(page.url)
     again.wait_for_selector(".lesson h3:has-text('8. ')")
     again.get_by_role("button", name="Open this live").click()
@@ -38,12 +39,14 @@ def test_a_step_opens_live_with_its_settings_and_what_the_address_hides(browser,
     page = browser.new_page()  # not `visit`, as a page that is left at once complains of that
     page.goto(f"{served}?place=lesson&lesson=7&hide=header")
     page.wait_for_selector(".lesson h3:has-text('7. ')")
-    assert page.locator(".lesson .language-menu").is_visible()  # as the header, which has it, is hidden
+    expect(page.locator(".lesson .language-menu")).to_be_visible()  # as the header, which has it, is hidden
     page.locator(".lesson-clock").click()
     page.get_by_role("button", name="Open this live").click()
     page.wait_for_function("location.search.includes('tokens=4096')")
     page.locator(".cost-says").filter(has_text="At 4,096 tokens").wait_for()
-    assert "hide=header" in page.url and "lesson=" not in page.url and not page.locator("#title").is_visible()
+    assert "hide=header" in page.url
+    assert "lesson=" not in page.url
+    expect(page.locator("#title")).to_be_hidden()
     page.go_back()
     page.wait_for_selector(".lesson-clock.running")
     page.close()
@@ -111,11 +114,12 @@ def test_a_print_of_the_file_is_a_handout_of_all_steps(browser, exported):
     page = browser.new_page()
     page.goto(exported)
     page.wait_for_selector(".lesson h3")
-    assert not page.locator(".lesson-handout").is_visible()
+    expect(page.locator(".lesson-handout")).to_be_hidden()
     page.emulate_media(media="print")
     text = page.locator(".lesson-handout").inner_text()
     assert all(step.title in text and step.notes in text for step in STEPS)
-    assert not page.locator(".lesson-room").is_visible() and len(page.pdf()) > 10_000
+    expect(page.locator(".lesson-room")).to_be_hidden()
+    assert len(page.pdf()) > 10_000
     page.close()
 
 

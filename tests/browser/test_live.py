@@ -2,6 +2,7 @@
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -31,19 +32,20 @@ def test_keys_draw_and_show_their_sheet_but_not_in_a_text(visit, served):
     page.wait_for_selector("text=network calls each")
     page.locator("#title").click()
     page.keyboard.press("?")
-    assert page.locator("dialog.keys-sheet[open]").is_visible()
+    expect(page.locator("dialog.keys-sheet[open]")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("p")
-    assert not page.get_by_label("Seed", exact=True).is_visible()
+    expect(page.get_by_label("Seed", exact=True)).to_be_hidden()
     page.keyboard.press("p")
-    assert page.get_by_label("Seed", exact=True).is_visible()
+    expect(page.get_by_label("Seed", exact=True)).to_be_visible()
 
 
 def test_an_address_leaves_parts_out(visit, served):
     page = visit(f"{served}?embed=1&hide=controls&place=compare")
     page.locator("#compare").locator("visible=true").wait_for()
-    assert not page.locator("#title").is_visible() and not page.locator("#footer").is_visible()
-    assert not page.get_by_label("Rows", exact=True).is_visible()
+    expect(page.locator("#title")).to_be_hidden()
+    expect(page.locator("#footer")).to_be_hidden()
+    expect(page.get_by_label("Rows", exact=True)).to_be_hidden()
 
 
 def test_present_leaves_every_place_usable(visit, served):

@@ -3,6 +3,7 @@
 import pytest
 from models import tiny_folder
 from PIL import Image
+from playwright.sync_api import expect
 
 from zigdemo import media
 from zigdemo.diffusion import SAMPLERS
@@ -25,7 +26,7 @@ def test_it_generates_and_offers_the_files(visit, served):
     assert page.locator("#result img").count() >= 4
     page.get_by_role("button", name="PNG files").click()
     page.wait_for_selector("text=seed0")
-    assert page.get_by_role("button", name="Stop").is_disabled()
+    expect(page.get_by_role("button", name="Stop")).to_be_disabled()
 
 
 def test_stop_stops_and_the_page_stays_usable(visit, served, held):

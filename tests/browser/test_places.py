@@ -2,6 +2,7 @@
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +45,7 @@ def test_maps_follow_the_words_without_a_click(visit, wordy_page):
     box = page.get_by_label("Prompt").locator("visible=true")
     box.fill("a watermelon heart")
     page.wait_for_selector("#attention-progress:has-text('Refined')")
-    assert page.locator("#attention-words label").filter(has_text="watermelon").is_visible()
+    expect(page.locator("#attention-words label").filter(has_text="watermelon")).to_be_visible()
     before = page.locator("#attention-map img").first.get_attribute("src")
     box.fill("a hedgehog")
     page.wait_for_selector("#attention-words label:has-text('hedgehog')")

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from pages import show_tab
 from PIL import Image
+from playwright.sync_api import expect
 
 from zigdemo.ui.tabs import samplers
 
@@ -98,7 +99,7 @@ def test_two_strips_are_drawn(visit, served):
     strips = page.locator(".strip").all()
     times = [[text.strip() for text in strip.locator("li").all_inner_texts()] for strip in strips]
     assert times[0] == times[1] and times[0][1] == "t = 0.14" and times[0][-1] == "result"
-    assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
+    expect(page.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
 
 
 def test_a_strip_stops(visit, served, monkeypatch):
@@ -122,7 +123,7 @@ def test_a_strip_stops(visit, served, monkeypatch):
     stopped.set()
     page.wait_for_timeout(1500)
     assert "Stopped" in page.inner_text("#strip-line")
-    assert page.get_by_role("button", name="Draw", exact=True).is_enabled()
+    expect(page.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
 
 
 def test_the_score_says_what_a_perfect_sampler_gets(visit, served):

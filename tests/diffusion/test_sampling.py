@@ -19,12 +19,12 @@ def drawn(seeds, cond, null=None, network=pull, **settings):
     chosen = Sampling(**{"steps": 3, "guidance": 1.0, **settings})
     for parts in sample_items(network, (2, 3), seeds, cond, null, chosen, prediction="velocity", device=CPU):
         last = parts
-    return own_items([part.x for part in last], len(seeds), CPU)
+    return own_items([part.x for part in last], len(seeds))
 
 
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_an_item_does_not_depend_on_what_is_drawn_beside_it(monkeypatch, size):
-    monkeypatch.setattr(sampling, "items_per_call", lambda device: size)
+    monkeypatch.setattr(sampling, "items_per_call", lambda *settings: size)
     cond = torch.arange(10.0).reshape(5, 2)
     whole = drawn([7, 8, 9, 10, 11], cond)
     assert whole.shape == (5, 2, 3)
@@ -37,8 +37,38 @@ def test_one_row_of_a_condition_stands_for_all_items():
     assert torch.equal(drawn([0, 1], cond), drawn([0, 1], cond.expand(2, 2)))
 
 
-def test_every_call_has_one_size_and_copies_are_cut_off(monkeypatch):
-    monkeypatch.setattr(sampling, "items_per_call", lambda device: 4)
+@pytest.mark.parametrize(
+    "device, shape, solver, size",
+    [
+        ("cuda", (4, 128, 128), "heun", 8), ("cuda", (4, 16, 16), "dopri5", 8), ("cpu", (4, 16, 16), "heun", 4),
+        ("cpu", (3, 64, 64), "euler-maruyama", 4), ("cpu", (3, 128, 128), "heun", 1),
+        ("cpu", (16, 3, 64, 64), "heun", 1), ("cpu", (4, 16, 16), "dopri5", 1),
+    ],
+)  # fmt: skip
+def test_small_items_share_a_call_on_the_cpu_unless_their_steps_would_depend_on_each_other(device, shape, solver, size):
+    assert sampling.items_per_call(torch.device(device), shape, solver) == size
+
+
+def test_calls_on_the_cpu_have_no_copies():
+    sizes = []
+
+    def network(x, t, cond):
+        sizes.append(len(x))
+        return pull(x, t, cond)
+
+    assert len(drawn(range(6), torch.zeros(1, 2), network=network, solver="euler")) == 6
+    assert sizes == [4, 2] * 3  # two groups, three steps
+
+
+def test_every_call_on_a_gpu_has_one_size_and_copies_are_cut_off(monkeypatch):
+    class Cuda:
+        """Stands for a GPU where there is none: what is moved there stays."""
+
+        type = "cuda"
+
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *where, **more: self)
+    monkeypatch.setattr(sampling, "PER_CALL_GPU", 4)
+    monkeypatch.setitem(globals(), "CPU", Cuda())
     sizes = []
 
     def network(x, t, cond):
@@ -80,7 +110,7 @@ def test_a_clean_item_to_start_from_is_kept_the_more_the_later_the_start():
 
 
 def test_closing_stops_every_group_and_a_watch_sees_its_own_rows(monkeypatch):
-    monkeypatch.setattr(sampling, "items_per_call", lambda device: 2)
+    monkeypatch.setattr(sampling, "items_per_call", lambda *settings: 2)
     seen = []
 
     def watch(call, rows):

@@ -15,8 +15,8 @@ from waiting import PATIENCE, finished, until
 
 from zigdemo.ui import visitors, worker
 from zigdemo.ui.door import Door
-from zigdemo.ui.turns import CURRENT
-from zigdemo.ui.worker import TURN, TURNS, checkpoint, in_turn
+from zigdemo.ui.turns import CURRENT, TURNS, checkpoint
+from zigdemo.ui.worker import TURN, in_turn
 
 
 class Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from .fields import SolverStep, item_noise
 from .gaussian import stepped
 from .guidance import Network, guided_velocity
 from .interpolants import LINEAR, Interpolant, renoise
-from .samplers import sample
+from .samplers import SAMPLERS, sample
+
+PER_CALL_GPU, PER_CALL_CPU = 8, 4
+SMALL_ITEM = 2**14  # numbers in an item of which one alone does not keep a CPU busy: pictures of 64 px, small latents
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,14 @@ class Sampling:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def items_per_call(device: torch.device) -> int:
-    """Number of items per network call; a single one keeps a CPU busy."""
-    return 8 if device.type == "cuda" else 1
+def items_per_call(device: torch.device, shape: tuple[int, ...], solver: str) -> int:
+    """Number of items per network call: on a CPU several small ones, which share the reading of the weights.
+
+    shape: of an item. A solver with adaptive steps takes them alone there, as it steps as the worst of a call needs.
+    """
+    if device.type == "cuda":
+        return PER_CALL_GPU
+    return PER_CALL_CPU if math.prod(shape) <= SMALL_ITEM and SAMPLERS[solver].calls is not None else 1
 
 
 def groups(count: int, size: int) -> list[list[int]]:
@@ -67,13 +76,14 @@ def sample_items(
     function to call instead, which returns the same and may record the calls for these items. Raises ValueError as
     `sample` does.
 
-    Matrix products may round differently for other batch sizes. All calls therefore have the same size, the last group
-    padded with copies, so that an item does not depend on what is sampled with it.
+    Equal calls give equal items. Matrix products may round differently for other batch sizes: on a GPU all calls
+    therefore have the same size, the last group padded with copies, so that an item does not depend on what is sampled
+    with it. On a CPU, where padding would cost as much as items, it may, in the last bits.
     """
-    size = items_per_call(device)
+    size = items_per_call(device, shape, sampling.solver)
 
     def solve(rows: list[int]) -> Iterator[SolverStep]:
-        padded_rows = rows + [rows[-1]] * (size - len(rows))
+        padded_rows = rows + [rows[-1]] * (size - len(rows)) if device.type == "cuda" else rows
         generators = [torch.Generator().manual_seed(seeds[row]) for row in padded_rows]
         x, start = torch.stack([torch.randn(shape, generator=each) for each in generators]), sampling.start
         if clean is not None:
@@ -102,10 +112,9 @@ def sample_items(
             yield [next(run) for run in runs]
 
 
-def own_items(parts: Sequence[Tensor], count: int, device: torch.device) -> Tensor:
+def own_items(parts: Sequence[Tensor], count: int) -> Tensor:
     """The items of all groups, (count, ...), without the padding of the last."""
-    items = [part[: len(rows)] for part, rows in zip(parts, groups(count, items_per_call(device)), strict=True)]
-    return torch.cat(items)
+    return torch.cat(list(parts))[:count]
 
 
 def _rows(value: Tensor | None, rows: list[int], device: torch.device) -> Tensor | None:

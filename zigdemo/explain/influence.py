@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -259,20 +260,31 @@ class Influence:
     field: NDArray[np.bool_]
 
 
-def patch_influence(network: nn.Module, network_call: NetworkCall, token: int, probes: int | None = 16) -> Influence:
-    """All influences on one patch in a network call. token: raster index. Errors as in `order_field`."""
+def patch_influence(
+    network: nn.Module, network_call: NetworkCall, token: int, probes: int | None = 16,
+    before_part: Callable[[], None] = lambda: None,
+) -> Influence:  # fmt: skip
+    """All influences on one patch in a network call. token: raster index. Errors as in `order_field`.
+
+    before_part: called before each of the larger computations; what it raises ends them.
+    """
+    before_part()
     gradient = gradient_influence(network, network_call, token, probes)
+    before_part()
     matrices, grid = mixings(network, network_call), network.config.token_grid
     patches = math.prod(grid)
 
     def maps(rows: Tensor) -> NDArray[np.float32]:
         return rows[:, :patches].unflatten(1, grid).float().cpu().numpy()
 
+    before_part()
+    implicit = maps(implicit_attention(matrices, [token])[:, 0])
+    before_part()
     is_feasible = sum(mixing.terms for mixing in matrices) <= MOST_PRODUCTS
     return Influence(
         token,
         gradient.float().cpu().numpy(),
-        maps(implicit_attention(matrices, [token])[:, 0]),
+        implicit,
         maps(composed(matrices)[:, token]) if is_feasible else None,
         order_field(network, token, network_call.scheme),
     )

@@ -20,7 +20,8 @@ class Bounds:
     pictures, steps, calls: of a run; calls are those of the network, which solvers with adaptive steps decide on.
     cells: of a matrix. waiting: runs of a visitor that wait or draw; waiting_in_all: of all. body_mb: of a request
     without files; upload_mb: of the files of a visitor, upload_in_all_mb: of all, in a day. picture_mp: million pixels
-    of a picture to start from. sessions: open pages whose state is kept. train_pictures, train_steps, train_batch,
+    of a picture to start from. sessions: open pages whose state is kept; kept_mb: of all maps on them that wait for the
+    next click. train_pictures, train_steps, train_batch,
     train_minutes: of a visitor's fine-tuning; train_keep_hours: after which a run that ended is deleted.
     """
 
@@ -35,6 +36,7 @@ class Bounds:
     upload_in_all_mb: int = 64_000
     picture_mp: int = 50
     sessions: int = 4000
+    kept_mb: int = 1000
     train_pictures: int = 100_000
     train_steps: int = 100_000
     train_batch: int = 1024
@@ -45,7 +47,7 @@ class Bounds:
 OPEN = Bounds()
 STRICT = Bounds(
     pictures=8, steps=100, calls=1000, cells=16, waiting=4, body_mb=2, upload_mb=64, upload_in_all_mb=2000,
-    picture_mp=16, sessions=2000, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20,
+    picture_mp=16, sessions=2000, kept_mb=400, train_pictures=200, train_steps=600, train_batch=64, train_minutes=20,
     train_keep_hours=6,
 )  # fmt: skip
 STRICT_FILES = Limits(2000, 16 * 2**20, 128 * 2**20, 16_000_000)  # read for fine-tuning

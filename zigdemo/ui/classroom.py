@@ -22,8 +22,8 @@ import segno
 from starlette.requests import cookie_parser
 
 from .address import CLASS_NAME
+from .turns import TURNS
 from .visitors import PROXIED, is_here, signature
-from .worker import TURNS
 
 COOKIE = "zigdemo-class"
 PIN_DIGITS = 6

@@ -29,7 +29,8 @@ from .settings import (
     scheme_choices,
     solver_choices,
 )
-from .worker import TURN, TURNS, new_run, steps_in_turn
+from .turns import TURNS
+from .worker import TURN, new_run, steps_in_turn
 
 MOST_NEW_SEED = 2**31 - 1
 

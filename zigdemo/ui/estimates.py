@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-
+from ..devices import choose_device
 from ..diffusion import SAMPLERS
 from ..explain.complexity import cost
 from ..ops import backends
@@ -58,7 +57,7 @@ class Speeds:
             known = self._known.get(request.model)
             if known is None and self._known:
                 known = math.exp(sum(map(math.log, self._known.values())) / len(self._known))
-        usual = 1 / (USUAL_GPU if torch.cuda.is_available() else USUAL_CPU)
+        usual = 1 / (USUAL_GPU if choose_device().type == "cuda" else USUAL_CPU)
         return macs(request) * (usual if known is None else known)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from .. import media, zoo
 from ..files import temporary_folder
 from ..pipeline import Result
+from .turns import checkpoint
 
 FILE_SECONDS = 24 * 3600.0  # how long files can be downloaded
 
@@ -39,23 +40,24 @@ def runs_folder() -> Path:
 
 
 def save_pictures(result: Result) -> list[str]:
-    """Write the pictures of a run into a new folder; returns their paths."""
-    folder, settings = new_folder(), result.request.settings
-    return [
-        str(media.save_png(image, folder / media.file_name(settings, i), settings, result.provenance, i))
-        for i, image in enumerate(result.images)
-    ]
+    """Write the pictures of a run into a new folder; returns their paths. Raises Stopped."""
+    folder, settings, paths = new_folder(), result.request.settings, []
+    for i, image in enumerate(result.images):
+        checkpoint()
+        paths.append(str(media.save_png(image, folder / media.file_name(settings, i), settings, result.provenance, i)))
+    return paths
 
 
 def save_clips(result: Result, kinds: Sequence[str] = media.CLIP_KINDS) -> list[dict[str, str]]:
-    """Write the clips of a run into a new folder; returns for every clip the path of each kind of file."""
-    folder, settings = new_folder(), result.request.settings
-    return [
-        {
-            kind: str(
-                media.save_clip(clip, folder / media.file_name(settings, i, kind), settings, result.provenance, i)
-            )
-            for kind in kinds
-        }
-        for i, clip in enumerate(result.clips)
-    ]
+    """Write the clips of a run into a new folder; returns for every clip the path of each kind of file.
+
+    Raises Stopped.
+    """
+    folder, settings, paths = new_folder(), result.request.settings, []
+    for i, clip in enumerate(result.clips):
+        paths.append({})
+        for kind in kinds:
+            checkpoint()
+            path = folder / media.file_name(settings, i, kind)
+            paths[-1][kind] = str(media.save_clip(clip, path, settings, result.provenance, i))
+    return paths

@@ -6,13 +6,13 @@ import gradio as gr
 import torch
 
 from .. import __version__
+from ..devices import choose_device
 from ..ops import backends
 
 
 def _device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    device = choose_device().type
+    return "mps" if device == "cpu" and torch.backends.mps.is_available() else device
 
 
 def _plain(operator: str) -> str:

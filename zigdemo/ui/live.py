@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-import torch
 
 from .. import zoo
 from ..checks import as_whole
+from ..devices import choose_device
 from . import fields
 from .address import is_shared
 from .runs import QUIET, sentence
@@ -49,7 +49,7 @@ def usual() -> bool:
 
 def quick_enough(folder: zoo.ModelFolder) -> bool:
     """Whether a model draws a quick picture in well below a second here."""
-    return torch.cuda.is_available() or (folder.model.parameters <= MOST_WEIGHTS_CPU and not folder.frames)
+    return choose_device().type == "cuda" or (folder.model.parameters <= MOST_WEIGHTS_CPU and not folder.frames)
 
 
 class Latest:

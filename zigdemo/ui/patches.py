@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,11 @@ from ..explain import CallRecorder, Influence, NetworkCall, heat, patch_influenc
 from ..pipeline import Request
 from . import texts
 from .figures import Figure, Panel, Row, number, save_figure
-from .files import pictures_folder
+from .files import new_folder
 from .maps import enlarged, frames_of, panel_html, peak_of_others, side_by_side
 from .runs import MODELS, run_to_end
 from .settings import installed_model
+from .turns import checkpoint
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def influence_of(drawing: Drawing, position: Position) -> Influence:
     _, rows, columns = drawing.grid
     token = (frame * rows + row) * columns + column
     pipe = MODELS.get(installed_model(drawing.request.model))
-    return patch_influence(pipe.network, drawing.calls[step], token)
+    return patch_influence(pipe.network, drawing.calls[step], token, before_part=checkpoint)
 
 
 def panels(drawing: Drawing) -> list[Panel]:
@@ -174,10 +173,8 @@ def export(drawing: Drawing) -> list[str]:
     condition = request.prompt or request.label or "no label"
     scan = request.scan or ", ".join(installed_model(request.model).schemes)
     about = [request.model, condition, f"scan {scan}" if scan else "", f"seed {request.seed}", when(drawing)]
-    path = Path(
-        tempfile.mkdtemp(dir=pictures_folder()),
-        f"influence-{request.model}-seed{request.seed}-row{position.row + 1}-column{position.column + 1}",
-    )
+    place = f"row{position.row + 1}-column{position.column + 1}"
+    path = new_folder() / f"influence-{request.model}-seed{request.seed}-{place}"
     title = f"Which patches influence {where(drawing)}"
     files = save_figure(Figure(title, " · ".join(filter(None, about)), [Row("", panels(drawing), 2)]), path)
     arrays = {name: getattr(result, name) for name in ("gradient", "implicit", "composed", "field")}

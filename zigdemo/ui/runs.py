@@ -24,13 +24,13 @@ from PIL import Image
 from .. import media, zoo
 from ..checks import shown
 from ..pipeline import Pipeline, PipelineCache, Record, Request, Step
-from . import texts
+from . import texts, zero_gpu
 from .bounds import bounds
 from .estimates import SPEEDS
 from .files import pictures_folder
 from .settings import MATRIX, Kind, installed_model
-from .turns import CURRENT, Run, Stopped
-from .worker import checkpoint
+from .turns import CURRENT, TURNS, Run, Stopped
+from .worker import call_counter
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -76,6 +76,9 @@ def _computed(pipe: Pipeline, request: Request, stopped: Callable[[], bool], **m
     """
     run = CURRENT.get() or Run()
     rested = run.rested
+    if more["record"] is None and zero_gpu.is_worth_it(SPEEDS.seconds(request)):
+        yield from _lent(pipe, request, stopped, more["image"], more.get("previews", True))
+        return
     try:
         with closing(pipe.stream(request, before_call=call_counter(request, stopped), **more)) as steps:
             for step in steps:
@@ -86,34 +89,26 @@ def _computed(pipe: Pipeline, request: Request, stopped: Callable[[], bool], **m
         return
 
 
+def _lent(
+    pipe: Pipeline, request: Request, stopped: Callable[[], bool], image: Image.Image | None, previews: bool
+) -> Iterator[Step]:
+    """All steps of a run on a GPU that is lent for it, while others have the turn here."""
+    pipe.stream(request, image=image).close()  # refuses what the model refuses, before a GPU is asked for
+    if (run := CURRENT.get()) is not None:
+        TURNS.let_go(run)
+    with closing(zero_gpu.steps(pipe.folder, request, image, previews)) as steps:
+        for step in steps:
+            if stopped():
+                return
+            yield step
+
+
 def _pipeline(request: Request) -> Pipeline:
     """The pipeline of a request's model. Raises ValueError for more than this machine's bounds, or no such model."""
     for name, most in (("steps", bounds().steps), ("count", bounds().pictures)):
         if getattr(request, name) > most:
             raise ValueError(f"{name} may be {most} at most here, not {getattr(request, name)}")
     return MODELS.get(installed_model(request.model))
-
-
-def call_counter(request: Request, stopped: Callable[[], bool]) -> Callable[[], None]:
-    """What is called before every network call of a run: raises Stopped once it is unwanted, ValueError after too many.
-
-    How many calls a solver with adaptive steps makes is not known before.
-    """
-    calls, most = 0, bounds().calls * request.count
-
-    def before_call() -> None:
-        nonlocal calls
-        calls += 1
-        if stopped():
-            raise Stopped
-        if calls > most:
-            raise ValueError(
-                f"{request.solver} made {most // request.count:,} network calls for a picture, as many as may be here; "
-                "take a larger tolerance or another solver"
-            )
-        checkpoint()
-
-    return before_call
 
 
 def last_step(request: Request, kind: Kind, image: Image.Image | None = None) -> Step:

@@ -1,6 +1,7 @@
 """Who may draw: short work before long, every visitor in turn, and nothing that nobody waits for any more.
 
-Short runs go shortest first, and first of all those that have waited long; long ones by what their visitor has used.
+Runs of an instant go first. Short ones go shortest first, but before those if they have waited long; long ones by what
+their visitor has used. Where shorter work never ends, longer work still gets a quarter of the time.
 One run computes at a time. It asks before every network call whether to go on, and rests there while a better one runs:
 a picture of a second does not wait for a matrix of five minutes.
 """
@@ -13,10 +14,13 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from .bounds import bounds
+
 SHORT_SECONDS = 2.5  # of work, by the estimate; what takes longer is long
+INSTANT_SECONDS = 0.5  # of work: what takes less is instant and goes first, until all others are owed very much
 PATIENCE = 4.0  # seconds that a short run waits for shorter ones, per second of its work; then it goes first
-LONG_SHARE = 1 / 3  # of the seconds of short runs, that long ones get beside them
-OWED_SECONDS = 0.5  # of that share, from which a long run goes on
+SHARE = 1 / 3  # of the seconds of shorter runs, that long ones get beside them, and all others beside instant ones
+OWED_SECONDS, OWED_MOST = 0.5, 5.0  # of that share, from which a long run goes before short, and others before instant
 QUANTUM_SECONDS = 10.0  # that a run may be ahead of other visitors' before it lets them go first
 VISITORS_PER_ADDRESS = 8  # whose runs may wait: a class shares one, a script could have any number of cookies
 MOST_BEGUN = 4  # long runs that share the turn; each keeps its model in memory
@@ -46,6 +50,7 @@ class Run:
     used: float = 0.0
     rested: float = 0.0
     has_begun: bool = False
+    is_elsewhere: bool = False  # on a GPU that was lent for it: it needs no turn here
     joined: float = 0.0
     asked: float = 0.0  # for the turn, last
 
@@ -53,6 +58,11 @@ class Run:
     def is_short(self) -> bool:
         """Whether it goes before long ones: by its estimate, until that proves wrong."""
         return self.seconds <= SHORT_SECONDS and self.used <= 2 * SHORT_SECONDS
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether it goes before all others: by its estimate, until that proves wrong."""
+        return self.seconds <= INSTANT_SECONDS and self.used <= 2 * INSTANT_SECONDS
 
     @property
     def seconds_left(self) -> float:
@@ -77,7 +87,8 @@ class Turns:
         self._since = 0.0  # when the running one was charged last
         self._long_one: Run | None = None  # which had the turn last of the long ones
         self._usage: dict[str, tuple[float, float]] = {}  # of visitors: seconds, at that time
-        self._owed = 0.0  # seconds to long runs
+        self._owed_long = 0.0  # seconds to long runs
+        self._owed_others = 0.0  # seconds to all but instant runs
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -123,10 +134,19 @@ class Turns:
         """
         if run.stop.is_set():
             raise Stopped
-        if run in self._runs and not self.keeps(run):
+        if run in self._runs and not run.is_elsewhere and not self.keeps(run):
             began = time.monotonic()
             self._wait(run)
             run.rested += time.monotonic() - began
+
+    def let_go(self, run: Run) -> None:
+        """It computes elsewhere until it leaves: others may have the turn."""
+        with self._changed:
+            run.is_elsewhere = True
+            if self._running is run:
+                self._charge()
+                self._running = None
+            self._changed.notify_all()
 
     def keeps(self, run: Run) -> bool:
         """Whether a run that asks between two network calls keeps the turn; else a better one may take it."""
@@ -166,12 +186,16 @@ class Turns:
         self._usage[run.visitor] = self._used_by(run.visitor) + seconds, now
         if len(self._usage) > 10 * self._most() + 100:
             self._usage = {name: one for name, one in self._usage.items() if self._used_by(name) > 0.1}
-        if all(other.is_short for other in self._runs):
-            self._owed = 0.0
-        elif run.is_short:
-            self._owed += seconds * LONG_SHARE
-        else:
-            self._owed = max(0.0, self._owed - seconds)
+        self._owed_long = self._debt(self._owed_long, seconds, run.is_short, [one.is_short for one in self._runs])
+        instant = [one.is_instant for one in self._runs]
+        self._owed_others = self._debt(self._owed_others, seconds, run.is_instant, instant)
+
+    @staticmethod
+    def _debt(owed: float, seconds: float, was_favoured: bool, favoured: list[bool]) -> float:
+        """What is owed to runs that are not favoured, after one ran for some seconds. favoured: of all runs."""
+        if all(favoured):
+            return 0.0
+        return owed + seconds * SHARE if was_favoured else max(0.0, owed - seconds)
 
     def _used_by(self, visitor: str) -> float:
         seconds, at = self._usage.get(visitor, (0.0, 0.0))
@@ -185,11 +209,16 @@ class Turns:
     def _order(self) -> list[Run]:
         """Those that can run, the next one first."""
         now = time.monotonic()
-        there = [run for run in self._runs if run.has_begun or now - run.asked < SILENT_SECONDS]
+        there = [
+            run for run in self._runs if not run.is_elsewhere and (run.has_begun or now - run.asked < SILENT_SECONDS)
+        ]
         begun = sum(run.has_begun and not run.is_short for run in there)
-        short = sorted(
-            (run for run in there if run.is_short),
-            key=lambda run: PATIENCE * run.seconds_left - (now - run.joined),
+        instant, short = (
+            sorted(
+                (run for run in there if run.is_short and run.is_instant == is_instant),
+                key=lambda run: PATIENCE * run.seconds_left - (now - run.joined),
+            )
+            for is_instant in (True, False)
         )
         long = sorted(
             (run for run in there if not run.is_short),
@@ -199,14 +228,15 @@ class Turns:
                 run.joined,
             ),
         )
-        return long + short if self._owed >= OWED_SECONDS and long else short + long
+        others = long + short if self._owed_long >= OWED_SECONDS else short + long
+        return others + instant if self._owed_others >= OWED_MOST else instant + others
 
     def listed(self) -> list[tuple[Run, bool]]:
-        """All runs in turn, each with whether it has the turn."""
+        """All runs in turn, each with whether it computes."""
         with self._changed:
-            return [
-                (run, run is self._running) for run in sorted(self._order(), key=lambda one: one is not self._running)
-            ]
+            order = [run for run in self._runs if run.is_elsewhere] + self._order()
+            pairs = [(run, run is self._running or run.is_elsewhere) for run in order]
+            return sorted(pairs, key=lambda pair: not pair[1])
 
     def before(self, run: Run) -> tuple[int, float]:
         """How many come before a run that waits, the running one among them, and the seconds of work they have left."""
@@ -216,3 +246,16 @@ class Turns:
             seconds = sum(one.seconds_left for one in ahead)
             ends_its_call = self._running not in (None, run, *ahead)
             return len(ahead) + ends_its_call, seconds
+
+
+TURNS = Turns(lambda: bounds().waiting_in_all, lambda: bounds().waiting)
+
+
+def checkpoint() -> None:
+    """Called before every network call of what is drawn for the page: lets better runs go first, ends unwanted ones.
+
+    Raises Stopped.
+    """
+    run = CURRENT.get()
+    if run is not None:
+        TURNS.checkpoint(run)

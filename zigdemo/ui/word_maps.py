@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -14,10 +12,11 @@ from ..checks import as_whole
 from ..explain import AttentionMaps, EffectMaps, EffectRecorder, Recorder, RecordGroup, heat
 from ..pipeline import Request, Result
 from .figures import Figure, Panel, Row, save_figure
-from .files import pictures_folder
+from .files import new_folder
 from .maps import enlarged, one_picture, panel_html, plain_html, side_by_side, text_models, tiles_html
 from .runs import MODELS, ended, run_to_end
 from .settings import installed_model
+from .turns import checkpoint
 from .words import lit_html
 
 MOST_BYTES = 2**26  # of the maps of one drawing, which are kept for its page
@@ -244,8 +243,7 @@ def export(drawing: Drawing) -> list[str]:
 
     What is shown on a page comes first, as a figure in PNG and SVG.
     """
-    folder = Path(tempfile.mkdtemp(dir=pictures_folder()))
-    figure = []
+    folder, figure = new_folder(), []
     if drawing.choice is not None:
         request = drawing.request
         kind = "what the word changes" if drawing.choice.kind == EFFECT else "attention to the word"
@@ -253,9 +251,12 @@ def export(drawing: Drawing) -> list[str]:
         figure = save_figure(
             Figure(request.prompt, about, rows(drawing, drawing.choice)), folder / f"words-{request.model}"
         )
+    checkpoint()
     sheets = folder / "effect.png", folder / "attention.png"
     drawing.effects.word_sheet(drawing.frames).save(sheets[0])
+    checkpoint()
     drawing.maps.word_sheet(drawing.frames, drawing.words).save(sheets[1])
+    checkpoint()
     arrays = (
         drawing.effects.save_npz(folder / "effect.npz"),
         drawing.maps.save_npz(folder / "attention.npz", drawing.words),

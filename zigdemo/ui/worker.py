@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.context import LocalContext
 
+from ..request import Request
 from .bounds import bounds
 from .estimates import waiting_text
-from .turns import CURRENT, Run, Stopped, Turns
+from .rest import REST
+from .turns import CURRENT, TURNS, Run, Stopped, checkpoint
 from .visitors import LISTENERS, address_of_page, visitor_of
 
 POLL_SECONDS = 0.02  # between two questions for the turn, by who is next
@@ -32,18 +34,29 @@ _END = object()
 # Of events that wait for the turn: Gradio's queue hands them on at once.
 TURN = {"concurrency_limit": None}
 
-TURNS = Turns(lambda: bounds().waiting_in_all, lambda: bounds().waiting)
 Value = TypeVar("Value")
 
 
-def checkpoint() -> None:
-    """Called before every network call of what is drawn for the page: lets better runs go first, ends unwanted ones.
+def call_counter(request: Request, stopped: Callable[[], bool] = lambda: False) -> Callable[[], None]:
+    """What is called before every network call of a run: raises Stopped once it is unwanted, ValueError after too many.
 
-    Raises Stopped.
+    How many calls a solver with adaptive steps makes is not known before.
     """
-    run = CURRENT.get()
-    if run is not None:
-        TURNS.checkpoint(run)
+    calls, most = 0, bounds().calls * request.count
+
+    def before_call() -> None:
+        nonlocal calls
+        calls += 1
+        if stopped():
+            raise Stopped
+        if calls > most:
+            raise ValueError(
+                f"{request.solver} made {most // request.count:,} network calls for a picture, as many as may be here; "
+                "take a larger tolerance or another solver"
+            )
+        checkpoint()
+
+    return before_call
 
 
 def new_run(page: gr.Request | None, seconds: float) -> Run:
@@ -128,6 +141,7 @@ async def in_turn_while(
         return await _in_thread(page, run, function)
     finally:
         TURNS.leave(run)
+        REST.run_ended()
 
 
 async def steps_in_turn(
@@ -156,6 +170,7 @@ async def steps_in_turn(
     finally:
         run.stop.set()
         await _ended(asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(_THREADS, _close, run, steps)))
+        REST.run_ended()
 
 
 def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Callable[[Callable[..., Any]], Any]:

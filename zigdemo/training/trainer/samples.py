@@ -41,7 +41,7 @@ def draw(
     )
     for parts in run:
         last = parts
-    return _decoded(own_items([part.x for part in last], count, device), space)
+    return _decoded(own_items([part.x for part in last], count), space)
 
 
 def _decoded(latents: Tensor, space: Latents) -> np.ndarray:

@@ -47,7 +47,7 @@ from ..word_maps import (
     read_choice,
     view_html,
 )
-from ..worker import TURN, checkpoint, in_turn
+from ..worker import TURN, in_turn
 
 TAB = "attention"  # the id of the tab and of its runs
 SKIP = gr.skip()
@@ -55,6 +55,7 @@ FRAME_SECONDS = 0.15
 KINDS = [("What the word changes", EFFECT), ("Attention to the word", ATTENTION)]
 SETTINGS = ("model", "prompt", "steps", "seed")
 MAPS = 3.0  # times as long as the picture alone takes what is recorded beside it
+FILES_SECONDS = 0.3  # that writing them takes, about
 SPANS = ("layer_from", "layer_to", "step_from", "step_to", "head")
 
 
@@ -68,7 +69,6 @@ def attention(model: str, prompt: str, steps: int | None = None, seed: int = 0) 
     recorded, each for effect and for attention.
     """
     drawing = draw(model, prompt, steps, seed)
-    checkpoint()  # writing the files takes as long as some steps
     files = [gr.FileData(path=path) for path in export(drawing)]
     effects = {word: drawing.effects.map([place]).tolist() for place, word in enumerate(drawing.effects.words)}
     words = [
@@ -96,7 +96,7 @@ def _updates(running: bool | None = None, line: str | None = None, **updates: An
 
 
 def _seconds(model: Any, prompt: Any = None, steps: Any = None, *others: Any, **more: Any) -> float:
-    return MAPS * seconds_of_call(model, prompt=prompt, steps=steps, count=1)
+    return FILES_SECONDS + MAPS * seconds_of_call(model, prompt=prompt, steps=steps, count=1)
 
 
 @stoppable(TAB, _updates)

@@ -15,7 +15,7 @@ from ..frame import Frame
 from ..looking import Updates, stoppable
 from ..runs import Run
 from ..theme import mount_script
-from ..worker import checkpoint
+from ..turns import checkpoint
 
 TAB = "cost"  # the id of the tab and of its runs
 TOKENS = (256, 1024, 4096, 8192)  # measured here; attention among more takes seconds

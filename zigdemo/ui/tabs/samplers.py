@@ -37,7 +37,8 @@ from ..settings import (
 from ..sharing import Query, share
 from ..theme import mount_script
 from ..toys import FIRST, MOST_SEED, MOST_TOY_STEPS, run_toy, toy_data
-from ..worker import TURN, checkpoint, in_turn
+from ..turns import checkpoint
+from ..worker import TURN, in_turn
 
 TAB = "samplers"  # the id of the tab
 
