@@ -3,12 +3,14 @@ VENV ?= .venv
 PIP_ARGS ?=
 BIN = $(VENV)/bin
 LOWEST = .venv-lowest
+JOBS ?= 2
+PYTEST = python -m pytest -n $(JOBS) --dist loadfile
 
 .PHONY: help demo test test-new-examples test-lowest test-mutations lint
 
 help:
 	@echo "make demo   install into $(VENV) and open the page on http://127.0.0.1:7860 (PORT=... to change)"
-	@echo "make test   install what the tests need and run all of them"
+	@echo "make test   install what the tests need and run all of them, in 2 processes (JOBS=... to change)"
 	@echo "make test-new-examples   the same, with examples of Hypothesis that are new each time"
 	@echo "make test-lowest         all but the browser's, with the lowest version of every requirement, in $(LOWEST);"
 	@echo "                         Python 3.10 to 3.12"
@@ -30,10 +32,10 @@ demo: $(VENV)/.demo
 	$(BIN)/python app.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/$(PYTEST)
 
 test-new-examples: $(VENV)/.test
-	$(BIN)/python -m pytest --hypothesis-profile=new
+	$(BIN)/$(PYTEST) --hypothesis-profile=new
 
 $(LOWEST)/.test: requirements.txt requirements-dev.txt tests/lowest.py
 	$(PYTHON) -m venv --clear $(LOWEST)
@@ -42,7 +44,7 @@ $(LOWEST)/.test: requirements.txt requirements-dev.txt tests/lowest.py
 	@touch $@
 
 test-lowest: $(LOWEST)/.test
-	$(LOWEST)/bin/python -m pytest -m "not browser"
+	$(LOWEST)/bin/$(PYTEST) -m "not browser"
 
 test-mutations: $(VENV)/.test
 	$(BIN)/python tests/mutations.py

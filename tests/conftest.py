@@ -9,6 +9,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if PROCESSES > 1:  # they share the processors, as do the programs that they start
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // PROCESSES))
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
 if not torch.cuda.is_available():  # before anything imports triton: its kernels then run on the CPU, interpreted
     os.environ.setdefault("TRITON_INTERPRET", "1")
 

@@ -110,7 +110,7 @@ MUTATIONS = (
         "Image.alpha_composite(white, image).convert", "image.convert", "tests/test_pipeline.py",
     ),
     Mutation(
-        "padding not cut", SAMPLING, "part[: len(rows)] for part", "part for part", SAMPLING_TESTS,
+        "padding not cut", SAMPLING, "torch.cat(list(parts))[:count]", "torch.cat(list(parts))", SAMPLING_TESTS,
     ),
     Mutation(
         "the same seeds in every group", SAMPLING, "manual_seed(seeds[row]) for row in padded_rows",

@@ -31,7 +31,7 @@ def test_on_a_gpu_the_best_that_imports_is_taken(monkeypatch):
     monkeypatch.setattr(backends, "_import_fault", lambda module, install: None)
     monkeypatch.setattr(backends, "_fla_import_fault", lambda: None)
     found = chosen(CUDA)
-    assert (found["selective_scan"], found["gated_linear_attention"]) == ("triton", "fla")
+    assert (found["selective_scan"], found["gated_linear_attention"]) == ("triton", "triton")
     assert chosen(CUDA, torch.float64)["selective_scan"] == "reference"
 
 

@@ -351,6 +351,21 @@ def test_a_nan_elsewhere_is_not_blamed_on_the_step():
     assert selective_scan(**tensors).isnan().all()
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("name", ["x", "dt", "A", "B", "C", "D", "z", "dt_bias"])
+def test_a_nan_in_any_tensor_shows_in_the_result_or_is_refused(name, backend):
+    tensors, _ = draw(5, 1, 6, 4, 2, torch.float32)
+    for place in range(tensors[name].numel()):
+        value = tensors[name].detach().clone()
+        value.view(-1)[place] = torch.nan
+        try:
+            result = selective_scan(**{**tensors, name: value}, backend=backend)
+        except ValueError as fault:
+            assert f"{name} holds NaN" in str(fault)
+        else:
+            assert result.isnan().any()
+
+
 def test_an_unknown_backend_is_refused_with_the_names_that_exist():
     tensors, _ = draw(5, 1, 5, 4, 2, torch.float32)
     with pytest.raises(ValueError, match="magic.*cpu, triton, mamba_ssm, reference"):

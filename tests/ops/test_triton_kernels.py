@@ -56,10 +56,12 @@ COMPILE = """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
+    from zigdemo.ops.gla import triton_kernels as gla
     from zigdemo.ops.selective_scan import triton_conv, triton_kernels
 
     SCAN = {"STATE": 16, "PAD": 16, "WIDTH": 32, "ORDERED": True, "SHIFTED": True, "GATED": True}
     CONV = {"TAPS": 4, "ORDERED": True, "SILU": True, "ROWS": 16, "WIDTH": 64}
+    GLA = {"CHUNK": 64, "PAD": 64, "ORDERED": True, "EXACT": False}
     KERNELS = [
         (triton_kernels.walk, {**SCAN, "SKIP": True, "SAVE": True, "OUTPUT": True, "TILE": 16}),
         (triton_kernels.walk_back, SCAN),
@@ -67,14 +69,23 @@ COMPILE = """
         (triton_kernels.differentiate, {**SCAN, "SKIP": True, "TILE": 16}),
         (triton_conv.forward_kernel, CONV),
         (triton_conv.backward_kernel, CONV),
+        (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": False}),
+        (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": True}),
+        (gla.score, {**GLA, "BLOCK": 16}),
+        (gla.attend, {**GLA, "WIDTH": 64}),
+        (gla.differentiate_values, {**GLA, "WIDTH": 64}),
+        (gla.differentiate_keys, {**GLA, "WIDTH": 64, "BLOCK": 16}),
     ]
-    HALF, SIZES = ("x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz"), ("length", "channels", "span", "segments")
+    HALF = ("x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv")
+    SIZES = ("length", "channels", "span", "segments", "heads", "keys", "values", "chunks")
     for kernel, constants in KERNELS:
         kinds = {name: "*fp32" for name in kernel.arg_names}
         kinds.update({name: "*bf16" for name in HALF if name in kinds}, **{n: "i32" for n in SIZES if n in kinds})
+        kinds.update({"scale": "fp32"} if "scale" in kinds else {})
         kinds.update({"perm": "*i64"} if "perm" in kinds else {}, **{name: "constexpr" for name in constants})
         source = ASTSource(kernel, kinds, constants)
-        made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1})
+        target, warps = GPUTarget("cuda", 90, 32), 4 if "CHUNK" in constants else 1
+        made = triton.compile(source, target=target, options={"num_warps": warps})
         assert made.asm["cubin"]
     print("compiled")
 """

@@ -108,6 +108,7 @@ OPERATORS: dict[str, tuple[Backend, ...]] = {
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),
     ),
     "gated_linear_attention": (
+        Backend("triton", "our GPU kernels, chunks as matrix products, order inside", _triton_fault),
         Backend("fla", "flash-linear-attention's chunk kernel", _fla_fault),
         Backend("cpu", "numba kernels, chunks as matrix products, own threads", _cpu_fault),
         Backend("reference", "plain torch, one token at a time (slow)", lambda device, dtype: None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -32,6 +32,7 @@ from ..scans import scan_scheme
 from .hub import SOURCES
 from .parts import Part, is_id, named_parts
 from .retired import RETIRED, Retired
+from .tensors import opened, tensor_copies, tensor_shapes
 
 DEFAULTS = ("solver", "steps", "guidance")
 MOST_DEFAULT_STEPS, MOST_DEFAULT_GUIDANCE = 250, 10
@@ -103,16 +104,8 @@ class ModelFolder:
 
     def state(self) -> dict[str, Tensor]:
         """The tensors as stored. Raises ValueError if the file is missing or no complete safetensors file."""
-        path = self.path / TENSORS
-        try:
-            with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}
-        except FileNotFoundError:
-            raise ValueError(f"{self.path} has no {TENSORS}; copy the weights file there again") from None
-        except (SafetensorError, OSError) as fault:
-            raise ValueError(
-                f"{path} is damaged or not a safetensors file ({fault}); copy or download it again"
-            ) from None
+        with opened(self.path / TENSORS) as file:
+            return {key: file.get_tensor(key) for key in file.keys()}
 
     def load(self, device: str | torch.device = "cpu") -> nn.Module:
         """The network with its weights, in float32 for inference. Raises ValueError if they do not match."""
@@ -121,11 +114,10 @@ class ModelFolder:
             raise ValueError(
                 f"{self.path / CONFIG} asks for {count:,} weights, more than {MOST_PARAMETERS:,}; correct its sizes"
             )
-        state = self.state()
-        stored = sum(value.numel() for value in state.values())
-        if (
-            stored < count
-        ):  # checked before building, so that a bad config cannot allocate more memory than the file holds
+        path = self.path / TENSORS
+        shapes = tensor_shapes(path)
+        stored = sum(map(math.prod, shapes.values()))
+        if stored < count:  # asked first, as building allocates what the config asks for
             raise ValueError(
                 f"{self.path / CONFIG} asks for {count:,} weights and {TENSORS} holds {stored:,}: they do not belong "
                 "together; copy both files again"
@@ -133,20 +125,17 @@ class ModelFolder:
         with torch.device("meta"):
             network = self.model.build() if isinstance(self.model, OfficialConfig) else build(self.model)
         expected = network.state_dict()
-        for key in sorted(expected.keys() | state.keys()):
-            if key not in state:
-                raise ValueError(f"{self.path / TENSORS} lacks {key}: it does not belong to this {CONFIG}")
+        for key in sorted(expected.keys() | shapes.keys()):
+            if key not in shapes:
+                raise ValueError(f"{path} lacks {key}: it does not belong to this {CONFIG}")
             if key not in expected:
-                raise ValueError(f"{self.path / TENSORS} has {key}, which this {CONFIG} does not know")
-            if state[key].shape != expected[key].shape:
+                raise ValueError(f"{path} has {key}, which this {CONFIG} does not know")
+            if shapes[key] != expected[key].shape:
                 raise ValueError(
-                    f"{key} is {tuple(state[key].shape)} in {self.path / TENSORS} and {tuple(expected[key].shape)} "
-                    f"by {CONFIG}: they do not belong together"
+                    f"{key} is {shapes[key]} in {path} and {tuple(expected[key].shape)} by {CONFIG}: they do not "
+                    "belong together"
                 )
-            if not torch.isfinite(state[key].float()).all():
-                raise ValueError(f"{key} in {self.path / TENSORS} holds NaN or infinity; the weights are damaged")
-        # A copy, as the tensors are memory-mapped from a file that may be overwritten while the page runs.
-        network.load_state_dict({key: value.to(torch.float32, copy=True) for key, value in state.items()}, assign=True)
+        network.load_state_dict(dict(tensor_copies(path, device)), assign=True)
         return network.requires_grad_(False).eval().to(device)
 
     def load_latents(self, device: str | torch.device = "cpu") -> Latents:

@@ -46,8 +46,8 @@ def selective_scan(
     x, dt, z, B, C have the same dtype; A, D, dt_bias may be float32 with half precision.
     backend: "auto", "cpu" (numba, float32), "triton" (state in float32), "mamba_ssm" (their CUDA kernel between two
     gathers) or "reference" (plain torch). Returns (batch, length, channels) like x.
-    Raises ValueError naming the argument that does not fit; NaN in dt is detected on the CPU only, as the check would
-    stall a GPU. Source: Gu & Dao 2023 (arXiv 2312.00752), algorithm 2.
+    Raises ValueError naming the argument that does not fit; NaN in dt and A is detected on the CPU only, as the check
+    would stall a GPU; NaN in others shows in the result. Source: Gu & Dao 2023 (arXiv 2312.00752), algorithm 2.
     """
     batch, length, channels = sizes("x", x, "batch, length, channels")
     state = sizes("A", A, "channels, state")[1]
@@ -59,8 +59,9 @@ def selective_scan(
     for name, value in (("D", D), ("dt_bias", dt_bias)):
         expect(name, value, (channels,), x, parameter=True)
     fitting(order, length)
+    no_nan("A", A)  # which fast exponentials swallow
     backend_name = backends.choose("selective_scan", backend, x.device, x.dtype)
-    if backend_name == "cpu":  # its kernel detects NaN
+    if backend_name == "cpu":  # its kernel detects NaN in dt
         perm = None if order is None else permutation(order)
     else:
         no_nan("dt", dt)
