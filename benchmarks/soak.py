@@ -237,17 +237,16 @@ def main() -> None:
             "requests": len(seconds), "alone": round(usual.get(kind, 0.0), 2),
             "p50": round(statistics.median(seconds), 2), "p95": round(percentile(seconds, 0.95), 2),
         }  # fmt: skip
-    of_clients = [
-        percentile([each for number, each in report.times["one"] if number == client.number], 0.95)
-        for client in clients
-        if sum(number == client.number for number, _ in report.times["one"]) >= 5
-    ]
+    own = [[each for number, each in report.times["one"] if number == client.number] for client in clients]
+    of_clients = {share: [percentile(one, share) for one in own if len(one) >= 5] for share in (0.5, 0.95)}
     result = {
         "clients": arguments.clients, "minutes": arguments.minutes, "kinds": kinds, "failures": len(report.failures),
         "tracebacks": said.count("Traceback"), "idle_after_leaving": left, "idle_after_all": round(idle, 2),
         "before": before, "after": after,
-        "p95_of_one_picture_by_client": {"least": round(min(of_clients, default=0), 2),
-                                         "most": round(max(of_clients, default=0), 2)},
+        "one_picture_by_client": {
+            f"p{100 * share:.0f}": [round(end(seconds, default=0), 2) for end in (min, max)]
+            for share, seconds in of_clients.items()
+        },
     }  # fmt: skip
     print(json.dumps(result, indent=1))
     print("\n".join(report.failures[:20]))

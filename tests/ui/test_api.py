@@ -142,9 +142,17 @@ def test_a_matrix_that_cannot_be_is_one_sentence(client, arguments):
     assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence
 
 
+def test_one_picture_by_the_first_models_own_settings(client):
+    path = client.predict(label="hedgehog", seed=4, api_name="/draw")
+    request = media.read_metadata(path)["request"]
+    assert (request["model"], request["label"], request["seed"], request["count"]) == ("tiny", "hedgehog", 4, 1)
+    with pytest.raises(AppError, match="nowhere"):
+        client.predict(model="nowhere", api_name="/draw")
+
+
 ENDPOINTS = {
     "/generate", "/models", "/labels", "/generate_clip", "/compare", "/scan_order", "/influence", "/attention",
-    "/toy_paths", "/solver_strips", "/steps_against_error",
+    "/toy_paths", "/solver_strips", "/steps_against_error", "/draw",
 }  # fmt: skip
 
 

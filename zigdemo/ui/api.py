@@ -13,7 +13,7 @@ from . import runs, texts
 from .answers import ModelOf, Setting
 from .borders import endpoint
 from .bounds import bounds
-from .estimates import seconds_of_call
+from .estimates import REFUSED_SECONDS, seconds_of_call
 from .files import save_pictures
 from .more import START
 from .settings import (
@@ -31,6 +31,7 @@ from .worker import TURN, in_turn
 def add_endpoints() -> None:
     """Add them to the page; call inside it."""
     gr.api(in_turn(seconds_of_call)(generate), api_name="generate", **TURN)
+    gr.api(in_turn(_seconds_of_one)(draw), api_name="draw", **TURN)
     gr.api(models, api_name="models")
     gr.api(labels, api_name="labels")
 
@@ -70,6 +71,35 @@ def generate(
     last = runs.last_step(request, PICTURES, picture)
     files = [gr.FileData(path=path) for path in save_pictures(last.result)]
     return files, texts.summary(last)
+
+
+@endpoint
+def draw(
+    prompt: str | None = None, model: str | None = None, label: str | None = None, scan: str | None = None,
+    seed: int = 0,
+) -> gr.FileData:  # fmt: skip
+    """API: draw one picture by the model's own settings; returns a PNG file with its settings inside.
+
+    prompt: for models that read text, label for the others, see /models and /labels. model: by default the first one.
+    scan: a scheme other than the model's, such as "zigzag-8" or "hilbert-8".
+    """
+    files, _ = generate(_first(model), label, scan, seed=seed, count=1, prompt=prompt)
+    return files[0]
+
+
+def _first(model: str | None) -> str:
+    """A model, by default the one that is offered first of those that draw pictures. Raises ValueError for none."""
+    names = [folder.id for folder in installed_models(PICTURES)]
+    if model is None and not names:
+        raise ValueError("no model that draws pictures is installed; copy the weights folder there again")
+    return model or names[0]
+
+
+def _seconds_of_one(prompt: Any = None, model: Any = None, label: Any = None, scan: Any = None, seed: Any = 0) -> float:
+    try:
+        return seconds_of_call(_first(model), label, scan, count=1, prompt=prompt)
+    except ValueError:
+        return REFUSED_SECONDS
 
 
 def _upload_path(file: Any) -> str:
