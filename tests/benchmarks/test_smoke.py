@@ -106,11 +106,21 @@ def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
     samples = [{"key": n, "label": n, "group": "noise", "keywords": [], "emoji": ""} for n in "abcd"]
     write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
     out = tmp_path / "out"
-    command = ["bash", "benchmarks/gpu.sh", str(out), "--dry", "--minutes", "1", "--data", str(tmp_path / "data")]
+    command = ["bash", "benchmarks/gpu.sh", str(out), "--dry", "--data", str(tmp_path / "data")]
+    command += ["--train", "zigma-emoji"]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((out / "results.json").read_text())
-    assert found["speed"] and len(found["models"]) == 2 and all(row["good"] for row in found["correctness"])
+    found = json.loads((out / "gpu.json").read_text())
+    assert {part["status"] for part in found["parts"].values()} == {0}
+    assert found["scan"] and found["attention"] and found["networks"] and found["profile"][0]["busy"] > 0
+    assert len(found["models"]) == 1 and all(row["good"] for row in found["correctness"])
     files = list(out.rglob("*"))
     assert len(files) <= 8 and all(file.is_file() and file.stat().st_size < 16 * 2**20 for file in files)
+
+
+def test_a_part_that_stalls_takes_no_more_than_its_share():
+    from benchmarks.gpu.__main__ import run
+
+    ended = run(["timeit", "-n", "1", "-r", "1", "import time; time.sleep(600)"], 1.0)
+    assert "stopped after 1 s" in str(ended["status"]) and ended["seconds"] < 300

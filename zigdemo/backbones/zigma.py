@@ -110,7 +110,7 @@ class ZigMaConfig(BackboneConfig):
     @property
     def mixing(self) -> str:
         """How tokens are mixed, in a few words for a model card."""
-        return f"state {self.state_size}, {', '.join(dict.fromkeys(self.schemes))}"
+        return f"state size {self.state_size}, scanned by {', '.join(dict.fromkeys(self.schemes))}"
 
     @property
     def parameters(self) -> int:

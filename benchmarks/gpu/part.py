@@ -1,0 +1,45 @@
+"""One part of the measurements, in a process of its own: `python -m benchmarks.gpu.part NAME --out FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from . import kernels, networks
+
+
+def main() -> None:
+    """Measure, and write the result under its name."""
+    parser = argparse.ArgumentParser(prog="benchmarks.gpu.part", description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--fla", action="store_true")
+    parser.add_argument("--dry", action="store_true")
+    chosen = parser.parse_args()
+    device = torch.device("cpu" if chosen.dry else "cuda")
+    result: dict[str, list] = {}
+
+    def keep(name: str, rows: list) -> None:
+        result[name] = result.get(name, []) + rows
+        chosen.out.write_text(json.dumps(result), encoding="utf-8")
+
+    def correctness() -> None:
+        keep("correctness", kernels.correctness(device, chosen.dry))
+        keep("correctness", kernels.attention_correctness(device, chosen.dry, chosen.fla))
+
+    parts: dict[str, Callable[[], None]] = {
+        "correctness": correctness,
+        "scan": lambda: keep("scan", kernels.speed(device, chosen.dry)),
+        "attention": lambda: keep("attention", kernels.attention_speed(device, chosen.dry, chosen.fla)),
+        "networks": lambda: networks.table(device, chosen.dry, lambda row: keep("networks", [row])),
+        "profile": lambda: keep("profile", [networks.profile(device, chosen.dry)]),
+    }
+    parts[chosen.name]()
+
+
+if __name__ == "__main__":
+    main()
