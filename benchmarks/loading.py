@@ -73,9 +73,8 @@ def main() -> None:
         for how in ("ours", "safetensors and a copy"):
             row = measured(path, how, 3)
             row["times_the_file"] = row["bytes"] / nbytes
-            print(
-                f"{how}: {row['seconds']:.1f} s, {row['times_the_file']:.2f} times the {nbytes / 1e9:.2f} GB of the file"
-            )
+            took = f"{row['seconds']:.1f} s, {row['times_the_file']:.2f} times the file's {nbytes / 1e9:.2f} GB"
+            print(f"{how}: {took}")
             result[how] = row
     Path(chosen.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
