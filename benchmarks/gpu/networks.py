@@ -29,7 +29,7 @@ def networks(side: int, device: torch.device, dry: bool) -> Iterator[tuple[str, 
         names = list(entry.sizes)
         name = names[0] if dry else next((one for one in ("XL/2", "L/2", "L") if one in names), names[-1])
         given = {"in_channels": CHANNELS, "size": (PATCH * side, PATCH * side), "labels": LABELS}
-        config = preset(family, name, **({**given, "depth": 1, "width": 64, "patch": PATCH} if dry else given))
+        config = preset(family, name, **({**given, "depth": 1, "width": 96, "patch": PATCH} if dry else given))
         with torch.device(device):
             network = build(config).eval().requires_grad_(False)
         yield f"{family} {name}", lower_blocks(network, device, "fp32" if dry else "bf16")

@@ -51,8 +51,12 @@ def test_a_sine_table_of_an_odd_width_is_refused():
 @pytest.mark.parametrize(("width", "scale"), [(255, 1), (256, 1), (256, 1000)])
 def test_the_time_features_are_the_official_ones(width, scale):
     wanted = GOLDEN[f"out.timestep{width}{'_x1000' if scale > 1 else ''}"]
-    features = timestep_features(scale * torch.from_numpy(GOLDEN["in.t"]), width).numpy()
-    assert np.abs(features - wanted).max() <= 1e-4 * wanted.std()
+    times = scale * torch.from_numpy(GOLDEN["in.t"])
+    features = timestep_features(times, width).numpy()
+    # The last digits of exp, and so of large angles, differ from processor to processor.
+    angles = times.numpy()[:, None] * 10000.0 ** -(np.arange(width // 2) / (width // 2))
+    allowed = np.pad(np.tile(2e-6 * angles, 2), ((0, 0), (0, width % 2))) + 1e-4 * wanted.std()
+    assert (np.abs(features - wanted) <= allowed).all()
 
 
 def test_the_time_embedder_scales_the_time_first():

@@ -5,6 +5,7 @@ import random
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 from zigdemo.explain.terms import BLOCKS, crossing
 
@@ -61,8 +62,8 @@ def test_this_machine_is_measured_beside_the_others(visit, served, monkeypatch):
     show_tab(page, "Cost")
     page.get_by_role("button", name="Measure here").click()
     page.wait_for_selector("#cost-progress:has-text('Measured')")
-    assert "measured here" in page.locator(".cost figcaption").inner_text()
-    assert page.locator(".cost .curve.thin").count() == 4
+    expect(page.locator(".cost figcaption")).to_contain_text("measured here")
+    expect(page.locator(".cost .curve.thin")).to_have_count(4)
 
 
 def test_whole_networks_are_shown_beside_operators(visit, served):

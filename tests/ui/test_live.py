@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from models import tiny_folder
 
 from zigdemo import zoo
@@ -63,8 +64,8 @@ def test_it_is_on_at_first_on_one_s_own_machine_and_off_on_a_space(monkeypatch, 
 
 
 def test_a_large_model_is_not_drawn_live_on_a_cpu(monkeypatch):
-    monkeypatch.setattr(live.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(live, "choose_device", lambda: torch.device("cpu"))
     large = SimpleNamespace(model=SimpleNamespace(parameters=live.MOST_WEIGHTS_CPU + 1), frames=None)
     assert not live.quick_enough(large)
-    monkeypatch.setattr(live.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(live, "choose_device", lambda: torch.device("cuda"))
     assert live.quick_enough(large)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 
 import psutil
 
@@ -20,16 +19,17 @@ class Rest:
     """Notices that nothing is drawn; for the thread of an event loop."""
 
     def __init__(self) -> None:
-        self._drawn = 0.0  # when a run ended last
+        self._timer: asyncio.TimerHandle | None = None
         self._usual = 0  # bytes that stayed the last time
 
     def run_ended(self) -> None:
         """A run has ended, in the thread of the event loop."""
-        self._drawn = time.monotonic()
-        asyncio.get_running_loop().call_later(REST_SECONDS, self._look)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(REST_SECONDS, self._look)
 
     def _look(self) -> None:
-        if len(TURNS) == 0 and time.monotonic() - self._drawn >= REST_SECONDS - 0.1:
+        if len(TURNS) == 0:
             threading.Thread(target=self.return_memory, daemon=True, name="rest").start()
 
     def return_memory(self) -> None:
