@@ -34,12 +34,12 @@ KERNELS = {
     "scan backward": (triton_kernels.differentiate, {**SCAN, "SKIP": True, "TILE": 16}, 1),
     "convolution forward": (triton_conv.forward_kernel, CONV, 4),
     "convolution backward": (triton_conv.backward_kernel, CONV, 4),
-    "gla states": (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": False}, 4),
-    "gla scores": (gla.score, {**GLA, "BLOCK": 16}, 4),
-    "gla outputs": (gla.attend, {**GLA, "WIDTH": 64}, 4),
-    "gla backward, states": (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": False}, 4),
-    "gla backward, values": (gla.differentiate_values, {**GLA, "WIDTH": 64}, 4),
-    "gla backward, keys": (gla.differentiate_keys, {**GLA, "WIDTH": 64, "BLOCK": 16}, 4),
+    "gla states": (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": False}, 8),
+    "gla scores": (gla.score, {**GLA, "BLOCK": 16}, 8),
+    "gla outputs": (gla.attend, {**GLA, "WIDTH": 64}, 8),
+    "gla backward, states": (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": False}, 8),
+    "gla backward, values": (gla.differentiate_values, {**GLA, "WIDTH": 32}, 8),
+    "gla backward, keys": (gla.differentiate_keys, {**GLA, "WIDTH": 32, "BLOCK": 16}, 8),
 }
 HALF = {"x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv"}
 SIZES = {"length", "channels", "span", "segments", "heads", "keys", "values", "chunks"}

@@ -23,13 +23,13 @@ from zigdemo.backbones import build
 from zigdemo.backbones.presets import preset
 
 PROGRAM = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from zigdemo.zoo import TENSORS, read_folder
 folder = read_folder(sys.argv[1])
-held = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+held = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before, started = held(), time.perf_counter()
 if sys.argv[2] == "ours":
     kept = folder.load()

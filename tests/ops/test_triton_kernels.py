@@ -73,8 +73,8 @@ COMPILE = """
         (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": True}),
         (gla.score, {**GLA, "BLOCK": 16}),
         (gla.attend, {**GLA, "WIDTH": 64}),
-        (gla.differentiate_values, {**GLA, "WIDTH": 64}),
-        (gla.differentiate_keys, {**GLA, "WIDTH": 64, "BLOCK": 16}),
+        (gla.differentiate_values, {**GLA, "WIDTH": 32}),
+        (gla.differentiate_keys, {**GLA, "WIDTH": 32, "BLOCK": 16}),
     ]
     HALF = ("x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv")
     SIZES = ("length", "channels", "span", "segments", "heads", "keys", "values", "chunks")
@@ -84,7 +84,7 @@ COMPILE = """
         kinds.update({"scale": "fp32"} if "scale" in kinds else {})
         kinds.update({"perm": "*i64"} if "perm" in kinds else {}, **{name: "constexpr" for name in constants})
         source = ASTSource(kernel, kinds, constants)
-        target, warps = GPUTarget("cuda", 90, 32), 4 if "CHUNK" in constants else 1
+        target, warps = GPUTarget("cuda", 90, 32), 8 if "CHUNK" in constants else 1
         made = triton.compile(source, target=target, options={"num_warps": warps})
         assert made.asm["cubin"]
     print("compiled")

@@ -12,15 +12,16 @@ from zigdemo.zoo.tensors import tensor_copies, tensor_shapes
 
 MEGABYTE = 2**20
 PROGRAM = """
-import resource, sys
+import re, sys
 from pathlib import Path
 import torch
 from zigdemo.zoo import tensors
 torch.set_num_threads(1)
 tensors.MAPPED_BYTES = 2**24
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+held = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])  # of this program alone
+before = held()
 kept = dict(tensors.tensor_copies(Path(sys.argv[1]), "cpu"))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(held() - before)
 """
 
 
@@ -64,9 +65,9 @@ def test_a_missing_or_damaged_file_is_one_sentence(tmp_path):
         list(tensor_copies(tmp_path / "model.safetensors", "cpu"))
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="getrusage counts other units there")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells no peak there")
 def test_memory_peaks_little_above_the_bytes_of_the_file(tmp_path):
     save_file({f"part.{i}": torch.ones(16 * MEGABYTE // 4) for i in range(40)}, tmp_path / "model.safetensors")
     path = tmp_path / "model.safetensors"
     done = subprocess.run([sys.executable, "-c", PROGRAM, path], capture_output=True, text=True, check=True)
-    assert int(done.stdout) * 1024 < 1.15 * path.stat().st_size
+    assert 0.9 * path.stat().st_size < int(done.stdout) * 1024 < 1.15 * path.stat().st_size

@@ -13,7 +13,8 @@ from . import triton_kernels
 
 CHUNK, BLOCK = 64, 16  # tokens
 LEAST = 16  # rows and columns of a matrix product
-WARPS = 4
+WARPS = 8  # with these, heads of 64 need no more registers than there are (`benchmarks.kernel_resources`)
+NARROW = 32  # values at a time where two products are summed
 
 
 def _sizes(q: Tensor, v: Tensor, perm: Tensor | None) -> tuple[tuple[int, ...], dict[str, object], int]:
@@ -76,6 +77,7 @@ class _GatedLinearAttention(torch.autograd.Function):
         do = torch.zeros_like(v) if do is None else do.contiguous()
         dfinal = None if dfinal is None else dfinal.contiguous()
         sizes, settings, blocks = _sizes(q, v, perm)
+        narrow = {**settings, "WIDTH": min(NARROW, settings["WIDTH"])}
         batch, heads, chunks, scale = q.shape[0], q.shape[2], sizes[4], q.shape[3] ** -0.5
         order, pieces = _or(perm, q), chunks * (CHUNK // BLOCK)
         dv, dinitial = torch.empty_like(v), torch.empty_like(final)
@@ -87,10 +89,10 @@ class _GatedLinearAttention(torch.autograd.Function):
                 q, g, do, order, _or(dfinal, q), dstates, dinitial, scale, *sizes, FINAL=dfinal is not None, **settings
             )
             triton_kernels.differentiate_values[(chunks, batch * heads)](
-                k, v, g, do, order, scores, dstates, dv, dscores, *sizes, **settings
+                k, v, g, do, order, scores, dstates, dv, dscores, *sizes, **narrow
             )
             triton_kernels.differentiate_keys[(pieces, batch * heads)](
-                q, k, v, g, do, order, states, dstates, dscores, dq, dk, dsums, scale, *sizes, BLOCK=BLOCK, **settings
+                q, k, v, g, do, order, states, dstates, dscores, dq, dk, dsums, scale, *sizes, BLOCK=BLOCK, **narrow
             )
         last = None if dfinal is None else (final * dfinal).sum(3)
         return (
