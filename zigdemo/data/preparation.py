@@ -13,7 +13,6 @@ import numpy as np
 
 from . import draw_attributes, fluent_actions, fluent_emoji
 from .clips import CLIPS, motion, rank_motion
-from .figures.files import prepare_figures, write_layout
 from .folders import read_pictures
 from .images import IMAGES
 from .portrait_files import LICENCE as PORTRAITS_LICENCE
@@ -235,6 +234,9 @@ def _portraits(options: argparse.Namespace) -> Prepared:
 
 
 def _figures(options: argparse.Namespace) -> Prepared:
+    # Imports Pillow, which sets that are only read do not need.
+    from .figures.files import prepare_figures, write_layout
+
     settings = options.count, options.seed, options.size, _names(options.labels)
     _check_size(options.size)
     if options.layout is not None:
