@@ -9,9 +9,11 @@ import urllib.request
 import pytest
 from models import tiny_folder
 from pages import serving, show_tab
+from waiting import until
 
 from zigdemo.ui import visitors
 
+pytestmark = pytest.mark.browser
 JOB = "20260101-000000-0123456789abcdef"
 
 
@@ -59,7 +61,8 @@ def test_a_trained_model_is_its_owners_alone(shared, browser):
         page.locator("button").locator("visible=true").first.wait_for()
     assert visitor_of(ada) != visitor_of(eve)
     trained(folder, visitor_of(ada))
-    assert "ada-secret" in models_seen(ada) and "ada-secret" not in models_seen(eve)
+    until(lambda: models_seen(ada), lambda names: "ada-secret" in names)
+    assert "ada-secret" not in models_seen(eve)
     eve.goto(f"{url}?place=pictures&model=ada-secret")
     eve.get_by_text("is not installed").first.wait_for()
     eve.goto(f"{url}?place=cards")

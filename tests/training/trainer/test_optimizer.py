@@ -9,6 +9,7 @@ from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.optimizer import matrices
 from zigdemo.training.trainer.recipe import Recipe
 
+pytestmark = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="Muon came with torch 2.9")
 MODEL = {"family": "dit", "size": [8, 8], "patch": 4, "width": 32, "depth": 1, "heads": 2}
 
 
