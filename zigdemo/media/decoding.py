@@ -23,7 +23,6 @@ MOST_FRAME_PIXELS = 2**23  # a little more than 3840 x 2160
 MOST_VIDEO_BYTES = 2**31
 MOST_STRETCH = 8  # of pixels that are not square; a file that says more is not believed
 ANIMATIONS = ("GIF", "WEBP", "PNG", "AVIF")
-ATTACHED_PICTURE = 0x400  # disposition of a stream that is a cover, not the video
 # Containers by their first bytes; MP4 is told by the kind of its first box.
 CONTAINERS = (
     (b"\x1a\x45\xdf\xa3", "matroska"), (b"\x00\x00\x01\xba", "mpeg"), (b"\x00\x00\x01\xb3", "mpegvideo"),
@@ -147,7 +146,10 @@ def _open(path: File) -> Iterator[Any]:
 
 def _stream(path: File, container: Any) -> Any:
     """The video to show: the largest of the streams that are no cover picture."""
-    streams = [one for one in container.streams.video if not int(one.disposition) & ATTACHED_PICTURE]
+    from av.stream import Disposition
+
+    cover = Disposition.attached_pic
+    streams = [one for one in container.streams.video if cover not in one.disposition]
     streams = [one for one in streams if one.codec_context is not None]
     if not streams:
         raise ClipError(f"{path.name} has no moving pictures that can be read; give a video")
