@@ -4,7 +4,7 @@ PIP_ARGS ?=
 BIN = $(VENV)/bin
 LOWEST = .venv-lowest
 JOBS ?= 2
-PYTEST = python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST = python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo test test-new-examples test-lowest test-mutations lint
 

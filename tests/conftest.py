@@ -23,6 +23,15 @@ settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile("same")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One process does all that drives a browser, which keeps more than a core busy; the others take files whole."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "browser" if item.get_closest_marker("browser") else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[str]:
     """The whole page with a tiny model of pictures and one of clips; yields its address."""
