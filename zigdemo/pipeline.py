@@ -200,8 +200,8 @@ class Pipeline:
 
         previews: whether steps have pictures; decoded: those of latents as sharp as the result rather than sketched.
         image: a picture to start from: it is resized to the model's size and noised to the time of the option "start",
-        where the solver starts. record: an observer, see `Record`. before_call: called before every network call, the
-        autoencoder's too; what it raises ends the work. Raises ValueError with one sentence, before any work, for a
+        where the solver starts. record: an observer, see `Record`. before_call: called before every network call and
+        every decoding; what it raises ends the work. Raises ValueError with one sentence, before any work, for a
         request the model cannot fulfil, and unless image and start are given together.
         """
         condition, null = self._condition(request)
@@ -236,6 +236,7 @@ class Pipeline:
                     own = own_items(states, request.count)
                     images, clips = self._shown(own, is_last or decoded, before_call)
                 if is_last:
+                    seconds = time.monotonic() - started  # with decoding
                     pictures = [] if clips else images
                     result = Result(pictures, clips, request, self.provenance(), seconds, nfe, record)
                 seconds_left = seconds / (index + 1) * (request.steps - index - 1)

@@ -53,6 +53,8 @@ def main() -> int:
     chosen = parser.parse_args()
     end = time.monotonic() + 60 * chosen.minutes
     chosen.out.mkdir(parents=True, exist_ok=True)
+    for old in chosen.out.glob("part-*"):
+        old.unlink()
     if not chosen.dry and not torch.cuda.is_available():
         print("there is no GPU here; use --dry to see that the script runs", file=sys.stderr)
         return 2
@@ -82,7 +84,7 @@ def main() -> int:
         what = ["--scheme", name] if chosen.claims else ["--recipe", name]
         command = ["benchmarks.gpu.training", *what, "--out", str(chosen.out), "--seconds", str(share)]
         keep(f"train {name}", [*command, "--data", chosen.data, *flags], DRY_SECONDS if chosen.dry else share + 10)
-    for file in chosen.out.glob("part-*.json"):
+    for file in chosen.out.glob("part-*"):
         file.unlink()
     files = list(chosen.out.iterdir())
     large = [path.name for path in files if path.stat().st_size > MOST_BYTES]

@@ -64,9 +64,8 @@ def usable(device: torch.device, asked: tuple[str, ...] = ("triton", "mamba_ssm"
                 print(f"{entry.name}: {fault}")
 
 
-def correctness(device: torch.device, dry: bool) -> list[dict]:
+def correctness(device: torch.device, dry: bool) -> Iterator[dict]:
     """Error of every backend in output and gradients, as a share of the norm of the float64 result."""
-    rows = []
     sizes = [(1, 21, 20, 8)] if dry else [(2, 37, 100, 8), (2, 257, 96, 16), (1, 300, 70, 24), (1, 2048, 64, 64)]
     for size in sizes:
         for dtype, most in ((torch.float32, 1e-4), (torch.bfloat16, 1e-2)):  # results in bfloat16 have 8 bits
@@ -77,9 +76,8 @@ def correctness(device: torch.device, dry: bool) -> list[dict]:
                 found = outcome(arguments, backend)
                 errors = [((a - b).norm() / b.norm()).item() for a, b in zip(found, exact, strict=True)]
                 good = all(error < most for error in errors)
-                rows.append({"size": size, "backend": backend, "dtype": str(dtype), "good": good, "errors": errors})
+                yield {"size": size, "backend": backend, "dtype": str(dtype), "good": good, "errors": errors}
                 print(f"{backend} {size} {dtype}: output {errors[0]:.1e}, gradients {max(errors[1:]):.1e}", flush=True)
-    return rows
 
 
 def heads(size: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
@@ -97,9 +95,8 @@ def attention_backends(device: torch.device, fla: bool) -> list[str]:
     return [entry.name for entry in entries if entry.name in asked and entry.fault(device, torch.float32) is None]
 
 
-def attention_correctness(device: torch.device, dry: bool, fla: bool) -> list[dict]:
+def attention_correctness(device: torch.device, dry: bool, fla: bool) -> Iterator[dict]:
     """The same for gated linear attention, in output and gradients."""
-    rows = []
     for size in [(1, 21, 2, 8)] if dry else [(2, 77, 3, 32), (1, 1000, 4, 64), (1, 300, 2, 128)]:
         for dtype, most in ((torch.float32, 1e-4), (torch.bfloat16, 2e-2)):
             values = heads(size, device, dtype)
@@ -110,11 +107,10 @@ def attention_correctness(device: torch.device, dry: bool, fla: bool) -> list[di
                 # fla multiplies its chunks in TF32, also in float32
                 good = all(error < (5e-3 if backend == "fla" else most) for error in errors)
                 row = {"size": size, "backend": f"gla {backend}", "dtype": str(dtype), "good": good, "errors": errors}
-                rows.append(row)
+                yield row
                 print(
                     f"gla {backend} {size} {dtype}: output {errors[0]:.1e}, gradients {max(errors[1:]):.1e}", flush=True
                 )
-    return rows
 
 
 def attention_outcome(values: list[Tensor], backend: str) -> list[Tensor]:
@@ -126,9 +122,9 @@ def attention_outcome(values: list[Tensor], backend: str) -> list[Tensor]:
     return [value.double() for value in (o.detach(), *grads)]
 
 
-def attention_speed(device: torch.device, dry: bool, fla: bool) -> list[dict]:
+def attention_speed(device: torch.device, dry: bool, fla: bool) -> Iterator[dict]:
     """Seconds of gated linear attention and of softmax attention (torch's fused kernel), forward and both, bf16."""
-    rows, repeats = [], 2 if dry else 20
+    repeats = 2 if dry else 20
     for size in [(1, 32, 2, 8)] if dry else HEADS:
         leaves = [value.requires_grad_() for value in heads(size, device, torch.bfloat16)]
         q, k, v, _ = leaves
@@ -153,8 +149,7 @@ def attention_speed(device: torch.device, dry: bool, fla: bool) -> list[dict]:
                 lambda w=work, g=inputs, o=ones: torch.autograd.grad(w(), g, o), device, repeats
             )
         print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
-        rows.append(row)
-    return rows
+        yield row
 
 
 def bandwidth(device: torch.device, dry: bool) -> float:
@@ -184,13 +179,15 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> f
     return statistics.median(times)
 
 
-def speed(device: torch.device, dry: bool) -> list[dict]:
+def speed(device: torch.device, dry: bool) -> Iterator[dict]:
     """Seconds of the scan by backend, forward and forward+backward, in bf16; the two gathers alone for comparison.
 
     share: of the card's bandwidth that the forward pass uses, if it reads and writes every tensor once.
     """
-    rows, speed_of_memory = [], bandwidth(device, dry)
+    speed_of_memory = bandwidth(device, dry)
     for size in DRY_SIZES if dry else SIZES:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         arguments = draw(size, device, torch.bfloat16)
         perm = torch.from_numpy(arguments["order"].perm.copy()).to(device)
         leaves = {k: v.requires_grad_() for k, v in arguments.items() if isinstance(v, Tensor)}
@@ -219,5 +216,4 @@ def speed(device: torch.device, dry: bool) -> list[dict]:
         if device.type == "cuda":
             row["peak_bytes"] = torch.cuda.max_memory_allocated()
         print(" ".join(f"{k}={v if k == 'size' else round(v, 6)}" for k, v in row.items()), flush=True)
-        rows.append(row)
-    return rows
+        yield row

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
@@ -89,10 +90,16 @@ def profile(device: torch.device, dry: bool) -> dict:
         if device.type == "cuda":
             torch.cuda.synchronize()
     name = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
-    events = sorted(found.key_averages(), key=lambda event: -getattr(event, name))
+    events = [event for event in found.key_averages() if device.type != "cuda" or _is_kernel(event)]
+    events.sort(key=lambda event: -getattr(event, name))
     busy = sum(getattr(event, name) for event in events) / count / 1e6
     print(f"a step takes {1e3 * whole:.1f} ms, of which kernels {1e3 * busy:.1f} ms", flush=True)
     return {
         "batch": batch, "step_seconds": whole, "kernel_seconds": busy, "busy": busy / whole,
         "kernels": {event.key[:80]: getattr(event, name) / count / 1e6 for event in events[:MOST_KERNELS]},
     }  # fmt: skip
+
+
+def _is_kernel(event: object) -> bool:
+    """Whether an event of a profile is of the GPU itself: operators of the CPU are given the same seconds again."""
+    return getattr(event, "device_type", None) == DeviceType.CUDA and not getattr(event, "is_user_annotation", False)

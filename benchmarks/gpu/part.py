@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -25,16 +25,22 @@ def main() -> None:
 
     def keep(name: str, rows: list) -> None:
         result[name] = result.get(name, []) + rows
-        chosen.out.write_text(json.dumps(result), encoding="utf-8")
+        aside = chosen.out.with_suffix(".part")
+        aside.write_text(json.dumps(result), encoding="utf-8")
+        aside.replace(chosen.out)  # whole at any moment, as this process may be stopped
+
+    def each(name: str, rows: Iterator[dict]) -> None:
+        for row in rows:
+            keep(name, [row])
 
     def correctness() -> None:
-        keep("correctness", kernels.correctness(device, chosen.dry))
-        keep("correctness", kernels.attention_correctness(device, chosen.dry, chosen.fla))
+        each("correctness", kernels.correctness(device, chosen.dry))
+        each("correctness", kernels.attention_correctness(device, chosen.dry, chosen.fla))
 
     parts: dict[str, Callable[[], None]] = {
         "correctness": correctness,
-        "scan": lambda: keep("scan", kernels.speed(device, chosen.dry)),
-        "attention": lambda: keep("attention", kernels.attention_speed(device, chosen.dry, chosen.fla)),
+        "scan": lambda: each("scan", kernels.speed(device, chosen.dry)),
+        "attention": lambda: each("attention", kernels.attention_speed(device, chosen.dry, chosen.fla)),
         "networks": lambda: networks.table(device, chosen.dry, lambda row: keep("networks", [row])),
         "profile": lambda: keep("profile", [networks.profile(device, chosen.dry)]),
     }

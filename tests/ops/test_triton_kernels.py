@@ -69,7 +69,7 @@ COMPILE = """
         (triton_kernels.differentiate, {**SCAN, "SKIP": True, "TILE": 16}),
         (triton_conv.forward_kernel, CONV),
         (triton_conv.backward_kernel, CONV),
-        (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": False}),
+        (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": True}),
         (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": True}),
         (gla.score, {**GLA, "BLOCK": 16}),
         (gla.attend, {**GLA, "WIDTH": 64}),
@@ -77,6 +77,7 @@ COMPILE = """
         (gla.differentiate_keys, {**GLA, "WIDTH": 32, "BLOCK": 16}),
     ]
     HALF = ("x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv")
+    HALF += ("initial", "dfinal")
     SIZES = ("length", "channels", "span", "segments", "heads", "keys", "values", "chunks")
     for kernel, constants in KERNELS:
         kinds = {name: "*fp32" for name in kernel.arg_names}

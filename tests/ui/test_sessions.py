@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import dataclass
+from typing import ClassVar
 
 import gradio as gr
 import numpy as np
@@ -16,6 +17,7 @@ from zigdemo.ui.sessions import LARGE_BYTES, Kept, Session, Sessions, kept_bytes
 class Maps:
     values: list
     picture: Image.Image | None = None
+    can_go: ClassVar[bool] = True
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_the_oldest_maps_go_when_all_are_too_large_together(page, one_megabyte):
     for session in sessions[:3]:
         session[key] = Maps([half()])
     assert [session.state_data[key] is None for session in sessions[:3]] == [True, False, False]
-    sessions[1][key] = sessions[1].state_data[key]  # used again
+    assert sessions[1][key] is not None  # used again
     sessions[3][key] = Maps([half()])
     assert sessions[1].state_data[key] is not None and sessions[2].state_data[key] is None
 
@@ -69,18 +71,27 @@ def test_one_that_is_larger_than_the_bound_stays_alone_and_small_ones_never_go(p
     blocks, key = page
     small, large = Session(blocks), Session(blocks)
     small[key] = [1, 2, np.zeros(LARGE_BYTES // 2, np.uint8)]
-    large[key] = np.zeros(3_000_000, np.uint8)
+    large[key] = Maps([np.zeros(3_000_000, np.uint8)])
     assert small.state_data[key] is not None and large.state_data[key] is not None
+
+
+def test_what_its_page_cannot_do_without_stays(page, one_megabyte):
+    blocks, key = page
+    uploaded, maps = Session(blocks), [Session(blocks) for _ in range(3)]
+    uploaded[key] = half()
+    for session in maps:
+        session[key] = Maps([half()])
+    assert uploaded.state_data[key] is not None and maps[0].state_data[key] is None
 
 
 def test_pages_that_are_gone_do_not_count(page, one_megabyte):
     blocks, key = page
     kept = Kept()
     gone, there = Session(blocks), Session(blocks)
-    kept.set(gone, key, half())
+    kept.set(gone, key, Maps([half()]))
     del gone
     gc.collect()
-    kept.set(there, key, half())
+    kept.set(there, key, Maps([half()]))
     assert len(kept) == 1 and kept.nbytes == half().nbytes
 
 

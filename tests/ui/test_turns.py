@@ -235,5 +235,25 @@ def test_a_run_that_computes_elsewhere_lets_others_have_the_turn_and_is_still_as
     lent.stop.set()
     with pytest.raises(Stopped):
         room.checkpoint(lent)
+    lent.stop.clear()
+    room.come_back(lent)
+    assert not room.keeps(lent)  # it needs the turn again, which the other one has
     room.leave(lent)
     assert len(room) == 1 and lent.ended.is_set()
+
+
+def test_nothing_is_owed_to_a_run_that_could_not_have_run_and_never_very_much(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    room = Turns()
+    lent, short = joined(room, Run("a", LONG), Run("b", 2.0))
+    assert not room.take(lent) and room.take(short)
+    room.let_go(lent)
+    now[0] += 100
+    room.keeps(short)
+    assert room._owed_long == room._owed_others == 0.0
+    short.used = 0.0
+    (long,) = joined(room, Run("c", LONG))
+    now[0] += 100
+    room.keeps(short)
+    assert 0.0 <= room._owed_long <= 2 * turns.OWED_MOST

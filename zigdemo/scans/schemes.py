@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -294,6 +295,16 @@ def check_grid(grid: Sequence[int]) -> Grid:
 # Whatever is in use anywhere is found here: an order stays the same object for as long as somebody has it.
 _alive: WeakValueDictionary[tuple[str, int, Grid], ScanOrder] = WeakValueDictionary()
 _alive_lock = Lock()
+
+
+def _after_fork() -> None:
+    """In a forked process nobody holds the lock, though a thread of its parent may have."""
+    global _alive_lock
+    _alive_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _order(scheme: ScanScheme, path: int, grid: Grid) -> ScanOrder:

@@ -46,7 +46,9 @@ class Speeds:
         self._known: dict[str, float] = {}
 
     def learn(self, request: Request, seconds: float) -> None:
-        """A run took so long."""
+        """A run took so long; not more than nothing, if a clock was set back, says nothing."""
+        if seconds <= 0:
+            return
         now = seconds / macs(request)
         with self._lock:
             self._known[request.model] = MEMORY * self._known.get(request.model, now) + (1 - MEMORY) * now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -50,6 +50,8 @@ class Drawing:
     wanted: what was chosen last; shown: what the maps on the page, of `result`, are of. They differ while the maps are
     being computed, and whoever computes them goes on until they do not, so that the last choice is the one shown.
     """
+
+    can_go: ClassVar[bool] = True  # from a page that was not used for long: its next click says to draw again
 
     request: Request
     calls: list[NetworkCall]

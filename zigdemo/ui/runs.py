@@ -76,7 +76,7 @@ def _computed(pipe: Pipeline, request: Request, stopped: Callable[[], bool], **m
     """
     run = CURRENT.get() or Run()
     rested = run.rested
-    if more["record"] is None and zero_gpu.is_worth_it(SPEEDS.seconds(request)):
+    if zero_gpu.is_lent() and more["record"] is None and zero_gpu.is_worth_it(SPEEDS.seconds(request)):
         yield from _lent(pipe, request, stopped, more["image"], more.get("previews", True))
         return
     try:
@@ -94,13 +94,16 @@ def _lent(
 ) -> Iterator[Step]:
     """All steps of a run on a GPU that is lent for it, while others have the turn here."""
     pipe.stream(request, image=image).close()  # refuses what the model refuses, before a GPU is asked for
-    if (run := CURRENT.get()) is not None:
-        TURNS.let_go(run)
-    with closing(zero_gpu.steps(pipe.folder, request, image, previews)) as steps:
-        for step in steps:
-            if stopped():
-                return
-            yield step
+    run = CURRENT.get() or Run()
+    TURNS.let_go(run)
+    try:
+        with closing(zero_gpu.steps(pipe.folder, request, image, previews)) as steps:
+            for step in steps:
+                if stopped():
+                    return
+                yield step
+    finally:
+        TURNS.come_back(run)
 
 
 def _pipeline(request: Request) -> Pipeline:

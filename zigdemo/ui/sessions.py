@@ -71,9 +71,18 @@ class Kept:
         """Of all of them."""
         return sum(nbytes for _, nbytes in self._bytes.values())
 
+    def used(self, session: Session, key: int) -> None:
+        """A value is looked at."""
+        with self._lock:
+            if (id(session), key) in self._bytes:
+                self._bytes.move_to_end((id(session), key))
+
     def set(self, session: Session, key: int, value: Any) -> None:
-        """A page keeps a value; the oldest values of other pages go if all are too large together."""
-        nbytes, name = kept_bytes(value), (id(session), key)
+        """A page keeps a value; those not used for longest go if all are too large together.
+
+        Only values that say `can_go` do: whoever reads them back can go on without.
+        """
+        nbytes, name = kept_bytes(value) if getattr(value, "can_go", False) else 0, (id(session), key)
         with self._lock:
             self._bytes.pop(name, None)
             if nbytes >= LARGE_BYTES:
@@ -100,6 +109,10 @@ class Session(SessionState):
         self._state_ttl: dict[int, Any] = {}
         self.is_closed = False
         self.STATE_TTL_WHEN_CLOSED = 3600
+
+    def __getitem__(self, key: int) -> Any:
+        KEPT.used(self, key)
+        return super().__getitem__(key)
 
     def __setitem__(self, key: int, value: Any) -> None:
         block = self.blocks_config.blocks.get(key)

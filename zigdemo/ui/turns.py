@@ -140,13 +140,18 @@ class Turns:
             run.rested += time.monotonic() - began
 
     def let_go(self, run: Run) -> None:
-        """It computes elsewhere until it leaves: others may have the turn."""
+        """It computes elsewhere until it comes back: others may have the turn."""
         with self._changed:
             run.is_elsewhere = True
             if self._running is run:
                 self._charge()
                 self._running = None
             self._changed.notify_all()
+
+    def come_back(self, run: Run) -> None:
+        """It computes here again, and waits for the turn at its next network call."""
+        with self._changed:
+            run.is_elsewhere = False
 
     def keeps(self, run: Run) -> bool:
         """Whether a run that asks between two network calls keeps the turn; else a better one may take it."""
@@ -186,16 +191,16 @@ class Turns:
         self._usage[run.visitor] = self._used_by(run.visitor) + seconds, now
         if len(self._usage) > 10 * self._most() + 100:
             self._usage = {name: one for name, one in self._usage.items() if self._used_by(name) > 0.1}
-        self._owed_long = self._debt(self._owed_long, seconds, run.is_short, [one.is_short for one in self._runs])
-        instant = [one.is_instant for one in self._runs]
-        self._owed_others = self._debt(self._owed_others, seconds, run.is_instant, instant)
+        there = self._order()
+        self._owed_long = self._debt(self._owed_long, seconds, run.is_short, [one.is_short for one in there])
+        self._owed_others = self._debt(self._owed_others, seconds, run.is_instant, [one.is_instant for one in there])
 
     @staticmethod
     def _debt(owed: float, seconds: float, was_favoured: bool, favoured: list[bool]) -> float:
-        """What is owed to runs that are not favoured, after one ran for some seconds. favoured: of all runs."""
+        """What is owed to runs that are not favoured, after one ran for some seconds. favoured: of those that wait."""
         if all(favoured):
             return 0.0
-        return owed + seconds * SHARE if was_favoured else max(0.0, owed - seconds)
+        return min(2 * OWED_MOST, owed + seconds * SHARE) if was_favoured else max(0.0, owed - seconds)
 
     def _used_by(self, visitor: str) -> float:
         seconds, at = self._usage.get(visitor, (0.0, 0.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -43,6 +43,8 @@ class Drawing:
 
     choice: what was chosen last, of which the page shows the maps.
     """
+
+    can_go: ClassVar[bool] = True  # from a page that was not used for long: its next click says to draw again
 
     request: Request
     frames: list[Image.Image]

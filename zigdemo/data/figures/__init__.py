@@ -132,5 +132,5 @@ def draw_figure(rng: np.random.Generator, label: str) -> Figure:
 
 
 def figures(count: int, seed: int = 0, labels: tuple[str, ...] = CLASSES) -> list[Figure]:
-    """So many clips, of each class in turn; clip i depends on the seed and i alone."""
+    """So many clips, of each class in turn; clip i depends on the seed, i and the labels alone."""
     return [draw_figure(np.random.default_rng((seed, i)), labels[i % len(labels)]) for i in range(count)]

@@ -12,7 +12,7 @@ from ..prepared import check_choice, check_replaceable, describe, replacing
 from . import CLASSES, FRAMES, FRAMES_PER_SECOND, Figure, figures
 
 PER_GROUP = 4  # videos of a group in UCF101's layout, here of one person in one place
-TEST_GROUPS = 7  # the groups of each class that UCF101's first split tests on
+TEST_SHARE = 7 / 25  # of the groups of a class, as in UCF101, whose first split tests on the first seven
 
 
 def prepare_figures(
@@ -49,8 +49,8 @@ def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: 
     """Write clips as .avi files in UCF101's layout, with its lists; returns their number.
 
     UCF-101/CLASS/v_CLASS_g01_c01.avi and so on, and ucfTrainTestlist. Videos of a group show one person in one place.
-    The lists of split 1 test on the first groups, as the official ones do. Raises ValueError for an unknown class,
-    fewer clips than classes, a folder with something in it, and if PyAV is not installed.
+    The lists of split 1 test on the first groups, as the official ones do, and train on one group at least. Raises
+    ValueError for an unknown class, fewer clips than classes, a folder with something in it, and without PyAV.
     """
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} has something in it; choose an empty or a new folder")
@@ -60,6 +60,8 @@ def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: 
     made: dict[str, int] = dict.fromkeys(chosen, 0)
     parts: dict[str, list[str]] = {"train": [], "test": []}
     leaders: dict[str, Figure] = {}
+    groups = -(-count // (len(chosen) * PER_GROUP))
+    test_groups = min(groups - 1, max(1, round(TEST_SHARE * groups)))
     for figure in figures(count, seed, chosen):
         label, place = figure.label, made[figure.label]
         group, number = place // PER_GROUP + 1, place % PER_GROUP + 1
@@ -70,7 +72,7 @@ def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_avi(path, same.frames(side=side))
         made[label] += 1
-        parts["test" if group <= TEST_GROUPS else "train"].append(name)
+        parts["test" if group <= test_groups else "train"].append(name)
     (lists / "classInd.txt").write_text("".join(f"{number} {label}\n" for label, number in numbers.items()))
     train = [f"{name} {numbers[name.partition('/')[0]]}" for name in parts["train"]]
     (lists / "trainlist01.txt").write_text("".join(f"{line}\n" for line in train))

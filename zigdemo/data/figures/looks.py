@@ -86,8 +86,11 @@ class Look:
     scene: str
 
 
+NEAR = 60  # colours that are less apart are hard to tell
+
+
 def draw_look(rng: np.random.Generator, scenes: tuple[str, ...]) -> Look:
-    """A look at random, in one of some scenes; clothes and what is held differ from the ground in colour."""
+    """A look at random, in one of some scenes; clothes and what is held differ from each other and from the ground."""
 
     def one(names: object) -> str:
         return str(rng.choice(list(names)))
@@ -108,7 +111,10 @@ def draw_look(rng: np.random.Generator, scenes: tuple[str, ...]) -> Look:
         hips=near(usual.hips, 0.12),
         thickness=near(1.0, 0.18),
     )
-    shirt, trousers, thing = (str(name) for name in rng.choice(list(COLOURS), 3, replace=False))
+    scene = one(scenes)
+    grounds = SCENES[scene].wall, SCENES[scene].floor
+    clear = [name for name, colour in COLOURS.items() if all(apart(colour, ground) > NEAR for ground in grounds)]
+    shirt, trousers, thing = (str(name) for name in rng.choice(clear, 3, replace=False))
     return Look(
         build,
         one(SKINS),
@@ -119,8 +125,13 @@ def draw_look(rng: np.random.Generator, scenes: tuple[str, ...]) -> Look:
         bool(rng.random() < 0.4),
         bool(rng.random() < 0.6),
         thing,
-        one(scenes),
+        scene,
     )
+
+
+def apart(one: Colour, other: Colour) -> int:
+    """How far two colours are from each other: the sum of the differences of their parts."""
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def shaded(colour: Colour, share: float) -> Colour:

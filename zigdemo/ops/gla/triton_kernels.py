@@ -5,9 +5,10 @@ With b_t = g_1 + .. + g_t inside a chunk that starts from the state h, and e = e
     o_t = (q_t e(b_t)) h + sum_{j<=t} A_tj v_j,    A_tj = sum_key q_t k_j e(b_t - b_j),
     h'  = e(b_C) h + sum_j (k_j e(b_C - b_j))^T v_j.
 
-No factor is above 1, so that gates of any strength are exact: between blocks of 16 tokens A is a product of
-q_t e(b_t - r) and k_j e(r - b_j), with r the sum at the border between them; inside a block it is formed element by
-element. Rows of tokens are (batch, length, heads, keys or values) in memory; the k-th token of the path is row perm[k].
+No factor is above 1, so that gates of any strength neither overflow nor divide by nothing: between blocks of 16 tokens
+A is a product of q_t e(b_t - r) and k_j e(r - b_j), with r the sum at the border between them; inside a block it is
+formed element by element. Rows of tokens are (batch, length, heads, keys or values) in memory; the k-th token of the
+path is row perm[k].
 Settings are fixed: nothing is searched for at run time. Importing this module imports triton.
 Source: Yang et al. 2023 (arXiv 2312.06635), section 4.
 """
@@ -49,12 +50,19 @@ def _write(pointer, rows, exists, columns, width, values):
 @triton.jit
 def _gates(pointer, rows, exists, columns, width):
     """Logarithms of the gates to base 2."""
-    return tl.maximum(_read(pointer, rows, exists, columns, width) * LOG2E, FORGOTTEN)
+    gates = _read(pointer, rows, exists, columns, width) * LOG2E
+    return tl.where(gates < FORGOTTEN, FORGOTTEN, gates)  # NaN stays
+
+
+@triton.jit
+def _behind(gates):
+    """The sum of the gates behind each token, to the end: not a difference of sums, which would lose small ones."""
+    return tl.cumsum(gates, 0, reverse=True) - gates
 
 
 @triton.jit
 def _dot(a, b, EXACT: tl.constexpr):
-    """A matrix product: in float32 where EXACT, else of TF32 numbers, which have more digits than half precision."""
+    """A matrix product: in float32 where EXACT, else of TF32 numbers, which have no fewer digits than halves."""
     if EXACT:
         return tl.dot(a, b, input_precision="ieee")
     return tl.dot(a, b, input_precision="tf32")
@@ -78,16 +86,15 @@ def walk(
     n, c = tl.arange(0, PAD), tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     h = tl.zeros((PAD, WIDTH), tl.float32)
     if INITIAL:
-        place, mask = _state(initial, head.to(tl.int64), n, c, keys, values)
-        h = tl.load(place, mask=mask, other=0.0).to(tl.float32)
+        start, inside = _state(initial, head.to(tl.int64), n, c, keys, values)
+        h = tl.load(start, mask=inside, other=0.0).to(tl.float32)
     for chunk in range(chunks):
         place, mask = _state(states, head.to(tl.int64) * chunks + chunk, n, c, keys, values)
         tl.store(place, h, mask=mask)
         rows, exists = _tokens(perm, head // heads, head % heads, chunk * CHUNK, length, heads, CHUNK, ORDERED)
         gates = _gates(g, rows, exists, n, keys)
-        sums, whole = tl.cumsum(gates, 0), tl.sum(gates, 0)
-        into = _read(k, rows, exists, n, keys) * tl.exp2(whole[None, :] - sums)
-        h = h * tl.exp2(whole)[:, None] + _dot(tl.trans(into), _read(v, rows, exists, c, values), EXACT)
+        into = _read(k, rows, exists, n, keys) * tl.exp2(_behind(gates))
+        h = h * tl.exp2(tl.sum(gates, 0))[:, None] + _dot(tl.trans(into), _read(v, rows, exists, c, values), EXACT)
     place, mask = _state(final, head.to(tl.int64), n, c, keys, values)
     tl.store(place, h, mask=mask)
 
@@ -103,8 +110,8 @@ def walk_back(
     n, c = tl.arange(0, PAD), tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     dh = tl.zeros((PAD, WIDTH), tl.float32)
     if FINAL:
-        place, mask = _state(dfinal, head.to(tl.int64), n, c, keys, values)
-        dh = tl.load(place, mask=mask, other=0.0).to(tl.float32)
+        start, inside = _state(dfinal, head.to(tl.int64), n, c, keys, values)
+        dh = tl.load(start, mask=inside, other=0.0).to(tl.float32)
     for back in range(chunks):
         chunk = chunks - 1 - back
         place, mask = _state(dstates, head.to(tl.int64) * chunks + chunk, n, c, keys, values)
@@ -134,8 +141,8 @@ def score(
     others, other_exists = _tokens(perm, batch, place, begin, length, heads, CHUNK, ORDERED)
     before = tl.arange(0, CHUNK) < block * BLOCK
     gates = tl.where(before[:, None], _gates(g, others, other_exists, n, keys), 0.0)
-    left = tl.sum(gates, 0)[None, :] - tl.cumsum(gates, 0)  # from behind a token to that border
-    sources = tl.where(before[:, None], _read(k, others, other_exists, n, keys) * tl.exp2(left), 0.0)
+    sources = _read(k, others, other_exists, n, keys) * tl.exp2(_behind(gates))  # until that border
+    sources = tl.where(before[:, None], sources, 0.0)
     a = _dot(queries * tl.exp2(sums), tl.trans(sources), EXACT)
     t, columns = tl.arange(0, BLOCK), tl.arange(0, CHUNK)
     for j in range(BLOCK):
@@ -178,7 +185,7 @@ def differentiate_values(
     n, t = tl.arange(0, PAD), tl.arange(0, CHUNK)
     rows, exists = _tokens(perm, head // heads, head % heads, chunk * CHUNK, length, heads, CHUNK, ORDERED)
     gates = _gates(g, rows, exists, n, keys)
-    into = _read(k, rows, exists, n, keys) * tl.exp2(tl.sum(gates, 0)[None, :] - tl.cumsum(gates, 0))
+    into = _read(k, rows, exists, n, keys) * tl.exp2(_behind(gates))
     home = head.to(tl.int64) * chunks + chunk
     table = (home * CHUNK + t[:, None]) * CHUNK + t[None, :]
     a = tl.load(scores + table)
@@ -214,7 +221,7 @@ def differentiate_keys(
     all_gates = _gates(g, others, other_exists, n, keys)
     before, behind = s < block * BLOCK, s >= (block + 1) * BLOCK
     own = _gates(g, rows, exists, n, keys)
-    sums, whole = tl.cumsum(own, 0), tl.sum(own, 0)
+    sums = tl.cumsum(own, 0)
     until_here = tl.where(before[:, None], all_gates, 0.0)
     from_here = tl.where(behind[:, None], all_gates, 0.0)
     earlier = tl.sum(until_here, 0)
@@ -232,7 +239,7 @@ def differentiate_keys(
 
     table = (home * CHUNK + block * BLOCK + t[:, None]) * CHUNK
     across = tl.where(before[None, :], tl.load(dscores + table + s[None, :]), 0.0)
-    sources = _read(k, others, other_exists, n, keys) * tl.exp2(earlier[None, :] - tl.cumsum(until_here, 0))
+    sources = _read(k, others, other_exists, n, keys) * tl.exp2(_behind(until_here))
     sources = tl.where(before[:, None], sources, 0.0)
     dqs = (to_state * tl.exp2(earlier)[None, :] + _dot(across, sources, EXACT)) * tl.exp2(sums)
 
@@ -241,7 +248,7 @@ def differentiate_keys(
     readers = _read(q, others, other_exists, n, keys) * scale * tl.exp2(tl.cumsum(from_here, 0))
     readers = tl.where(behind[:, None], readers, 0.0)
     rest = to_dstate * tl.exp2(tl.sum(from_here, 0))[None, :] + _dot(across, readers, EXACT)
-    dks = rest * tl.exp2(whole[None, :] - sums)
+    dks = rest * tl.exp2(_behind(own))
 
     for j in range(BLOCK):
         row, exist = _tokens(perm, batch, place, first + j, length, heads, 1, ORDERED)

@@ -18,6 +18,7 @@ from ...pipeline import Request, Result
 from ..files import save_clips, save_pictures
 from ..runs import run_to_end
 from ..settings import installed_model
+from ..turns import Stopped
 
 MOST_KEPT = 400  # pictures
 
@@ -81,10 +82,12 @@ class Cells:
         if step is None:
             return None
         result = step.result
-        picture = Picture(
-            Path(_save(result)), result.seconds, result.nfe,
-            *score(result, installed_model(request.model).about.get("data") == "portraits"),
-        )  # fmt: skip
+        try:
+            path = Path(_save(result))
+        except Stopped:
+            return None
+        is_portrait = installed_model(request.model).about.get("data") == "portraits"
+        picture = Picture(path, result.seconds, result.nfe, *score(result, is_portrait))
         with self._lock:
             self._kept[_key(request)] = picture
             while len(self._kept) > MOST_KEPT:

@@ -223,7 +223,7 @@ def _want(drawing: Drawing | None, *choice: float) -> tuple[Any, ...]:
 def _click(drawing: Drawing | None, step: float, frame: float, layer: float, event: gr.SelectData) -> tuple[Any, ...]:
     """The patch under a click at (x, y) pixels of the picture."""
     if drawing is None:
-        return _updates()
+        return _updates(about=texts.INFLUENCE_START)
     (x, y), (_, rows, columns) = event.index, drawing.grid
     width, height = enlarged(drawing.pictures[0][0]).size
     row = min(max(int(y * rows / height), 0), rows - 1) + 1
