@@ -7,17 +7,20 @@ import signal
 import sys
 import threading
 
+from zigdemo.files import remove_temporary_folders, temporary_folder
 from zigdemo.ui.address import address_or_exit, in_class, read_arguments, refuse
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if __name__ == "__main__":  # first, as Gradio reads the port when it is imported, and as importing it takes seconds
     read_arguments()
     ADDRESS = address_or_exit()
+    # Its own folder for uploads and the pictures it serves: Gradio's is shared by all its programs on a machine, and
+    # the first that ends deletes what the others still show.
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(temporary_folder("zigdemo-served-")))
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from zigdemo.files import remove_temporary_folders
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ui import classroom

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +16,9 @@ PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if PROCESSES > 1:  # they share the processors, as do the programs that they start
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // PROCESSES))
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    # Of Gradio's one folder for all programs, the first page that closes deletes what the others show.
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="tests-served-")
+    atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
 if not torch.cuda.is_available():  # before anything imports triton: its kernels then run on the CPU, interpreted
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
