@@ -20,7 +20,7 @@ from PIL import Image
 
 from zigdemo import backbones, zoo
 from zigdemo.latents import AUTOENCODERS
-from zigdemo.ui import live
+from zigdemo.ui import live, texts
 from zigdemo.ui.maps import peak_of_others
 from zigdemo.ui.tabs import influence as tab
 from zigdemo.zoo.official import import_checkpoint
@@ -156,7 +156,9 @@ def test_a_click_is_the_patch_under_it_to_the_last_pixel(weights):
         (shown,) = named([tab._click(drawing, 1, 1, 1, Click(x, y))])
         assert (shown["row"], shown["column"]) == position
         assert (drawing.wanted.row + 1, drawing.wanted.column + 1) == position
-    assert set(map(str, tab._click(None, 1, 1, 1, Click(0, 0)))) == {str(tab.SKIP)}
+    nothing_drawn = dict(zip(tab.OUTPUTS, tab._click(None, 1, 1, 1, Click(0, 0)), strict=True))
+    assert nothing_drawn.pop("about") == texts.INFLUENCE_START
+    assert set(map(str, nothing_drawn.values())) == {str(tab.SKIP)}
 
 
 def test_another_layer_is_shown_from_what_was_computed(weights, monkeypatch):
