@@ -280,3 +280,12 @@ def test_every_axis_offers_values_that_its_model_can_have(weights):
     for name, axis in AXES.items():
         for cell in make_matrix(base, name, axis.offer(base), NOTHING, ()).cells():
             assert cell.request is not None, (name, cell.reason)
+
+
+@pytest.mark.parametrize("seed", [[1], {"a": 1}, "x", float("inf")])
+def test_seeds_are_offered_after_a_whole_number_alone(seed):
+    from zigdemo.ui.compare.axes import _offer_seeds
+
+    assert _offer_seeds({"seed": 5}) == _offer_seeds({"seed": 5.0}) == ["5", "6", "7", "8"]
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        _offer_seeds({"seed": seed})

@@ -125,7 +125,10 @@ def _offer_words(settings: Settings) -> list[str]:
 
 
 def _offer_seeds(settings: Settings) -> list[str]:
-    first = int(settings["seed"] or 0)
+    try:
+        first = int(settings["seed"] or 0)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"seed must be a whole number, not {shown(settings['seed'])}") from None
     return [str(seed) for seed in range(first, first + 4)]
 
 

@@ -216,7 +216,7 @@ def _follow(query: Query, own: Query) -> tuple[Any, ...] | None:
 
 def _twin(model: str, scan: str | None) -> str | None:
     """Another model that draws the same and was trained with a scan."""
-    twin = twins(installed_model(model)).get(scan or "")
+    twin = twins(installed_model(model)).get(scan) if isinstance(scan, str) else None
     return None if twin == model else twin
 
 
