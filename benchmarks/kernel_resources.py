@@ -31,17 +31,19 @@ GLA = {"CHUNK": 64, "PAD": 64, "ORDERED": True, "EXACT": False}
 KERNELS = {
     "scan forward": (triton_kernels.walk, {**SCAN, "SKIP": True, "SAVE": True, "OUTPUT": True, "TILE": 16}, 1),
     "scan backward, states": (triton_kernels.walk_back, SCAN, 1),
+    "scan, joining segments": (triton_kernels.join, {"STATE": 16, "PAD": 16, "WIDTH": 32, "BACKWARD": True}, 1),
     "scan backward": (triton_kernels.differentiate, {**SCAN, "SKIP": True, "TILE": 16}, 1),
     "convolution forward": (triton_conv.forward_kernel, CONV, 4),
     "convolution backward": (triton_conv.backward_kernel, CONV, 4),
-    "gla states": (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": False}, 8),
+    "gla states": (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": True}, 8),
     "gla scores": (gla.score, {**GLA, "BLOCK": 16}, 8),
     "gla outputs": (gla.attend, {**GLA, "WIDTH": 64}, 8),
-    "gla backward, states": (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": False}, 8),
+    "gla backward, states": (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": True}, 8),
     "gla backward, values": (gla.differentiate_values, {**GLA, "WIDTH": 32}, 8),
     "gla backward, keys": (gla.differentiate_keys, {**GLA, "WIDTH": 32, "BLOCK": 16}, 8),
 }
 HALF = {"x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv"}
+HALF |= {"initial", "dfinal"}
 SIZES = {"length", "channels", "span", "segments", "heads", "keys", "values", "chunks"}
 BATCH, LENGTH, CHANNELS, STATE = 8, 1024, 1536, 16  # of the scan's roofline
 HEADS, DIM = 16, 64  # and of gated linear attention's, at the same batch and length

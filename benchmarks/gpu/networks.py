@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +37,8 @@ def networks(side: int, device: torch.device, dry: bool) -> Iterator[tuple[str, 
         del network
 
 
-def table(device: torch.device, dry: bool, keep: Callable[[dict], None]) -> None:
-    """Seconds and peak memory of a forward pass, by network and number of tokens; each row is kept as it comes."""
+def table(device: torch.device, dry: bool) -> Iterator[dict]:
+    """Seconds and peak memory of a forward pass, by network and number of tokens, row by row."""
     for side in (4,) if dry else SIDES:
         for name, network in networks(side, device, dry):
             if device.type == "cuda":
@@ -59,7 +59,7 @@ def table(device: torch.device, dry: bool, keep: Callable[[dict], None]) -> None
             if device.type == "cuda":
                 row["peak_bytes"] = torch.cuda.max_memory_allocated()
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-            keep(row)
+            yield row
 
 
 def profile(device: torch.device, dry: bool) -> dict:

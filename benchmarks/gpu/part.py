@@ -41,7 +41,7 @@ def main() -> None:
         "correctness": correctness,
         "scan": lambda: each("scan", kernels.speed(device, chosen.dry)),
         "attention": lambda: each("attention", kernels.attention_speed(device, chosen.dry, chosen.fla)),
-        "networks": lambda: networks.table(device, chosen.dry, lambda row: keep("networks", [row])),
+        "networks": lambda: each("networks", networks.table(device, chosen.dry)),
         "profile": lambda: keep("profile", [networks.profile(device, chosen.dry)]),
     }
     parts[chosen.name]()

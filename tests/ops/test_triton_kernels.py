@@ -53,41 +53,11 @@ def test_the_sequence_is_cut_until_it_fills_the_chip(monkeypatch):
 
 
 COMPILE = """
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-    from zigdemo.ops.gla import triton_kernels as gla
-    from zigdemo.ops.selective_scan import triton_conv, triton_kernels
+    from benchmarks.kernel_resources import KERNELS, compiled
 
-    SCAN = {"STATE": 16, "PAD": 16, "WIDTH": 32, "ORDERED": True, "SHIFTED": True, "GATED": True}
-    CONV = {"TAPS": 4, "ORDERED": True, "SILU": True, "ROWS": 16, "WIDTH": 64}
-    GLA = {"CHUNK": 64, "PAD": 64, "ORDERED": True, "EXACT": False}
-    KERNELS = [
-        (triton_kernels.walk, {**SCAN, "SKIP": True, "SAVE": True, "OUTPUT": True, "TILE": 16}),
-        (triton_kernels.walk_back, SCAN),
-        (triton_kernels.join, {"STATE": 16, "PAD": 16, "WIDTH": 32, "BACKWARD": True}),
-        (triton_kernels.differentiate, {**SCAN, "SKIP": True, "TILE": 16}),
-        (triton_conv.forward_kernel, CONV),
-        (triton_conv.backward_kernel, CONV),
-        (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": True}),
-        (gla.walk_back, {**GLA, "WIDTH": 64, "FINAL": True}),
-        (gla.score, {**GLA, "BLOCK": 16}),
-        (gla.attend, {**GLA, "WIDTH": 64}),
-        (gla.differentiate_values, {**GLA, "WIDTH": 32}),
-        (gla.differentiate_keys, {**GLA, "WIDTH": 32, "BLOCK": 16}),
-    ]
-    HALF = ("x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv")
-    HALF += ("initial", "dfinal")
-    SIZES = ("length", "channels", "span", "segments", "heads", "keys", "values", "chunks")
-    for kernel, constants in KERNELS:
-        kinds = {name: "*fp32" for name in kernel.arg_names}
-        kinds.update({name: "*bf16" for name in HALF if name in kinds}, **{n: "i32" for n in SIZES if n in kinds})
-        kinds.update({"scale": "fp32"} if "scale" in kinds else {})
-        kinds.update({"perm": "*i64"} if "perm" in kinds else {}, **{name: "constexpr" for name in constants})
-        source = ASTSource(kernel, kinds, constants)
-        target, warps = GPUTarget("cuda", 90, 32), 8 if "CHUNK" in constants else 1
-        made = triton.compile(source, target=target, options={"num_warps": warps})
-        assert made.asm["cubin"]
+    assert len(KERNELS) >= 12
+    for kernel, constants, warps in KERNELS.values():
+        assert compiled(kernel, constants, warps, 90)
     print("compiled")
 """
 

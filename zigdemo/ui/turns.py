@@ -191,7 +191,7 @@ class Turns:
         self._usage[run.visitor] = self._used_by(run.visitor) + seconds, now
         if len(self._usage) > 10 * self._most() + 100:
             self._usage = {name: one for name, one in self._usage.items() if self._used_by(name) > 0.1}
-        there = self._order()
+        there = self._there()
         self._owed_long = self._debt(self._owed_long, seconds, run.is_short, [one.is_short for one in there])
         self._owed_others = self._debt(self._owed_others, seconds, run.is_instant, [one.is_instant for one in there])
 
@@ -211,12 +211,16 @@ class Turns:
         order = self._order()
         return order[0] if order else None
 
-    def _order(self) -> list[Run]:
-        """Those that can run, the next one first."""
+    def _there(self) -> list[Run]:
+        """Those that can run: none that computes elsewhere, or waits and does not ask any more."""
         now = time.monotonic()
-        there = [
+        return [
             run for run in self._runs if not run.is_elsewhere and (run.has_begun or now - run.asked < SILENT_SECONDS)
         ]
+
+    def _order(self) -> list[Run]:
+        """Those that can run, the next one first."""
+        now, there = time.monotonic(), self._there()
         begun = sum(run.has_begun and not run.is_short for run in there)
         instant, short = (
             sorted(

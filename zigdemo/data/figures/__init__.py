@@ -82,8 +82,8 @@ CLASSES = tuple(MOTIONS)
 class Figure:
     """A clip, not yet drawn: its class, how somebody does it, how everything looks and is seen.
 
-    rounds: of the motion in the clip, negative for backwards; start: the phase of the first frame, or of what happens
-    once the time before it begins, as a share of the clip.
+    rounds: of the motion in the clip, or the share of it that what happens once takes. start: the phase of the first
+    frame, or of what happens once the time before it begins, as a share of the clip.
     """
 
     label: str
@@ -109,7 +109,7 @@ class Figure:
             share = number / count
             phase = self.start + self.rounds * share
             if motion.turns is None:
-                phase = min(1.0, max(0.0, (share - self.start) / abs(self.rounds)))
+                phase = min(1.0, max(0.0, (share - self.start) / self.rounds))
             x = self.camera.centre[0] + self.drift * (share - 0.5)
             camera = Camera((x, self.camera.centre[1]), self.camera.span, self.camera.is_mirrored)
             frames.append(draw_shot(motion.shot(phase, self.style), self.look, camera, side))

@@ -29,11 +29,6 @@ class Build:
     hips: float = 0.06
     thickness: float = 1.0
 
-    @property
-    def leg(self) -> float:
-        """From hip to foot."""
-        return self.thigh + self.shin
-
 
 @dataclass(frozen=True)
 class Pose:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ...media.decoding import import_av
 from ..clips import CLIPS, motion, rank_motion
 from ..prepared import check_choice, check_replaceable, describe, replacing
 from . import CLASSES, FRAMES, FRAMES_PER_SECOND, Figure, figures
@@ -66,7 +68,7 @@ def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: 
         label, place = figure.label, made[figure.label]
         group, number = place // PER_GROUP + 1, place % PER_GROUP + 1
         leaders[label] = figure if number == 1 else leaders[label]
-        same = Figure(**{**vars(figure), "look": leaders[label].look})
+        same = replace(figure, look=leaders[label].look)
         name = f"{label}/v_{label}_g{group:02}_c{number:02}.avi"
         path = out / "UCF-101" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +84,7 @@ def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: 
 
 def write_avi(path: Path, frames: Iterable[np.ndarray]) -> None:
     """Write frames (H, W, 3) uint8 as a video as UCF101's are: MPEG-4 in AVI. Raises ValueError without PyAV."""
-    try:
-        import av
-    except ImportError:
-        raise ValueError("videos are written by PyAV, which is not installed; pip install av") from None
+    av = import_av()
     with av.open(str(path), "w", format="avi") as container:
         stream = None
         for frame in frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .body import Point, Pose
 
@@ -41,7 +41,7 @@ class Shot:
     """A pose with the things around it."""
 
     pose: Pose
-    things: tuple[Thing, ...] = field(default=())
+    things: tuple[Thing, ...] = ()
 
 
 def wave(phase: float, shift: float = 0.0) -> float:

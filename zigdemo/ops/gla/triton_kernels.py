@@ -69,10 +69,18 @@ def _dot(a, b, EXACT: tl.constexpr):
 
 
 @triton.jit
-def _state(pointer, place, n, c, keys, values):
-    """Addresses and mask of one state, (keys, values)."""
+def _read_state(pointer, place, n, c, keys, values):
+    """Columns of the state at a place, (keys, values) in memory, in float32, 0 outside."""
     mask = (n < keys)[:, None] & (c < values)[None, :]
-    return pointer + place * keys * values + n[:, None] * values + c[None, :], mask
+    return tl.load(pointer + place * keys * values + n[:, None] * values + c[None, :], mask=mask, other=0.0).to(
+        tl.float32
+    )
+
+
+@triton.jit
+def _write_state(pointer, place, n, c, keys, values, state):
+    mask = (n < keys)[:, None] & (c < values)[None, :]
+    tl.store(pointer + place * keys * values + n[:, None] * values + c[None, :], state, mask=mask)
 
 
 @triton.jit
@@ -86,17 +94,14 @@ def walk(
     n, c = tl.arange(0, PAD), tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     h = tl.zeros((PAD, WIDTH), tl.float32)
     if INITIAL:
-        start, inside = _state(initial, head.to(tl.int64), n, c, keys, values)
-        h = tl.load(start, mask=inside, other=0.0).to(tl.float32)
+        h = _read_state(initial, head.to(tl.int64), n, c, keys, values)
     for chunk in range(chunks):
-        place, mask = _state(states, head.to(tl.int64) * chunks + chunk, n, c, keys, values)
-        tl.store(place, h, mask=mask)
+        _write_state(states, head.to(tl.int64) * chunks + chunk, n, c, keys, values, h)
         rows, exists = _tokens(perm, head // heads, head % heads, chunk * CHUNK, length, heads, CHUNK, ORDERED)
         gates = _gates(g, rows, exists, n, keys)
         into = _read(k, rows, exists, n, keys) * tl.exp2(_behind(gates))
         h = h * tl.exp2(tl.sum(gates, 0))[:, None] + _dot(tl.trans(into), _read(v, rows, exists, c, values), EXACT)
-    place, mask = _state(final, head.to(tl.int64), n, c, keys, values)
-    tl.store(place, h, mask=mask)
+    _write_state(final, head.to(tl.int64), n, c, keys, values, h)
 
 
 @triton.jit
@@ -110,19 +115,16 @@ def walk_back(
     n, c = tl.arange(0, PAD), tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     dh = tl.zeros((PAD, WIDTH), tl.float32)
     if FINAL:
-        start, inside = _state(dfinal, head.to(tl.int64), n, c, keys, values)
-        dh = tl.load(start, mask=inside, other=0.0).to(tl.float32)
+        dh = _read_state(dfinal, head.to(tl.int64), n, c, keys, values)
     for back in range(chunks):
         chunk = chunks - 1 - back
-        place, mask = _state(dstates, head.to(tl.int64) * chunks + chunk, n, c, keys, values)
-        tl.store(place, dh, mask=mask)
+        _write_state(dstates, head.to(tl.int64) * chunks + chunk, n, c, keys, values, dh)
         rows, exists = _tokens(perm, head // heads, head % heads, chunk * CHUNK, length, heads, CHUNK, ORDERED)
         gates = _gates(g, rows, exists, n, keys)
         sums, whole = tl.cumsum(gates, 0), tl.sum(gates, 0)
         out = _read(q, rows, exists, n, keys) * scale * tl.exp2(sums)
         dh = dh * tl.exp2(whole)[:, None] + _dot(tl.trans(out), _read(do, rows, exists, c, values), EXACT)
-    place, mask = _state(dinitial, head.to(tl.int64), n, c, keys, values)
-    tl.store(place, dh, mask=mask)
+    _write_state(dinitial, head.to(tl.int64), n, c, keys, values, dh)
 
 
 @triton.jit
@@ -167,8 +169,7 @@ def attend(
     rows, exists = _tokens(perm, head // heads, head % heads, chunk * CHUNK, length, heads, CHUNK, ORDERED)
     sums = tl.cumsum(_gates(g, rows, exists, n, keys), 0)
     home = head.to(tl.int64) * chunks + chunk
-    place, mask = _state(states, home, n, c, keys, values)
-    h = tl.load(place, mask=mask, other=0.0)
+    h = _read_state(states, home, n, c, keys, values)
     out = _dot(_read(q, rows, exists, n, keys) * scale * tl.exp2(sums), h, EXACT)
     a = tl.load(scores + (home * CHUNK + t[:, None]) * CHUNK + t[None, :])
     out += _dot(a, _read(v, rows, exists, c, values), EXACT)
@@ -193,8 +194,7 @@ def differentiate_values(
     for start in range(0, values, WIDTH):
         c = start + tl.arange(0, WIDTH)
         dos = _read(do, rows, exists, c, values)
-        place, mask = _state(dstates, home, n, c, keys, values)
-        dh = tl.load(place, mask=mask, other=0.0)
+        dh = _read_state(dstates, home, n, c, keys, values)
         _write(dv, rows, exists, c, values, _dot(tl.trans(a), dos, EXACT) + _dot(into, dh, EXACT))
         da += _dot(dos, tl.trans(_read(v, rows, exists, c, values)), EXACT)
     tl.store(dscores + table, tl.where(t[:, None] >= t[None, :], da, 0.0))
@@ -230,11 +230,9 @@ def differentiate_keys(
     to_state, to_dstate = tl.zeros((BLOCK, PAD), tl.float32), tl.zeros((BLOCK, PAD), tl.float32)
     for start in range(0, values, WIDTH):
         c = start + tl.arange(0, WIDTH)
-        address, mask = _state(states, home, n, c, keys, values)
-        h = tl.load(address, mask=mask, other=0.0)
+        h = _read_state(states, home, n, c, keys, values)
         to_state += _dot(_read(do, rows, exists, c, values), tl.trans(h), EXACT)
-        address, mask = _state(dstates, home, n, c, keys, values)
-        dh = tl.load(address, mask=mask, other=0.0)
+        dh = _read_state(dstates, home, n, c, keys, values)
         to_dstate += _dot(_read(v, rows, exists, c, values), tl.trans(dh), EXACT)
 
     table = (home * CHUNK + block * BLOCK + t[:, None]) * CHUNK
