@@ -8,27 +8,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ...backbones import build
-from ...conditioning import TextTower
-from ...data.latents import LatentSet
+from ...conditioning import TextTower, hidden_states
 from ...data.prepared import identity
 from ...diffusion import interpolate, velocity_loss
 from ...files import write_whole
 from ...latents import PIXELS
 from ...ops.heap import keep_freed_memory
+from . import device_batches
 from .batches import Batches
 from .checkpoints import checkpoints, read_checkpoint, refuse_a_second_start, refuse_other_data, write_checkpoint
+from .device_batches import DeviceBatches
+from .graph import StepGraph, graph_fault
 from .lora import adapt
 from .optimizer import make_optimizer
 from .processes import accelerator_of
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
 from .rules import (
+    check_batch,
+    check_sizes,
     min_snr_weight,
     out_of_memory,
     ramp,
@@ -66,8 +71,8 @@ class Training:
         self.config = model_config(recipe, len(self.data.label_names))
         spec, places = autoencoder_spec(recipe), part_places(recipe)
         self.space = spec.load(self.device, places) if spec else PIXELS
-        self._check_sizes()
-        self._check_batch()
+        check_sizes(recipe, self.data, self.config, self.space)
+        check_batch(recipe, self.accelerator)
         self.rows, self.held_out = split(len(self.data), recipe.held_out)
         self.rows = rows_by_share(self.rows, self.data.groups, recipe.shares)
         model = self._initial_network()
@@ -75,49 +80,23 @@ class Training:
         if self.tower is None and self.config.labels:
             model.y_embedder.dropout = 0.0  # drawn with the batch, so that it is the same for any number of processes
         self.learning_tower = LearningTower(self.tower, self.accelerator) if recipe.tower_lr else None
-        self.batches = Batches(recipe, self.data, self.rows, self.config, self.space, self.tower, self.accelerator)
+        parts = recipe, self.data, self.rows, self.config, self.space, self.tower, self.accelerator
+        on_device = device_batches.fits(self.data, self.device)
+        self.batches = DeviceBatches(*parts, device=self.device) if on_device else Batches(*parts)
         self.emas = [deepcopy(model).to(self.device).eval().requires_grad_(False) for _ in recipe.halflives]
         if recipe.compile:
             model.compile()
         tower_weights = self.learning_tower.weights if self.learning_tower else []
         optimizer, self.rates = make_optimizer(recipe, model, tower_weights)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.loss = float("nan")  # of the last step, in this process
+        self._graph: StepGraph | None = None  # of the forward and backward pass, from the first step on
+        self._last_loss: Tensor | None = None
         self._losses: list[Tensor] = []  # since the last line of metrics
         self._stopping = False
         if checkpoint is not None:
             self._restore(checkpoint)
         with self._writing():
             self._begin()
-
-    def _check_sizes(self) -> None:
-        """Raises ValueError for data that do not have the size of the network, or latents of another autoencoder."""
-        data, config, space = self.data, self.config, self.space
-        factor = 1 if isinstance(data, LatentSet) else space.factor
-        if config.size != (data.size // factor,) * 2 or data.size % factor:
-            expected = tuple(side * factor for side in config.size)
-            raise ValueError(
-                f"{self.recipe.data} has size {data.size} and the model expects {expected}; prepare it with "
-                f"--size {expected[0]} or change model.size"
-            )
-        if config.in_channels != space.channels:
-            raise ValueError(f"model.in_channels must be {space.channels}, as {space.name} has; or leave it out")
-        if isinstance(data, LatentSet) and data.sha256 != space.sha256:
-            raise ValueError(
-                f"the latents in {self.recipe.data} were made by other weights of {space.name}; prepare them again"
-            )
-
-    def _check_batch(self) -> None:
-        """Raises ValueError for a batch that the processes cannot split, and for Muon on sharded weights."""
-        recipe, processes = self.recipe, self.accelerator.num_processes
-        parts = processes * recipe.accumulate
-        if recipe.batch % parts:
-            raise ValueError(
-                f"batch {recipe.batch} cannot be split over {processes} processes and {recipe.accumulate} accumulation "
-                f"steps; use a multiple of {parts}"
-            )
-        if recipe.muon_lr and self.accelerator.distributed_type.value == "FSDP":
-            raise ValueError("muon_lr needs whole matrices, which FSDP shards; leave muon_lr out")
 
     def _initial_network(self) -> nn.Module:
         """The network before the first step, its trainable weights chosen; sets `images_before`."""
@@ -161,6 +140,11 @@ class Training:
         return self.emas[0]
 
     @property
+    def loss(self) -> float:
+        """The loss of the last step, in this process; asking for it waits for the device."""
+        return float("nan") if self._last_loss is None else self._last_loss.item()
+
+    @property
     def finished(self) -> bool:
         """Whether all steps of the recipe are done."""
         return self.step >= self.recipe.steps
@@ -191,6 +175,7 @@ class Training:
                     watch(self)
             if saved < self.step:
                 self.save()
+            self.batches.close()
             self.accelerator.wait_for_everyone()  # so that the last checkpoint exists when any process returns
             if not self.finished:
                 self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; continue with --resume")
@@ -211,6 +196,7 @@ class Training:
         """
         recipe = self.recipe
         if self.step % recipe.log_every == 0:
+            self._refuse_infinite()
             loss = self._recent_losses().mean().item()
             self._losses.clear()
             self.journal.training(self.step, loss, speed, (recipe.steps - self.step) * recipe.batch / speed)
@@ -244,15 +230,10 @@ class Training:
             group["lr"] = rate * ramp(self.step, recipe.steps, recipe.warmup, recipe.cooldown)
         self.model.train()
         batch = [value.to(self.device) for value in self.batches(self.step)]
-        parts = list(zip(*(value.chunk(recipe.accumulate) for value in batch), strict=True))
         try:
-            loss = torch.zeros((), device=self.device)
-            for i, part in enumerate(parts):
-                last = i + 1 == len(parts)
-                with nullcontext() if last else self.accelerator.no_sync(self.model):
-                    loss += self._backward(*part) / len(parts)
-            weights = [*self.model.parameters(), *(self.learning_tower.weights if self.learning_tower else ())]
-            self.accelerator.clip_grad_norm_(weights if self.learning_tower else self.model.parameters(), recipe.clip)
+            loss = self._by_graph(batch) if self._has_graph else self._in_parts(batch)
+            clipped = self._trained_weights() if self.learning_tower else self.model.parameters()
+            self.accelerator.clip_grad_norm_(clipped, recipe.clip)
             self.optimizer.step()
         except (MemoryError, RuntimeError) as fault:
             if not out_of_memory(fault):
@@ -261,10 +242,45 @@ class Training:
                 f"a step of {recipe.batch} images does not fit into memory; lower batch, set accumulate to "
                 f"{2 * recipe.accumulate}{'' if recipe.checkpointing else ', or set checkpointing to true'}"
             ) from None
-        self.optimizer.zero_grad()
+        if not self._has_graph:
+            self.optimizer.zero_grad()
         self._average()
-        self.loss = loss.item()
+        self._last_loss = loss
         return loss
+
+    @cached_property
+    def _has_graph(self) -> bool:
+        """Whether steps are replayed as a graph; if not on a GPU, the journal says why."""
+        scales = self.accelerator.scaler is not None
+        drop_path, processes = getattr(self.config, "drop_path", 0.0), self.accelerator.num_processes
+        fault = graph_fault(
+            self.device, processes=processes, parts=self.recipe.accumulate, drop_path=drop_path, scales=scales,
+            checkpointing=self.recipe.checkpointing,
+        )  # fmt: skip
+        if fault and self.device.type == "cuda":
+            self.journal.say(f"steps are launched kernel by kernel, not as one CUDA graph: {fault}")
+        return fault is None
+
+    def _by_graph(self, batch: list[Tensor]) -> Tensor:
+        """The loss of a batch, and its gradients, by the graph, which the first batch makes."""
+        if self._graph is None:
+            self._graph = StepGraph(self._gradients, self._trained_weights(), batch)
+        return self._graph(batch)
+
+    def _in_parts(self, batch: list[Tensor]) -> Tensor:
+        """The loss of a batch, and its gradients, one part after the other."""
+        parts = list(zip(*(value.chunk(self.recipe.accumulate) for value in batch), strict=True))
+        loss = torch.zeros((), device=self.device)
+        for i, part in enumerate(parts):
+            last = i + 1 == len(parts)
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss += self._backward(*part) / len(parts)
+        return loss
+
+    def _trained_weights(self) -> list[nn.Parameter]:
+        """All weights that get gradients: of the network, and of a tower that is trained too."""
+        learned = self.learning_tower.weights if self.learning_tower else ()
+        return [*(weight for weight in self.model.parameters() if weight.requires_grad), *learned]
 
     def _backward(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Add the gradients of a part of the batch; returns its mean loss."""
@@ -272,23 +288,39 @@ class Training:
             return self._gradients(clean, cond, t, noise)
 
     def _gradients(self, clean: Tensor, cond: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """What `_backward` does, once attention is chosen. Raises FloatingPointError if the loss is not finite."""
+        """What `_backward` does, once attention is chosen. On a CPU it refuses an infinite loss at once."""
         recipe = self.recipe
         x = interpolate(clean, noise, t)
         with self.accelerator.autocast():
-            if self.learning_tower:
-                cond = self.learning_tower(cond).float()
+            if self.tower is not None and not cond.is_floating_point():  # token ids
+                cond = self._features(cond)
             output = self.model(x, t, cond)
         losses = velocity_loss(recipe.prediction, output.float(), clean, noise, x, t)
         if recipe.min_snr:
             losses = losses * min_snr_weight(t, recipe.min_snr)
         loss = losses.mean()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.step}; lower lr (now {recipe.lr:g}) and use --resume"
-            )
+        if self.device.type == "cpu":
+            self._refuse_infinite(loss)
         self.accelerator.backward(loss / recipe.accumulate)
         return loss.detach()
+
+    def _features(self, ids: Tensor) -> Tensor:
+        """Features (n, words, width) of token ids, differentiable if the tower is trained too."""
+        if self.learning_tower:
+            return self.learning_tower(ids).float()
+        with torch.no_grad():
+            return hidden_states(self.tower.clip_model, ids).float()
+
+    def _refuse_infinite(self, loss: Tensor | None = None) -> None:
+        """Raises FloatingPointError if a loss, by default the last step's, is not finite.
+
+        On a GPU asked for lines of metrics and checkpoints alone, as the answer waits for the device.
+        """
+        loss = self._last_loss if loss is None else loss
+        if loss is not None and not math.isfinite(value := loss.item()):
+            raise FloatingPointError(
+                f"the loss is {value} at step {self.step}; lower lr (now {self.recipe.lr:g}) and use --resume"
+            )
 
     @property
     def sampled_tower(self) -> TextTower | None:
@@ -311,6 +343,7 @@ class Training:
 
     def save(self) -> None:
         """Write a checkpoint of this step; if killed while writing, the previous checkpoint stays intact."""
+        self._refuse_infinite()
         self.accelerator.wait_for_everyone()
         losses, scaler = self._recent_losses(), self.accelerator.scaler
         model = whole_state(self.accelerator.unwrap_model(self.model).state_dict())

@@ -37,7 +37,8 @@ def make_optimizer(
     if tower:
         groups.append({"params": tower, "lr": recipe.tower_lr})
         rates.append(recipe.tower_lr)
-    adamw = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    on_gpu = all(weight.is_cuda for group in groups for weight in group["params"])
+    adamw = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True if on_gpu else None)
     if not by_muon:
         return adamw, rates
     muon = torch.optim.Muon(

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ...backbones import BackboneConfig
+from ...data import ClipSet, ImageSet
+from ...data.latents import LatentSet
+from ...latents import Latents
 from ...zoo import read_folder
 from .lora import grow_labels
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 MOST_SHORT_TOKENS = 256  # per image, for `short_attention`
 
@@ -26,6 +35,34 @@ def split(count: int, held_out: int) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"held_out {held_out} leaves nothing of {count} images to train on; lower it")
     held_out_rows = np.sort(np.random.default_rng(0).permutation(count)[:held_out])
     return np.setdiff1d(np.arange(count), held_out_rows), held_out_rows
+
+
+def check_sizes(recipe: Recipe, data: ImageSet | ClipSet | LatentSet, config: BackboneConfig, space: Latents) -> None:
+    """Raises ValueError for data that do not have the size of the network, or latents of another autoencoder."""
+    factor = 1 if isinstance(data, LatentSet) else space.factor
+    if config.size != (data.size // factor,) * 2 or data.size % factor:
+        expected = tuple(side * factor for side in config.size)
+        raise ValueError(
+            f"{recipe.data} has size {data.size} and the model expects {expected}; prepare it with "
+            f"--size {expected[0]} or change model.size"
+        )
+    if config.in_channels != space.channels:
+        raise ValueError(f"model.in_channels must be {space.channels}, as {space.name} has; or leave it out")
+    if isinstance(data, LatentSet) and data.sha256 != space.sha256:
+        raise ValueError(f"the latents in {recipe.data} were made by other weights of {space.name}; prepare them again")
+
+
+def check_batch(recipe: Recipe, accelerator: Accelerator) -> None:
+    """Raises ValueError for a batch that the processes cannot split, and for Muon on sharded weights."""
+    processes = accelerator.num_processes
+    parts = processes * recipe.accumulate
+    if recipe.batch % parts:
+        raise ValueError(
+            f"batch {recipe.batch} cannot be split over {processes} processes and {recipe.accumulate} accumulation "
+            f"steps; use a multiple of {parts}"
+        )
+    if recipe.muon_lr and accelerator.distributed_type.value == "FSDP":
+        raise ValueError("muon_lr needs whole matrices, which FSDP shards; leave muon_lr out")
 
 
 def rows_by_share(rows: np.ndarray, groups: list[str], shares: dict[str, float]) -> np.ndarray:
