@@ -31,7 +31,13 @@ settings.load_profile("same")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One process does all that drives a browser, which keeps more than a core busy; the others take files whole."""
+    """One process does all that drives a browser, which keeps more than a core busy; the others take files whole.
+
+    Tests of a GPU are skipped where there is none.
+    """
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             group = "browser" if item.get_closest_marker("browser") else str(item.path)

@@ -19,7 +19,7 @@ import torch
 
 MOST_BYTES, MOST_FILES = 16 * 2**20, 8
 # Seconds that each part may take at most, in order of value.
-PARTS = {"correctness": 75, "scan": 60, "attention": 45, "networks": 75, "profile": 45}
+PARTS = {"correctness": 75, "scan": 60, "attention": 45, "profile": 60, "networks": 75}
 RESERVE_SECONDS = 15  # at the end, for the last files
 DRY_SECONDS = 600
 # The schemes of the claims, 60 s each where nothing else is trained: by held-out loss, judge and Frechet distance.
@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--minutes", type=float, default=9.0, help="time for everything")
     parser.add_argument("--wheels", help="read by gpu.sh")
-    parser.add_argument("--data", default="data/portraits-latents", help="prepared set for the training")
+    parser.add_argument("--data", help="prepared set for the training (default: each recipe's)")
     chosen_work = parser.add_mutually_exclusive_group()
     chosen_work.add_argument(
         "--train", nargs="*", default=["zigma-portraits"], metavar="RECIPE", help="in equal shares"
@@ -70,10 +70,14 @@ def main() -> int:
             result.update(json.loads(file.read_text(encoding="utf-8")))
         (chosen.out / "gpu.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
+    data = ["--data", chosen.data] if chosen.data else []
     for name, most in PARTS.items():
         part = str(chosen.out / f"part-{name}.json")
         left = DRY_SECONDS if chosen.dry else min(most, end - time.monotonic() - RESERVE_SECONDS)
-        keep(name, ["benchmarks.gpu.part", name, "--out", part, *flags, *["--fla"] * chosen.fla], left)
+        looked_at = ["--recipe", chosen.train[0]] if chosen.train and not chosen.claims else []
+        keep(
+            name, ["benchmarks.gpu.part", name, "--out", part, *looked_at, *data, *flags, *["--fla"] * chosen.fla], left
+        )
     works = CLAIMS if chosen.claims else chosen.train
     for place, name in enumerate(works):
         left = end - time.monotonic() - RESERVE_SECONDS
@@ -83,7 +87,7 @@ def main() -> int:
             break
         what = ["--scheme", name] if chosen.claims else ["--recipe", name]
         command = ["benchmarks.gpu.training", *what, "--out", str(chosen.out), "--seconds", str(share)]
-        keep(f"train {name}", [*command, "--data", chosen.data, *flags], DRY_SECONDS if chosen.dry else share + 10)
+        keep(f"train {name}", [*command, *data, *flags], DRY_SECONDS if chosen.dry else share + 10)
     for file in chosen.out.glob("part-*"):
         file.unlink()
     files = list(chosen.out.iterdir())

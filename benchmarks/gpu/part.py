@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import kernels, networks
+from . import kernels, networks, steps
 
 
 def main() -> None:
@@ -17,6 +17,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.gpu.part", description=__doc__)
     parser.add_argument("name")
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--recipe", default="zigma-portraits", help="whose training steps are looked at")
+    parser.add_argument("--data", help="prepared set (default: the recipe's)")
     parser.add_argument("--fla", action="store_true")
     parser.add_argument("--dry", action="store_true")
     chosen = parser.parse_args()
@@ -42,7 +44,7 @@ def main() -> None:
         "scan": lambda: each("scan", kernels.speed(device, chosen.dry)),
         "attention": lambda: each("attention", kernels.attention_speed(device, chosen.dry, chosen.fla)),
         "networks": lambda: each("networks", networks.table(device, chosen.dry)),
-        "profile": lambda: keep("profile", [networks.profile(device, chosen.dry)]),
+        "profile": lambda: keep("profile", [steps.profile(chosen.recipe, chosen.data, chosen.dry)]),
     }
     parts[chosen.name]()
 

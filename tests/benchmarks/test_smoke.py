@@ -13,8 +13,12 @@ from models import LABELS, tiny_folder
 from towers import small_tower
 from waiting import PATIENCE
 
+from benchmarks.gpu.taking import take
 from zigdemo import zoo
+from zigdemo.backbones import build
 from zigdemo.data.preparation import write_image_set
+from zigdemo.training.trainer.checkpoints import read_checkpoint
+from zigdemo.training.trainer.recipe import load_recipe, model_config
 
 QUICK = ("selective_scan", "gla", "s4d", "memory", "growth", "backbones", "solvers", "overhead", "video", "training")
 
@@ -113,10 +117,16 @@ def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((out / "gpu.json").read_text())
     assert {part["status"] for part in found["parts"].values()} == {0}
-    assert found["scan"] and found["attention"] and found["networks"] and found["profile"][0]["busy"] > 0
+    assert found["scan"] and found["attention"] and found["networks"] and found["profile"][0]["graph"]["busy"] > 0
     assert len(found["models"]) == 1 and all(row["good"] for row in found["correctness"])
     files = list(out.rglob("*"))
     assert len(files) <= 8 and all(file.is_file() and file.stat().st_size < 16 * 2**20 for file in files)
+    run = take(out / "zigma-emoji.json", tmp_path / "runs")
+    content = read_checkpoint(run)
+    assert content["step"] == found["models"][0]["steps"] == 3 and content["labels"] == list("abcd")
+    assert load_recipe(run / "recipe.yaml").steps == 3 and (run / "metrics.jsonl").read_text().strip()
+    network = build(model_config(load_recipe(run / "recipe.yaml"), 4))
+    network.load_state_dict(content["emas"][0])
 
 
 def test_a_part_that_stalls_takes_no_more_than_its_share():

@@ -1,4 +1,4 @@
-"""Batches that are made where the latents lie: the seed and the step decide, processes share one, captions are equal."""
+"""Batches made where the latents lie: the seed and the step decide, processes share one, captions are the same."""
 
 from __future__ import annotations
 

@@ -29,10 +29,11 @@ from ...data.preparation import write_image_set
 from ...huggingface import fill_card
 from ...zoo import ModelFolder, find, write_folder
 from ...zoo.parts import take_along
-from ..publishing.card import CARDS, commit, optimizer, place
+from ..publishing.card import CARDS, commit, optimizer
 from ..trainer.checkpoints import refuse_a_second_start
 from ..trainer.loop import Training
 from ..trainer.lora import METHODS, merged
+from ..trainer.processes import place
 from ..trainer.progress import stopping_on_signals
 from ..trainer.recipe import Recipe
 from ..trainer.samples import draw

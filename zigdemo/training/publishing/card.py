@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from ...huggingface import fill_card
+from ..trainer.processes import place
 from ..trainer.recipe import Recipe
 from ..trainer.rules import precision
 
@@ -48,7 +48,7 @@ def run_card(
         optimizer=optimizer(recipe),
         seen=f"{about['images_in_this_run']:,}",
         earlier=f", starting from {start} had seen {before:,}" if before else "",
-        compute=f"{place()}, {'fp32' if numbers == 'no' else numbers}",
+        compute=f"{about.get('place') or place()}, {'fp32' if numbers == 'no' else numbers}",
         **values,
     )
 
@@ -61,11 +61,6 @@ def optimizer(recipe: Recipe) -> str:
 def millions(network: torch.nn.Module) -> str:
     """The number of parameters of a network in millions, as text."""
     return f"{sum(parameter.numel() for parameter in network.parameters()) / 1e6:.2f}"
-
-
-def place() -> str:
-    """The GPU, or the number of CPU cores, of this machine, as a card names them."""
-    return f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def commit() -> str:

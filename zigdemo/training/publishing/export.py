@@ -25,10 +25,11 @@ from ...ops.heap import keep_freed_memory
 from ...zoo import DEFAULTS, ModelFolder, read_folder, write_folder
 from ..trainer.checkpoints import read_checkpoint
 from ..trainer.lora import adapt, merged
+from ..trainer.processes import place
 from ..trainer.recipe import Recipe, autoencoder_spec, load_data, load_recipe, model_config, part_places
 from ..trainer.samples import conditions, draw, filmstrips, pair_grid, real_pictures
 from ..trainer.tower import lengthen
-from .card import commit, place, run_card
+from .card import commit, run_card
 from .clips import clip_card, clip_score, strips
 from .emoji_text import composition_grid, text_card, text_score
 from .portraits import export_portraits
@@ -141,6 +142,7 @@ def _about(recipe: Recipe, content: dict[str, Any], scores: dict[str, Any]) -> d
         "steps": content["step"],
         "images_seen": content["images_seen"],
         "images_in_this_run": content["step"] * recipe.batch,
+        "place": content.get("place") or place(),
         **scores,
         "commit": commit(),
         "zigdemo": __version__,
@@ -154,7 +156,8 @@ def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
     about = read_folder(start).about if start else {}
     before = about.get("history") or ([f"{about['images_seen']:,} pictures"] if about.get("images_seen") else [])
     taken = "" if recipe.init or not start else f", starting from the weights of {Path(start).name} that fit"
-    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {place()}{taken}"]
+    where = content.get("place") or place()
+    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {where}{taken}"]
 
 
 def _dataset(recipe: Recipe) -> str | None:

@@ -23,7 +23,8 @@ from ...data.emoji_captions import held_out_caption, synonym_caption, training_c
 from ...evaluation import CLIPScore
 from ...huggingface import fill_card
 from ...ops.heap import keep_freed_memory
-from ..publishing.card import CARDS, commit, millions, place
+from ..publishing.card import CARDS, commit, millions
+from ..trainer.processes import place
 from ..trainer.recipe import read_settings
 from ..trainer.rules import ramp
 from .command import run_command

@@ -21,7 +21,8 @@ from ...data.portraits import mood_is_hidden
 from ...evaluation.judge import CONFIG, SIDE_PX, TENSORS, Judge, JudgeNetwork, by_kind, targets
 from ...huggingface import fill_card
 from ...ops.heap import keep_freed_memory
-from ..publishing.card import CARDS, commit, millions, place
+from ..publishing.card import CARDS, commit, millions
+from ..trainer.processes import place
 from ..trainer.rules import split
 from .command import run_command
 

@@ -54,20 +54,24 @@ class DeviceBatches(Batches):
         recipe, share, seeds = self.recipe, self._share, self._seeds(step)
         torch.manual_seed(int(seeds[0]))  # drop path inside the network
         generator = torch.Generator(self.device).manual_seed(int(seeds[0]))
-        rows = torch.from_numpy(self._rows(step)).to(self.device)
+        rows = self._sent(torch.from_numpy(self._rows(step)))
         chance = torch.rand((3, recipe.batch), generator=generator, device=self.device)
         clean = self._latents(rows, *chance[:2])[share]
         noise = torch.randn((recipe.batch, *clean.shape[1:]), generator=generator, device=self.device)[share]
         if self._captions_ahead is None:
             cond = self._kept_labels(rows, chance[2])[share]
         else:
-            cond = self._ids(step).to(self.device)
-        return clean, cond, self._times(seeds)[share].to(self.device), noise
+            cond = self._sent(self._ids(step))
+        return clean, cond, self._sent(self._times(seeds)[share]), noise
 
     def close(self) -> None:
         """End the processes that read captions."""
         if self._captions_ahead is not None:
             self._captions_ahead.close()
+
+    def _sent(self, value: Tensor) -> Tensor:
+        """A tensor of the CPU on the device, without waiting for what the device still has to do."""
+        return value.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else value
 
     def _latents(self, rows: Tensor, chance: Tensor, start: Tensor) -> Tensor:
         """Latents of rows, float32, or windows of them.

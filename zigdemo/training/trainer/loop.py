@@ -28,7 +28,7 @@ from .device_batches import DeviceBatches
 from .graph import StepGraph, graph_fault
 from .lora import adapt
 from .optimizer import make_optimizer
-from .processes import accelerator_of
+from .processes import accelerator_of, place
 from .progress import Journal, check_trackers, stopping_on_signals
 from .recipe import Recipe, autoencoder_spec, known_labels, load_data, model_config, part_places
 from .rules import (
@@ -354,6 +354,7 @@ class Training:
             "step": self.step,
             "images_seen": self.images_before + self.step * self.recipe.batch,
             "labels": self.data.label_names,
+            "place": place(),
             "data": identity(Path(self.recipe.data)),
             "model": model,
             "emas": [ema.state_dict() for ema in self.emas],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,3 +29,8 @@ def accelerator_of(recipe: Recipe) -> Accelerator:
         log_with=recipe.trackers or None,
         project_dir=recipe.run,
     )
+
+
+def place() -> str:
+    """The GPU, or the number of CPU cores, of this machine, as a card names them."""
+    return f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
