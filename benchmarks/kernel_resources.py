@@ -22,19 +22,38 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from zigdemo.ops.gla import triton_kernels as gla
-from zigdemo.ops.selective_scan import triton_conv, triton_kernels
+from zigdemo.ops.selective_scan import triton_conv, triton_kernels, triton_scan
 
 TARGETS = {80: ("A100", 2.0e12), 90: ("H200", 4.8e12), 120: ("RTX 5090", 1.8e12)}  # compute capability: bytes a second
-SCAN = {"STATE": 16, "PAD": 16, "WIDTH": 32, "ORDERED": True, "SHIFTED": True, "GATED": True}
-CONV = {"TAPS": 4, "ORDERED": True, "SILU": True, "ROWS": 16, "WIDTH": 64}
+SCAN = {"WIDTH": triton_kernels.LANES, "ORDERED": True, "SHIFTED": True, "GATED": True}
+FULL = {**SCAN, "SKIP": True, "JOINED": False, "TILE": triton_kernels.TILE}
+JOIN = {"WIDTH": triton_kernels.LANES, "BACKWARD": True}
+CONV = {"TAPS": 4, "ORDERED": True, "SILU": True, "WIDTH": triton_conv.WIDTH}
 GLA = {"CHUNK": 64, "PAD": 64, "ORDERED": True, "EXACT": False}
+
+
+def _scan(state: int) -> dict[str, tuple]:
+    """The kernels of a scan with that size of the state, as `triton_scan` launches them."""
+    forward, backward = triton_scan.shapes(state), triton_scan.shapes(state, backward=True)
+    kernels = {
+        "forward": (triton_kernels.walk, {**FULL, **forward, "SAVE": True, "OUTPUT": True}),
+        "backward, states": (triton_kernels.walk_back, {**SCAN, **forward}),
+        "joining segments": (triton_kernels.join, {**JOIN, **forward}),
+        "backward": (triton_kernels.differentiate, {**FULL, **backward}),
+    }
+    return {
+        f"scan of state {state}, {name}": (kernel, {k: v for k, v in values.items() if k != "num_warps"}, warps)
+        for name, (kernel, values) in kernels.items()
+        for warps in [values["num_warps"]]
+    }
+
+
 KERNELS = {
-    "scan forward": (triton_kernels.walk, {**SCAN, "SKIP": True, "SAVE": True, "OUTPUT": True, "TILE": 16}, 1),
-    "scan backward, states": (triton_kernels.walk_back, SCAN, 1),
-    "scan, joining segments": (triton_kernels.join, {"STATE": 16, "PAD": 16, "WIDTH": 32, "BACKWARD": True}, 1),
-    "scan backward": (triton_kernels.differentiate, {**SCAN, "SKIP": True, "TILE": 16}, 1),
-    "convolution forward": (triton_conv.forward_kernel, CONV, 4),
-    "convolution backward": (triton_conv.backward_kernel, CONV, 4),
+    **_scan(16),
+    **_scan(8),
+    "convolution forward": (triton_conv.forward_kernel, {**CONV, "RUNS": False}, 1),
+    "convolution backward": (triton_conv.backward_kernel, {**CONV, "RUNS": False}, 1),
+    "convolution backward in runs": (triton_conv.backward_kernel, {**CONV, "RUNS": True}, 1),
     "gla states": (gla.walk, {**GLA, "WIDTH": 64, "INITIAL": True}, 8),
     "gla scores": (gla.score, {**GLA, "BLOCK": 16}, 8),
     "gla outputs": (gla.attend, {**GLA, "WIDTH": 64}, 8),
@@ -44,7 +63,8 @@ KERNELS = {
 }
 HALF = {"x", "dt", "B", "C", "z", "y", "dy", "dx", "ddt", "dz", "q", "k", "v", "g", "o", "do", "dq", "dk", "dv"}
 HALF |= {"initial", "dfinal"}
-SIZES = {"length", "channels", "span", "segments", "heads", "keys", "values", "chunks"}
+SIZES = {"length", "channels", "span", "segments", "line", "heads", "keys", "values", "chunks"}
+ROUND = {"length", "channels", "span", "line"}  # multiples of 16, as Triton knows when it compiles for a call
 BATCH, LENGTH, CHANNELS, STATE = 8, 1024, 1536, 16  # of the scan's roofline
 HEADS, DIM = 16, 64  # and of gated linear attention's, at the same batch and length
 
@@ -57,7 +77,9 @@ def compiled(kernel: triton.JITFunction, constants: dict, warps: int, capability
     kinds |= {"perm": "*i64"} if "perm" in kinds else {}
     kinds |= {"scale": "fp32"} if "scale" in kinds else {}
     kinds |= dict.fromkeys(constants, "constexpr")
-    source = ASTSource(kernel, kinds, constants)
+    aligned = [name for name, kind in kinds.items() if kind.startswith("*") or name in ROUND]
+    attributes = {(kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in aligned}
+    source = ASTSource(kernel, kinds, constants, attributes)
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps}).asm["cubin"]
 
 

@@ -9,22 +9,29 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..checks import needs_backward
 from . import triton_conv, triton_kernels
-from .triton_kernels import TILE, device_of
+from .triton_kernels import LANES, TILE, device_of
 
-WIDTH = 32  # channels of a program, one per lane of a warp
+LEAST_SPAN = 64  # tokens of a segment, at least
 WARPS_PER_CHIP_UNIT = 16  # target number of programs per multiprocessor, so that some compute while others wait
 LOG2E = 1.4426950408889634
 
 
 def split(batch: int, length: int, channels: int, device: torch.device) -> tuple[int, int]:
-    """(tokens per segment, number of segments): enough segments to fill the GPU, each at least four tiles."""
+    """(tokens per segment, number of segments): enough segments to fill the GPU, none shorter than LEAST_SPAN."""
     tiles, segments = triton.cdiv(length, TILE), 1
     if device.type == "cuda":
         units = torch.cuda.get_device_properties(device).multi_processor_count
-        programs = batch * triton.cdiv(channels, WIDTH)
-        segments = max(1, min(tiles // 4, triton.cdiv(WARPS_PER_CHIP_UNIT * units, programs)))
+        programs = batch * triton.cdiv(channels, LANES)
+        segments = max(1, min(length // LEAST_SPAN, triton.cdiv(WARPS_PER_CHIP_UNIT * units, programs)))
     span = triton.cdiv(tiles, segments) * TILE
     return span, triton.cdiv(length, span)
+
+
+def shapes(state: int, backward: bool = False) -> dict[str, int]:
+    """Launch settings by the size of the state: 16 states of a lane, and its channels' backward pass in two halves."""
+    pad = triton.next_power_of_2(state)
+    parts = {"PARTS": 2 if pad >= 16 else 1} if backward else {}
+    return {"STATE": state, "PAD": pad, "WIDTH": LANES, "num_warps": max(1, pad // 16), **parts}
 
 
 class _Scan(torch.autograd.Function):
@@ -55,38 +62,26 @@ class _Scan(torch.autograd.Function):
         else:
             span, segments = pieces or split(batch, length, channels, x.device)
         rate = (A.float().T * LOG2E).contiguous()
+        joined = segments > runs  # else every segment starts from nothing
+        shape = shapes(state)
+        blocks, rooms = triton.cdiv(channels, LANES), (shape["PAD"], LANES)
         y, empty = torch.empty_like(x), x.new_empty(0, dtype=torch.float32)
         tiles = segments * triton.cdiv(span, TILE)
-        states = x.new_empty((batch, tiles, state, channels), dtype=torch.float32) if saves else empty
-        carry = x.new_zeros((batch, segments, state, channels), dtype=torch.float32)
-        shape = {"STATE": state, "PAD": triton.next_power_of_2(state), "WIDTH": WIDTH}
-        shape["num_warps"] = max(1, shape["PAD"] // 32)
-        flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None}
-        grid = (triton.cdiv(channels, WIDTH), batch * segments)
-        arrays = (
-            x,
-            dt,
-            rate,
-            B,
-            C,
-            _or_stand_in(D, empty),
-            _or_stand_in(z, x),
-            _or_stand_in(bias, empty),
-            _or_stand_in(perm, empty),
-        )
-        extra = {"SKIP": D is not None, "GATED": z is not None, "TILE": TILE, **flags, **shape}
+        states = x.new_empty((batch, tiles, blocks, *rooms), dtype=torch.float32) if saves else empty
+        carry = x.new_empty((batch, segments, blocks, *rooms), dtype=torch.float32) if joined else empty
+        sums = x.new_empty((batch, segments, channels), dtype=torch.float32) if joined else empty
+        flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None, "JOINED": joined, "TILE": TILE}
+        flags |= {"SKIP": D is not None, "GATED": z is not None, **shape}
+        grid, sizes = (blocks, batch * segments), (length, channels, span, segments)
+        arrays = (x, dt, rate, B, C, _or_stand_in(D, empty), _or_stand_in(z, x))
+        arrays += (_or_stand_in(bias, empty), _or_stand_in(perm, empty), y, states, carry, sums)
         with device_of(x):
-            sums = empty
-            if segments > runs:
-                sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
-                sizes = (length, channels, span, segments)
-                triton_kernels.walk[grid](*arrays, y, states, carry, sums, *sizes, SAVE=False, OUTPUT=False, **extra)
-                triton_kernels.join[(grid[0], batch)](rate, carry, sums, channels, segments, BACKWARD=False, **shape)
-            triton_kernels.walk[grid](
-                *arrays, y, states, carry, sums, length, channels, span, segments, SAVE=saves, OUTPUT=True, **extra
-            )
+            if joined:
+                triton_kernels.walk[grid](*arrays, *sizes, SAVE=False, OUTPUT=False, **flags)
+                triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=False, **shape)
+            triton_kernels.walk[grid](*arrays, *sizes, SAVE=saves, OUTPUT=True, **flags)
         ctx.save_for_backward(x, dt, A, B, C, D, z, bias, perm, states)
-        ctx.pieces = span, segments, segments > runs
+        ctx.pieces = span, segments, joined
         return y
 
     @staticmethod
@@ -95,17 +90,17 @@ class _Scan(torch.autograd.Function):
         x, dt, A, B, C, D, z, bias, perm, states = ctx.saved_tensors
         span, segments, joined = ctx.pieces
         batch, length, channels = x.shape
-        state, blocks, dy = A.shape[1], triton.cdiv(channels, WIDTH), dy.contiguous()
+        state, blocks, dy = A.shape[1], triton.cdiv(channels, LANES), dy.contiguous()
+        shape, shape_back = shapes(state), shapes(state, backward=True)
+        pad, parts = shape["PAD"], shape_back["PARTS"]
         rate = (A.float().T * LOG2E).contiguous()
         empty = x.new_empty(0, dtype=torch.float32)
         dx, ddt = torch.empty_like(x), torch.empty_like(dt)
         dz = None if z is None else torch.empty_like(z)
-        dB, dC = (x.new_empty((batch, blocks, length, state), dtype=torch.float32) for _ in range(2))
-        dA = x.new_empty((batch, segments, state, channels), dtype=torch.float32)
+        dBC = x.new_empty((batch, blocks, length, parts, 2, pad // parts), dtype=torch.float32)
+        dA = x.new_empty((batch, segments, blocks, pad, LANES), dtype=torch.float32)
         dD, dbias = (x.new_empty((batch, segments, channels), dtype=torch.float32) for _ in range(2))
-        carry = x.new_zeros((batch, segments, state, channels), dtype=torch.float32)
-        shape = {"STATE": state, "PAD": triton.next_power_of_2(state), "WIDTH": WIDTH}
-        shape["num_warps"] = max(1, shape["PAD"] // 16)
+        carry = torch.empty_like(dA) if joined else empty
         flags = {"ORDERED": perm is not None, "SHIFTED": bias is not None, "GATED": z is not None}
         sizes = (length, channels, span, segments)
         grid = (blocks, batch * segments)
@@ -116,16 +111,16 @@ class _Scan(torch.autograd.Function):
                 triton_kernels.walk_back[grid](dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape)
                 triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=True, **shape)
             inputs = (x, dt, rate, B, C, _or_stand_in(D, empty), z_, bias_, perm_, states, carry, dy)
-            outputs = (dx, ddt, dA, dB, dC, dD, _or_stand_in(dz, dx), dbias)
-            triton_kernels.differentiate[grid](
-                *inputs, *outputs, *sizes, SKIP=D is not None, TILE=TILE, **flags, **shape
-            )
+            outputs = (dx, ddt, dA, dBC, dD, _or_stand_in(dz, dx), dbias)
+            flags |= {"SKIP": D is not None, "JOINED": joined, "TILE": TILE, **shape_back}
+            triton_kernels.differentiate[grid](*inputs, *outputs, *sizes, **flags)
+        dB, dC = dBC.sum(1).transpose(2, 3).flatten(3)[..., :state].unbind(2)
         return (
             dx,
             ddt,
-            dA.sum((0, 1)).T.to(A.dtype),
-            dB.sum(1).to(B.dtype),
-            dC.sum(1).to(C.dtype),
+            dA.sum((0, 1)).transpose(1, 2).flatten(0, 1)[:channels, :state].to(A.dtype),
+            dB.to(B.dtype),
+            dC.to(C.dtype),
             None if D is None else dD.sum((0, 1)).to(D.dtype),
             dz,
             None if bias is None else dbias.sum((0, 1)).to(bias.dtype),
