@@ -95,6 +95,15 @@ class Figure:
     start: float
 
     @property
+    def attributes(self) -> dict[str, str]:
+        """What a caption can mention, as in `captions.FIGURE_KINDS`."""
+        look = self.look
+        hair = {} if look.hair_style == "bald" else {"hairColor": look.hair}
+        legs = "trousers" if look.has_long_trousers else "shorts"
+        clothes = {"skin": look.skin, "shirt": look.shirt, "trousers": look.trousers, "legs": legs}
+        return {"label": self.label, "hairStyle": look.hair_style, **hair, **clothes, "scene": look.scene}
+
+    @property
     def caption(self) -> str:
         """What the clip shows."""
         look, words = self.look, [MOTIONS[self.label].words, SCENES[self.look.scene].words]

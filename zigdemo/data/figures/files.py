@@ -34,7 +34,8 @@ def prepare_figures(
             clips[number] = figure.frames(side=side)
             motions.append((figure.label, motion(clips[number], loops=False)))
             line = {"key": f"{figure.label}/{number:05}", "label": figure.label, "name": figure.caption}
-            lines.append({**line, "group": f"{figure.label}_{number:05}", "loops": False})
+            group = f"{figure.label}_{number:05}"
+            lines.append({**line, "group": group, "loops": False, "attributes": figure.attributes})
         clips.flush()
         del clips
         moved = rank_motion(motions)
