@@ -140,6 +140,11 @@ def draw_figure(rng: np.random.Generator, label: str) -> Figure:
     return Figure(label, style, look, camera, drift, float(rng.uniform(*motion.turns)), float(rng.random()))
 
 
+def figure_at(number: int, seed: int = 0, labels: tuple[str, ...] = CLASSES) -> Figure:
+    """Clip `number` of those of a seed; the classes take turns."""
+    return draw_figure(np.random.default_rng((seed, number)), labels[number % len(labels)])
+
+
 def figures(count: int, seed: int = 0, labels: tuple[str, ...] = CLASSES) -> list[Figure]:
     """So many clips, of each class in turn; clip i depends on the seed, i and the labels alone."""
-    return [draw_figure(np.random.default_rng((seed, i)), labels[i % len(labels)]) for i in range(count)]
+    return [figure_at(number, seed, labels) for number in range(count)]
