@@ -1,16 +1,19 @@
 """Drawn people: the same from the same seed, all of them different, in the picture, moving, and in UCF101's layout."""
 
 import math
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
+from autoencoders import small_autoencoder
 
 from zigdemo.data import ClipSet
 from zigdemo.data.clips import motion
-from zigdemo.data.figures import CLASSES, FRAMES, MOTIONS, SIDE_PX, draw_figure, figures
+from zigdemo.data.figures import CLASSES, FRAMES, MOTIONS, SIDE_PX, draw_figure, figures, files, pool
 from zigdemo.data.figures.body import Build, Pose, joints, reach
-from zigdemo.data.figures.files import prepare_figures, write_layout
+from zigdemo.data.figures.files import prepare_figure_latents, prepare_figures, write_layout
 from zigdemo.data.figures.looks import COLOURS, NEAR, SCENES, apart
+from zigdemo.data.latents import LatentSet, prepare_latents
 from zigdemo.data.preparation import main
 from zigdemo.data.videos import Cut, ucf101, write_clips
 
@@ -100,6 +103,34 @@ def test_a_prepared_set_has_captions_and_every_class(tmp_path):
     assert all(name.startswith("a ") and " person in a" in name for name in made.names)
     assert len(set(made.groups)) == count
     assert np.array_equal(made.clips[3], figures(count, 5)[3].frames(side=32))
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(pool, "PIECE", 3)
+
+
+def test_any_number_of_processes_draws_the_same_set(tmp_path, small_pieces):
+    for workers in (1, 2):
+        assert prepare_figures(tmp_path / str(workers), 31, 2, 16, workers=workers) == (31, ANY)
+    for name in ("clips.npy", "samples.jsonl", "info.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_latents_without_the_clips_are_those_of_the_clips(tmp_path, small_pieces, monkeypatch):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    monkeypatch.setattr(files, "SHARD_CLIPS", 10)
+    spec = small_autoencoder(tmp_path / "vae")
+    prepare_figures(tmp_path / "set", 31, 2, 16)
+    prepare_latents(tmp_path / "two", tmp_path / "set", spec)
+    for workers in (1, 2):
+        count, moved = prepare_figure_latents(tmp_path / f"one{workers}", spec, 31, 2, 16, workers=workers)
+        one, two = (LatentSet.load(tmp_path / name, frames=FRAMES) for name in (f"one{workers}", "two"))
+        assert count == 31 and set(moved) == set(CLASSES) and [len(shard) for shard in one.shards] == [10, 10, 10, 1]
+        assert all((one[row] == two[row]).all() for row in range(31)) and one.attributes == two.attributes
+        for name in ("samples.jsonl", "info.json"):
+            assert (tmp_path / f"one{workers}" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert not list((tmp_path / f"one{workers}").glob("drawn*"))
 
 
 def test_the_layout_of_ucf101_is_written_and_read_by_its_own_reader(tmp_path):

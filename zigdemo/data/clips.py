@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .prepared import INFO_FILE, Form, augmented, choose_samples, number_labels, read_set, rows_of
+from .images import annotations
+from .portraits import Attributes
+from .prepared import INFO_FILE, Form, augmented, choose_samples, read_set, rows_of
 
 CLIPS = Form(
     noun="clip",
@@ -26,7 +28,8 @@ class ClipSet:
     clips: (count, frames, size, size, 3) uint8, memory-mapped if nothing was left out.
     label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
     names: what each clip shows. groups: clips of one group show the same motion or scene, so they are not independent
-    samples. loops: (count,) bool, whether the last frame leads back to the first.
+    samples. keywords, attributes: for captions, as in ImageSet. loops: (count,) bool, whether the last frame leads back
+    to the first.
     """
 
     clips: np.ndarray
@@ -36,6 +39,8 @@ class ClipSet:
     groups: list[str] = field(default_factory=list)
     loops: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     frames_per_second: float = 8.0
+    keywords: list[list[str]] = field(default_factory=list)
+    attributes: list[Attributes] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -75,11 +80,10 @@ class ClipSet:
         rows, samples = choose_samples(folder, CLIPS, samples, None, labels, exclude)
         return cls(
             rows_of(clips, rows),
-            *number_labels(samples),
-            [str(sample.get("name", sample["label"])) for sample in samples],
-            [sample["group"] for sample in samples],
-            np.array([sample.get("loops") is True for sample in samples]),
-            _frames_per_second(folder),
+            names=[str(sample.get("name", sample["label"])) for sample in samples],
+            loops=np.array([sample.get("loops") is True for sample in samples]),
+            frames_per_second=_frames_per_second(folder),
+            **annotations(samples),
         )
 
     def window(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .figures.captions import check_figure
 from .portraits import Attributes, check_attributes
 from .prepared import Form, augmented, choose_samples, number_labels, read_set, rows_of
 
@@ -26,7 +27,8 @@ class ImageSet:
 
     images: (count, size, size, 3) uint8, memory-mapped if nothing was left out.
     label_names: the distinct labels, in order of first appearance. labels: (count,) int64 indices into them.
-    groups, keywords: one entry per image, for captions. attributes: those of portraits, empty for all other images.
+    groups, keywords: one entry per image, for captions. attributes: those of portraits, or of drawn people in clips;
+    empty for all others.
     """
 
     images: np.ndarray
@@ -77,7 +79,7 @@ class ImageSet:
 
 
 def annotations(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The fields that an ImageSet and a LatentSet take from their samples."""
+    """The fields that all sets take from their samples."""
     label_names, labels = number_labels(samples)
     return {
         "label_names": label_names,
@@ -89,11 +91,13 @@ def annotations(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def attributes_of(sample: dict[str, Any]) -> Attributes:
-    """The attributes of a portrait; empty if they are missing or invalid."""
-    try:
-        return check_attributes(sample.get("attributes"))
-    except ValueError:
-        return {}
+    """The attributes of a portrait or a drawn person; empty if they are missing or invalid."""
+    for check in (check_attributes, check_figure):
+        try:
+            return check(sample.get("attributes"))
+        except (ValueError, TypeError):
+            continue
+    return {}
 
 
 def keywords_of(sample: dict[str, Any]) -> list[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..latents import Autoencoder, AutoencoderSpec
+from ..devices import choose_device
+from ..latents import AutoencoderSpec
 from ..ops.heap import keep_freed_memory
 from .clips import CLIPS, ClipSet, window_indices
 from .images import IMAGES, ImageSet, annotations
@@ -27,6 +30,7 @@ LATENTS = Form(
     more_files=("mirrored-*.npy",),
 )
 SHARD_CLIPS, SHARD_IMAGES = 512, 8192
+AT_ONCE_PX = 256 * 128**2  # pixels per call of an autoencoder on a GPU
 
 
 @dataclass(frozen=True)
@@ -161,36 +165,70 @@ def prepare_latents(
 
     places: folders to look up the autoencoder in. mirror: also encode the pictures mirrored left to right, so that
     training can flip. half: compute in bf16, with an error of half a percent of the latents' standard deviation. The
-    latents are the scaled means of `Autoencoder.encode`, without sampling, and so deterministic. Raises ValueError for
+    latents are the scaled means of `Autoencoder.encode`, without sampling, and so deterministic; a GPU is used if there
+    is one. Raises ValueError for
     an unusable autoencoder, and for pictures whose sides are not multiples of its factor.
     """
-    keep_freed_memory()  # makes this four times as fast on a CPU
     of_clips = (source / CLIPS.array_file).is_file()
     if mirror and of_clips:
         raise ValueError(f"{source} contains clips, and only latents of pictures can be mirrored; leave --mirror out")
     form, length = (CLIPS, SHARD_CLIPS) if of_clips else (IMAGES, SHARD_IMAGES)
-    items, space = ClipSet.load(source).clips if of_clips else ImageSet.load(source).images, spec.load("cpu", places)
+    items = ClipSet.load(source).clips if of_clips else ImageSet.load(source).images
+    encoder = Encoder(spec, places, half)
     info = json.loads((source / INFO_FILE).read_text(encoding="utf-8"))
+    parts = [items[start : start + length] for start in range(0, len(items), length)]
     with replacing(out, LATENTS) as fresh:
-        for number, start in enumerate(range(0, len(items), length)):
-            part = items[start : start + length]
-            np.save(fresh / f"latents-{number:05}.npy", _encoded(part, space, half))
-            if mirror:
-                np.save(fresh / f"mirrored-{number:05}.npy", _encoded(part[..., ::-1, :], space, half))
-        about = {"autoencoder": spec.content(), "autoencoder_sha256": space.sha256}
+        save_shards(fresh, "latents", map(encoder, parts), length)
+        if mirror:
+            save_shards(fresh, "mirrored", (encoder(part[..., ::-1, :]) for part in parts), length)
         facts = {name: value for name, value in info.items() if name != f"{form.noun}s_sha256"}
-        write_text(fresh / INFO_FILE, json.dumps({**facts, **about}, indent=2) + "\n")
-        write_text(fresh / SAMPLES_FILE, (source / SAMPLES_FILE).read_text(encoding="utf-8"))
+        describe_latents(fresh, (source / SAMPLES_FILE).read_text(encoding="utf-8"), facts, encoder)
     return len(items)
 
 
-def _encoded(pictures: np.ndarray, space: Autoencoder, half: bool) -> np.ndarray:
-    """Scaled latents (..., C, h, w) float16 of pictures (..., H, W, 3) uint8."""
-    flat = pictures.reshape(-1, *pictures.shape[-3:])
-    with torch.autocast(space.network.device.type, torch.bfloat16, enabled=half):
-        latents = [space.encode(pixels_of(one[None])).half().cpu() for one in flat]
-    encoded = torch.cat(latents).numpy()
-    return encoded.reshape(*pictures.shape[:-3], *encoded.shape[1:])
+class Encoder:
+    """Pixels to scaled latents, by an autoencoder on the GPU if there is one. Arguments as in `prepare_latents`."""
+
+    def __init__(self, spec: AutoencoderSpec, places: Sequence[Path] = (), half: bool = False) -> None:
+        keep_freed_memory()  # makes this four times as fast on a CPU
+        self.device, self.half = choose_device(), half
+        self.space = spec.load(self.device, places)
+        self.spec = spec
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """Scaled latents (..., C, h, w) float16 of pictures (..., H, W, 3) uint8."""
+        flat = pictures.reshape(-1, *pictures.shape[-3:])
+        # One by one on a CPU, so that results do not depend on what comes together.
+        at_once = 1 if self.device.type == "cpu" else max(1, AT_ONCE_PX // math.prod(flat.shape[1:3]))
+        latents = []
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            for start in range(0, len(flat), at_once):
+                levels = torch.from_numpy(np.array(flat[start : start + at_once])).to(self.device)
+                pixels = levels.permute(0, 3, 1, 2).float() / 127.5 - 1
+                latents.append(self.space.encode(pixels, at_once=at_once).half())
+        encoded = torch.cat(latents).cpu().numpy()
+        return encoded.reshape(*pictures.shape[:-3], *encoded.shape[1:])
+
+
+def save_shards(folder: Path, name: str, parts: Iterable[np.ndarray], length: int) -> None:
+    """Write arrays one after another as shards of `length` rows: name-00000.npy and so on."""
+    kept: list[np.ndarray] = []
+    number = 0
+    for part in parts:
+        kept.append(part)
+        while sum(map(len, kept)) >= length:
+            whole = np.concatenate(kept)
+            np.save(folder / f"{name}-{number:05}.npy", whole[:length])
+            kept, number = [whole[length:]], number + 1
+    if sum(map(len, kept)):
+        np.save(folder / f"{name}-{number:05}.npy", np.concatenate(kept))
+
+
+def describe_latents(fresh: Path, lines: str, facts: dict[str, Any], encoder: Encoder) -> None:
+    """Write the samples of a latent set, a line each, and its info: the facts of the pictures, and the autoencoder."""
+    about = {"autoencoder": encoder.spec.content(), "autoencoder_sha256": encoder.space.sha256}
+    write_text(fresh / INFO_FILE, json.dumps({**facts, **about}, indent=2) + "\n")
+    write_text(fresh / SAMPLES_FILE, lines)
 
 
 def pixels_of(pictures: np.ndarray) -> torch.Tensor:

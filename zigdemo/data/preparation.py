@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .portrait_files import LICENCE as PORTRAITS_LICENCE
 from .portrait_files import PACKAGES, SIDE_PX, PortraitZip, draw_portraits
 from .prepared import check_choice, check_replaceable, write_set
 from .videos import Cut, Video, class_folders, ucf101, write_clips
+
+if TYPE_CHECKING:
+    from ..latents import AutoencoderSpec
 
 SIZES_PX = range(8, 257)
 
@@ -234,14 +237,18 @@ def _portraits(options: argparse.Namespace) -> Prepared:
 
 
 def _figures(options: argparse.Namespace) -> Prepared:
-    # Imports Pillow, which sets that are only read do not need.
-    from .figures.files import prepare_figures, write_layout
+    # Imports torch and Pillow, which sets that are only read do not need.
+    from .figures.files import prepare_figure_latents, prepare_figures, write_layout
 
     settings = options.count, options.seed, options.size, _names(options.labels)
     _check_size(options.size)
     if options.layout is not None:
         return Prepared(options.layout, write_layout(options.layout, *settings))
-    count, moved = prepare_figures(options.out, *settings)
+    if options.latents is None:
+        count, moved = prepare_figures(options.out, *settings, options.workers)
+    else:
+        spec, places = _autoencoder(options.latents)
+        count, moved = prepare_figure_latents(options.out, spec, *settings, options.workers, places, options.half)
     return Prepared(options.out, count, moved=moved)
 
 
@@ -265,16 +272,19 @@ def _clips(options: argparse.Namespace) -> Prepared:
 
 def _latents(options: argparse.Namespace) -> Prepared:
     # Imports torch, which the other data sets do not need.
-    from ..latents import AUTOENCODERS, folder_spec
-    from ..zoo import WEIGHTS
     from .latents import prepare_latents
 
-    name = options.autoencoder
-    spec = AUTOENCODERS.get(name) or folder_spec(name, (WEIGHTS,))
-    return Prepared(
-        options.out,
-        prepare_latents(options.out, options.data, spec, (WEIGHTS,), mirror=options.mirror, half=options.half),
-    )
+    spec, places = _autoencoder(options.autoencoder)
+    count = prepare_latents(options.out, options.data, spec, places, mirror=options.mirror, half=options.half)
+    return Prepared(options.out, count)
+
+
+def _autoencoder(name: str) -> tuple[AutoencoderSpec, tuple[Path, ...]]:
+    """The autoencoder of a name, and the folders to look it up in."""
+    from ..latents import AUTOENCODERS, folder_spec
+    from ..zoo import WEIGHTS
+
+    return AUTOENCODERS.get(name) or folder_spec(name, (WEIGHTS,)), (WEIGHTS,)
 
 
 def _cut(options: argparse.Namespace) -> Cut:
@@ -314,6 +324,9 @@ def _parser() -> argparse.ArgumentParser:
     drawn.add_argument("--count", type=int, default=2900, help="number of clips (default: %(default)s)")
     drawn.add_argument("--seed", type=int, default=0, help="other clips for another seed (default: %(default)s)")
     drawn.add_argument("--labels", metavar="A,B", help="keep only these classes (default: all)")
+    drawn.add_argument(
+        "--workers", type=int, metavar="N", help="processes; the clips are the same for any number (default: cores)"
+    )
     drawn.add_argument("--layout", type=Path, metavar="DIR", help="write .avi files in UCF101's layout there instead")
     emoji.add_argument("--groups", metavar="A,B", help="keep only these groups (default: all)")
     actions.add_argument(
@@ -328,9 +341,13 @@ def _parser() -> argparse.ArgumentParser:
         "a known one such as sd-vae-ft-ema or taesd, a shipped one such as pictures-f8, a folder or owner/name"
     )
     latents.add_argument("--autoencoder", metavar="NAME", required=True, help=autoencoders)
-    latents.add_argument(
-        "--half", action="store_true", help="compute in bf16: faster on most machines, slightly less exact"
+    drawn.add_argument(
+        "--latents", metavar="NAME", help=f"write their latents by an autoencoder instead of the clips: {autoencoders}"
     )
+    for one in (drawn, latents):
+        one.add_argument(
+            "--half", action="store_true", help="compute in bf16: faster on most machines, slightly less exact"
+        )
     latents.add_argument("--mirror", action="store_true", help="also encode mirrored pictures, for flip in training")
     return parser
 

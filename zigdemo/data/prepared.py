@@ -183,10 +183,14 @@ def check_replaceable(folder: Path, form: Form) -> None:
 
 def describe(fresh: Path, form: Form, samples: Sequence[dict[str, Any]], info: dict[str, Any]) -> None:
     """Write the samples, one per line, and the info with the hash of the array, which must exist already."""
-    lines = [json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples]
-    write_text(fresh / SAMPLES_FILE, "".join(lines))
+    write_text(fresh / SAMPLES_FILE, sample_lines(samples))
     hashed = {f"{form.noun}s_sha256": file_sha256(fresh / form.array_file)}
     write_text(fresh / INFO_FILE, json.dumps({**info, **hashed}, indent=2) + "\n")
+
+
+def sample_lines(samples: Iterable[dict[str, Any]]) -> str:
+    """Samples as JSONL."""
+    return "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
 
 
 def identity(folder: Path) -> dict[str, str]:

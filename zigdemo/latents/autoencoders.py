@@ -179,8 +179,9 @@ class Autoencoder(Latents):
         self.network.use_tiling = pixels >= TILED_FROM_PX
 
     @torch.inference_mode()
-    def encode(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Scaled latents. generator: to sample the posterior of an AutoencoderKL; without one, its mean.
+    def encode(self, pixels: Tensor, generator: torch.Generator | None = None, at_once: int = 1) -> Tensor:
+        """Scaled latents. generator: to sample the posterior of an AutoencoderKL; without one, its mean. at_once:
+        pictures per call of the network, on which the last digits may depend.
 
         Raises ValueError if the sides are no multiples of the factor, or for a tiny autoencoder with a generator.
         """
@@ -194,7 +195,7 @@ class Autoencoder(Latents):
         parts = []
         with self._lock:
             self._tiled(pixels.shape[2] * pixels.shape[3])
-            for item in pixels.to(self.network.device, torch.float32).split(1):
+            for item in pixels.to(self.network.device, torch.float32).split(at_once):
                 output = self.network.encode(item)
                 if not self._has_posterior:
                     parts.append(output.latents)

@@ -95,6 +95,15 @@ class Figure:
     start: float
 
     @property
+    def attributes(self) -> dict[str, str]:
+        """What a caption can mention, as in `captions.FIGURE_KINDS`."""
+        look = self.look
+        hair = {} if look.hair_style == "bald" else {"hairColor": look.hair}
+        legs = "trousers" if look.has_long_trousers else "shorts"
+        clothes = {"skin": look.skin, "shirt": look.shirt, "trousers": look.trousers, "legs": legs}
+        return {"label": self.label, "hairStyle": look.hair_style, **hair, **clothes, "scene": look.scene}
+
+    @property
     def caption(self) -> str:
         """What the clip shows."""
         look, words = self.look, [MOTIONS[self.label].words, SCENES[self.look.scene].words]
@@ -131,6 +140,11 @@ def draw_figure(rng: np.random.Generator, label: str) -> Figure:
     return Figure(label, style, look, camera, drift, float(rng.uniform(*motion.turns)), float(rng.random()))
 
 
+def figure_at(number: int, seed: int = 0, labels: tuple[str, ...] = CLASSES) -> Figure:
+    """Clip `number` of those of a seed; the classes take turns."""
+    return draw_figure(np.random.default_rng((seed, number)), labels[number % len(labels)])
+
+
 def figures(count: int, seed: int = 0, labels: tuple[str, ...] = CLASSES) -> list[Figure]:
     """So many clips, of each class in turn; clip i depends on the seed, i and the labels alone."""
-    return [draw_figure(np.random.default_rng((seed, i)), labels[i % len(labels)]) for i in range(count)]
+    return [figure_at(number, seed, labels) for number in range(count)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from .body import Joints, Point, joints
 from .looks import COLOURS, HAIRS, SCENES, SKINS, THINGS, Colour, Look, shaded
@@ -28,6 +27,8 @@ class Canvas:
     """A square picture with the plane's coordinates."""
 
     def __init__(self, side: int, camera: Camera, ground: Colour) -> None:
+        from PIL import Image, ImageDraw  # not needed by sets that are only read
+
         self.side, self.camera = side * OVERSAMPLING, camera
         self.image = Image.new("RGB", (self.side, self.side), ground)
         self.pen = ImageDraw.Draw(self.image)

@@ -1,50 +1,96 @@
-"""Figures on disk: as a prepared set of clips, or as videos in UCF101's own layout."""
+"""Figures on disk: as a prepared set of clips or of their latents, or as videos in UCF101's own layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ...latents import AutoencoderSpec
 from ...media.decoding import import_av
-from ..clips import CLIPS, motion, rank_motion
-from ..prepared import check_choice, check_replaceable, describe, replacing
+from ..clips import CLIPS, rank_motion
+from ..latents import LATENTS, SHARD_CLIPS, Encoder, describe_latents, save_shards
+from ..prepared import check_choice, check_replaceable, describe, replacing, sample_lines
 from . import CLASSES, FRAMES, FRAMES_PER_SECOND, Figure, figures
+from .pool import Piece, Plan, drawn
 
 PER_GROUP = 4  # videos of a group in UCF101's layout, here of one person in one place
 TEST_SHARE = 7 / 25  # of the groups of a class, as in UCF101, whose first split tests on the first seven
 
 
 def prepare_figures(
-    out: Path, count: int, seed: int = 0, side: int = 128, labels: Sequence[str] | None = None
+    out: Path,
+    count: int,
+    seed: int = 0,
+    side: int = 128,
+    labels: Sequence[str] | None = None,
+    workers: int | None = 1,
 ) -> tuple[int, dict[str, float]]:
     """Write clips as a clip set into the folder `out`; returns their number and the mean motion of each class.
 
-    Raises ValueError for an unknown class, fewer clips than classes, and if `out` is something else.
+    workers: processes that draw, None for one per core; the clips are the same for any number. Raises ValueError for an
+    unknown class, fewer clips than classes, and if `out` is something else.
     """
     check_replaceable(out, CLIPS)
-    chosen = _chosen(count, labels)
+    plan, lines, motions = Plan(count, seed, _chosen(count, labels), side, workers), [], []
     with replacing(out, CLIPS) as fresh:
-        shape = (count, FRAMES, side, side, 3)
-        clips = np.lib.format.open_memmap(fresh / CLIPS.array_file, mode="w+", dtype=np.uint8, shape=shape)
-        lines, motions = [], []
-        for number, figure in enumerate(figures(count, seed, chosen)):
-            clips[number] = figure.frames(side=side)
-            motions.append((figure.label, motion(clips[number], loops=False)))
-            line = {"key": f"{figure.label}/{number:05}", "label": figure.label, "name": figure.caption}
-            lines.append({**line, "group": f"{figure.label}_{number:05}", "loops": False})
-        clips.flush()
-        del clips
-        moved = rank_motion(motions)
-        info = {
-            "dataset": "figures", "size": side, "count": count, "frames": FRAMES,
-            "frames_per_second": FRAMES_PER_SECOND, "seed": seed, "motion": moved,
-            "licence": "none needed: drawn by this program",
-        }  # fmt: skip
-        describe(fresh, CLIPS, lines, info)
-    return count, moved
+        for piece in drawn(plan, fresh / CLIPS.array_file):
+            _note(piece, lines, motions)
+        describe(fresh, CLIPS, lines, _info(plan, motions))
+    return count, rank_motion(motions)
+
+
+def prepare_figure_latents(
+    out: Path,
+    spec: AutoencoderSpec,
+    count: int,
+    seed: int = 0,
+    side: int = 128,
+    labels: Sequence[str] | None = None,
+    workers: int | None = 1,
+    places: Sequence[Path] = (),
+    half: bool = False,
+) -> tuple[int, dict[str, float]]:
+    """As `prepare_figures` and then `prepare_latents`, but without the clips on disk: they are encoded as they come.
+
+    Latents are those of the two steps. places, half: as in `prepare_latents`. Raises ValueError as both do.
+    """
+    check_replaceable(out, LATENTS)
+    plan, lines, motions = Plan(count, seed, _chosen(count, labels), side, workers), [], []
+    encoder = Encoder(spec, places, half)
+
+    def pieces(file: Path) -> Iterator[np.ndarray]:
+        for piece in drawn(plan, file, places=2 * plan.processes):
+            _note(piece, lines, motions)
+            yield encoder(piece.clips)
+
+    with replacing(out, LATENTS) as fresh:
+        save_shards(fresh, "latents", pieces(fresh / "drawn.npy"), SHARD_CLIPS)
+        (fresh / "drawn.npy").unlink()
+        describe_latents(fresh, sample_lines(lines), _info(plan, motions), encoder)
+    return count, rank_motion(motions)
+
+
+def _note(piece: Piece, lines: list[dict[str, Any]], motions: list[tuple[str, float]]) -> None:
+    """Add the samples and the motions of a piece to those before."""
+    for figure, value in zip(piece.figures, piece.motions, strict=True):
+        number = len(lines)
+        line = {"key": f"{figure.label}/{number:05}", "label": figure.label, "name": figure.caption}
+        group = f"{figure.label}_{number:05}"
+        lines.append({**line, "group": group, "loops": False, "attributes": figure.attributes})
+        motions.append((figure.label, value))
+
+
+def _info(plan: Plan, motions: list[tuple[str, float]]) -> dict[str, Any]:
+    """The facts of a set of figures for its info file."""
+    return {
+        "dataset": "figures", "size": plan.side, "count": plan.count, "frames": FRAMES,
+        "frames_per_second": FRAMES_PER_SECOND, "seed": plan.seed, "motion": rank_motion(motions),
+        "licence": "none needed: drawn by this program",
+    }  # fmt: skip
 
 
 def write_layout(out: Path, count: int, seed: int = 0, side: int = 128, labels: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...conditioning import TextTower
 from ...data import ClipSet
 from ...evaluation.features import load_features, over_time
 from ...evaluation.retrieval import class_retrieval
@@ -17,14 +18,16 @@ from ..trainer.samples import conditions, draw, filmstrips, pair_grid
 from .card import run_card
 
 
-def clip_score(network: torch.nn.Module, recipe: Recipe, data: ClipSet, count: int, seed: int = 1) -> list[Score]:
+def clip_score(
+    network: torch.nn.Module, recipe: Recipe, data: ClipSet, tower: TextTower | None, count: int, seed: int = 1
+) -> list[Score]:
     """Scores of `count` generated clips, the classes in turn, drawn with the page's default settings.
 
     The real clips are windows of all of the data, which the model was trained on, and clips of one motion are alike. So
     the floors, which compare real clips with each other, are not those of clips that the model never saw.
     """
     rows = rows_by_class(data, count, seed)
-    generated = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=1000)
+    generated = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=1000)
     frames = network.config.frames
     real = data.draw(np.arange(len(data)), frames, range(len(data)))
     pictures = load_features("auto")
@@ -43,10 +46,12 @@ def rows_by_class(data: ClipSet, count: int, seed: int) -> np.ndarray:
     return np.array([rows[i] for i in range(most) for rows in by_class if i < len(rows)][:count])
 
 
-def strips(network: torch.nn.Module, recipe: Recipe, data: ClipSet, seed: int = 0) -> np.ndarray:
+def strips(
+    network: torch.nn.Module, recipe: Recipe, data: ClipSet, tower: TextTower | None, seed: int = 0
+) -> np.ndarray:
     """A filmstrip per class, of a real clip above a generated one, as one picture (H, W, 3) uint8."""
     rows = rows_by_class(data, len(data.label_names), seed)
-    generated = draw(network, recipe.prediction, *conditions(data, rows, None), steps=25, seed=seed)
+    generated = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=seed)
     real = data.draw(rows, network.config.frames, [seed] * len(rows))
     return pair_grid(filmstrips(real), filmstrips(generated), columns=2)
 

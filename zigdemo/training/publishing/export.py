@@ -32,6 +32,7 @@ from ..trainer.tower import lengthen
 from .card import commit, run_card
 from .clips import clip_card, clip_score, strips
 from .emoji_text import composition_grid, text_card, text_score
+from .figures import export_figures
 from .portraits import export_portraits
 
 GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of a label set
@@ -57,8 +58,8 @@ def export(
     """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
 
     run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. defaults: as in
-    ModelFolder. note: a sentence for the card of a model of portraits. A model behind an autoencoder is not scored
-    here, unless it draws portraits; `zigdemo.evaluation` does that. Raises ValueError with one sentence.
+    ModelFolder. note: a sentence for the card of a model of portraits or figures. A model behind an autoencoder is not
+    scored here, unless it draws portraits; `zigdemo.evaluation` does that. Raises ValueError with one sentence.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
@@ -70,13 +71,21 @@ def export(
         raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
     network, tower, spec = _averaged(recipe, content, data), _tower(recipe, content), autoencoder_spec(recipe)
     if _dataset(recipe) == "portraits" and spec and tower:
-        facts = {"data": "portraits", "pictures": len(data), "history": _history(recipe, content), "note": note}
+        history = _history(recipe, content, "portraits")
+        facts = {"data": "portraits", "pictures": len(data), "history": history, "note": note}
         return export_portraits(
             out, network, recipe, tower if "tower" in content else None, spec, _about(recipe, content, facts),
             origin=origin, defaults=defaults or {}, count=count, force=force,
         )  # fmt: skip
+    if _dataset(recipe) == "figures" and tower:
+        history = _history(recipe, content, "clips")
+        facts = {"data": "figures", "clips": len(data), "history": history, "note": note}
+        return export_figures(
+            out, network, recipe, tower if "tower" in content else None, spec, _about(recipe, content, facts),
+            origin=origin, defaults=defaults or {},
+        )  # fmt: skip
     if "tower" in content:
-        raise ValueError(f"{run} has a tower that was trained too, which is exported with models of portraits only")
+        raise ValueError(f"{run} has a tower that was trained too; those of portraits and figures alone are exported")
     clips, scores = ([], {}) if spec else _scores(network, recipe, data, tower, count)
     if not force:
         _refuse_to_replace(out, scores, data, tower)
@@ -113,7 +122,7 @@ def _scores(
 ) -> tuple[list[Score], dict[str, Any]]:
     """The scores of a model of pixels: those of clips as a list, and all as facts for its config."""
     if network.config.frames:
-        clips = clip_score(network, recipe, data, count)
+        clips = clip_score(network, recipe, data, tower, count)
         return clips, {"clips": len(data), "classes": data.label_names, "scores": [asdict(each) for each in clips]}
     if tower is None:
         return [], _label_scores(score(network, recipe, data, min(count, len(data))))
@@ -150,14 +159,14 @@ def _about(recipe: Recipe, content: dict[str, Any], scores: dict[str, Any]) -> d
     }
 
 
-def _history(recipe: Recipe, content: dict[str, Any]) -> list[str]:
-    """A phrase for each training that the weights went through, this one last."""
+def _history(recipe: Recipe, content: dict[str, Any], noun: str) -> list[str]:
+    """A phrase for each training that the weights went through, this one last; noun: what it was trained on."""
     start = recipe.init or recipe.start_from
     about = read_folder(start).about if start else {}
     before = about.get("history") or ([f"{about['images_seen']:,} pictures"] if about.get("images_seen") else [])
     taken = "" if recipe.init or not start else f", starting from the weights of {Path(start).name} that fit"
     where = content.get("place") or place()
-    return [*map(str, before), f"{content['step'] * recipe.batch:,} portraits on {where}{taken}"]
+    return [*map(str, before), f"{content['step'] * recipe.batch:,} {noun} on {where}{taken}"]
 
 
 def _dataset(recipe: Recipe) -> str | None:
@@ -195,7 +204,7 @@ def _pictures_and_card(
         Image.fromarray(_plain_grid(network, recipe, data, tower)).save(out / "grid.png", optimize=True)
         return plain_card(out.name, recipe, about, network, clips)
     if network.config.frames:
-        Image.fromarray(strips(network, recipe, data)).save(out / "grid.png", optimize=True)
+        Image.fromarray(strips(network, recipe, data, tower)).save(out / "grid.png", optimize=True)
         return clip_card(out.name, recipe, about, network, clips)
     rows = np.sort(np.random.default_rng(GRID_SEED).permutation(len(data))[:40])
     generated = draw(network, recipe.prediction, *conditions(data, rows, tower), steps=25, seed=0)
@@ -255,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--solver", help="default solver of the model (default: that of every request)")
     parser.add_argument("--steps", type=int, help="its default steps")
     parser.add_argument("--guidance", type=float, help="its default guidance")
-    parser.add_argument("--note", default="", help="a sentence for the card of a model of portraits")
+    parser.add_argument("--note", default="", help="a sentence for the card of a model of portraits or figures")
     parser.add_argument("--force", action="store_true", help="replace even a folder that scores better")
     chosen = parser.parse_args(arguments)
     keep_freed_memory()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,19 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from ...conditioning import TextTower, write_tower
-from ...conditioning.text import CONFIG as TOWER_CONFIG
-from ...conditioning.text import TENSORS as TOWER_TENSORS
-from ...conditioning.text import read_settings
+from ...conditioning import TextTower
 from ...data import KIND_NAMES
 from ...data.portrait_captions import training_words
 from ...evaluation.judge import load_judge
 from ...evaluation.obedience import prompt_score
 from ...explain import attends
-from ...files import find_part
 from ...latents import AutoencoderSpec
 from ...pipeline import Pipeline
 from ...zoo import CONFIG, TENSORS, ModelFolder, read_folder, write_folder
 from ...zoo.parts import named_parts, take_along
 from ..trainer.recipe import Recipe, part_places
 from .card import run_card
+from .parts import TOWER_FILES, move, write_learned_tower
 
 GRID = "grid.webp"
 GRID_PROMPTS = (
@@ -71,7 +67,7 @@ def export_portraits(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside:
         fresh = Path(aside, out.name)
         if tower is not None:
-            _write_tower(Path(aside, recipe.text["tower"]), tower, recipe)
+            write_learned_tower(Path(aside, recipe.text["tower"]), tower, recipe, training_words())
         arguments = {"prediction": recipe.prediction, "labels": None, "origin": origin, "latents": autoencoder}
         arguments |= {"text": recipe.text_spec, "defaults": defaults}
         write_folder(fresh, network, about=about, card="", **arguments)
@@ -86,10 +82,10 @@ def export_portraits(
         _grid(pipe).save(fresh / GRID, quality=90, method=6)
         card = _card(out.name, pipe, recipe, about)
         write_folder(fresh, network, about=about, card=card, **arguments)
-        _move((TENSORS, CONFIG, "README.md", GRID), fresh, out)
+        move((TENSORS, CONFIG, "README.md", GRID), fresh, out)
         if tower is not None:
             part = recipe.text["tower"]
-            _move((TOWER_TENSORS, TOWER_CONFIG, "README.md"), Path(aside, part), out.parent / part)
+            move(TOWER_FILES, Path(aside, part), out.parent / part)
         take_along(named_parts(autoencoder, recipe.text_spec), part_places(recipe), out)
     return read_folder(out)
 
@@ -101,23 +97,6 @@ def _refuse_to_replace(out: Path, shown: float) -> None:
     there = (read_folder(out).about.get("obedience") or {}).get("shown", 0.0)
     if there >= shown:
         raise ValueError(f"{out} shows {there:.3f} of what is asked and the run {shown:.3f}; the better one stays")
-
-
-def _move(names: Sequence[str], source: Path, folder: Path) -> None:
-    """Replace files of a folder by those of another one on the same disk."""
-    folder.mkdir(exist_ok=True)
-    for name in names:
-        (source / name).replace(folder / name)
-
-
-def _write_tower(folder: Path, tower: TextTower, recipe: Recipe) -> None:
-    """Write the tower that was trained too, with the settings and the card of the one it started from."""
-    start = find_part(recipe.text["tower"], part_places(recipe), TOWER_CONFIG)
-    settings, about = read_settings(start)
-    settings["text_cfg"]["context_length"] = tower.context
-    card = (start / "README.md").read_text(encoding="utf-8") if (start / "README.md").is_file() else ""
-    about |= {"learned_with": recipe.name, "words": training_words()}
-    write_tower(folder, tower.clip_model, settings, about, card)
 
 
 def _grid(pipe: Pipeline) -> Image.Image:

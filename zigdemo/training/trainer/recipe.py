@@ -37,9 +37,10 @@ class Recipe:
     latents on disk name their own.
     exclude: patterns of label names to leave out; * matches anything.
     model: family and its config fields; the number of labels comes from the data. text: the tower of a model with
-    text_width, as in TextSpec; captions are drawn anew each time from names and keywords, or from a portrait's
-    attributes, and a share `model.label_dropout` of them is empty. tower_lr: learning rate of that tower, which is then
-    trained and exported too; 0: frozen. tower_context: context length of a trained tower, in tokens; 0: unchanged.
+    text_width, as in TextSpec; captions are drawn anew each time from names and keywords, or from the attributes of a
+    portrait or a drawn person, and a share `model.label_dropout` of them is empty. tower_lr: learning rate of that
+    tower, which is then trained and exported too; 0: frozen. tower_context: context length of a trained tower, in
+    tokens; 0: unchanged.
     init: a weights folder to start from; label rows are matched by name. keep_labels: keep its labels that are not in
     the data. method, rank: which weights are trained, see `lora.adapt`. start_from: a weights folder of another
     architecture; tensors of the same name and shape are loaded. start_blocks: for each block of the model the index of
@@ -147,8 +148,8 @@ class Recipe:
             raise ValueError("tower_lr is that of the tower which text names; give text, or leave tower_lr out")
         if self.tower_context and not self.tower_lr:
             raise ValueError("tower_context needs a tower that learns; give tower_lr, or leave tower_context out")
-        if self.model.get("frames") and (self.text or self.groups):
-            raise ValueError("clips are trained by label, and have no groups; leave text and groups out")
+        if self.model.get("frames") and self.groups:
+            raise ValueError("clips have no groups to choose; leave groups out")
 
     def _check_start(self) -> None:
         """Raises ValueError for settings of the starting weights that contradict each other."""

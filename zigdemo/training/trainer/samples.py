@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...backbones.checks import item_shape
 from ...conditioning import TextTower
 from ...data import ClipSet, ImageSet
+from ...data.captions import image_caption
 from ...data.latents import LatentSet
 from ...diffusion import Sampling, own_items, sample_items
 from ...latents import PIXELS, Latents
@@ -56,16 +57,26 @@ def real_pictures(data: ImageSet | ClipSet | LatentSet, rows: np.ndarray, frames
     return _decoded(torch.from_numpy(items), space) if isinstance(data, LatentSet) else items
 
 
-def conditions(data: ImageSet, rows: np.ndarray, tower: TextTower | None) -> tuple[Tensor, Tensor]:
-    """Conditions of the labels of some images, and the null conditions.
+def conditions(
+    data: ImageSet | ClipSet | LatentSet, rows: np.ndarray, tower: TextTower | None
+) -> tuple[Tensor, Tensor]:
+    """Conditions of some images or clips, and the null conditions.
 
-    Label indices (n,) int64, or with a tower the features of the names, (n, words, width).
+    Label indices (n,) int64, or with a tower the features (n, words, width) of a caption of each that has attributes,
+    always the same one, and of the names of the others.
     """
     if tower is None:
         label = torch.from_numpy(data.labels[rows])
         return label, torch.full_like(label, len(data.label_names))
-    cond = tower.encode([data.label_names[data.labels[row]] for row in rows])
+    cond = tower.encode([_caption(data, int(row)) for row in rows])
     return cond, tower.features("").expand_as(cond)
+
+
+def _caption(data: ImageSet | ClipSet | LatentSet, row: int) -> str:
+    """A caption of a row with attributes, drawn by the row, or its label."""
+    if data.attributes and data.attributes[row]:
+        return image_caption(data, row, np.random.default_rng(row))
+    return data.label_names[data.labels[row]]
 
 
 def filmstrips(clips: np.ndarray) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""Export of models of drawn people: filmstrips by prompt, the tower that learned along, and the card."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import nn
+
+from ...conditioning import TextSpec, TextTower
+from ...data import CLASSES
+from ...data.figures.captions import names_of, training_words
+from ...latents import AutoencoderSpec
+from ...pipeline import Pipeline
+from ...zoo import CONFIG, TENSORS, ModelFolder, read_folder, write_folder
+from ...zoo.parts import named_parts, take_along
+from ..trainer.recipe import Recipe, part_places
+from ..trainer.samples import filmstrips
+from .card import run_card
+from .parts import TOWER_FILES, move, write_learned_tower
+
+GRID = "grid.webp"
+# Prompts that the grid shows and the page offers; it starts with the first. After them come the names of all classes.
+EXAMPLES = (
+    "a person with long red hair in a blue shirt does jumping jacks",
+    "a woman in an orange shirt riding a bicycle on a beach",
+    "a bald man in a green top lifts a barbell overhead in a gym",
+    "somebody in a yellow shirt and purple trousers walks a dog at night",
+    "a girl with a black bun swings a golf club on a field",
+    "hula hoop",
+)
+GRID_SEEDS = 2
+
+
+def export_figures(
+    out: Path,
+    network: nn.Module,
+    recipe: Recipe,
+    tower: TextTower | None,
+    autoencoder: AutoencoderSpec | None,
+    about: dict[str, Any],
+    *,
+    origin: str,
+    defaults: dict[str, Any],
+) -> ModelFolder:
+    """Write a model folder of drawn people by prompt, drawn through the pipeline as on the page.
+
+    tower: one that was trained too, which is written beside `out` under its name and "-text", so that models that
+    learned with another one keep theirs; None if it stayed as it was.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = recipe.text_spec if tower is None else TextSpec(f"{out.name}-text")
+    examples = [*EXAMPLES[:-1], *(names_of(label)[1] for label in CLASSES)]
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside:
+        fresh = Path(aside, out.name)
+        if tower is not None:
+            write_learned_tower(Path(aside, text.tower), tower, recipe, training_words())
+        arguments = {"prediction": recipe.prediction, "labels": None, "origin": origin, "latents": autoencoder}
+        arguments |= {"text": text, "defaults": defaults, "about": {**about, "examples": examples}}
+        write_folder(fresh, network, card="", **arguments)
+        pipe = Pipeline.load(fresh)
+        _grid(pipe).save(fresh / GRID, quality=88, method=6)
+        write_folder(fresh, network, card=_card(out.name, pipe, recipe, about), **arguments)
+        move((TENSORS, CONFIG, "README.md", GRID), fresh, out)
+        if tower is not None:
+            move(TOWER_FILES, Path(aside, text.tower), out.parent / text.tower)
+        others = None if tower is not None else text  # a tower that learned along is in place already
+        take_along(named_parts(autoencoder, others), part_places(recipe), out)
+    return read_folder(out)
+
+
+def _grid(pipe: Pipeline) -> Image.Image:
+    """A filmstrip for each prompt of EXAMPLES and each seed, one below the other."""
+    rows = [filmstrips(np.stack(pipe(pipe.request(prompt=prompt, count=GRID_SEEDS)).clips)) for prompt in EXAMPLES]
+    return Image.fromarray(np.concatenate(np.concatenate(rows)))
+
+
+def _card(name: str, pipe: Pipeline, recipe: Recipe, about: dict[str, Any]) -> str:
+    """The README.md of a model of drawn people."""
+    config, request = pipe.network.config, pipe.request()
+    metadata = {"license": "cc-by-4.0", "language": "en", "tags": ["text-to-video"]}
+    return run_card(
+        "figures", metadata, name, recipe, about, pipe.network,
+        pixels=pipe.size[0],
+        autoencoder=pipe.folder.latents.source if pipe.folder.latents else "",
+        tower=pipe.folder.text.tower,
+        prompts=EXAMPLES,
+        seeds=GRID_SEEDS,
+        classes=len(CLASSES),
+        clips=f"{about['clips']:,}",
+        dropout=f"{config.label_dropout:.0%}",
+        tokens=int(np.prod(config.token_grid)),
+        request=request,
+        guidance=f"{request.guidance:g}",
+        note=about.get("note", ""),
+    )  # fmt: skip
