@@ -62,7 +62,7 @@ class FigureScore:
 
     def content(self) -> dict[str, Any]:
         """The scores as a JSON object."""
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(self).items()}
 
     def scores(self) -> list[Score]:
         """The scores as rows of a table."""
