@@ -1,5 +1,7 @@
 """Score a model or a folder against real data: `python -m zigdemo.evaluation zigma-emoji data/fluent-emoji`.
 
+Models of drawn people: `python -m zigdemo.evaluation figures MODEL`, see `figures.py`.
+
 With `accelerate launch --multi_gpu --num_processes N -m zigdemo.evaluation ...` (also on CPUs) every process generates
 and embeds a share, and the first one combines them: Frechet distances equal those of one process up to rounding; KID
 draws its random subsets from another order.
@@ -25,6 +27,7 @@ from .. import __version__, zoo
 from ..conditioning import SHIPPED_TOWER, TextSpec
 from ..ops.heap import keep_freed_memory
 from ..pipeline import Pipeline
+from . import figures
 from .clip import CLIPScore
 from .features import Features, load_features, over_time
 from .frechet import FeatureMoments, frechet_score, kernel_score, precision_scores, reference_features
@@ -184,6 +187,9 @@ def _by_pixels(real: Material, generated: np.ndarray, rows: np.ndarray, seed: in
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score against real data and print a table; an error is one sentence and exit status 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["figures"]:
+        return figures.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m zigdemo.evaluation", description=main.__doc__)
     parser.add_argument("source", help="a model, a folder of pictures, or an .npy file of pictures or clips")
     parser.add_argument("data", help="the real set: a prepared one, a folder of pictures, or an .npy file")

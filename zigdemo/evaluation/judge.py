@@ -29,7 +29,7 @@ def classes(kind: str) -> tuple[str | None, ...]:
     return (None, *KINDS[kind]) if kind in ABSENT else KINDS[kind]
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two 3x3 convolutions with a skip connection: (batch, width, H, W) -> the same."""
 
     def __init__(self, width: int) -> None:
@@ -49,7 +49,7 @@ class JudgeNetwork(nn.Module):
         layers, before = [], 3
         for width in WIDTHS:
             layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-            layers += [_Residual(width)] if width != WIDTHS[0] else []
+            layers += [Residual(width)] if width != WIDTHS[0] else []
             before = width
         self.trunk = nn.Sequential(*layers)
         self.drop = nn.Dropout(0.2)
@@ -159,7 +159,7 @@ def load_judge(folder: str | Path = WEIGHTS / JUDGE) -> Judge:
         )
     except FileNotFoundError:
         raise ValueError(
-            f"there is no judge in {folder}; make one with `python -m zigdemo.training.judge DATA {folder}`"
+            f"there is no judge in {folder}; make one with `python -m zigdemo.training.judge portraits DATA {folder}`"
         ) from None
     except (ValueError, OSError, RuntimeError, SafetensorError) as fault:
         raise ValueError(f"the judge in {folder} cannot be used: {str(fault).splitlines()[0]}") from None

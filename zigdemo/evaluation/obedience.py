@@ -79,8 +79,8 @@ def prompt_score(
         count,
         guessing(asked),
         judge.ceiling_of(obedience.asked),
-        float(np.mean([_spread(np.stack(row)) for row in seeds])),
-        _spread(np.stack([row[0] for row in seeds])),
+        float(np.mean([spread(np.stack(row)) for row in seeds])),
+        spread(np.stack([row[0] for row in seeds])),
         seconds / count,
     )
     return score, np.stack(pictures)
@@ -95,7 +95,7 @@ def guessing(asked: Sequence[Attributes], draws: int = 2000) -> float:
     return float(np.mean(shares))
 
 
-def _spread(pictures: np.ndarray) -> float:
+def spread(pictures: np.ndarray) -> float:
     """Mean pairwise difference of pictures (n, H, W, 3), root mean square over 4 x 4 blocks, in levels of 255."""
     count, height, width = pictures.shape[:3]
     tiles = pictures[:, : height // 4 * 4, : width // 4 * 4].reshape(count, height // 4, 4, width // 4, 4, 3)

@@ -205,14 +205,17 @@ class Autoencoder(Latents):
         return (torch.cat(parts) - self.shift) * self.scale
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Pixels (batch, 3, H, W) of scaled latents, not clamped. Raises ValueError for a wrong number of channels."""
+    def decode(self, latents: Tensor, at_once: int = 1) -> Tensor:
+        """Pixels (batch, 3, H, W) of scaled latents, not clamped. at_once: as in `encode`.
+
+        Raises ValueError for a wrong number of channels.
+        """
         if latents.ndim != 4 or latents.shape[1] != self.channels:
             raise ValueError(f"latents must be (batch, {self.channels}, H, W), not {tuple(latents.shape)}")
         latents = latents.to(self.network.device, torch.float32) / self.scale + self.shift
         with self._lock:
             self._tiled(latents.shape[2] * latents.shape[3] * self.factor**2)
-            return torch.cat([self.network.decode(item).sample for item in latents.split(1)])
+            return torch.cat([self.network.decode(item).sample for item in latents.split(at_once)])
 
     @cached_property
     def _colours(self) -> tuple[Tensor, Tensor]:

@@ -12,12 +12,12 @@ from autoencoders import small_autoencoder
 from towers import small_tower
 
 from zigdemo import zoo
-from zigdemo.data.figures import CLASSES
 from zigdemo.data.figures.files import prepare_figures
 from zigdemo.data.latents import prepare_latents
 from zigdemo.pipeline import Pipeline, Request
 from zigdemo.training.publishing import figures as figure_export
 from zigdemo.training.publishing.export import export
+from zigdemo.training.towers.figure_judge import make_figure_judge
 from zigdemo.training.trainer.checkpoints import read_checkpoint
 from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.recipe import Recipe, load_recipe
@@ -33,7 +33,7 @@ MODEL |= {"frames": 4, "scheme": "factorized-sst", "position": "shared", "frame_
 def place(tmp_path_factory) -> Path:
     """Figures of 16 px, their latents, an autoencoder "ae" and a tower "tower"."""
     root = tmp_path_factory.mktemp("figures")
-    prepare_figures(root / "set", len(CLASSES), side=16, workers=1)
+    prepare_figures(root / "set", 8, side=16, labels=("JumpingJack", "Rowing"))
     small_tower(root / "weights/tower")
     spec = small_autoencoder(root / "weights/ae")
     prepare_latents(root / "latents", root / "set", replace(spec, source="ae"), (root / "weights",))
@@ -48,7 +48,7 @@ def weights(place, monkeypatch) -> Path:
 
 
 def recipe(place: Path, run: Path, **changes) -> Recipe:
-    settings = {"steps": 4, "batch": 4, "lr": 3e-3, "log_every": 2, "save_every": 4, "sample_every": 4, "held_out": 5}
+    settings = {"steps": 4, "batch": 4, "lr": 3e-3, "log_every": 2, "save_every": 4, "sample_every": 4, "held_out": 2}
     settings |= {"ema_halflife": 5, "precision": "fp32", "text": {"tower": str(place / "weights/tower")}}
     settings |= {"data": str(place / "latents"), "run": str(run), "model": MODEL}
     return Recipe(name="tiny", **{**settings, **changes})
@@ -103,6 +103,24 @@ def test_an_exported_model_draws_clips_by_prompt_with_the_tower_that_learned_alo
 def test_a_model_with_the_tower_as_it_was_takes_that_along(place, tmp_path, weights):
     Training(recipe(place, tmp_path / "run")).run()
     replace(load_recipe(tmp_path / "run/recipe.yaml"), text={"tower": "tower"}).save(tmp_path / "run/recipe.yaml")
-    folder = export(tmp_path / "run", tmp_path / "out/mine", origin="yours", defaults={"steps": 1})
+    folder = export(tmp_path / "run", tmp_path / "out/mine", origin="yours", defaults={"steps": 1}, count=0)
     assert folder.text.tower == "tower" and (folder.path / "tower").is_dir()
     assert Pipeline.load(folder.path)(Request("mine", prompt="rowing", count=1, steps=1)).clips
+
+
+def test_an_export_is_scored_where_there_is_a_judge_and_keeps_the_better_one(place, tmp_path, weights, monkeypatch):
+    Training(recipe(place, tmp_path / "run")).run()
+    replace(load_recipe(tmp_path / "run/recipe.yaml"), text={"tower": "tower"}).save(tmp_path / "run/recipe.yaml")
+    make_figure_judge(tmp_path / "weights/figures-judge", 29, 1, None, 2, 1e-3, None, workers=1, per_class=1)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    for part in ("ae", "tower"):
+        (tmp_path / "weights" / part).symlink_to(place / "weights" / part)
+    arguments = {"origin": "yours", "defaults": {"steps": 1}, "count": 2}
+    folder = export(tmp_path / "run", tmp_path / "weights/mine", **arguments)
+    assert folder.about["figures"]["prompts"] == 2
+    assert "guessing 0.034" in (folder.path / "README.md").read_text()
+    with pytest.raises(ValueError, match="the better one stays"):
+        export(tmp_path / "run", tmp_path / "weights/mine", **arguments)
+    with pytest.raises(ValueError, match="is not scored; --force"):
+        export(tmp_path / "run", tmp_path / "weights/mine", **{**arguments, "count": 0})
+    export(tmp_path / "run", tmp_path / "weights/mine", **arguments, force=True)

@@ -58,8 +58,8 @@ def export(
     """Write the averaged weights of a run as a model folder; refuses to replace a folder that scores better.
 
     run: a run folder with recipe.yaml and a checkpoint. count: labels, or texts, that the score draws. defaults: as in
-    ModelFolder. note: a sentence for the card of a model of portraits or figures. A model behind an autoencoder is not
-    scored here, unless it draws portraits; `zigdemo.evaluation` does that. Raises ValueError with one sentence.
+    ModelFolder. note: a sentence for the card of a model of portraits or figures. Other models of latents are not
+    scored here, `zigdemo.evaluation` does that. Raises ValueError with one sentence.
     """
     run, out = Path(run), Path(out)
     recipe = load_recipe(run / "recipe.yaml")
@@ -82,7 +82,7 @@ def export(
         facts = {"data": "figures", "clips": len(data), "history": history, "note": note}
         return export_figures(
             out, network, recipe, tower if "tower" in content else None, spec, _about(recipe, content, facts),
-            origin=origin, defaults=defaults or {},
+            origin=origin, defaults=defaults or {}, count=count, force=force,
         )  # fmt: skip
     if "tower" in content:
         raise ValueError(f"{run} has a tower that was trained too; those of portraits and figures alone are exported")
@@ -260,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--origin", default="yours", help="where the weights come from, shown on the page (default: yours)"
     )
-    parser.add_argument("--count", type=int, default=400, help="labels drawn for the score")
+    parser.add_argument("--count", type=int, default=400, help="labels or prompts drawn for the score")
     parser.add_argument("--solver", help="default solver of the model (default: that of every request)")
     parser.add_argument("--steps", type=int, help="its default steps")
     parser.add_argument("--guidance", type=float, help="its default guidance")

@@ -10,9 +10,12 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from ... import zoo
 from ...conditioning import TextSpec, TextTower
 from ...data import CLASSES
 from ...data.figures.captions import names_of, training_words
+from ...evaluation.figure_judge import FIGURE_JUDGE, load_figure_judge
+from ...evaluation.figures import figure_score
 from ...latents import AutoencoderSpec
 from ...pipeline import Pipeline
 from ...zoo import CONFIG, TENSORS, ModelFolder, read_folder, write_folder
@@ -45,11 +48,14 @@ def export_figures(
     *,
     origin: str,
     defaults: dict[str, Any],
+    count: int,
+    force: bool,
 ) -> ModelFolder:
     """Write a model folder of drawn people by prompt, drawn through the pipeline as on the page.
 
     tower: one that was trained too, which is written beside `out` under its name and "-text", so that models that
-    learned with another one keep theirs; None if it stayed as it was.
+    learned with another one keep theirs; None if it stayed as it was. count: prompts of the score; 0, or without a
+    judge: no score. Raises ValueError if `out` has a model that shows more of the classes, and changes nothing.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     text = recipe.text_spec if tower is None else TextSpec(f"{out.name}-text")
@@ -59,17 +65,36 @@ def export_figures(
         if tower is not None:
             write_learned_tower(Path(aside, text.tower), tower, recipe, training_words())
         arguments = {"prediction": recipe.prediction, "labels": None, "origin": origin, "latents": autoencoder}
-        arguments |= {"text": text, "defaults": defaults, "about": {**about, "examples": examples}}
-        write_folder(fresh, network, card="", **arguments)
+        arguments |= {"text": text, "defaults": defaults}
+        write_folder(fresh, network, about=about, card="", **arguments)
         pipe = Pipeline.load(fresh)
+        judge = zoo.WEIGHTS / FIGURE_JUDGE
+        if count and judge.is_dir():
+            score, _ = figure_score(pipe, load_figure_judge(judge, pipe.device), count)
+            about = {**about, "figures": score.content()}
+        if not force:
+            _refuse_to_replace(out, about)
+        about = {**about, "examples": examples}
         _grid(pipe).save(fresh / GRID, quality=88, method=6)
-        write_folder(fresh, network, card=_card(out.name, pipe, recipe, about), **arguments)
+        card = _card(out.name, pipe, recipe, about)
+        write_folder(fresh, network, about=about, card=card, **arguments)
         move((TENSORS, CONFIG, "README.md", GRID), fresh, out)
         if tower is not None:
             move(TOWER_FILES, Path(aside, text.tower), out.parent / text.tower)
         others = None if tower is not None else text  # a tower that learned along is in place already
         take_along(named_parts(autoencoder, others), part_places(recipe), out)
     return read_folder(out)
+
+
+def _refuse_to_replace(out: Path, about: dict[str, Any]) -> None:
+    """Raises ValueError if the folder `out` has a model that is not known to be worse."""
+    if not (out / CONFIG).is_file():
+        return
+    new, old = (facts.get("figures", {}).get("accuracy") for facts in (about, read_folder(out).about))
+    if new is None:
+        raise ValueError(f"{out} is there already, and the run is not scored; --force replaces it")
+    if old is not None and old >= new:
+        raise ValueError(f"{out} shows {old:.3f} of the classes and the run {new:.3f}; the better one stays")
 
 
 def _grid(pipe: Pipeline) -> Image.Image:

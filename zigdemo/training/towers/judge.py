@@ -1,11 +1,10 @@
-"""Train the attribute judge of portraits: `python -m zigdemo.training.judge DATA OUT`."""
+"""Train the attribute judge of portraits: `python -m zigdemo.training.judge portraits DATA OUT`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,7 +137,7 @@ def make_judge(folder: Path, out: Path, steps: int, batch: int, lr: float) -> di
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train a judge on prepared portraits; an error is one sentence and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m zigdemo.training.judge", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m zigdemo.training.judge portraits", description=main.__doc__)
     parser.add_argument("data", type=Path, help="a folder made by `python -m zigdemo.training.prepare portraits`")
     parser.add_argument("out", type=Path, help="output folder")
     parser.add_argument("--steps", type=int, default=1500)
@@ -146,7 +145,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lr", type=float, default=2e-3)
     options = parser.parse_args(arguments)
     return run_command(lambda: make_judge(options.data, options.out, options.steps, options.batch, options.lr))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
