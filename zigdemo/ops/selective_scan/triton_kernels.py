@@ -88,8 +88,11 @@ def _places(perm, k, end, ORDERED: tl.constexpr):
 def _masks(inside, k, end):
     """Which channels of the four tokens from k on exist."""
     zero = inside.to(tl.int32) * 0  # compared as vectors: a scalar's dtype differs between versions
-    return inside & (k + zero < end), inside & (k + 1 + zero < end), inside & (k + 2 + zero < end), inside & (
-        k + 3 + zero < end
+    return (
+        inside & (k + zero < end),
+        inside & (k + 1 + zero < end),
+        inside & (k + 2 + zero < end),
+        inside & (k + 3 + zero < end),
     )
 
 
@@ -163,7 +166,7 @@ def walk(
 ):  # fmt: skip
     """One segment of `span` tokens, from the state in `carry` if JOINED, or without OUTPUT into `carry` and `sums`.
 
-    x, dt, z, y: (batch, length, channels); rate: (state, channels), A times log2(e); B, C: (batch, length, state);
+    x, dt, z, y: (batch, length, channels); rate: (blocks, PAD, WIDTH), A times log2(e); B, C: (batch, length, state);
     states: (batch, segments, tiles, state, channels), the state before each tile of a segment, of the first only if
     JOINED; carry: (batch, segments, state, channels); sums: (batch, segments, channels), the sum of the steps. PAD:
     STATE rounded up to a power of two. The next four tokens are on their way while these four are computed.
@@ -172,8 +175,7 @@ def walk(
     cols = _columns(WIDTH)
     n = tl.arange(0, PAD)
     inside = cols < channels
-    field = (n < STATE)[:, None] & inside[None, :]
-    decay_rate = tl.load(rate + n[:, None] * channels + cols[None, :], mask=field, other=0.0)
+    decay_rate = tl.load(_room(rate, 0, n, PAD, WIDTH))
     base = (batch * length).to(tl.int64)
     x, dt, z, y = x + base * channels, dt + base * channels, z + base * channels, y + base * channels
     B, C = B + base * STATE, C + base * STATE
@@ -232,8 +234,7 @@ def join(
     cols = _columns(WIDTH)
     n = tl.arange(0, PAD)
     inside = cols < channels
-    field = (n < STATE)[:, None] & inside[None, :]
-    decay_rate = tl.load(rate + n[:, None] * channels + cols[None, :], mask=field, other=0.0)
+    decay_rate = tl.load(_room(rate, 0, n, PAD, WIDTH))
     h = tl.zeros((PAD, WIDTH), tl.float32)
     for i in range(segments):
         segment = segments - 1 - i if BACKWARD else i
@@ -265,8 +266,7 @@ def walk_back(
     cols = _columns(WIDTH)
     n = tl.arange(0, PAD)
     inside = cols < channels
-    field = (n < STATE)[:, None] & inside[None, :]
-    decay_rate = tl.load(rate + n[:, None] * channels + cols[None, :], mask=field, other=0.0)
+    decay_rate = tl.load(_room(rate, 0, n, PAD, WIDTH))
     base = (batch * length).to(tl.int64)
     dt, z, dy, C = dt + base * channels, z + base * channels, dy + base * channels, C + base * STATE
     home = (batch * segments + segment).to(tl.int64)
@@ -374,7 +374,7 @@ def _write_all(dBC, places, vectors, k, end, PAD: tl.constexpr, PART: tl.constex
 
 @triton.jit
 def _retreat(
-    flow, grad_rate, before, after, step, drive, grad, B, C, place, n, rate,
+    flow, grad_rate, before, after, step, decay_step, drive, grad, B, C, place, n, rate,
     STATE: tl.constexpr, PART: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Through one token, from the states before and after it and the gradient `flow` of the state after it.
@@ -387,7 +387,7 @@ def _retreat(
     flow += out[:, None] * grad[None, :]
     sums = _sums(flow * drive[None, :], after * grad[None, :], PART, WIDTH)
     grad_drive = tl.sum(flow * into[:, None], 0)
-    flow *= tl.exp2(step[None, :] * rate)
+    flow *= tl.exp2(decay_step[None, :] * rate)
     decay = flow * before
     grad_rate += decay * step[None, :]
     grad_decay = tl.sum(decay * rate, 0) * LN2
@@ -396,7 +396,7 @@ def _retreat(
 
 @triton.jit
 def _part(
-    h, flow, grad_rate, rate, steps, drives, grads, places, again, B, C, n,
+    h, flow, grad_rate, rate, steps, decay_steps, drives, grads, places, again, B, C, n,
     STATE: tl.constexpr, PART: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Some states of four tokens: forward from `h`, then back; `again` are the places, as a second read of B.
@@ -408,18 +408,19 @@ def _part(
     g0, g1, g2, g3 = grads
     p0, p1, p2, p3 = places
     q0, q1, q2, q3 = again
+    r0, r1, r2, r3 = decay_steps
     h1 = _advance(h, s0, d0, _vector(B, p0, n, STATE), rate)
     h2 = _advance(h1, s1, d1, _vector(B, p1, n, STATE), rate)
     h3 = _advance(h2, s2, d2, _vector(B, p2, n, STATE), rate)
     h4 = _advance(h3, s3, d3, _vector(B, p3, n, STATE), rate)
     flow, grad_rate, v3, a3, e3, b3 = _retreat(
-        flow, grad_rate, h3, h4, s3, d3, g3, B, C, q3, n, rate, STATE, PART, WIDTH)  # fmt: skip
+        flow, grad_rate, h3, h4, s3, r3, d3, g3, B, C, q3, n, rate, STATE, PART, WIDTH)  # fmt: skip
     flow, grad_rate, v2, a2, e2, b2 = _retreat(
-        flow, grad_rate, h2, h3, s2, d2, g2, B, C, q2, n, rate, STATE, PART, WIDTH)  # fmt: skip
+        flow, grad_rate, h2, h3, s2, r2, d2, g2, B, C, q2, n, rate, STATE, PART, WIDTH)  # fmt: skip
     flow, grad_rate, v1, a1, e1, b1 = _retreat(
-        flow, grad_rate, h1, h2, s1, d1, g1, B, C, q1, n, rate, STATE, PART, WIDTH)  # fmt: skip
+        flow, grad_rate, h1, h2, s1, r1, d1, g1, B, C, q1, n, rate, STATE, PART, WIDTH)  # fmt: skip
     flow, grad_rate, v0, a0, e0, b0 = _retreat(
-        flow, grad_rate, h, h1, s0, d0, g0, B, C, q0, n, rate, STATE, PART, WIDTH)  # fmt: skip
+        flow, grad_rate, h, h1, s0, r0, d0, g0, B, C, q0, n, rate, STATE, PART, WIDTH)  # fmt: skip
     return flow, grad_rate, (v0, v1, v2, v3), (a0, a1, a2, a3), (e0, e1, e2, e3), (b0, b1, b2, b3)
 
 
@@ -490,7 +491,7 @@ def differentiate(
     x, dt, rate, B, C, D, z, bias, perm, states, carry, dy, dx, ddt, dA, dBC, dD, dz, dbias,
     length, channels, span, segments,
     STATE: tl.constexpr, PAD: tl.constexpr, WIDTH: tl.constexpr, ORDERED: tl.constexpr, SHIFTED: tl.constexpr,
-    SKIP: tl.constexpr, GATED: tl.constexpr, JOINED: tl.constexpr, PARTS: tl.constexpr, TILE: tl.constexpr,
+    SKIP: tl.constexpr, GATED: tl.constexpr, JOINED: tl.constexpr, PARTS: tl.constexpr, KEEP: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """Gradients over one segment, tile by tile from its end; the states of a tile are replayed from `states`.
 
@@ -504,10 +505,8 @@ def differentiate(
     cols = _columns(WIDTH)
     n, n_ = tl.arange(0, PART), PAD - PART + tl.arange(0, PART)
     inside = cols < channels
-    rates = tl.load(
-        rate + n[:, None] * channels + cols[None, :], mask=(n < STATE)[:, None] & inside[None, :], other=0.0
-    )
-    rates_ = rates
+    rates = tl.load(_room(rate, 0, n, PAD, WIDTH))
+    rates_ = tl.load(_room(rate, 0, n_, PAD, WIDTH)) if PARTS == 2 else rates
     base = (batch * length).to(tl.int64)
     x, dt, z, dy = x + base * channels, dt + base * channels, z + base * channels, dy + base * channels
     dx, ddt, dz = dx + base * channels, ddt + base * channels, dz + base * channels
@@ -520,9 +519,6 @@ def differentiate(
     if JOINED:
         flow = tl.load(_room(carry, home, n, PAD, WIDTH))
     if PARTS == 2:
-        rates_ = tl.load(
-            rate + n_[:, None] * channels + cols[None, :], mask=(n_ < STATE)[:, None] & inside[None, :], other=0.0
-        )
         if JOINED:
             flow_ = tl.load(_room(carry, home, n_, PAD, WIDTH))
     skip, shift = _parameter(D, cols, inside, SKIP), _parameter(bias, cols, inside, SHIFTED)
@@ -530,11 +526,15 @@ def differentiate(
     begin = segment * span
     end = tl.minimum(begin + span, length)
     used = tl.cdiv(end - begin, TILE)
-    none = tl.where(span > 0, 0, 1)  # always 0; unknown to the compiler, which would keep B in registers meanwhile
+    # Always 0 and 1, but unknown to the compiler: what is computed from them is computed again, not kept in registers.
+    none, one = tl.where(span > 0, 0, 1), tl.where(span > 0, 1.0, 0.0)
     for i in range(used):
         tile = used - 1 - i
         first = begin + tile * TILE
-        saved, saved_ = _room(states, home * tiles + tile, n, PAD, WIDTH), _room(states, home * tiles + tile, n_, PAD, WIDTH)
+        saved, saved_ = (
+            _room(states, home * tiles + tile, n, PAD, WIDTH),
+            _room(states, home * tiles + tile, n_, PAD, WIDTH),
+        )
         known = tile + n[:, None] * 0 + cols[None, :] * 0 > (-1 if JOINED else 0)
         places, masks = _places(perm, first, end, ORDERED), _masks(inside, first, end)
         steps = _steps(_read(dt, places, cols, channels, masks), shift, masks, SHIFTED)
@@ -558,18 +558,38 @@ def differentiate(
             again = p0 + none, p1 + none, p2 + none, p3 + none
             steps = _steps(raw, shift, masks, SHIFTED)
             s0, s1, s2, s3 = steps
+            decay_steps = steps if KEEP else _drives(steps, (one, one, one, one))
             drives = _drives(xs, steps)
             g0, g1 = _through_gate(o0, z0, GATED), _through_gate(o1, z1, GATED)
             g2, g3 = _through_gate(o2, z2, GATED), _through_gate(o3, z3, GATED)
             grads = g0, g1, g2, g3
             flow, sums, values, inner, decays, vectors = _part(
-                h, flow, sums, rates, steps, drives, grads, places, again, B, C, n, STATE, PART, WIDTH)  # fmt: skip
+                h, flow, sums, rates, steps, decay_steps, drives, grads, places, again, B, C, n, STATE, PART, WIDTH)  # fmt: skip
             vectors_ = vectors
             if PARTS == 2:
                 flow_, sums_, more_values, more_inner, more_decays, vectors_ = _part(
-                    h_, flow_, sums_, rates_, steps, drives, grads, places, again, B, C, n_, STATE, PART, WIDTH
+                    h_,
+                    flow_,
+                    sums_,
+                    rates_,
+                    steps,
+                    decay_steps,
+                    drives,
+                    grads,
+                    places,
+                    again,
+                    B,
+                    C,
+                    n_,
+                    STATE,
+                    PART,
+                    WIDTH,
                 )
-                values, inner, decays = _added(values, more_values), _added(inner, more_inner), _added(decays, more_decays)
+                values, inner, decays = (
+                    _added(values, more_values),
+                    _added(inner, more_inner),
+                    _added(decays, more_decays),
+                )
             v0, v1, v2, v3 = values
             a0, a1, a2, a3 = inner
             e0, e1, e2, e3 = decays
