@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..checks import needs_backward
-from . import triton_conv, triton_kernels
+from . import triton_backward, triton_conv, triton_kernels
 from .triton_kernels import LANES, TILE, device_of
 
 LEAST_SPAN = 64  # tokens of a segment, at least
@@ -30,7 +30,7 @@ def split(batch: int, length: int, channels: int, device: torch.device) -> tuple
 
 
 def shapes(state: int, backward: bool = False) -> dict[str, int]:
-    """Launch settings by the size of the state: at most 16 states of a lane, which the backward pass takes in halves."""
+    """Launch settings by the size of the state: a lane has at most 16 states, the backward kernel takes halves."""
     pad = triton.next_power_of_2(state)
     shape = {"STATE": state, "PAD": pad, "WIDTH": LANES, "num_warps": max(1, pad // 16)}
     if backward:
@@ -60,6 +60,8 @@ class _Scan(torch.autograd.Function):
         x, dt, B, C = (value.contiguous() for value in (x, dt, B, C))
         z = None if z is None else z.contiguous()
         batch, length, channels = x.shape
+        if length * max(channels, 2 * A.shape[1]) >= 2**31:
+            raise ValueError(f"x of shape {tuple(x.shape)} is too large: one item must have fewer than 2^31 elements")
         state = A.shape[1]
         if runs > 1:
             span, segments = length // runs, runs
@@ -112,12 +114,14 @@ class _Scan(torch.autograd.Function):
         with device_of(x):
             if joined:
                 sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
-                triton_kernels.walk_back[grid](dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape)
+                triton_backward.walk_back[grid](
+                    dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape
+                )
                 triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=True, **shape)
             inputs = (x, dt, rate, B, C, _or_stand_in(D, empty), z_, bias_, perm_, states, carry, dy)
             outputs = (dx, ddt, dA, dBC, dD, _or_stand_in(dz, dx), dbias)
             flags |= {"SKIP": D is not None, "JOINED": joined, "TILE": TILE, **shape_back}
-            triton_kernels.differentiate[grid](*inputs, *outputs, *sizes, **flags)
+            triton_backward.differentiate[grid](*inputs, *outputs, *sizes, **flags)
         dB, dC = dBC.sum(1).transpose(2, 3).flatten(3)[..., :state].unbind(2)
         return (
             dx,
