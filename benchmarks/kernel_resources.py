@@ -22,7 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from zigdemo.ops.gla import triton_kernels as gla
-from zigdemo.ops.selective_scan import triton_conv, triton_kernels, triton_scan
+from zigdemo.ops.selective_scan import triton_backward, triton_conv, triton_kernels, triton_scan
 
 TARGETS = {80: ("A100", 2.0e12), 90: ("H200", 4.8e12), 120: ("RTX 5090", 1.8e12)}  # compute capability: bytes a second
 SCAN = {"WIDTH": triton_kernels.LANES, "ORDERED": True, "SHIFTED": True, "GATED": True}
@@ -37,9 +37,9 @@ def _scan(state: int) -> dict[str, tuple]:
     forward, backward = triton_scan.shapes(state), triton_scan.shapes(state, backward=True)
     kernels = {
         "forward": (triton_kernels.walk, {**FULL, **forward, "SAVE": True, "OUTPUT": True}),
-        "backward, states": (triton_kernels.walk_back, {**SCAN, **forward}),
+        "backward, states": (triton_backward.walk_back, {**SCAN, **forward}),
         "joining segments": (triton_kernels.join, {**JOIN, **forward}),
-        "backward": (triton_kernels.differentiate, {**FULL, **backward}),
+        "backward": (triton_backward.differentiate, {**FULL, **backward}),
     }
     return {
         f"scan of state {state}, {name}": (kernel, {k: v for k, v in values.items() if k != "num_warps"}, warps)

@@ -52,6 +52,25 @@ def test_the_sequence_is_cut_until_it_fills_the_chip(monkeypatch):
     assert triton_scan.split(1, 7, 8, gpu)[1] == 1, "no shorter than four tiles"
 
 
+@pytest.mark.parametrize(("length", "runs"), [(63, 1), (64, 1), (67, 1), (130, 1), (132, 2), (130, 26)])
+@pytest.mark.parametrize("taps", [1, 4])
+def test_lines_of_the_convolution_meet_without_a_seam(length, runs, taps):
+    from zigdemo.ops.selective_scan import reference, triton_conv
+
+    generator = torch.Generator().manual_seed(length)
+    values = [torch.randn(*shape, generator=generator) for shape in ((2, length, 67), (67, taps), (67,))]
+    perm = torch.from_numpy(np.random.default_rng(length).permutation(length))
+
+    def run(conv, kind):
+        leaves = [value.to(kind).requires_grad_() for value in values]
+        y = conv(*leaves, perm, True, runs)
+        return [y.detach(), *torch.autograd.grad(y.square().sum(), leaves)]
+
+    exact = run(reference.causal_conv, torch.float64)
+    for found, wanted in zip(run(triton_conv.causal_conv, torch.float32), exact, strict=True):
+        assert (found - wanted).abs().max() < 2e-5 * wanted.abs().max()
+
+
 COMPILE = """
     from benchmarks.kernel_resources import KERNELS, compiled
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 import triton
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..checks import needs_backward
-from . import triton_conv, triton_kernels
+from . import triton_backward, triton_conv, triton_kernels
 from .triton_kernels import LANES, TILE, device_of
 
 LEAST_SPAN = 64  # tokens of a segment, at least
 WARPS_PER_CHIP_UNIT = 16  # target number of programs per multiprocessor, so that some compute while others wait
+BACKWARD_SETTINGS: dict[str, int] = {}  # overrides of `shapes` for the backward kernel, to time variants
 LOG2E = 1.4426950408889634
 
 
@@ -28,10 +30,12 @@ def split(batch: int, length: int, channels: int, device: torch.device) -> tuple
 
 
 def shapes(state: int, backward: bool = False) -> dict[str, int]:
-    """Launch settings by the size of the state: 16 states of a lane, and its channels' backward pass in two halves."""
+    """Launch settings by the size of the state: a lane has at most 16 states, the backward kernel takes halves."""
     pad = triton.next_power_of_2(state)
-    parts = {"PARTS": 2 if pad >= 16 else 1} if backward else {}
-    return {"STATE": state, "PAD": pad, "WIDTH": LANES, "num_warps": max(1, pad // 16), **parts}
+    shape = {"STATE": state, "PAD": pad, "WIDTH": LANES, "num_warps": max(1, pad // 16)}
+    if backward:
+        shape |= {"PARTS": 2 if pad >= 16 else 1, "KEEP": True} | BACKWARD_SETTINGS
+    return shape
 
 
 class _Scan(torch.autograd.Function):
@@ -56,14 +60,16 @@ class _Scan(torch.autograd.Function):
         x, dt, B, C = (value.contiguous() for value in (x, dt, B, C))
         z = None if z is None else z.contiguous()
         batch, length, channels = x.shape
+        if length * max(channels, 2 * A.shape[1]) >= 2**31:
+            raise ValueError(f"x of shape {tuple(x.shape)} is too large: one item must have fewer than 2^31 elements")
         state = A.shape[1]
         if runs > 1:
             span, segments = length // runs, runs
         else:
             span, segments = pieces or split(batch, length, channels, x.device)
-        rate = (A.float().T * LOG2E).contiguous()
         joined = segments > runs  # else every segment starts from nothing
         shape = shapes(state)
+        rate = _in_rooms(A.float() * LOG2E, shape["PAD"])
         blocks, rooms = triton.cdiv(channels, LANES), (shape["PAD"], LANES)
         y, empty = torch.empty_like(x), x.new_empty(0, dtype=torch.float32)
         tiles = segments * triton.cdiv(span, TILE)
@@ -93,7 +99,7 @@ class _Scan(torch.autograd.Function):
         state, blocks, dy = A.shape[1], triton.cdiv(channels, LANES), dy.contiguous()
         shape, shape_back = shapes(state), shapes(state, backward=True)
         pad, parts = shape["PAD"], shape_back["PARTS"]
-        rate = (A.float().T * LOG2E).contiguous()
+        rate = _in_rooms(A.float() * LOG2E, pad)
         empty = x.new_empty(0, dtype=torch.float32)
         dx, ddt = torch.empty_like(x), torch.empty_like(dt)
         dz = None if z is None else torch.empty_like(z)
@@ -108,12 +114,14 @@ class _Scan(torch.autograd.Function):
         with device_of(x):
             if joined:
                 sums = x.new_empty((batch, segments, channels), dtype=torch.float32)
-                triton_kernels.walk_back[grid](dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape)
+                triton_backward.walk_back[grid](
+                    dt, rate, C, z_, bias_, perm_, dy, carry, sums, *sizes, **flags, **shape
+                )
                 triton_kernels.join[(blocks, batch)](rate, carry, sums, channels, segments, BACKWARD=True, **shape)
             inputs = (x, dt, rate, B, C, _or_stand_in(D, empty), z_, bias_, perm_, states, carry, dy)
             outputs = (dx, ddt, dA, dBC, dD, _or_stand_in(dz, dx), dbias)
             flags |= {"SKIP": D is not None, "JOINED": joined, "TILE": TILE, **shape_back}
-            triton_kernels.differentiate[grid](*inputs, *outputs, *sizes, **flags)
+            triton_backward.differentiate[grid](*inputs, *outputs, *sizes, **flags)
         dB, dC = dBC.sum(1).transpose(2, 3).flatten(3)[..., :state].unbind(2)
         return (
             dx,
@@ -129,6 +137,13 @@ class _Scan(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _in_rooms(A: Tensor, pad: int) -> Tensor:
+    """(channels, state) to (blocks, pad, LANES), filled up with zeros: what a program reads lies together."""
+    channels, state = A.shape
+    filled = F.pad(A, (0, pad - state, 0, -channels % LANES))
+    return filled.unflatten(0, (-1, LANES)).transpose(1, 2).contiguous()
 
 
 def _or_stand_in(value: Tensor | None, stand_in: Tensor) -> Tensor:
