@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything a machine with a GPU can tell, in one call: kernels against float64, the speed table, then training.
-#   benchmarks/gpu.sh OUT [--minutes 9] [--wheels FOLDER] [--data FOLDER] [--train RECIPE... | --claims] [--dry]
+#   benchmarks/gpu.sh OUT [--minutes 9] [--wheels FOLDER] [--data FOLDER] [--train RECIPE... | --claims]
+#                         [--profile RECIPE] [--dry]
 # Needs Python with torch and triton; no network. Wheels or sdists of mamba-ssm and flash-linear-attention are taken
 # from --wheels where given. OUT gets at most 8 files of at most 16 MiB.
 set -euo pipefail

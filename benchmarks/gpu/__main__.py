@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=9.0, help="time for everything")
     parser.add_argument("--wheels", help="read by gpu.sh")
     parser.add_argument("--data", help="prepared set for the training (default: each recipe's)")
+    parser.add_argument("--profile", default="zigma-portraits", metavar="RECIPE", help="whose steps are looked at")
     chosen_work = parser.add_mutually_exclusive_group()
     chosen_work.add_argument(
         "--train", nargs="*", default=["zigma-portraits"], metavar="RECIPE", help="in equal shares"
@@ -74,10 +75,8 @@ def main() -> int:
     for name, most in PARTS.items():
         part = str(chosen.out / f"part-{name}.json")
         left = DRY_SECONDS if chosen.dry else min(most, end - time.monotonic() - RESERVE_SECONDS)
-        looked_at = ["--recipe", chosen.train[0]] if chosen.train and not chosen.claims else []
-        keep(
-            name, ["benchmarks.gpu.part", name, "--out", part, *looked_at, *data, *flags, *["--fla"] * chosen.fla], left
-        )
+        command = ["benchmarks.gpu.part", name, "--out", part, "--recipe", chosen.profile, *data, *flags]
+        keep(name, [*command, *["--fla"] * chosen.fla], left)
     works = CLAIMS if chosen.claims else chosen.train
     for place, name in enumerate(works):
         left = end - time.monotonic() - RESERVE_SECONDS

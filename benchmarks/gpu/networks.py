@@ -27,6 +27,7 @@ def networks(side: int, device: torch.device, dry: bool) -> Iterator[tuple[str, 
         config = preset(family, name, **({**given, "depth": 1, "width": 96, "patch": PATCH} if dry else given))
         with torch.device(device):
             network = build(config).eval().requires_grad_(False)
+        network = network.to(device)  # tables that come from NumPy
         yield f"{family} {name}", lower_blocks(network, device, "fp32" if dry else "bf16")
         del network
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from zigdemo.training.trainer import loop
 from zigdemo.training.trainer.checkpoints import read_checkpoint
 from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.recipe import Recipe, load_recipe
@@ -46,7 +47,7 @@ def plan(
         changes["init"], model["scheme"] = None, scheme
     if dry:
         model.update(width=32, depth=1, state_size=2)
-        changes |= {"init": None, "start_from": None, "start_blocks": None}
+        changes |= {"init": None, "start_from": None, "start_blocks": None, "held_out": min(base.held_out, 2)}
     name = scheme or str(recipe)
     return replace(base, name=name, run=str(work / name), model=model, **changes)
 
@@ -68,7 +69,8 @@ def train(recipe: Recipe, seconds: float, out: Path, dry: bool) -> dict:
     steps = trial + (1 if dry else max(1, int(TRAINING_SHARE * left / step_seconds)))
     shape = {"steps": steps, "warmup": min(200, steps // 10), "cooldown": steps // 2}
     recipe = replace(training.recipe, **shape, log_every=max(1, steps // 50), ema_halflife=max(1.0, steps / 60))
-    training.recipe = training.batches.recipe = training.journal.recipe = recipe
+    training.recipe = training.batches.recipe = recipe
+    loop.sample_grid = lambda *rest, **named: None  # pictures are drawn where the results are taken
     folder = training.run()
     leave(folder, recipe, out)
     print(f"{recipe.name}: {steps} steps of {recipe.batch}, {1e3 * step_seconds:.1f} ms each", flush=True)
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true")
     chosen = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
+    chosen.out.mkdir(parents=True, exist_ok=True)
     work = chosen.out.parent / f"{chosen.out.name}-work"
     recipe = plan(chosen.recipe, chosen.scheme, chosen.data, work, chosen.dry, chosen.set)
     made = train(recipe, chosen.seconds, chosen.out, chosen.dry)

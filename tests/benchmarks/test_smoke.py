@@ -111,7 +111,7 @@ def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
     write_image_set(tmp_path / "data", pixels, samples, {"dataset": "noise"})
     out = tmp_path / "out"
     command = ["bash", "benchmarks/gpu.sh", str(out), "--dry", "--data", str(tmp_path / "data")]
-    command += ["--train", "zigma-emoji"]
+    command += ["--train", "zigma-emoji", "--profile", "zigma-emoji"]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -64,8 +64,11 @@ def drawn(plan: Plan, file: Path, places: int | None = None) -> Iterator[Piece]:
             first = number % places * PIECE
             yield _piece(plan, piece, clips, first, _draw(file, first, piece, plan.seed, plan.labels))
         return
-    # Spawned, as a fork would copy the locks of this process's threads, but not the threads.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # Not forked from here, as that would copy the locks of this process's threads, but not the threads; a server that
+    # has imported everything once forks quicker than as many processes can start.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
 
         def submit(number: int) -> tuple[int, object]:
             first = number % places * PIECE

@@ -48,8 +48,8 @@ class Batches:
 
         Captions are features (n, words, width), or token ids (n, words) if the tower is trained too.
         """
-        recipe, share = self.recipe, self._share
-        rows, seeds = self._rows(step)[share], self._seeds(step)
+        recipe, share = self.recipe, self.share
+        rows, seeds = self.step_rows(step)[share], self.step_seeds(step)
         item_seeds = [int(seed) for seed in seeds[1:][share]]
         torch.manual_seed(item_seeds[0])  # drop path inside the network
         clean = self.clean(rows, item_seeds, recipe.flip, recipe.shift_px)
@@ -63,13 +63,13 @@ class Batches:
         """Give back what making batches needs beside this process; nothing here."""
 
     @property
-    def _share(self) -> slice:
+    def share(self) -> slice:
         """The places of this process in a batch."""
         count = self.recipe.batch // self.accelerator.num_processes
         first = self.accelerator.process_index * count
         return slice(first, first + count)
 
-    def _rows(self, step: int) -> np.ndarray:
+    def step_rows(self, step: int) -> np.ndarray:
         """The rows of the data in the whole batch of a step: (batch,) int64, every row once an epoch."""
         count, batch = len(self.rows), self.recipe.batch
         places = step * batch + np.arange(batch)
@@ -87,7 +87,7 @@ class Batches:
             self._orders[epoch] = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.rows))
         return self._orders[epoch]
 
-    def _seeds(self, step: int) -> np.ndarray:
+    def step_seeds(self, step: int) -> np.ndarray:
         """Seeds of a step: one of the whole batch, and one of each item in it."""
         count = 1 + self.recipe.batch
         return np.random.SeedSequence((self.recipe.seed, step)).generate_state(count, np.uint64) >> np.uint64(1)

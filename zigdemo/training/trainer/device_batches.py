@@ -6,27 +6,26 @@ Noise, windows and dropped conditions come from the device's generator and are o
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from ...conditioning import TextTower
 from ...conditioning.tokens import Tokenizer
 from ...data import ClipSet, ImageSet
 from ...data.latents import LatentSet
+from ...latents import PIXELS
 from .batches import Batches, drawn_caption
 
 MOST_SHARE = 0.5  # of the free memory of a GPU, for the latents
-AHEAD = 8  # steps whose captions are read in advance
-PIECE = 32  # captions that a process reads at a time
-MOST_READERS = 16
+MOST_READERS = 16  # processes that draw captions, each a step at a time
 
 
 def fits(data: ImageSet | ClipSet | LatentSet, device: torch.device) -> bool:
@@ -46,28 +45,27 @@ class DeviceBatches(Batches):
         self._shards = [_whole(shards, self.data.rows, device) for shards in (self.data.shards, self.data.mirrored)]
         self._loops = torch.from_numpy(self.data.loops).to(device) if self.data.frames else None
         self._labels_there = torch.from_numpy(self.data.labels).to(device)
-        self._captions_ahead = _Captions(self.data, self.tower, self.config.label_dropout) if self.tower else None
-        self._waiting: dict[int, list[Future[np.ndarray]]] = {}
+        self._ids: Iterator[Tensor] | None = None  # of the captions of step after step, from `_next_step` on
+        self._next_step = 0
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As of `Batches`; captions of later steps begin to be read."""
-        recipe, share, seeds = self.recipe, self._share, self._seeds(step)
+        """As of `Batches`; captions of the next steps are drawn meanwhile."""
+        recipe, share, seeds = self.recipe, self.share, self.step_seeds(step)
         torch.manual_seed(int(seeds[0]))  # drop path inside the network
         generator = torch.Generator(self.device).manual_seed(int(seeds[0]))
-        rows = self._sent(torch.from_numpy(self._rows(step)))
+        rows = self._sent(torch.from_numpy(self.step_rows(step)))
         chance = torch.rand((3, recipe.batch), generator=generator, device=self.device)
         clean = self._latents(rows, *chance[:2])[share]
         noise = torch.randn((recipe.batch, *clean.shape[1:]), generator=generator, device=self.device)[share]
-        if self._captions_ahead is None:
+        if self.tower is None:
             cond = self._kept_labels(rows, chance[2])[share]
         else:
-            cond = self._sent(self._ids(step))
+            cond = self._sent(self._caption_ids(step))
         return clean, cond, self._sent(self._times(seeds)[share]), noise
 
     def close(self) -> None:
-        """End the processes that read captions."""
-        if self._captions_ahead is not None:
-            self._captions_ahead.close()
+        """End the processes that draw captions."""
+        self._ids = None
 
     def _sent(self, value: Tensor) -> Tensor:
         """A tensor of the CPU on the device, without waiting for what the device still has to do."""
@@ -95,15 +93,14 @@ class DeviceBatches(Batches):
             return labels
         return torch.where(chance < self.config.label_dropout, self.config.labels, labels)
 
-    def _ids(self, step: int) -> Tensor:
+    def _caption_ids(self, step: int) -> Tensor:
         """Token ids of this process's share of a step, (n, words) int64."""
-        for later in range(step, max(step + 1, min(step + AHEAD, self.recipe.steps))):
-            if later not in self._waiting:
-                share = self._share
-                self._waiting[later] = self._captions_ahead(self._rows(later)[share], self._seeds(later)[1:][share])
-        for other in [other for other in self._waiting if not step <= other < step + AHEAD]:  # after a jump
-            del self._waiting[other]
-        return torch.from_numpy(np.concatenate([piece.result() for piece in self._waiting.pop(step)]))
+        if self._ids is None or step != self._next_step:
+            readers = max(1, min(MOST_READERS, (os.cpu_count() or 2) - 1))
+            ahead = DataLoader(_Captions(self), batch_size=None, sampler=count(step), num_workers=readers)
+            self._ids = iter(ahead)
+        self._next_step = step + 1
+        return next(self._ids)
 
 
 def _whole(shards: Sequence[np.ndarray], rows: np.ndarray, device: torch.device) -> Tensor | None:
@@ -117,38 +114,21 @@ def _whole(shards: Sequence[np.ndarray], rows: np.ndarray, device: torch.device)
     return torch.cat(parts)
 
 
-class _Captions:
-    """Draws and tokenises captions in other processes, as one takes a quarter of a millisecond in Python."""
+class _Captions(Dataset):
+    """Item `step`: token ids (n, words) int64 of the captions of that step, which takes a tenth of a second to draw."""
 
-    def __init__(self, data: LatentSet, tower: TextTower, dropout: float) -> None:
-        words = replace(data, shards=[], mirrored=[])  # what captions are drawn from, without the latents
-        readers = max(1, min(MOST_READERS, (os.cpu_count() or 2) - 1))
-        self._pool = ProcessPoolExecutor(
-            readers,
-            multiprocessing.get_context("spawn"),  # a fork of a process with a GPU may hang
-            initializer=_start_reading,
-            initargs=(words, tower.context, tower.tokenizer.vocabulary, dropout),
-        )
+    def __init__(self, batches: DeviceBatches) -> None:
+        words = replace(batches.data, shards=[], mirrored=[])  # what captions are drawn from, without the latents
+        here = batches.accelerator
+        whole = SimpleNamespace(num_processes=here.num_processes, process_index=here.process_index)
+        self._plain = Batches(batches.recipe, words, batches.rows, batches.config, PIXELS, None, whole)
+        self._tokenizer: Tokenizer | None = None  # made where it is used, as it cannot be sent to another process
+        self._size = batches.tower.context, batches.tower.tokenizer.vocabulary
 
-    def __call__(self, rows: np.ndarray, seeds: np.ndarray) -> list[Future[np.ndarray]]:
-        """Token ids of captions of rows, each drawn by its seed, in pieces to come: (n, words) int64 each."""
-        pieces = range(0, len(rows), PIECE)
-        return [self._pool.submit(_read, rows[i : i + PIECE], seeds[i : i + PIECE]) for i in pieces]
-
-    def close(self) -> None:
-        """End the processes."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-_reading: tuple[LatentSet, Tokenizer, float]  # of a process that reads
-
-
-def _start_reading(data: LatentSet, context: int, vocabulary: int, dropout: float) -> None:
-    global _reading
-    _reading = data, Tokenizer(context, vocabulary), dropout
-
-
-def _read(rows: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    data, tokenizer, dropout = _reading
-    said = [drawn_caption(data, row, int(seed), dropout) for row, seed in zip(rows, seeds, strict=True)]
-    return np.array([tokenizer(caption).ids for caption in said], dtype=np.int64)
+    def __getitem__(self, step: int) -> Tensor:
+        if self._tokenizer is None:
+            self._tokenizer = Tokenizer(*self._size)
+        plain, dropout = self._plain, self._plain.config.label_dropout
+        rows, seeds = plain.step_rows(step)[plain.share], plain.step_seeds(step)[1:][plain.share]
+        said = [drawn_caption(plain.data, row, int(seed), dropout) for row, seed in zip(rows, seeds, strict=True)]
+        return torch.tensor([self._tokenizer(caption).ids for caption in said])
