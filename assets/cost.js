@@ -1,7 +1,7 @@
 /* The Cost tab: what a block of every backbone takes, term by term, against the number of tokens; computed here from the
    terms that the server sends, and what was measured.
    zigdemoCost.mount(root, data) with data = {blocks: {name: {label, mixer, sizes, terms, paper}}, sizes: {letter: meaning}, presets: [{label, M, D, N}],
-   measured: [{machine, of: operator | network, curves: {forward | training: {label: [{tokens, seconds, peak_kb}]}}}],
+   measured: [{machine, of: operator | network | gpu, curves: {forward | training: {label: [{tokens, seconds, peak_kb}]}}}],
    colour_of: {label: name of a block}};
    a term is {name, formula, monomials: [[factor, {size: power}], ...]}. */
 (() => {
@@ -9,6 +9,11 @@
   const { clamp, download, element, pngOf, watch } = window.zigdemoParts;
   const LEAST = 4, MOST = 18, MOST_TOKENS = 2 ** 20; // the first two as log2 of the tokens
   const LIMITS = { M: [2 ** LEAST, 2 ** MOST], D: [64, 2048], N: [4, 64] };
+  const MEASURED = {
+    operator: "Measured: one operator, width 192",
+    network: "Measured: a whole network of 8 to 11 M weights, one picture",
+    gpu: "Measured: the largest networks published, one picture, on a GPU",
+  };
   const START = { M: 64, D: 224, N: 8, what: "block", quantity: "seconds", mode: "forward", of: "operator" };
   const BETWEEN = { block: "the whole block", mixing: "the mixing of tokens" };
   const GROWTH = { 1: "grows with the tokens", 2: "grows with the square of the tokens" };
@@ -139,7 +144,7 @@
             element("div", { class: "cost-tools" }, tool("Save SVG", () => this.save("svg")), tool("Save PNG", () => this.save("png")), tool("Save CSV", () => this.saveTable()))),
           element("section", {}, element("h3", {}, "Term by term"), this.bars, this.term, this.letters, this.papers),
           element("section", { class: "cost-measured" }, this.measuredTitle,
-            element("div", { class: "cost-choices" }, choice("of", { operator: "One operator", network: "Whole network" }), choice("quantity", { seconds: "Time", peak_kb: "Memory" }), choice("mode", { forward: "Forward", training: "Training" })),
+            element("div", { class: "cost-choices" }, choice("of", { operator: "One operator", network: "Whole network", gpu: "On a GPU" }), choice("quantity", { seconds: "Time", peak_kb: "Memory" }), choice("mode", { forward: "Forward", training: "Training" })),
             element("figure", {}, this.dots, this.legend, this.caption))));
       const move = (event) => { if (event.buttons) { const box = this.lines.getBoundingClientRect(); this.set({ M: Math.round(this.toTokens(event.clientX - box.left)) }); } };
       this.lines.addEventListener("pointerdown", (event) => { this.lines.setPointerCapture(event.pointerId); move(event); });
@@ -227,7 +232,7 @@
     }
     drawDots(width) {
       const { quantity, mode, of } = this.state, curves = [], names = {}, runs = this.data.measured.filter((run) => run.of === of);
-      this.measuredTitle.textContent = of === "operator" ? "Measured: one operator, width 192" : "Measured: a whole network of 8 to 11 M weights, one picture";
+      this.measuredTitle.textContent = MEASURED[of];
       runs.forEach((run, place) => {
         for (const [operator, points] of Object.entries(run.curves[mode] || {})) {
           const shown = points.filter((point) => point[quantity] > 0).map((point) => [point.tokens, point[quantity]]);
@@ -239,7 +244,7 @@
       });
       this.legend.replaceChildren(...Object.entries(names).map(([name, operator]) => element("span", { class: `of-${name}` }, operator)));
       this.caption.replaceChildren(...(curves.length ? runs.map((run, place) => element("p", { class: place ? "dashed" : "" }, run.machine)) : [element("p", {}, "Not measured.")]));
-      this.dots.setAttribute("aria-label", `${quantity === "seconds" ? "Time" : "Memory"} of one ${of} against tokens, measured; both logarithmic`);
+      this.dots.setAttribute("aria-label", `${quantity === "seconds" ? "Time" : "Memory"} of one ${of === "operator" ? "operator" : "network"} against tokens, measured; both logarithmic`);
       if (!curves.length) { this.dots.replaceChildren(); return; }
       plot(this.dots, { width, height: 320, low: 8, high: 16, curves, mark: this.state.M >= 256 && this.state.M <= 65536 ? this.state.M : null, yName: quantity === "seconds" ? "seconds" : "memory over the inputs", yText: (value) => unit(value, quantity) });
     }

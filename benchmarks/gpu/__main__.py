@@ -19,7 +19,7 @@ import torch
 
 MOST_BYTES, MOST_FILES = 16 * 2**20, 8
 # Seconds that each part may take at most, in order of value.
-PARTS = {"correctness": 75, "scan": 60, "attention": 45, "profile": 60, "networks": 75}
+PARTS = {"correctness": 120, "scan": 60, "attention": 45, "profile": 60, "networks": 75}
 RESERVE_SECONDS = 15  # at the end, for the last files
 DRY_SECONDS = 600
 # The schemes of the claims, 60 s each where nothing else is trained: by held-out loss, judge and Frechet distance.

@@ -36,15 +36,15 @@ def main() -> None:
             keep(name, [row])
 
     def correctness() -> None:
-        each("correctness", kernels.correctness(device, chosen.dry))
         each("correctness", kernels.attention_correctness(device, chosen.dry, chosen.fla))
+        each("correctness", kernels.correctness(device, chosen.dry))
 
     parts: dict[str, Callable[[], None]] = {
         "correctness": correctness,
         "scan": lambda: each("scan", kernels.speed(device, chosen.dry)),
         "attention": lambda: each("attention", kernels.attention_speed(device, chosen.dry, chosen.fla)),
         "networks": lambda: each("networks", networks.table(device, chosen.dry)),
-        "profile": lambda: keep("profile", [steps.profile(chosen.recipe, chosen.data, chosen.dry)]),
+        "profile": lambda: each("profile", steps.profile(chosen.recipe, chosen.data, chosen.dry)),
     }
     parts[chosen.name]()
 

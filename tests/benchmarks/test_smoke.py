@@ -117,7 +117,7 @@ def test_the_gpu_script_runs_dry_and_stays_within_its_limits(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((out / "gpu.json").read_text())
     assert {part["status"] for part in found["parts"].values()} == {0}
-    assert found["scan"] and found["attention"] and found["networks"] and found["profile"][0]["graph"]["busy"] > 0
+    assert found["scan"] and found["attention"] and found["networks"] and found["profile"][0]["busy"] > 0
     assert len(found["models"]) == 1 and all(row["good"] for row in found["correctness"])
     files = list(out.rglob("*"))
     assert len(files) <= 8 and all(file.is_file() and file.stat().st_size < 16 * 2**20 for file in files)

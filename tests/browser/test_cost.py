@@ -74,3 +74,14 @@ def test_whole_networks_are_shown_beside_operators(visit, served):
     assert "whole network" in page.locator(".cost-measured h3").inner_text()
     page.get_by_role("button", name="Memory", exact=True).click()
     page.wait_for_selector(".cost figcaption >> text=Not measured.")
+
+
+def test_the_largest_networks_are_shown_as_measured_on_a_gpu(visit, served):
+    page = visit(served)
+    show_tab(page, "Cost")
+    page.get_by_role("button", name="On a GPU", exact=True).click()
+    expect(page.locator(".cost-measured h3")).to_contain_text("on a GPU")
+    assert page.locator(".cost-legend").inner_text().split() == ["ZigMa", "DiT", "DiG", "DiffuSSM"]
+    expect(page.locator(".cost figcaption")).to_contain_text("in bfloat16")
+    page.get_by_role("button", name="Training", exact=True).click()
+    page.wait_for_selector(".cost figcaption >> text=Not measured.")

@@ -13,7 +13,7 @@ import torch
 from ..explain import BLOCKS, SIZES
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks/results"
-OPERATORS_FILE, NETWORKS_FILE = "growth.json", "backbones.json"
+OPERATORS_FILE, NETWORKS_FILE, GPU_FILE = "growth.json", "backbones.json", "gpu.json"
 OPERATOR_OF = {  # the block whose colour an operator has
     "selective scan": "zigma",
     "S4D": "diffussm",
@@ -36,7 +36,8 @@ Curves = dict[str, dict[str, list[dict[str, float]]]]
 def measured() -> list[dict[str, Any]]:
     """What was measured before, as {machine, of, curves}; empty without the results.
 
-    of: "operator" or "network". Whole networks have 8 to 11 M weights, and their memory was not measured so.
+    of: "operator", "network" or "gpu", a network of the largest published size on one. Whole networks on a CPU have 8
+    to 11 M weights; the memory of networks was not measured.
     """
     runs = []
     for file, of in ((OPERATORS_FILE, "operator"), (NETWORKS_FILE, "network")):
@@ -47,7 +48,12 @@ def measured() -> list[dict[str, Any]]:
         machine = f"Measured on {result['threads']} threads of a CPU ({result['machine']}), torch {result['torch']}"
         curves = result["curves"] if of == "operator" else _networks(result["rows"])
         runs.append({"machine": machine, "of": of, "curves": curves})
-    return runs
+    try:
+        result = json.loads((RESULTS / GPU_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return runs
+    machine = f"Measured on one {result['gpu']} in bfloat16, torch {result['torch']}"
+    return [*runs, {"machine": machine, "of": "gpu", "curves": {"forward": _on_gpu(result["networks"])}}]
 
 
 def _networks(rows: list[dict[str, Any]]) -> Curves:
@@ -63,6 +69,17 @@ def _networks(rows: list[dict[str, Any]]) -> Curves:
         }
         for mode in ("forward", "training")
     }
+
+
+def _on_gpu(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, float]]]:
+    """The seconds of the largest network of each backbone for one picture, by its name; too large ones are left out."""
+    points: dict[str, list[dict[str, float]]] = {name: [] for name in NETWORK_OF}
+    names = {family: name for name, family in NETWORK_OF.items()}
+    for row in rows:
+        if row["seconds"] is not None:
+            point = {"tokens": row["tokens"], "seconds": row["seconds"], "peak_kb": 0}
+            points[names[row["network"].split()[0]]].append(point)
+    return points
 
 
 def cost_json(here: Curves | None = None) -> str:

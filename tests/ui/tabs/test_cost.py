@@ -18,12 +18,16 @@ class Page:
 def test_the_script_is_sent_all_terms_and_what_was_measured():
     data = json.loads(costs.cost_json())
     assert list(data["blocks"]) == list(BLOCKS) and set(data["colour_of"]) == {*OPERATORS, *costs.NETWORK_OF}
-    assert [run["of"] for run in data["measured"]] == ["operator", "network"]
-    for run in data["measured"]:
+    assert [run["of"] for run in data["measured"]] == ["operator", "network", "gpu"]
+    for run in data["measured"][:2]:
         assert set(run["curves"]) == {"forward", "training"} and "threads" in run["machine"]
         assert set(run["curves"]["forward"]) <= set(data["colour_of"])
     dit = data["measured"][1]["curves"]["training"]["DiT"]
     assert dit[0]["tokens"] == 256 and 0 < dit[0]["seconds"] < dit[-1]["seconds"]
+    on_gpu = data["measured"][2]
+    assert "H200" in on_gpu["machine"] and set(on_gpu["curves"]["forward"]) == set(costs.NETWORK_OF)
+    for points in on_gpu["curves"]["forward"].values():
+        assert [point["tokens"] for point in points] == [1024, 4096, 16384]
     sent = data["blocks"]["dit"]["terms"][1]
     assert sent["formula"] == "2M²D" and sent["monomials"] == [[2, {"M": 2, "D": 1}]]
 
@@ -54,7 +58,7 @@ def test_stop_ends_the_measurement_and_keeps_what_there_is(monkeypatch):
         shown = dict(zip(tab.OUTPUTS, next(measurement), strict=True))
     tab.runs.RUNS[Page.session_hash, tab.TAB].stop.set()
     rest = [dict(zip(tab.OUTPUTS, one, strict=True)) for one in measurement]
-    assert len(json.loads(shown["cost"])["measured"]) == 3 and rest[-1]["go"]["interactive"] and len(rest) <= 2
+    assert len(json.loads(shown["cost"])["measured"]) == 4 and rest[-1]["go"]["interactive"] and len(rest) <= 2
 
 
 @pytest.mark.parametrize("preset", costs.PRESETS, ids=lambda preset: preset[0])
