@@ -1,6 +1,6 @@
 """What our Triton kernels take of GPUs that are not here: `python -m benchmarks.kernel_resources`.
 
-Every kernel is compiled ahead of time, as the trainer would call it in bfloat16, for an A100, an H100 and a consumer
+Every kernel is compiled ahead of time, as the trainer would call it in bfloat16, for an A100, an H200 and a consumer
 Blackwell. Registers, spilled bytes and shared memory are the assembler's. The roofline is the time in which the card
 could move each tensor once, at the sizes of `benchmarks/gpu`: no kernel can be faster.
 """

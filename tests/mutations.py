@@ -53,8 +53,7 @@ MUTATIONS = (
         "dropout = self.config.label_dropout if self.config.null_label else 0.0", "dropout = 0.0", LOOP_TESTS,
     ),
     Mutation(
-        "captions never dropped", BATCHES, "keep_caption = rng.random() >= self.config.label_dropout",
-        "keep_caption = True",
+        "captions never dropped", BATCHES, "if rng.random() >= dropout else", "if rng.random() >= 0 else",
         LOOP_TESTS,
     ),
     Mutation("no warm-up", "zigdemo/training/trainer/rules.py", "return up * down", "return down", LOOP_TESTS),
@@ -66,13 +65,13 @@ MUTATIONS = (
     ),
     Mutation(
         "gradients not clipped", TRAINER,
-        "self.accelerator.clip_grad_norm_(weights if self.learning_tower else self.model.parameters(), recipe.clip)",
+        "self.accelerator.clip_grad_norm_(clipped, recipe.clip)",
         "pass", LOOP_TESTS,
     ),
     Mutation(
         "no weight decay", "zigdemo/training/trainer/optimizer.py",
-        "torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)",
-        "torch.optim.AdamW(groups, weight_decay=0.0)", LOOP_TESTS,
+        "torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=fused)",
+        "torch.optim.AdamW(groups, weight_decay=0.0, fused=fused)", LOOP_TESTS,
     ),
     Mutation(
         "rehearsal share dropped", "zigdemo/training/finetuning/finetune.py",

@@ -14,6 +14,7 @@ from models import LABELS, tiny_folder
 
 from zigdemo import zoo
 from zigdemo.backbones import FAMILIES, build
+from zigdemo.evaluation.figure_judge import FigureJudge, FigureNetwork
 from zigdemo.evaluation.judge import Judge, JudgeNetwork
 from zigdemo.evaluation.scores import Score
 from zigdemo.huggingface import fill_card, plain_text
@@ -23,9 +24,11 @@ from zigdemo.training.publishing.card import CARDS
 from zigdemo.training.publishing.clips import clip_card
 from zigdemo.training.publishing.emoji_text import text_card
 from zigdemo.training.publishing.export import model_card, plain_card
+from zigdemo.training.publishing.figures import _card as figures_card
 from zigdemo.training.publishing.portraits import _card as portraits_card
 from zigdemo.training.towers.clip import CLIPRecipe
 from zigdemo.training.towers.clip import card as tower_card
+from zigdemo.training.towers.figure_judge import card as figure_judge_card
 from zigdemo.training.towers.judge import card as judge_card
 from zigdemo.training.trainer.recipe import Recipe
 from zigdemo.zoo.hub import Source
@@ -112,6 +115,22 @@ def judge(name, tmp_path):
     return judge_card(name, Judge(JudgeNetwork()), {**about, "commit": "abc1234"})
 
 
+def figures(name, tmp_path):
+    drawing = network(text_width=24, text_heads=2, frames=4, scheme="factorized-st", position="shared")
+    folder = SimpleNamespace(latents=SimpleNamespace(source=name), text=SimpleNamespace(tower=name))
+    pipe = SimpleNamespace(network=drawing, folder=folder, size=(128, 128), request=lambda: Request("tiny", steps=8))
+    scores = {"prompts": 29, "accuracy": 0.9, "guessing": 0.03, "ceiling": 1.0, "motion": 1.1, "frechet": 2.0}
+    scores |= {"frechet_floor": 1.0, "between_seeds": 30.0, "between_prompts": 60.0}
+    about = {**ABOUT, "clips": 12000, "history": ["880,000 pictures", name], "figures": scores, "note": name}
+    return figures_card(name, pipe, replace(RECIPE, name=name), about)
+
+
+def figure_judge(name, tmp_path):
+    about = {"clips": 6000, "held_out": 1160, "steps": 1208, "batch": 256, "ceiling": 1.0, "ceiling_decoded": 0.999}
+    judge = FigureJudge(FigureNetwork())
+    return figure_judge_card(name, judge, {**about, "autoencoder": "pictures-f8", "commit": "abc1234"})
+
+
 def emoji_tower(name, tmp_path):
     model = {"text_cfg": {"width": 24, "layers": 2, "context_length": 16, "vocab_size": 1200}}
     about = {"data": name, "images": 1562, "teacher": name, "retrieval": {"names": RETRIEVAL}, "commit": "abc1234"}
@@ -121,6 +140,7 @@ def emoji_tower(name, tmp_path):
 CARD_OF = {
     "emoji": emoji, "emoji-text": emoji_text, "emoji-clips": emoji_clips, "plain": plain, "portraits": portraits,
     "fine-tuned": fine_tuned, "judge": judge, "emoji-tower": emoji_tower,
+    "figures": figures, "figure-judge": figure_judge,
     "plain, clips": plain_clips, "plain, text": plain_text_model,
 }  # fmt: skip
 

@@ -106,6 +106,7 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     chosen.out.mkdir(parents=True, exist_ok=True)
     work = chosen.out.parent / f"{chosen.out.name}-work"
+    shutil.rmtree(work, ignore_errors=True)  # of one that was stopped
     recipe = plan(chosen.recipe, chosen.scheme, chosen.data, work, chosen.dry, chosen.set)
     made = train(recipe, chosen.seconds, chosen.out, chosen.dry)
     shutil.rmtree(work, ignore_errors=True)

@@ -166,8 +166,7 @@ def prepare_latents(
     places: folders to look up the autoencoder in. mirror: also encode the pictures mirrored left to right, so that
     training can flip. half: compute in bf16, with an error of half a percent of the latents' standard deviation. The
     latents are the scaled means of `Autoencoder.encode`, without sampling, and so deterministic; a GPU is used if there
-    is one. Raises ValueError for
-    an unusable autoencoder, and for pictures whose sides are not multiples of its factor.
+    is one. Raises ValueError for an unusable autoencoder, and for pictures whose sides are not multiples of its factor.
     """
     of_clips = (source / CLIPS.array_file).is_file()
     if mirror and of_clips:

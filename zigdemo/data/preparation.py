@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import whole
 from . import draw_attributes, fluent_actions, fluent_emoji
 from .clips import CLIPS, motion, rank_motion
 from .folders import read_pictures
@@ -242,6 +243,12 @@ def _figures(options: argparse.Namespace) -> Prepared:
 
     settings = options.count, options.seed, options.size, _names(options.labels)
     _check_size(options.size)
+    if options.workers is not None:
+        whole("--workers", options.workers, least=1)
+    if options.layout is not None and options.latents is not None:
+        raise ValueError("--layout writes videos and --latents what an autoencoder makes of them; give one of the two")
+    if options.half and options.latents is None:
+        raise ValueError("--half is about computing latents; give --latents with it, or leave it out")
     if options.layout is not None:
         return Prepared(options.layout, write_layout(options.layout, *settings))
     if options.latents is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..data import CLASSES
 from ..zoo import WEIGHTS
 from .features import check_items
-from .judge import Residual
+from .judge import Residual, judge_files
 
 FIGURE_JUDGE = "figures-judge"  # its folder among the weights
-CONFIG, TENSORS = "judge.json", "judge.safetensors"  # not those of a generative model
 SIDE_PX = 64
 WIDTHS = (24, 48, 96, 128)  # channels at 32, 16, 8 and 4 px
 FRAME_WIDTH, FEATURES = 160, 128  # numbers for a frame, and for a clip
@@ -110,15 +107,14 @@ def load_figure_judge(folder: str | Path = WEIGHTS / FIGURE_JUDGE, device: str |
     """Load the judge of a folder, by default the shipped one. Raises ValueError if there is none or it is unusable."""
     folder = Path(folder)
     try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("classes") != list(CLASSES):
+        content, state = judge_files(folder)
+        if content.get("classes") != list(CLASSES):
             raise ValueError("it was trained on other classes")
         about = content.get("about")
         ceiling = about.get("ceiling") if isinstance(about, dict) else None
         if ceiling is not None and not (isinstance(ceiling, int | float) and 0 <= ceiling <= 1):
             raise ValueError("its ceiling must be a share from 0 to 1")
         network = FigureNetwork()
-        state = {key: value.float() for key, value in load_file(folder / TENSORS).items()}
         counters = {key: value for key, value in network.state_dict().items() if not value.is_floating_point()}
         network.load_state_dict(state | counters)
     except FileNotFoundError:

@@ -95,8 +95,8 @@ def draw_prompts(pipe: Pipeline, prompts: Sequence[str], seeds: Sequence[int], *
     at_once = 1 if pipe.device.type == "cpu" else AT_ONCE
     clips = []
     for state in own_items([part.x for part in last], len(prompts)):
-        frames = [pipe.latents.decode(part) for part in state.split(at_once)]
-        clips.append(pipe.latents.to_bytes(torch.cat(frames)).numpy())
+        decoded = pipe.latents.decode(state, at_once) if pipe.folder.latents else pipe.latents.decode(state)
+        clips.append(pipe.latents.to_bytes(decoded).numpy())
     return np.stack(clips)
 
 
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         content |= {"zigdemo": __version__, "torch": torch.__version__, "device": str(device)}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    except (ValueError, OSError) as fault:
+    except (ValueError, OSError, MemoryError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
     return 0

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ..zoo import WEIGHTS
 
 JUDGE = "portraits-judge"  # its folder among the weights
 CONFIG, TENSORS = "judge.json", "judge.safetensors"  # not those of a generative model
+MOST_CONFIG_BYTES, MOST_TENSOR_BYTES = 2**20, 2**26
 SIDE_PX = 128
 ABSENT = ("hair", "hairColor", "hat", "wears", "beard", "clothes", "clothesColor")  # kinds a portrait may lack
 WIDTHS = (24, 48, 96, 128)  # channels at 64, 32, 16 and 8 px
@@ -142,26 +144,40 @@ def _to_input(pictures: np.ndarray) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
+def judge_files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The content of a judge's config and its tensors in float32.
+
+    Raises FileNotFoundError if one is missing, and ValueError, OSError or SafetensorError for others than a judge's.
+    """
+    if (folder / CONFIG).stat().st_size > MOST_CONFIG_BYTES or (folder / TENSORS).stat().st_size > MOST_TENSOR_BYTES:
+        raise ValueError("its files are far larger than those of a judge")
+    content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"its {CONFIG} is no object")
+    state = {key: value.float() for key, value in load_file(folder / TENSORS).items()}
+    if not all(value.isfinite().all() for value in state.values()):
+        raise ValueError("its weights hold NaN or infinity")
+    return content, state
+
+
 def load_judge(folder: str | Path = WEIGHTS / JUDGE) -> Judge:
     """Load the judge of a folder, by default the shipped one. Raises ValueError if there is none or it is unusable."""
     folder = Path(folder)
     try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("kinds") != {kind: list(KINDS[kind]) for kind in KINDS}:
+        content, state = judge_files(folder)
+        if content.get("kinds") != {kind: list(KINDS[kind]) for kind in KINDS}:
             raise ValueError("it was trained on other attributes")
         about = content.get("about")
         ceiling = about.get("ceiling", {}) if isinstance(about, dict) else {}
         if not isinstance(ceiling, dict) or not all(_is_share(ceiling[kind]) for kind in ceiling):
             raise ValueError("its ceiling must be a share from 0 to 1 for each kind")
         network = JudgeNetwork()
-        network.load_state_dict(
-            {key: value.float() for key, value in load_file(folder / TENSORS).items()}, strict=False
-        )
+        network.load_state_dict(state, strict=False)
     except FileNotFoundError:
         raise ValueError(
             f"there is no judge in {folder}; make one with `python -m zigdemo.training.judge portraits DATA {folder}`"
         ) from None
-    except (ValueError, OSError, RuntimeError, SafetensorError) as fault:
+    except (ValueError, OSError, RuntimeError, RecursionError, SafetensorError) as fault:
         raise ValueError(f"the judge in {folder} cannot be used: {str(fault).splitlines()[0]}") from None
     return Judge(network.to(memory_format=torch.channels_last), ceiling)
 

@@ -61,6 +61,11 @@ def _executor() -> ThreadPoolExecutor:
         return _pool
 
 
+def usable_cores() -> int:
+    """The number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _in_team(library: ctypes.CDLL, share: Callable[[int], None], threads: int) -> None:
     """Run share(0) ... share(threads - 1), each in one thread of the caller's OpenMP team."""
     faults: list[BaseException] = []

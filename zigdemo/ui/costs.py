@@ -50,10 +50,11 @@ def measured() -> list[dict[str, Any]]:
         runs.append({"machine": machine, "of": of, "curves": curves})
     try:
         result = json.loads((RESULTS / GPU_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        machine = f"Measured on one {result['gpu']} in bfloat16, torch {result['torch']}"
+        curves = {"forward": _on_gpu(result["networks"])}
+    except (OSError, ValueError, KeyError, TypeError):  # not measured, or not all of it
         return runs
-    machine = f"Measured on one {result['gpu']} in bfloat16, torch {result['torch']}"
-    return [*runs, {"machine": machine, "of": "gpu", "curves": {"forward": _on_gpu(result["networks"])}}]
+    return [*runs, {"machine": machine, "of": "gpu", "curves": curves}]
 
 
 def _networks(rows: list[dict[str, Any]]) -> Curves:

@@ -39,6 +39,7 @@ def prepare_figures(
     with replacing(out, CLIPS) as fresh:
         for piece in drawn(plan, fresh / CLIPS.array_file):
             _note(piece, lines, motions)
+        del piece  # the file of its clips must not be open when the folder is renamed, for Windows
         describe(fresh, CLIPS, lines, _info(plan, motions))
     return count, rank_motion(motions)
 

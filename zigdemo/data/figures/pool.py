@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...ops.threads import usable_cores
 from ..clips import motion
 from . import FRAMES, SIDE_PX, Figure, figure_at
 
 PIECE = 16  # clips that a process draws at a time
+MOST_PROCESSES = 61  # that Windows can wait for
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Plan:
     @property
     def processes(self) -> int:
         """The number of processes that pay off; with 1 this one draws."""
-        return min(self.workers or os.cpu_count() or 1, len(self.pieces))
+        return min(self.workers or usable_cores(), len(self.pieces), MOST_PROCESSES)
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def drawn(plan: Plan, file: Path, places: int | None = None) -> Iterator[Piece]:
             first = number % places * PIECE
             yield _piece(plan, piece, clips, first, _draw(file, first, piece, plan.seed, plan.labels))
         return
-    # Not forked from here, as that would copy the locks of this process's threads, but not the threads; a server that
-    # has imported everything once forks quicker than as many processes can start.
+    # Not forked from here, as that would copy the locks of this process's threads, but not the threads; where there is
+    # a fork server, only that one imports this program, which takes seconds.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:

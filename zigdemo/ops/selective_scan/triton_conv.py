@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .triton_kernels import _sigmoid, device_of
+from .triton_kernels import _sigmoid, device_of, refuse_too_large
 
 WIDTH = 64  # channels of a program, a warp: 128 bytes of each row in half precision
 LINE = 64  # tokens of a program
@@ -207,6 +207,7 @@ def _launch(
     batch, length, channels = x.shape
     flags = {"TAPS": weight.shape[1], "ORDERED": perm is not None, "SILU": silu, "RUNS": runs > 1, "WIDTH": WIDTH}
     grid = (triton.cdiv(channels, WIDTH), batch * triton.cdiv(length, LINE))
+    refuse_too_large(x.shape, channels, grid[1])
     return grid, (length, channels, length // runs, LINE), flags | {"num_warps": 1}
 
 

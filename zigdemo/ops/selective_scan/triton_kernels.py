@@ -20,8 +20,24 @@ import triton.language as tl
 TILE = 8  # tokens between two saved states: two groups of four, of which the backward kernel replays the first twice
 LANES = 32  # channels of a program
 
+MOST_PROGRAMS = 65_535  # along the second axis of a launch
+
 LOG2E: tl.constexpr = tl.constexpr(1.4426950408889634)
 LN2: tl.constexpr = tl.constexpr(0.6931471805599453)
+
+
+def refuse_too_large(shape: torch.Size, widest: int, programs: int) -> None:
+    """Raises ValueError for tensors that the kernels, which count within an item in 32 bits, cannot address.
+
+    shape: of x. widest: the most numbers that a token has in any tensor. programs: along the second axis of a launch.
+    """
+    if shape[1] * widest >= 2**31:
+        raise ValueError(f"x of shape {tuple(shape)} is too large: one item must have fewer than 2^31 elements")
+    if programs > MOST_PROGRAMS:
+        raise ValueError(
+            f"x of shape {tuple(shape)} needs {programs} programs, and a GPU starts at most {MOST_PROGRAMS}; "
+            "give fewer items at a time"
+        )
 
 
 def device_of(x: torch.Tensor) -> AbstractContextManager:

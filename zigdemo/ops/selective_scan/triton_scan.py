@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..checks import needs_backward
 from . import triton_backward, triton_conv, triton_kernels
-from .triton_kernels import LANES, TILE, device_of
+from .triton_kernels import LANES, TILE, device_of, refuse_too_large
 
 LEAST_SPAN = 64  # tokens of a segment, at least
 WARPS_PER_CHIP_UNIT = 16  # target number of programs per multiprocessor, so that some compute while others wait
@@ -60,8 +60,6 @@ class _Scan(torch.autograd.Function):
         x, dt, B, C = (value.contiguous() for value in (x, dt, B, C))
         z = None if z is None else z.contiguous()
         batch, length, channels = x.shape
-        if length * max(channels, 2 * A.shape[1]) >= 2**31:
-            raise ValueError(f"x of shape {tuple(x.shape)} is too large: one item must have fewer than 2^31 elements")
         state = A.shape[1]
         if runs > 1:
             span, segments = length // runs, runs
@@ -69,6 +67,7 @@ class _Scan(torch.autograd.Function):
             span, segments = pieces or split(batch, length, channels, x.device)
         joined = segments > runs  # else every segment starts from nothing
         shape = shapes(state)
+        refuse_too_large(x.shape, max(channels, 2 * shape["PAD"]), batch * segments)
         rate = _in_rooms(A.float() * LOG2E, shape["PAD"])
         blocks, rooms = triton.cdiv(channels, LANES), (shape["PAD"], LANES)
         y, empty = torch.empty_like(x), x.new_empty(0, dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -90,11 +91,18 @@ def _refuse_to_replace(out: Path, about: dict[str, Any]) -> None:
     """Raises ValueError if the folder `out` has a model that is not known to be worse."""
     if not (out / CONFIG).is_file():
         return
-    new, old = (facts.get("figures", {}).get("accuracy") for facts in (about, read_folder(out).about))
+    new, old = (_accuracy(facts) for facts in (about, read_folder(out).about))
     if new is None:
         raise ValueError(f"{out} is there already, and the run is not scored; --force replaces it")
     if old is not None and old >= new:
         raise ValueError(f"{out} shows {old:.3f} of the classes and the run {new:.3f}; the better one stays")
+
+
+def _accuracy(facts: dict[str, Any]) -> float | None:
+    """The score among the facts of a model, None if there is none that is a number."""
+    scores = facts.get("figures")
+    value = scores.get("accuracy") if isinstance(scores, dict) else None
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _grid(pipe: Pipeline) -> Image.Image:

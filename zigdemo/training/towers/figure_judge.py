@@ -21,10 +21,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...checks import number, whole
 from ...data import CLASSES
 from ...data.figures.pool import Plan, drawn
 from ...devices import choose_device
-from ...evaluation.figure_judge import CONFIG, SIDE_PX, TENSORS, FigureJudge, FigureNetwork, to_input
+from ...evaluation.figure_judge import SIDE_PX, FigureJudge, FigureNetwork, to_input
+from ...evaluation.judge import CONFIG, TENSORS
 from ...huggingface import fill_card
 from ...latents import AUTOENCODERS, Autoencoder, folder_spec
 from ...ops.heap import keep_freed_memory
@@ -56,12 +58,13 @@ def draw_clips(
     plan = Plan(count, seed, CLASSES, workers=workers)
     kept: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
-        for number, piece in enumerate(drawn(plan, Path(folder, "drawn.npy"), places=2 * plan.processes)):
+        for place, piece in enumerate(drawn(plan, Path(folder, "drawn.npy"), places=2 * plan.processes)):
             clips = torch.from_numpy(piece.clips.copy()).to(device)
             labels = torch.tensor([CLASSES.index(figure.label) for figure in piece.figures], device=device)
             kept[False].append((_small(to_input(clips)), labels))
-            if space is not None and number % every == 0:
+            if space is not None and place % every == 0:
                 kept[True].append((_small(to_input(reconstructed(clips, space))), labels))
+        del piece  # the file of its clips must not be open when the folder goes, for Windows
     parts = kept[False] + kept[True]
     pixels, labels = (torch.cat([part[i] for part in parts]) for i in (0, 1))
     return Clips(pixels, labels, sum(len(labels) for _, labels in kept[True]))
@@ -118,10 +121,11 @@ def train(
     torch.manual_seed(seed)
     network = FigureNetwork().to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=0.02)
-    start, step = time.monotonic(), 0
+    start, step, loss = time.monotonic(), 0, torch.zeros(())
     while True:
         share = step / steps if steps else (time.monotonic() - start) / (seconds or 1)
         if share >= 1:
+            _refuse_infinite(loss, step)
             return network, step
         for group in optimizer.param_groups:
             group["lr"] = lr * min(share / 0.1 + 0.01, 0.5 + 0.5 * math.cos(math.pi * share))
@@ -136,9 +140,13 @@ def train(
         optimizer.zero_grad()
         step += 1
         if step % 50 == 0:  # reading the loss waits for the device
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower --lr")
+            _refuse_infinite(loss, step)
             print(f"step {step}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _refuse_infinite(loss: Tensor, step: int) -> None:
+    if not math.isfinite(loss.item()):
+        raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower --lr")
 
 
 @torch.inference_mode()
@@ -161,8 +169,15 @@ def make_figure_judge(
 ) -> dict[str, Any]:  # fmt: skip
     """Draw clips, train a judge on them and write it to `out`; returns facts and accuracy on held-out clips.
 
-    Raises ValueError for an unusable autoencoder, FloatingPointError if the loss is not finite.
+    Raises ValueError for an unusable autoencoder and for numbers that make no training, FloatingPointError if the loss
+    is not finite.
     """
+    for name, value in (("clips", clips), ("batch", batch), ("steps", steps), ("workers", workers)):
+        if value is not None:
+            whole(name, value, least=1)
+    for name, value in (("lr", lr), ("seconds", seconds)):
+        if value is not None:
+            number(name, value, above=0)
     keep_freed_memory()
     device, start = choose_device(), time.monotonic()
     space = None
@@ -193,10 +208,15 @@ def write_figure_judge(folder: Path, judge: FigureJudge, about: dict[str, Any]) 
     save_file(state, folder / TENSORS, metadata={"format": "pt"})
     content = {"classes": list(CLASSES), "about": about}
     (folder / CONFIG).write_text(json.dumps(content, indent=1), encoding="utf-8")
-    card = fill_card(
+    (folder / "README.md").write_text(card(folder.name, judge, about), encoding="utf-8")
+
+
+def card(name: str, judge: FigureJudge, about: dict[str, Any]) -> str:
+    """The README.md of a judge."""
+    return fill_card(
         CARDS / "figure-judge.md",
         {"license": "cc-by-4.0", "tags": ["zigdemo", "video-classification"]},
-        name=folder.name,
+        name=name,
         millions=millions(judge.network),
         side_px=SIDE_PX,
         clips=f"{about['clips']:,}",
@@ -205,7 +225,6 @@ def write_figure_judge(folder: Path, judge: FigureJudge, about: dict[str, Any]) 
         classes=len(CLASSES),
         about=about,
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -223,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--autoencoder", default="pictures-f8", help="give back a share of the clips; none: not (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
-    steps = options.steps if options.steps or options.seconds else 1500
+    steps = 1500 if options.steps is None and options.seconds is None else options.steps
     autoencoder = None if options.autoencoder == "none" else options.autoencoder
     return run_command(
         lambda: make_figure_judge(

@@ -6,7 +6,7 @@ Noise, windows and dropped conditions come from the device's generator and are o
 
 from __future__ import annotations
 
-import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -22,18 +22,22 @@ from ...conditioning.tokens import Tokenizer
 from ...data import ClipSet, ImageSet
 from ...data.latents import LatentSet
 from ...latents import PIXELS
+from ...ops.threads import usable_cores
 from .batches import Batches, drawn_caption
 
-MOST_SHARE = 0.5  # of the free memory of a GPU, for the latents
+MOST_SHARE = 0.4  # of the memory of a GPU, for the latents
 MOST_READERS = 16  # processes that draw captions, each a step at a time
 
 
 def fits(data: ImageSet | ClipSet | LatentSet, device: torch.device) -> bool:
-    """Whether a set can lie on a device: latents, on a GPU, within MOST_SHARE of its free memory."""
+    """Whether a set is to lie on a device: latents, on a GPU, within MOST_SHARE of its memory.
+
+    Not of what is free of it, so that a run that is resumed, and every process of one, decides alike.
+    """
     if device.type != "cuda" or not isinstance(data, LatentSet):
         return False
     needed = sum(shard.nbytes for shard in (*data.shards, *data.mirrored))
-    return needed <= MOST_SHARE * torch.cuda.mem_get_info(device)[0]
+    return needed <= MOST_SHARE * torch.cuda.mem_get_info(device)[1]
 
 
 class DeviceBatches(Batches):
@@ -42,7 +46,12 @@ class DeviceBatches(Batches):
     def __init__(self, *arguments: Any, device: torch.device) -> None:
         super().__init__(*arguments)
         self.device = device
-        self._shards = [_whole(shards, self.data.rows, device) for shards in (self.data.shards, self.data.mirrored)]
+        try:
+            self._shards = [_whole(shards, self.data.rows, device) for shards in (self.data.shards, self.data.mirrored)]
+        except torch.OutOfMemoryError:
+            raise MemoryError(
+                "the latents do not fit on the GPU beside what else is on it; end that, or train on the CPU"
+            ) from None
         self._loops = torch.from_numpy(self.data.loops).to(device) if self.data.frames else None
         self._labels_there = torch.from_numpy(self.data.labels).to(device)
         self._ids: Iterator[Tensor] | None = None  # of the captions of step after step, from `_next_step` on
@@ -51,7 +60,7 @@ class DeviceBatches(Batches):
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """As of `Batches`; captions of the next steps are drawn meanwhile."""
         recipe, share, seeds = self.recipe, self.share, self.step_seeds(step)
-        torch.manual_seed(int(seeds[0]))  # drop path inside the network
+        torch.manual_seed(int(seeds[1:][share][0]))  # drop path inside the network
         generator = torch.Generator(self.device).manual_seed(int(seeds[0]))
         rows = self._sent(torch.from_numpy(self.step_rows(step)))
         chance = torch.rand((3, recipe.batch), generator=generator, device=self.device)
@@ -96,8 +105,10 @@ class DeviceBatches(Batches):
     def _caption_ids(self, step: int) -> Tensor:
         """Token ids of this process's share of a step, (n, words) int64."""
         if self._ids is None or step != self._next_step:
-            readers = max(1, min(MOST_READERS, (os.cpu_count() or 2) - 1))
-            ahead = DataLoader(_Captions(self), batch_size=None, sampler=count(step), num_workers=readers)
+            readers = max(1, min(MOST_READERS, usable_cores() // self.accelerator.num_processes - 1))
+            ahead = DataLoader(
+                _Captions(self), batch_size=None, sampler=count(step), num_workers=readers, worker_init_fn=_deaf
+            )
             self._ids = iter(ahead)
         self._next_step = step + 1
         return next(self._ids)
@@ -107,11 +118,19 @@ def _whole(shards: Sequence[np.ndarray], rows: np.ndarray, device: torch.device)
     """The selected rows of all shards as one float16 tensor on a device; None without shards."""
     if not shards:
         return None
-    ends, parts = np.cumsum([len(shard) for shard in shards]), []
-    for shard, end in zip(shards, ends, strict=True):
-        here = rows[(rows >= end - len(shard)) & (rows < end)] - (end - len(shard))
-        parts.append(torch.from_numpy(np.ascontiguousarray(shard[here])).to(device))
-    return torch.cat(parts)
+    whole = torch.empty((len(rows), *shards[0].shape[1:]), dtype=torch.float16, device=device)
+    done, start = 0, 0
+    for shard in shards:
+        here = rows[(rows >= start) & (rows < start + len(shard))] - start
+        whole[done : done + len(here)] = torch.from_numpy(np.ascontiguousarray(shard[here]))
+        done, start = done + len(here), start + len(shard)
+    return whole
+
+
+def _deaf(number: int) -> None:
+    """Let a process that draws captions ignore the signals at which the run writes a checkpoint and ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Captions(Dataset):

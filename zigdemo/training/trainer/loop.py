@@ -52,8 +52,8 @@ from .validation import bucket_losses
 class Training:
     """A run: `run()` trains to the last step, writing metrics, samples and checkpoints into the run folder.
 
-    Every step draws its batch, times, noise and dropout from (seed, step, index in the batch), so a resumed run
-    repeats exactly what an uninterrupted one does, and several processes split exactly the batch of one process.
+    Every step draws its batch, times, noise and dropout from the seed and the step, so a resumed run repeats exactly
+    what an uninterrupted one does on such a device, and several processes split exactly the batch of one process.
     Raises ValueError if the recipe, the data and the run folder do not fit together, OSError if the run folder cannot
     be written.
     """
@@ -87,7 +87,7 @@ class Training:
         if recipe.compile:
             model.compile()
         tower_weights = self.learning_tower.weights if self.learning_tower else []
-        optimizer, self.rates = make_optimizer(recipe, model, tower_weights)
+        optimizer, self.rates = make_optimizer(recipe, model, tower_weights, self.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self._graph: StepGraph | None = None  # of the forward and backward pass, from the first step on
         self._last_loss: Tensor | None = None
@@ -163,19 +163,20 @@ class Training:
         """
         with stopping_on_signals(self.stop), self._writing(), self.journal:
             saved, started, first = self.step, time.monotonic(), self.step
-            while not self.finished and not self._must_stop():
-                self._losses.append(self.update())
-                self.step += 1
-                seconds = time.monotonic() - started
-                self._report((self.step - first) * self.recipe.batch / seconds)
-                if self.finished or self.step % self.recipe.save_every == 0:
-                    self.save()
-                    saved = self.step
-                if watch is not None and self.accelerator.is_main_process:
-                    watch(self)
+            try:
+                while not self.finished and not self._must_stop():
+                    self._losses.append(self.update())
+                    self.step += 1
+                    self._report(started, first)
+                    if self.finished or self.step % self.recipe.save_every == 0:
+                        self.save()
+                        saved = self.step
+                    if watch is not None and self.accelerator.is_main_process:
+                        watch(self)
+            finally:
+                self.batches.close()
             if saved < self.step:
                 self.save()
-            self.batches.close()
             self.accelerator.wait_for_everyone()  # so that the last checkpoint exists when any process returns
             if not self.finished:
                 self.journal.say(f"stopped after step {self.step} of {self.recipe.steps}; continue with --resume")
@@ -189,16 +190,17 @@ class Training:
             self.accelerator.set_trigger()
         return self.accelerator.check_trigger()
 
-    def _report(self, speed: float) -> None:
-        """Write the metrics, validation losses and samples that are due.
+    def _report(self, started: float, first: int) -> None:
+        """Write the metrics, validation losses and samples that are due; the run began at that time and step.
 
         They come before the checkpoint of their step: a run killed in between writes them again.
         """
         recipe = self.recipe
         if self.step % recipe.log_every == 0:
             self._refuse_infinite()
-            loss = self._recent_losses().mean().item()
+            loss = self._recent_losses().mean().item()  # which waits for the device
             self._losses.clear()
+            speed = (self.step - first) * recipe.batch / (time.monotonic() - started)
             self.journal.training(self.step, loss, speed, (recipe.steps - self.step) * recipe.batch / speed)
         if not self.accelerator.is_main_process:
             return

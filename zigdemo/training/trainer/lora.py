@@ -43,7 +43,8 @@ def adapt(network: nn.Module, method: str, rank: int, known_labels: int = 0) -> 
         trained = torch.ones(len(table), 1)
         trained[:known_labels] = 0
         trained[network.config.labels :] = 0
-        table.register_hook(lambda gradient: gradient * trained.to(gradient))
+        network.register_buffer("trained_labels", trained, persistent=False)  # moves with the network
+        table.register_hook(lambda gradient: gradient * network.trained_labels.to(gradient.dtype))
 
 
 def merged(network: nn.Module) -> nn.Module:

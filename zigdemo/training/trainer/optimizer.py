@@ -19,12 +19,12 @@ def matrices(network: nn.Module) -> list[nn.Parameter]:
 
 
 def make_optimizer(
-    recipe: Recipe, network: nn.Module, tower: list[nn.Parameter]
+    recipe: Recipe, network: nn.Module, tower: list[nn.Parameter], device: torch.device | None = None
 ) -> tuple[torch.optim.Optimizer, list[float]]:
     """The optimiser of all trained weights, and the highest learning rate of each of its parameter groups.
 
-    tower: weights of the text tower that are trained too, or none. Raises ValueError if the recipe asks for Muon and
-    torch does not have it, or no matrix is trained.
+    tower: weights of the text tower that are trained too, or none. device: where all will be trained.
+    Raises ValueError if the recipe asks for Muon and torch does not have it, or no matrix is trained.
     """
     by_muon = matrices(network) if recipe.muon_lr else []
     if recipe.muon_lr and not hasattr(torch.optim, "Muon"):
@@ -37,8 +37,8 @@ def make_optimizer(
     if tower:
         groups.append({"params": tower, "lr": recipe.tower_lr})
         rates.append(recipe.tower_lr)
-    on_gpu = all(weight.is_cuda for group in groups for weight in group["params"])
-    adamw = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True if on_gpu else None)
+    fused = True if device is not None and device.type == "cuda" else None  # None: what torch thinks best
+    adamw = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=fused)
     if not by_muon:
         return adamw, rates
     muon = torch.optim.Muon(
