@@ -111,6 +111,7 @@ class Client(threading.Thread):
         if (event == "error") != (kind == "junk"):
             raise RuntimeError(f"{event}: {str(content)[:200]}")
         self.report.times[kind].append((self.number, time.monotonic() - started))
+        self.report.spans.append((kind, started, time.monotonic()))
         if name == "generate" and kind != "junk":
             self.compare(values, content)
 
@@ -136,12 +137,23 @@ def _paths(content: Any) -> list[str]:
 
 
 class Report:
-    """What the clients saw. times: (client, seconds) by kind."""
+    """What the clients saw. times: (client, seconds) by kind. spans: (kind, begin, end) of every answer."""
 
     def __init__(self) -> None:
         self.times: dict[str, list[tuple[int, float]]] = collections.defaultdict(list)
+        self.spans: list[tuple[str, float, float]] = []
         self.failures: list[str] = []
         self.pixels: dict[str, str] = {}
+
+
+def slowest(report: Report, kind: str, count: int = 5) -> list[dict[str, Any]]:
+    """The slowest answers of a kind, and what else was asked for meanwhile, to find out what they waited for."""
+    ours = sorted((span for span in report.spans if span[0] == kind), key=lambda span: span[1] - span[2])[:count]
+    return [
+        {"seconds": round(end - begin, 2),
+         "meanwhile": sorted(other for other, a, b in report.spans if a < end and b > begin and (a, b) != (begin, end))}
+        for _, begin, end in ours
+    ]  # fmt: skip
 
 
 def alone() -> dict[str, float]:
@@ -242,7 +254,7 @@ def main() -> None:
     result = {
         "clients": arguments.clients, "minutes": arguments.minutes, "kinds": kinds, "failures": len(report.failures),
         "tracebacks": said.count("Traceback"), "idle_after_leaving": left, "idle_after_all": round(idle, 2),
-        "before": before, "after": after,
+        "before": before, "after": after, "slowest_one": slowest(report, "one"),
         "one_picture_by_client": {
             f"p{100 * share:.0f}": [round(end(seconds, default=0), 2) for end in (min, max)]
             for share, seconds in of_clients.items()

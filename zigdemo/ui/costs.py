@@ -29,6 +29,8 @@ PRESETS = (
     ("A clip of 16 frames at 256 px", 4096, 768, 16),
 )
 
+FLAT = "where a line is flat, kernels wait to be launched"
+
 # By mode and operator or network: points with tokens, seconds, peak_kb.
 Curves = dict[str, dict[str, list[dict[str, float]]]]
 
@@ -50,7 +52,7 @@ def measured() -> list[dict[str, Any]]:
         runs.append({"machine": machine, "of": of, "curves": curves})
     try:
         result = json.loads((RESULTS / GPU_FILE).read_text(encoding="utf-8"))
-        machine = f"Measured on one {result['gpu']} in bfloat16, torch {result['torch']}"
+        machine = f"Measured on one {result['gpu']} in bfloat16, torch {result['torch']}; {FLAT}"
         curves = {"forward": _on_gpu(result["networks"])}
     except (OSError, ValueError, KeyError, TypeError):  # not measured, or not all of it
         return runs
