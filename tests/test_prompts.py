@@ -48,7 +48,7 @@ def test_a_prompt_draws_the_same_pixels_every_time_and_another_prompt_others(pip
     assert np.array_equal(drawn, pixels(pipe(BASE))) and np.array_equal(drawn, pixels(Pipeline(pipe.folder)(BASE)))
     assert not np.array_equal(drawn, pixels(pipe(replace(BASE, prompt="a blue heart"))))
     two = pixels(pipe(replace(BASE, count=2)))
-    assert np.array_equal(two[:1], drawn)
+    assert np.abs(two[:1].astype(int) - drawn).max() <= 1  # pictures share calls, which may change a level by rounding
 
 
 def test_the_page_and_the_file_know_the_tower(pipe):

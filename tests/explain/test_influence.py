@@ -126,7 +126,9 @@ def test_moments_replay_what_the_network_was_asked_while_drawing(kind, tmp_path)
     alone = CallRecorder()
     pipe(Request("tiny", label="hedgehog", count=1, steps=3, seed=5), record=alone)
     for mine, other in zip(record.calls, alone.calls, strict=True):
-        assert torch.equal(mine.x, other.x) and torch.equal(mine.t, other.t) and torch.equal(mine.cond, other.cond)
+        assert torch.equal(mine.t, other.t) and torch.equal(mine.cond, other.cond)
+        torch.testing.assert_close(mine.x, other.x, atol=1e-4, rtol=1e-4)  # items of a call differ by rounding
+    assert torch.equal(record.calls[0].x, alone.calls[0].x)
     assert [float(one.t) for one in record.calls] == sorted(float(one.t) for one in record.calls)
     seen = patch_influence(pipe.network, record.calls[1], 5, probes=2)
     assert seen.gradient.shape == (4, 4) and (seen.gradient >= 0).all() and seen.gradient.max() > 0
