@@ -30,7 +30,7 @@ URL = f"http://127.0.0.1:{PORT}"
 RESULT = Path(__file__).parent / "results/fuzz.json"
 ANSWER_SECONDS = 120.0
 LONGEST_SENTENCE = 200
-GROWTH = 1.5  # of the server's memory, between a tenth of the requests and all of them
+GROWTH = 1.1  # of the server's memory, between half of the requests and all of them
 SMALL = {"ZIGDEMO_MAX_PICTURES": "1", "ZIGDEMO_MAX_STEPS": "3", "ZIGDEMO_MAX_CELLS": "2", "ZIGDEMO_MAX_WAITING": "64"}
 SECRETS = (os.path.expanduser("~"), tempfile.gettempdir(), "/etc/", "site-packages", str(Path(__file__).parents[1]))
 
@@ -122,7 +122,8 @@ def main() -> None:
                 memory.append(server.memory_info().rss)
                 if outcome == "no answer":
                     faults.append((name, "no answer", sentence, values))
-                if any(secret in sentence for secret in SECRETS) or "\n" in sentence:
+                said_by_visitor = json.dumps(values, ensure_ascii=False)  # which a sentence may quote
+                if any(secret in sentence and secret not in said_by_visitor for secret in SECRETS) or "\n" in sentence:
                     faults.append((name, "a path or no sentence", sentence, values))
                 elif len(sentence) > LONGEST_SENTENCE:
                     faults.append((name, "too long", sentence, values))
@@ -136,11 +137,11 @@ def main() -> None:
         said = log.read()
     tracebacks = said.count("Traceback (most recent call last)")
     inside = collections.Counter(re.findall(r"a request of the page failed: (.*)", said))
-    early, late = memory[len(memory) // 10], memory[-1]
+    half, late = memory[len(memory) // 2], memory[-1]  # by the half every model that is asked for was loaded
     result = {
         "requests": sum(outcomes.values()), "outcomes": dict(outcomes), "tracebacks": tracebacks,
         "inside": sum(inside.values()), "faults": len(faults),
-        "memory_mb": {"after a tenth": early >> 20, "after all": late >> 20}, "alive": alive,
+        "memory_mb": {"after half": half >> 20, "after all": late >> 20}, "alive": alive,
     }  # fmt: skip
     print(json.dumps(result, indent=1))
     for name, what, sentence, values in faults[:40]:
@@ -151,7 +152,7 @@ def main() -> None:
         print(said[said.index("Traceback") :][:6000])
     if not arguments.dry:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if faults or tracebacks or not alive or late > GROWTH * early:
+    if faults or tracebacks or not alive or late > GROWTH * half:
         raise SystemExit(1)
 
 

@@ -39,8 +39,10 @@ PROMPTS = ("a smiling person with red hair", "a sad man with a black beard", "a 
 # Weights of what a client does next; a visit is mostly short.
 KINDS = {"one": 10, "four": 4, "long": 1, "compare": 1, "attention": 2, "influence": 2, "clip": 1, "strips": 1,
          "path": 4, "junk": 3, "upload": 1, "cancel": 2, "leave": 2}  # fmt: skip
+ARRIVAL_SECONDS = 40.0  # in which the clients come; all at once is measured by itself, see `at_once`
 THINK_SECONDS = (5.0, 40.0)  # between two requests of a client
 QUICK, CLIP = [None, None, "euler", 4, 3.0, 0], ["zigma-actions", "Biking", None]
+FAIR = 3.0  # times another visitor's p95, for one picture
 IDLE_SECONDS = 2.0  # until the processor is idle, after a run was cancelled or left
 
 
@@ -74,6 +76,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Until the end."""
+        time.sleep(self.rng.uniform(0.0, ARRIVAL_SECONDS))
         self.http.get(URL)
         while time.monotonic() < self.end:
             kind = self.rng.choices(list(KINDS), list(KINDS.values()))[0]
@@ -144,6 +147,19 @@ class Report:
         self.spans: list[tuple[str, float, float]] = []
         self.failures: list[str] = []
         self.pixels: dict[str, str] = {}
+
+
+def at_once(count: int) -> dict[str, float]:
+    """Seconds of the first and the last of so many clients that ask for a picture at the same moment."""
+    report = Report()
+    clients = [Client(number, 0.0, report) for number in range(count)]
+    threads = [threading.Thread(target=client.ask, args=("one",)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = [each for _, each in report.times["one"]]
+    return {"first": round(min(seconds), 2), "last": round(max(seconds), 2)}
 
 
 def slowest(report: Report, kind: str, count: int = 5) -> list[dict[str, Any]]:
@@ -228,6 +244,7 @@ def main() -> None:
         try:
             usual = alone()
             before, left = state(server, [Path(folder)]), seconds_until_idle(server)
+            together = at_once(arguments.clients)
             report, end = Report(), time.monotonic() + 60 * arguments.minutes
             clients = [Client(number, end, report) for number in range(1, arguments.clients + 1)]
             for client in clients:
@@ -255,6 +272,7 @@ def main() -> None:
         "clients": arguments.clients, "minutes": arguments.minutes, "kinds": kinds, "failures": len(report.failures),
         "tracebacks": said.count("Traceback"), "idle_after_leaving": left, "idle_after_all": round(idle, 2),
         "before": before, "after": after, "slowest_one": slowest(report, "one"),
+        "one_picture_all_at_once": together,
         "one_picture_by_client": {
             f"p{100 * share:.0f}": [round(end(seconds, default=0), 2) for end in (min, max)]
             for share, seconds in of_clients.items()
@@ -268,6 +286,8 @@ def main() -> None:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     assert not report.failures and "Traceback" not in said
     assert max(left.values()) <= IDLE_SECONDS
+    least, most = result["one_picture_by_client"]["p95"]
+    assert most <= FAIR * least, f"one visitor's slow pictures take {most} s, another's {least}"
 
 
 if __name__ == "__main__":
