@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
+import itertools
 import json
 import multiprocessing
 import os
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 
 from zigdemo.data.preparation import write_image_set
+from zigdemo.training.trainer import checkpoints
 from zigdemo.training.trainer.checkpoints import FOLDER, read_checkpoint
 from zigdemo.training.trainer.loop import Training
 from zigdemo.training.trainer.recipe import Recipe
@@ -56,18 +61,37 @@ def make_recipe(folder: Path, steps: int = 40) -> Recipe:
     )
 
 
-def work(recipe: Recipe, resume: bool) -> None:
-    """The work of the process of a round."""
+def work(recipe: Recipe, resume: bool, halt: int | None) -> None:
+    """The work of the process of a round. halt: the checkpoint, counted from 0, in whose middle it waits."""
     torch.set_num_threads(1)
+    if halt is not None:
+        checkpoints._save = _halting(halt)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         Training(recipe, resume).run()
 
 
-def start(recipe: Recipe, resume: bool) -> multiprocessing.process.BaseProcess:
+def _halting(number: int) -> Callable[[dict, IO[bytes]], None]:
+    """What writes checkpoints, but writes half of one and then waits."""
+    save, written = checkpoints._save, itertools.count()
+
+    def half(content: dict, file: IO[bytes]) -> None:
+        if next(written) != number:
+            save(content, file)
+            return
+        whole = io.BytesIO()
+        torch.save(content, whole)
+        file.write(whole.getvalue()[: whole.tell() // 2])
+        file.flush()
+        time.sleep(SECONDS_AT_MOST)
+
+    return half
+
+
+def start(recipe: Recipe, resume: bool, halt: int | None = None) -> multiprocessing.process.BaseProcess:
     """Start a training process from a server that has imported everything and computed nothing."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["zigdemo.training.trainer.loop", "accelerate"])
-    process = server.Process(target=work, args=(recipe, resume))
+    process = server.Process(target=work, args=(recipe, resume, halt))
     process.start()
     return process
 
@@ -80,14 +104,14 @@ def half_written(run: Path) -> bool:
         return False
 
 
-def kill(recipe: Recipe, seconds: float, writing: bool) -> bool:
-    """Start a run and kill it after some seconds, or in its next write after that; False if the kill missed."""
-    run, process, ends = Path(recipe.run), start(recipe, resume=False), time.monotonic() + seconds
-    while process.is_alive() and (time.monotonic() < ends or (writing and not half_written(run))):
-        time.sleep(0 if writing and time.monotonic() > ends else 1e-3)
+def kill(recipe: Recipe, seconds: float, halt: int | None) -> bool:
+    """Start a run and kill it after some seconds, or in the middle of a checkpoint; False if it ended before."""
+    process, ends = start(recipe, resume=False, halt=halt), time.monotonic() + seconds
+    while process.is_alive() and not (half_written(Path(recipe.run)) if halt is not None else time.monotonic() > ends):
+        time.sleep(1e-3)
     process.kill()
     process.join()
-    return process.exitcode == -9 and (not writing or half_written(run))
+    return process.exitcode == -9 and (halt is None or half_written(Path(recipe.run)))
 
 
 def finish(recipe: Recipe, resume: bool = True) -> None:
@@ -132,7 +156,8 @@ def rounds(folder: Path, kills: int, writing: int, steps: int = 40, seed: int = 
         for attempt in range(50):
             one = replace(recipe, run=str(folder / f"{number}-{attempt}"))
             seconds = chance.uniform(0, duration)
-            if kill(one, seconds, in_write) and (Path(one.run) / "recipe.yaml").is_file():
+            halt = chance.randrange(recipe.steps // recipe.save_every) if in_write else None
+            if kill(one, seconds, halt) and (Path(one.run) / "recipe.yaml").is_file():
                 break
         else:
             raise RuntimeError("50 tries did not hit; make the run longer")
