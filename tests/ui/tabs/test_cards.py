@@ -59,7 +59,8 @@ def test_a_card_draws_with_its_model_here_or_behind_a_link(tmp_path, monkeypatch
     assert re.findall('data-draw="([^"]*)"', live) == ["tiny"] and "data-draw=" not in models_html()
     model, choice = tab._draw_with(Event("tiny"))
     assert model["value"] == "tiny" and json.loads(choice) == {"model": "tiny"}
-    assert "value" not in tab._draw_with(Event("gone"))[0]
+    for event in (Event("gone"), Event(["tiny"]), object()):  # also one that a program sends with nothing in it
+        assert "value" not in tab._draw_with(event)[0]
 
 
 class Event:

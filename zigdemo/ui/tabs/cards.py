@@ -200,7 +200,7 @@ def official_html() -> str:
 @handler(lambda sentence: (gr.skip(), gr.skip()))
 def _draw_with(event: gr.EventData) -> tuple[Any, str]:
     """Updates of the Pictures tab's model and of the choice to that of a card."""
-    folder = installed_model(event.model)
+    folder = installed_model(getattr(event, "model", None))
     PICTURES.refuse(folder)
     return gr.update(choices=model_choices(PICTURES), value=folder.id), choice_json({"model": folder.id})
 

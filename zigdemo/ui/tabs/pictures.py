@@ -236,7 +236,7 @@ def _use_twin(*values: Any) -> tuple[Any, ...]:
 
 def _restore_from_strip(event: gr.EventData) -> tuple[Any, ...]:
     """As `_show`, and the choice, for the settings of a picture in the film strip."""
-    query = read_query(event.query)
+    query = read_query(getattr(event, "query", None))
     updates = _linked_updates(query)
     return (*NO_CHANGE, SKIP) if updates is None else (*updates, choice_json(query))
 
