@@ -9,10 +9,11 @@
   const BLINK_MS = 600, STATES = { waiting: "not drawn yet", running: "drawing" };
   const MODES = [["beside", "Side by side"], ["blink", "Blink"], ["difference", "Difference"]];
   const SIZES = [72, 96, 128, 176, 240];
+  const ROOMY_PX = 1400; // of a window in which four columns of 128 px stand beside the pair
 
   class Grid {
     constructor(root) {
-      Object.assign(this, { root, data: null, pinned: null, pointed: null, mode: "beside", size: 2, shape: "" });
+      Object.assign(this, { root, data: null, pinned: null, pointed: null, mode: "beside", size: window.innerWidth < ROOMY_PX ? 1 : 2, shape: "" });
       this.table = element("table", { class: "compare-table" });
       this.scroll = element("div", { class: "compare-scroll", tabindex: "-1" }, this.table);
       this.left = element("figure", {}); this.right = element("figure", {});
