@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from .portrait_files import LICENCE as PORTRAITS_LICENCE
 from .portrait_files import PACKAGES, SIDE_PX, PortraitZip, draw_portraits
 from .prepared import check_choice, check_replaceable, write_set
 from .videos import Cut, Video, class_folders, ucf101, write_clips
-
-if TYPE_CHECKING:
-    from ..latents import AutoencoderSpec
 
 SIZES_PX = range(8, 257)
 
@@ -239,6 +236,8 @@ def _portraits(options: argparse.Namespace) -> Prepared:
 
 def _figures(options: argparse.Namespace) -> Prepared:
     # Imports torch and Pillow, which sets that are only read do not need.
+    from ..latents import named_spec
+    from ..zoo import WEIGHTS
     from .figures.files import prepare_figure_latents, prepare_figures, write_layout
 
     settings = options.count, options.seed, options.size, _names(options.labels)
@@ -254,8 +253,8 @@ def _figures(options: argparse.Namespace) -> Prepared:
     if options.latents is None:
         count, moved = prepare_figures(options.out, *settings, options.workers)
     else:
-        spec, places = _autoencoder(options.latents)
-        count, moved = prepare_figure_latents(options.out, spec, *settings, options.workers, places, options.half)
+        spec = named_spec(options.latents, (WEIGHTS,))
+        count, moved = prepare_figure_latents(options.out, spec, *settings, options.workers, (WEIGHTS,), options.half)
     return Prepared(options.out, count, moved=moved)
 
 
@@ -279,19 +278,13 @@ def _clips(options: argparse.Namespace) -> Prepared:
 
 def _latents(options: argparse.Namespace) -> Prepared:
     # Imports torch, which the other data sets do not need.
+    from ..latents import named_spec
+    from ..zoo import WEIGHTS
     from .latents import prepare_latents
 
-    spec, places = _autoencoder(options.autoencoder)
-    count = prepare_latents(options.out, options.data, spec, places, mirror=options.mirror, half=options.half)
+    spec = named_spec(options.autoencoder, (WEIGHTS,))
+    count = prepare_latents(options.out, options.data, spec, (WEIGHTS,), mirror=options.mirror, half=options.half)
     return Prepared(options.out, count)
-
-
-def _autoencoder(name: str) -> tuple[AutoencoderSpec, tuple[Path, ...]]:
-    """The autoencoder of a name, and the folders to look it up in."""
-    from ..latents import AUTOENCODERS, folder_spec
-    from ..zoo import WEIGHTS
-
-    return AUTOENCODERS.get(name) or folder_spec(name, (WEIGHTS,)), (WEIGHTS,)
 
 
 def _cut(options: argparse.Namespace) -> Cut:

@@ -95,8 +95,7 @@ def draw_prompts(pipe: Pipeline, prompts: Sequence[str], seeds: Sequence[int], *
     at_once = 1 if pipe.device.type == "cpu" else AT_ONCE
     clips = []
     for state in own_items([part.x for part in last], len(prompts)):
-        decoded = pipe.latents.decode(state, at_once) if pipe.folder.latents else pipe.latents.decode(state)
-        clips.append(pipe.latents.to_bytes(decoded).numpy())
+        clips.append(pipe.latents.to_bytes(pipe.latents.decode(state, at_once)).numpy())
     return np.stack(clips)
 
 

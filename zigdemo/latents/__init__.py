@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from .autoencoders import AUTOENCODERS, Autoencoder, AutoencoderSpec, folder_spec
+from .autoencoders import AUTOENCODERS, Autoencoder, AutoencoderSpec, folder_spec, named_spec
 from .spaces import PIXELS, Latents, PixelSpace
 
-__all__ = ["AUTOENCODERS", "Autoencoder", "AutoencoderSpec", "Latents", "PIXELS", "PixelSpace", "folder_spec"]
+__all__ = [
+    "AUTOENCODERS",
+    "Autoencoder",
+    "AutoencoderSpec",
+    "Latents",
+    "PIXELS",
+    "PixelSpace",
+    "folder_spec",
+    "named_spec",
+]

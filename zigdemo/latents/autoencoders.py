@@ -127,6 +127,11 @@ AUTOENCODERS = {
 }
 
 
+def named_spec(name: str, places: Sequence[Path] = ()) -> AutoencoderSpec:
+    """The spec of one of AUTOENCODERS, or as of `folder_spec`."""
+    return AUTOENCODERS.get(name) or folder_spec(name, places)
+
+
 def _config(folder: Path) -> dict[str, Any]:
     """The parsed config of a folder. Raises ValueError if it is too long or no object."""
     config = folder / CONFIG

@@ -22,8 +22,11 @@ class Latents:
         """The latents of pixels: the mean, or with a generator a sample from the posterior."""
         raise NotImplementedError
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """The pixels of latents, not clamped; an item does not depend on the rest of the batch."""
+    def decode(self, latents: Tensor, at_once: int = 1) -> Tensor:
+        """The pixels of latents, not clamped.
+
+        at_once: items per call of a network; with 1 an item does not depend on the rest of the batch.
+        """
         raise NotImplementedError
 
     def preview(self, latents: Tensor) -> Tensor:
@@ -43,7 +46,7 @@ class PixelSpace(Latents):
     def encode(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return pixels
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, at_once: int = 1) -> Tensor:
         return latents
 
     def preview(self, latents: Tensor) -> Tensor:

@@ -35,6 +35,11 @@ from .emoji_text import composition_grid, text_card, text_score
 from .figures import export_figures
 from .portraits import export_portraits
 
+# Of a data set: what writes its models, what their history counts, and under which name their facts say how many.
+WITH_TOWERS = {
+    "portraits": (export_portraits, "portraits", "pictures"),
+    "figures": (export_figures, "clips", "clips"),
+}
 GRID_SEED = 2024  # draws the 40 labels of the card, the same for every model of a label set
 
 
@@ -70,17 +75,11 @@ def export(
     if content["labels"] != data.label_names:
         raise ValueError(f"{run} was trained on other labels than {recipe.data} has now; prepare the data again")
     network, tower, spec = _averaged(recipe, content, data), _tower(recipe, content), autoencoder_spec(recipe)
-    if _dataset(recipe) == "portraits" and spec and tower:
-        history = _history(recipe, content, "portraits")
-        facts = {"data": "portraits", "pictures": len(data), "history": history, "note": note}
-        return export_portraits(
-            out, network, recipe, tower if "tower" in content else None, spec, _about(recipe, content, facts),
-            origin=origin, defaults=defaults or {}, count=count, force=force,
-        )  # fmt: skip
-    if _dataset(recipe) == "figures" and tower:
-        history = _history(recipe, content, "clips")
-        facts = {"data": "figures", "clips": len(data), "history": history, "note": note}
-        return export_figures(
+    dataset = _dataset(recipe)
+    if tower and (dataset == "figures" or (dataset == "portraits" and spec)):
+        write, noun, counted = WITH_TOWERS[dataset]
+        facts = {"data": dataset, counted: len(data), "history": _history(recipe, content, noun), "note": note}
+        return write(
             out, network, recipe, tower if "tower" in content else None, spec, _about(recipe, content, facts),
             origin=origin, defaults=defaults or {}, count=count, force=force,
         )  # fmt: skip

@@ -28,7 +28,7 @@ from ...devices import choose_device
 from ...evaluation.figure_judge import SIDE_PX, FigureJudge, FigureNetwork, to_input
 from ...evaluation.judge import CONFIG, TENSORS
 from ...huggingface import fill_card
-from ...latents import AUTOENCODERS, Autoencoder, folder_spec
+from ...latents import Autoencoder, named_spec
 from ...ops.heap import keep_freed_memory
 from ...zoo import WEIGHTS
 from ..publishing.card import CARDS, commit, millions, place
@@ -182,8 +182,7 @@ def make_figure_judge(
     device, start = choose_device(), time.monotonic()
     space = None
     if autoencoder is not None:
-        spec = AUTOENCODERS.get(autoencoder) or folder_spec(autoencoder, (WEIGHTS,))
-        space = spec.load(device, (WEIGHTS,))
+        space = named_spec(autoencoder, (WEIGHTS,)).load(device, (WEIGHTS,))
     clips_kept = draw_clips(clips, 0, space, device, RECONSTRUCTED, workers)
     held_out = draw_clips(per_class * len(CLASSES), HELD_OUT_SEED, space, device, 1, workers)
     print(f"{len(clips_kept.labels)} clips drawn in {time.monotonic() - start:.0f} s", flush=True)
