@@ -65,17 +65,18 @@ class Panel {
     model.hidden = models.length < 2;
     this.besideField = control("Beside it, with the same seed", this.beside);
     this.besideField.hidden = this.fixed;
-    const form = element("form", { class: "device-form" }, control("Prompt", this.prompt), this.examples, model, scanField,
-      this.besideField, second, this.guidance2Field, words,
-      element("div", { class: "device-row" }, control("Solver", this.solver), this.stepsField), this.guidanceField,
-      element("div", { class: "device-row" }, control("Seed", this.seed), button("Another seed", () => { this.seed.value = Math.floor(Math.random() * 10000); })),
-      element("div", { class: "device-row" }, this.drawButton, this.stopButton), this.bar, this.says, this.needs);
+    const row = (...nodes) => element("div", { class: "device-row" }, ...nodes);
+    const another = button("Another seed", () => { this.seed.value = Math.floor(Math.random() * 10000); });
+    const form = element("form", { class: "device-form" },
+      element("div", { class: "device-main" }, control("Prompt", this.prompt), this.examples, row(this.drawButton, this.stopButton), this.bar, this.says, this.needs),
+      this.shown,
+      element("div", { class: "device-settings" }, model, scanField, this.besideField, second, this.guidance2Field, words, row(control("Solver", this.solver), this.stepsField), this.guidanceField, row(control("Seed", this.seed), another)));
     form.addEventListener("submit", (event) => { event.preventDefault(); this.draw(); });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.draw();
       if (event.key === "Escape" && !this.stopButton.disabled) this.stopButton.click();
     });
-    this.root.replaceChildren(form, this.shown);
+    this.root.replaceChildren(form);
     this.seed.value = 0;
   }
   /* Fill the controls: values by the names that the address has, of which any may be missing. */

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from pages import serving as page_serving
 from playwright.sync_api import expect
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 
+from zigdemo import lesson, zoo  # noqa: E402
 from zigdemo.pipeline import Pipeline  # noqa: E402
 from zigdemo.web import export, server  # noqa: E402
 from zigdemo.web.runtime import runtime_files  # noqa: E402
@@ -49,7 +51,7 @@ def exported(folder):
 
 
 def draw(page):
-    page.get_by_role("button", name="Draw", exact=True).click()
+    page.locator(".device").get_by_role("button", name="Draw", exact=True).click()
     expect(page.locator(".device-says")).to_have_text("Done.", timeout=60_000)
 
 
@@ -189,3 +191,33 @@ def test_stop_ends_a_download(browser, exported):
     page.unroute("**/parts/*.onnx")
     draw(page)
     page.close()
+
+
+@pytest.mark.parametrize(("step", "beside"), [(5, "scan"), (8, "guidance"), (9, "prompt")])
+def test_three_steps_of_the_lesson_let_the_reader_draw(visit, lesson_folder, step, beside):
+    with serving(lesson_folder) as url:
+        page = visit(f"{url}?device=wasm#{step}")
+        page.locator("summary", has_text="Draw it yourself").click()
+        expect(page.get_by_label("Beside it, with the same seed")).to_have_value(beside)
+        page.get_by_label("Steps", exact=True).fill("2")
+        draw(page)
+        assert page.locator(".device figure.done").count() == 2
+        assert (shown(page, 0) != shown(page, 1)).any()
+
+
+@pytest.fixture(scope="module")
+def lesson_folder(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("lesson") / "lesson"
+    assert lesson.main(["export", str(out), "--draw", MODEL]) == 0
+    return out
+
+
+def test_the_page_offers_it_with_its_own_settings(visit, folder, monkeypatch):
+    monkeypatch.setenv("ZIGDEMO_WEB", str(folder))
+    with page_serving(zoo.WEIGHTS) as url:
+        page = visit(f"{url}?place=pictures&model={MODEL}&prompt={PROMPT}&seed=7&steps=2&device=wasm")
+        page.locator("#device summary").click()
+        expect(page.locator("#device").get_by_label("Seed", exact=True)).to_have_value("7")
+        expect(page.locator("#device").get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
+        draw(page)
+        assert page.locator("#device figure.done").count() == 1

@@ -60,7 +60,10 @@ def node(tmp_path_factory):
     (folder / "package.json").write_text('{"type": "module"}')
 
     def run(program, given=None):
-        script = f'const at = (name) => import("{folder.as_uri()}/" + name); const given = {json.dumps(given)};\n'
+        (folder / "given.json").write_text(json.dumps(given))
+        script = 'import { readFileSync } from "node:fs";\n'
+        script += f'const at = (name) => import("{folder.as_uri()}/" + name);\n'
+        script += f"const given = JSON.parse(readFileSync({json.dumps(str(folder / 'given.json'))}));\n"
         script += f"const result = await (async () => {{ {program} }})(); console.log(JSON.stringify(result));"
         done = subprocess.run([path, "--input-type=module", "-e", script], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """The parts of a loaded model as ONNX graphs: network, text tower and decoder.
 
-A backbone is written a second time here, as a graph; tests hold it to the network within 1e-3.
+A backbone is written a second time here, as a graph; tests hold it to the network within 1e-4.
 """
 
 from __future__ import annotations
