@@ -27,7 +27,10 @@ class Panel {
   get entry() { return this.index.models[this.model.value]; }
 
   build() {
-    const control = (label, node, ...more) => element("label", { class: "device-field" }, element("span", {}, label), node, ...more);
+    const control = (label, node, ...more) => {
+      node.setAttribute("aria-label", label); // else the value that stands beside a slider would be part of its name
+      return element("label", { class: "device-field" }, element("span", {}, label), node, ...more);
+    };
     const range = (label, least, most, step) => {
       const input = element("input", { type: "range", min: least, max: most, step }), output = element("output", {});
       input.show = () => { output.textContent = input.value; };
@@ -100,8 +103,8 @@ class Panel {
     [this.steps, this.guidance, this.guidance2].forEach((input) => input.show());
     this.prompt.value ||= examples[0] ?? "";
     this.prompt2.value ||= examples[1] ?? "";
-    this.examples.replaceChildren(...examples.slice(0, 4).map((text) => {
-      const node = element("button", { type: "button" }, text);
+    this.examples.replaceChildren(...examples.slice(1, 5).map((text) => { // the first one is the prompt
+      const node = element("button", { type: "button", title: text }, text);
       node.addEventListener("click", () => { this.prompt.value = text; this.draw(); });
       return node;
     }));
@@ -188,7 +191,7 @@ class Panel {
   }
   figure(request) {
     const [, height, width] = this.entry.latents.shape, factor = this.entry.latents.factor;
-    const canvas = element("canvas", { width: width * factor, height: height * factor, role: "img", "aria-label": request.prompt });
+    const canvas = element("canvas", { width: width * factor, height: height * factor, role: "img", "aria-label": request.prompt, translate: "no" });
     const settings = [request.scan, SOLVERS[request.solver].label, `${request.steps}`, `× ${request.guidance}`].filter(Boolean).join(" · ");
     const caption = element("figcaption", {}, element("b", { translate: "no" }, request.prompt), element("span", { translate: "no" }, `${settings} · #${request.seed}`));
     return { canvas, caption, node: element("figure", {}, canvas, caption) };
