@@ -153,12 +153,11 @@ class Panel {
     this.stopped = false;
     this.busy(true);
     try {
-      const total = (await needs(this.index, this.model.value, this.backend)).bytes;
-      if (!this.stopped) await this.open(total);
+      if (!this.stopped) await this.open();
       const figures = wanted.map((request) => this.figure(request));
       this.shown.prepend(element("div", { class: "device-set" }, ...figures.map(({ node }) => node)));
       while (this.shown.childElementCount > MOST_SHOWN) this.shown.lastElementChild.remove();
-      for (const [place, request] of wanted.entries()) await this.one(request, figures[place], place, wanted.length);
+      for (const [place, request] of wanted.entries()) await this.oneAnyhow(request, figures[place], place, wanted.length);
       this.says.textContent = "Done.";
     } catch (fault) {
       this.says.textContent = fault.stopped || this.stopped ? "Stopped." : fault.message;
@@ -167,7 +166,8 @@ class Panel {
     this.busy(false);
     this.sayNeeds();
   }
-  async open(total) {
+  async open() {
+    const total = (await needs(this.index, this.model.value, this.backend)).bytes;
     this.says.textContent = "Opening the model ...";
     const result = await this.drawer.load(this.model.value, this.backend, ({ bytes }) => {
       this.bar.value = bytes / total;
@@ -175,6 +175,16 @@ class Panel {
     });
     if (result.backend !== this.backend) this.backend = result.backend;
     this.opened = result;
+  }
+  /* Where a graphics card opens a model and then fails, the processor draws, now and from then on. */
+  async oneAnyhow(...given) {
+    try { await this.one(...given); } catch (fault) {
+      if (fault.stopped || this.backend !== "webgpu") throw fault;
+      this.drawer.end("the graphics card failed");
+      this.backend = "wasm";
+      await this.open();
+      await this.one(...given);
+    }
   }
   async one(request, { node, canvas, caption }, place, count) {
     if (this.stopped) throw Object.assign(new Error(), { stopped: true });

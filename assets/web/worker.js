@@ -127,6 +127,7 @@ async function draw(id, { request }) {
     say(id, "step", { index: i, total: steps, sketch: sketch(clean), secondsLeft: (spent.network / (i + 1)) * (steps - i - 1) });
   }
   await checked();
+  if (!x.every(Number.isFinite)) throw new Error("The numbers came out wrong on this device.");
   const pixels = await run(sessions.decoder, { latents: new ort.Tensor("float32", x.slice(), [1, ...shape]) });
   lap("decoder");
   const picture = toBytes(pixels.data, pixels.dims[2], pixels.dims[3]);

@@ -222,3 +222,14 @@ def test_the_page_offers_it_with_its_own_settings(visit, folder, monkeypatch):
         expect(page.locator("#device").get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
         draw(page)
         assert page.locator("#device figure.done").count() == 1
+
+
+def test_where_the_graphics_card_fails_the_processor_draws(browser, exported):
+    page = browser.new_page()
+    page.route("**/*.asyncify.wasm", lambda route: route.fulfill(body=b"no module", content_type="application/wasm"))
+    page.goto(exported.replace("device=wasm", "device=webgpu&steps=2"))
+    expect(page.locator(".device-needs")).to_contain_text("The graphics card computes.")
+    draw(page)
+    expect(page.locator(".device-needs")).to_contain_text("The processor computes")
+    assert page.locator(".device figure.done").count() == 1
+    page.close()

@@ -16,7 +16,7 @@ SAID = re.compile(
 
 
 def test_every_sentence_is_translated():
-    texts = [text for name in ("panel.js", "device.js", "files.js") for groups in
+    texts = [text for name in ("panel.js", "device.js", "files.js", "worker.js") for groups in
              SAID.findall((ASSETS / "web" / name).read_text(encoding="utf-8")) for text in groups if text]  # fmt: skip
     page = (ASSETS / "web/index.html").read_text(encoding="utf-8")
     texts += re.findall(r"<(?:h1|p|title)[^>]*>([^<]+)<", page)
