@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.context import LocalContext
 
+from ..ops.threads import release_team
 from ..request import Request
 from .bounds import bounds
 from .estimates import waiting_text
@@ -90,7 +91,10 @@ async def _in_thread(page: gr.Request | None, run: Run, function: Callable[[], V
 
     def call() -> Value:
         CURRENT.set(run)
-        return function()
+        try:
+            return function()
+        finally:
+            release_team()
 
     work = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, call))
     try:
@@ -126,6 +130,7 @@ def _close(run: Run, steps: Iterator[Any]) -> None:
     try:
         getattr(steps, "close", int)()
     finally:
+        release_team()
         TURNS.leave(run)
 
 
