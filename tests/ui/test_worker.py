@@ -221,3 +221,10 @@ def test_the_page_is_told_its_place(address):
     finished(wait())
     assert lines[0].startswith("Waiting: one run is before this one, about ") and lines[-1] == "stopped"
     long.close()
+
+
+def test_a_refused_estimate_leaves_it_to_the_function_to_say_what_is_wrong():
+    def refuse(*values):
+        raise ValueError("a very long sentence " * 20)
+
+    assert finished(in_turn(refuse)(lambda value: f"{value} it is")(None, 1)) == "1 it is"
