@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
 from zigdemo.ops.threads import release_team
-from zigdemo.ui import classroom
+from zigdemo.ui import classroom, device
 from zigdemo.ui.borders import Page, guard
 from zigdemo.ui.bounds import bounds
 from zigdemo.ui.door import Door
@@ -109,6 +109,7 @@ def main(name: str, port: int) -> None:
     """Serve the page until it is stopped. SystemExit with status 2, and a sentence on stderr, if that is impossible."""
     try:
         bounds()
+        device.folder()
     except ValueError as fault:
         refuse(str(fault))
     if in_class():

@@ -15,6 +15,16 @@
     return { input, output, root: element("label", { class: "lesson-slider" }, element("span", {}, label), input, output), set(to) { input.value = to; output.textContent = to; act(to); } };
   }
 
+  /* Where the page can: a panel that draws on this device, fetched when it is opened. beside: see assets/web/panel.js. */
+  function drawYourself(stage, { device }, beside) {
+    if (!device) return;
+    const room = element("div", { class: "device" }), fold = element("details", { class: "lesson-draw" }, element("summary", {}, "Draw it yourself"), room);
+    fold.addEventListener("toggle", async () => {
+      if (fold.open && !room.childElementCount) (await import(new URL(device, document.baseURI).href)).mount(room, { beside });
+    });
+    stage.append(fold);
+  }
+
   /* 1: patches and their beads. */
   function tokens(stage, { side, picture }) {
     const says = element("p", { class: "lesson-says", role: "status" }, "Tap a patch, or a bead.");
@@ -138,7 +148,7 @@
   }
 
   /* 5: a guess, then the matrix of scans read with other scans. */
-  function matrix(stage, { matrix: data }) {
+  function matrix(stage, { matrix: data, ...rest }) {
     if (!data) { stage.append(element("p", {}, "The networks of this step are not installed.")); return; }
     const guesses = ["Nothing changes", "It gets a little worse", "It is destroyed"];
     const { rows, columns } = data;
@@ -152,6 +162,7 @@
     })));
     table.hidden = true;
     stage.append(ask, element("div", { class: "lesson-scroll" }, table));
+    drawYourself(stage, rest, "scan");
   }
 
   /* 6: the papers' numbers, and ours with their spread. */
@@ -189,18 +200,20 @@
   }
 
   /* 8: an ODE and an SDE from the same noise. */
-  function paths(stage, { toy }) {
+  function paths(stage, { toy, ...rest }) {
     const room = element("div", { class: "toy-player" });
     stage.append(room);
     window.zigdemoTrajectories.mount(room, toy);
+    drawYourself(stage, rest, "guidance");
   }
 
   /* 9: words that light up where they act. */
-  function words(stage, { words: lit }) {
+  function words(stage, { words: lit, ...rest }) {
     if (!lit) { stage.append(element("p", {}, "The network of this step is not installed.")); return; }
     const room = element("div", {});
     room.innerHTML = lit; // made by the page's own program, from the shipped model
     stage.append(room);
+    drawYourself(stage, rest, "prompt");
   }
 
   window.zigdemoLessonStages = { tokens, order, race, reach, matrix, pays, cost, paths, words };

@@ -25,6 +25,7 @@ FLOORS = (
     ("explain", "evaluation"),
     ("training",),
     ("ui",),
+    ("web",),
     ("lesson",),
 )
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -98,3 +99,4 @@ def test_gradio_is_the_pages_alone_and_training_needs_no_heavy_package():
             roots = {name.split(".")[0] for name in names}
             assert room == "ui" or "gradio" not in roots, path
             assert room != "training" or not roots & {"gradio", "diffusers", "open_clip", "av"}, path
+            assert not roots & {"onnx", "onnxruntime"}, path  # only for who exports for browsers

@@ -73,6 +73,11 @@ class Tokenizer:
         tokenizer.bpe_ranks = dict(list(tokenizer.bpe_ranks.items())[: self.vocabulary - BYTES - SPECIALS])
         return tokenizer
 
+    @property
+    def merges(self) -> list[tuple[str, str]]:
+        """The pairs of pieces that are merged, the most frequent first; merge k is row BYTES + k of the table."""
+        return list(self._open_clip.bpe_ranks)
+
     def __call__(self, text: str) -> Prompt:
         """Tokens of a text in any language; words that do not fit are left out, see `Prompt.warning`."""
         with self._lock:

@@ -17,7 +17,7 @@ from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from starlette.exceptions import HTTPException
 
-from . import classroom
+from . import classroom, device
 from .address import in_class
 from .bounds import MEGABYTE, bounds
 from .turns import VISITORS_PER_ADDRESS
@@ -102,6 +102,9 @@ class Door:
             if own is not None:
                 await _send(answer, *own)
                 return
+        if device.is_for(scope["path"]):
+            await device.answer(scope, receive, answer)
+            return
         key = _stream_key(scope)
         try:
             counted = _counted(scope, headers, who, address, receive)

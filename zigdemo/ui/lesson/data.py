@@ -64,8 +64,13 @@ def own_results(prompt: str, seed: int) -> dict[str, str]:
     return {"picture": data_url(drawing.picture, "WEBP"), "lit": examples.lighter(picture_html(drawing))}
 
 
-def lesson_json(exported: bool = False, picture: str | None = None, lit: str | None = None) -> str:
-    """All that assets/lesson.js needs. exported: whether there is no page around it. picture, lit: of `own_results`."""
+def lesson_json(
+    exported: bool = False, picture: str | None = None, lit: str | None = None, device: str | None = None
+) -> str:
+    """All that assets/lesson.js needs. exported: whether there is no page around it. picture, lit: of `own_results`.
+
+    device: the address of assets/web/panel.js, by which three steps let the reader draw, if there is one.
+    """
     compared, maps = examples.compared(), examples.maps()
     content = {
         "steps": [asdict(step) for step in STEPS],
@@ -79,5 +84,6 @@ def lesson_json(exported: bool = False, picture: str | None = None, lit: str | N
         "cost": json.loads(cost_json()),
         "toy": toy_data(*FIRST),
         "words": lit or (None if maps is None else maps.lit),
+        "device": device,
     }
     return json.dumps(content)

@@ -52,7 +52,8 @@ def lesson_html(content: str | None = None, language: str | None = None) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>How a network reads a picture</title>\n<style>{styles}{PAGE}</style>\n</head>\n"
+        '<title>How a network reads a picture</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>{styles}{PAGE}</style>\n</head>\n"
         "<body>\n<main>\n<h1>How a network reads a picture</h1>\n"
         f'<div id="lesson" class="lesson" data-language="{language or ""}"></div>\n</main>\n'
         f'<script type="application/json" id="lesson-data">{data}</script>\n'

@@ -13,7 +13,7 @@ import gradio as gr
 from ...checks import as_whole, shown
 from ...media import read_metadata
 from ...request import Request
-from .. import examples, fields, runs, texts
+from .. import device, examples, fields, runs, texts
 from ..answers import CellOf
 from ..borders import endpoint, handler
 from ..bounds import bounds
@@ -406,6 +406,8 @@ def build_compare_tab(frame: Frame) -> None:
                 apply_default_css=False,
                 elem_id="compare",
             )
+            if device.folder():
+                gr.HTML(device.fold_html("scan"), elem_id="compare-device", padding=False)
             with gr.Accordion(SAVE, open=False, visible=False) as folded:
                 files = gr.Files(show_label=False, interactive=False, elem_id="compare-files")
             dropped = fields.File(

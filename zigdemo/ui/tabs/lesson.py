@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from .. import texts
+from .. import device, texts
 from ..borders import handler
 from ..files import new_folder
 from ..frame import Frame
@@ -39,5 +39,5 @@ def build_lesson_tab(frame: Frame) -> None:
         save = gr.Button("Download as one file for a USB stick", size="sm")
         gr.Markdown(texts.LESSON_FILE)
     file = gr.File(show_label=False, interactive=False, visible=False, elem_id="lesson-file")
-    gr.on(frame.opened, lesson_json, None, lesson, **QUIET)
+    gr.on(frame.opened, lambda: lesson_json(device=device.panel()), None, lesson, **QUIET)
     save.click(_export, None, file, **QUIET)

@@ -16,8 +16,8 @@ from PIL import Image
 from ... import media
 from ...data import draw_attributes, portrait_caption
 from ...pipeline import Request, Step
+from .. import device, fields, live, runs, swaps, texts
 from .. import examples as drawn_examples
-from .. import fields, live, runs, swaps, texts
 from ..api import add_endpoints
 from ..bounds import bounds
 from ..controls import (
@@ -324,6 +324,8 @@ def build_pictures_tab(frame: Frame) -> None:
                 gr.Markdown("Change one thing:")
                 swap_buttons = [gr.Button("", size="sm", visible=False, elem_classes="prompts") for _ in SWAPS]
             change = gr.HTML("", visible=False, elem_id="change", padding=False)
+            if device.folder():
+                gr.HTML(device.fold_html("none"), elem_id="device", padding=False)
             with gr.Accordion("PNG files, each with its settings inside", open=False, visible=bool(shown)) as folded:
                 files = gr.Files(shown or None, show_label=False, interactive=False, elem_id="files")
                 gr.Markdown("Earlier in this visit")
