@@ -1,5 +1,6 @@
 """The exported folder that the page serves: its files behind the door, nothing else, and nothing without it."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +27,7 @@ def asked(path):
     sent = []
 
     async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()  # nothing more comes
 
     async def send(message):
         sent.append(message)
