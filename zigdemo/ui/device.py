@@ -11,13 +11,15 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from .address import in_class
+
 FOLDER = "ZIGDEMO_WEB"  # names a folder of `python -m zigdemo.web export`
 PREFIX = "/device"
 PANEL = f"{PREFIX[1:]}/panel.js"
 # Opened by itself, /device/ may share memory between threads.
 ISOLATED = ((b"cross-origin-opener-policy", b"same-origin"), (b"cross-origin-embedder-policy", b"require-corp"))
 FOLD = (
-    '<details class="device-fold" data-beside="{}" data-panel="{}"><summary>Draw on this device</summary>'
+    '<details class="device-fold" data-beside="{}" data-panel="{}"{}><summary>Draw on this device</summary>'
     "<p>Your own device computes: nobody waits, and nothing is sent.</p>"
     '<div class="device"></div></details>'
 )
@@ -42,8 +44,8 @@ def panel() -> str | None:
 
 
 def fold_html(beside: str) -> str:
-    """The fold. beside: what a second picture differs in, see assets/web/panel.js."""
-    return FOLD.format(beside, PANEL)
+    """The fold, open in a class, in which others wait. beside: what a second picture differs in, see panel.js."""
+    return FOLD.format(beside, PANEL, " open" if in_class() else "")
 
 
 def is_for(path: str) -> bool:

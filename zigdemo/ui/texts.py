@@ -37,6 +37,7 @@ COMPARE_READY = "Choose a matrix above, or what varies along rows and columns; t
 TWIN = "Use {}, trained with this scan"
 LIVE_LINE = "{}: {}, {} steps, {:.2f} s. Draw makes all pictures."
 LIVE = "A quick picture, and the maps of Look inside, follow words, scan and seed, and are refined when these rest."
+DRAW_MEANWHILE = "Your own device can draw meanwhile, in Draw and Compare."
 WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
 COMPILING = "Preparing the kernels for this machine: once, up to a minute."
