@@ -143,9 +143,9 @@ def test_a_thread_that_gives_its_team_back_leaves_no_thread_behind_and_computes_
     code = """
         import os, threading, torch
         from zigdemo.ops.threads import release_team
-        torch.set_num_threads(2)
-        x, there, done = torch.randn(600, 600), threading.Event(), threading.Event()
+        x = torch.randn(600, 600)
         def work():
+            torch.set_num_threads(2)  # of this thread
             before = len(os.listdir("/proc/self/task"))
             first = x @ x
             kept = len(os.listdir("/proc/self/task")) - before

@@ -1,12 +1,12 @@
 """The newest change wins: what is older ends at its next network call, on its own page only."""
 
-import asyncio
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 import torch
 from models import tiny_folder
+from waiting import finished
 
 from zigdemo import zoo
 from zigdemo.pipeline import Request
@@ -89,9 +89,9 @@ def test_its_handlers_answer_by_number_without_an_event_and_only_the_newest_chan
     assert quick.targets == refined.targets == [] and quick.api_visibility == refined.api_visibility == "private"
     follow, refine = quick.fn, refined.fn
     here = SimpleNamespace(session_hash="one", cookies={}, headers={}, client=None, request=None)
-    assert asyncio.run(follow(here, 2, "new")) == ("Live: new",)
-    assert asyncio.run(refine(here, 2, "new")) == ("Refined: new",)
-    assert asyncio.run(refine(here, 1, "old")) == (gr.skip(),)
+    assert finished(follow(here, 2, "new")) == ("Live: new",)
+    assert finished(refine(here, 2, "new")) == ("Refined: new",)
+    assert finished(refine(here, 1, "old")) == (gr.skip(),)
     assert drawn == [("Live", "new"), ("Refined", "new")]
     script = next(one.js for one in page.fns.values() if one.targets)
     assert f'"quick": {quick._id}' in script and '"first": ["first"]' in script
