@@ -8,20 +8,19 @@
   let changes = 0, touched = 0, ended = -1, open;
   const opened = new Promise((done) => { open = done; }); // with what Gradio knows the page by
 
-  /* The values of a handler's outputs; all unchanged where there is no answer. states: outputs that stay on the server. */
-  async function answer({ handler, data, outputs, states }) {
-    const unchanged = Array(outputs).fill(UNCHANGED);
+  const unchanged = ({ outputs }) => Array(outputs).fill(UNCHANGED);
+
+  /* The values of the outputs by a handler, for a change; all unchanged where there is no answer, or it is not wanted any
+     more. event: see follow. */
+  async function answer(event, handler, change, values) {
     try {
-      const response = await fetch("gradio_api/run/predict", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ fn_index: handler, session_hash: await opened, data }),
-      });
-      if (!response.ok) return unchanged;
-      return (await response.json()).data.map((value, place) => (states.includes(place) ? UNCHANGED : value));
-    } catch {
-      return unchanged;
-    }
+      const body = JSON.stringify({ fn_index: handler, session_hash: await opened, data: [change, ...values] });
+      const headers = { "Content-Type": "application/json" };
+      const response = change === changes ? await fetch("gradio_api/run/predict", { method: "POST", headers, body }) : null;
+      const data = response?.ok ? (await response.json()).data : null;
+      if (data && change === changes) return data.map((value, place) => (event.states.includes(place) ? UNCHANGED : value));
+    } catch { /* no answer: what is shown stays */ }
+    return unchanged(event);
   }
 
   // When a hand was last on the page: what was changed before a run was asked for must not be drawn after it.
@@ -31,28 +30,26 @@
     open,
     /* A run is asked for: what is on its way is not wanted any more. */
     end() { ended = performance.now(); changes += 1; },
-    /* A control has changed. event: {quick, refined, first, outputs, states}: the handlers, and the values that the
-       controls have at first; a control that is shown for the first time reports a change too. */
+    /* A control has changed. event: {quick, refined, first, outputs, states}: the handlers, the values that the controls
+       have at first, as one that is shown for the first time reports a change too, how many outputs there are, and the
+       places of those that stay on the server. */
     async follow(event, on, values) {
-      const { quick, first, outputs, states } = event, key = JSON.stringify(first);
-      const isFirst = first.every((value, place) => (value ?? "") === (values[place] ?? ""));
-      if ((isFirst && !moved.has(key)) || !on || touched < ended) return Array(outputs).fill(UNCHANGED);
+      const key = JSON.stringify(event.first);
+      const isFirst = event.first.every((value, place) => (value ?? "") === (values[place] ?? ""));
+      if ((isFirst && !moved.has(key)) || !on || touched < ended) return unchanged(event);
       moved.add(key);
-      const mine = (changes += 1);
-      asked[quick] = { change: mine, values, isAnswered: false };
-      const updates = await answer({ handler: quick, data: [mine, ...values], outputs, states });
-      if (mine !== changes) return Array(outputs).fill(UNCHANGED);
-      asked[quick].isAnswered = true;
+      const last = asked[event.quick] = { change: (changes += 1), values, isAnswered: false };
+      const updates = await answer(event, event.quick, last.change, values);
+      last.isAnswered = true;
       return updates;
     },
     /* Nothing has changed for a moment: the same at full quality, once the quick answer was painted. */
     async refine(event, milliseconds) {
-      const { quick, refined, outputs, states } = event, last = asked[quick];
-      if (!last?.isAnswered || last.change !== changes) return Array(outputs).fill(UNCHANGED);
+      const last = asked[event.quick];
+      if (!last?.isAnswered) return unchanged(event);
       last.isAnswered = false;
       await new Promise((done) => setTimeout(done, milliseconds));
-      const updates = last.change === changes ? await answer({ handler: refined, data: [last.change, ...last.values], outputs, states }) : [];
-      return last.change === changes ? updates : Array(outputs).fill(UNCHANGED);
+      return answer(event, event.refined, last.change, last.values);
     },
   };
 })();

@@ -71,6 +71,7 @@ def test_a_folder_that_is_no_export_is_one_sentence(exported, monkeypatch):
     monkeypatch.setenv(device.FOLDER, str(exported.parent))
     with pytest.raises(ValueError, match="which is no exported folder; run `python -m zigdemo.web export"):
         device.folder()
+    assert device.panel() is None and estimates.waiting_text(2, 9.0).endswith("one runs at a time.")  # gone since
 
 
 def test_who_waits_hears_of_their_own_device_and_in_a_class_the_fold_is_open(exported, monkeypatch):
