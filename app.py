@@ -23,6 +23,7 @@ from starlette.middleware import Middleware
 
 from zigdemo.ops import backends
 from zigdemo.ops.heap import keep_freed_memory
+from zigdemo.ops.threads import release_team
 from zigdemo.ui import classroom, device
 from zigdemo.ui.borders import Page, guard
 from zigdemo.ui.bounds import bounds
@@ -30,6 +31,7 @@ from zigdemo.ui.door import Door
 from zigdemo.ui.files import pictures_folder
 from zigdemo.ui.footer import build_footer
 from zigdemo.ui.frame import Frame, lay_out
+from zigdemo.ui.live import open_live
 from zigdemo.ui.sessions import keep_little
 from zigdemo.ui.sharing import make_choice
 from zigdemo.ui.strip import make_strip
@@ -40,6 +42,7 @@ from zigdemo.ui.theme import build_theme, head_html, page_css
 INTRO = """# zigdemo
 Draw with state-space diffusion models, and see the order in which they read an image."""
 MOST_JOINED = 256  # events in Gradio's queue; runs wait in our own
+QUEUE_SECONDS = 0.02  # between two looks of Gradio's queue, whose own 0.001 s take a tenth of a core
 OTHERS = 8  # events at a time that do not wait for the turn, by function
 NO_ANSWER = (
     "the page did not answer its own check within 3 s; start it again when the machine is less busy, and if a proxy is "
@@ -51,6 +54,7 @@ def build_app() -> gr.Blocks:
     """The page, not yet launched."""
     with Page(title="zigdemo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.Markdown(INTRO, elem_id="title")
+        open_live(page)
         run_state = build_run_state()
         strip = make_strip()
         lay_out(Frame(page, PLACES, run_state, strip, make_choice()), FIRST)
@@ -85,8 +89,10 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
     at_a_prompt = bool(getattr(sys, "ps1", sys.flags.interactive))
     blocking = not settings.pop("prevent_thread_lock", at_a_prompt)
     queue = page.queue(default_concurrency_limit=OTHERS, max_size=MOST_JOINED, api_open=False)
+    queue._queue.sleep_when_free = queue._queue.progress_update_sleep_when_free = QUEUE_SECONDS
     served = queue.launch(**settings, prevent_thread_lock=True)
     keep_little(page)
+    release_team()  # of this thread, which computes no more
     threading.Thread(target=backends.warm_up, daemon=True, name="warm-up").start()
     if blocking:
         page.block_thread()

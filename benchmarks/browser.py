@@ -15,7 +15,6 @@ import platform
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ import numpy as np
 from zigdemo.data import held_out_prompts
 from zigdemo.evaluation.judge import load_judge
 from zigdemo.pipeline import Pipeline
-from zigdemo.web import export, server
+from zigdemo.web import export, serving
 
 RESULT = Path(__file__).parent / "results/browser.json"
 PICTURES = 100
@@ -54,9 +53,7 @@ def opened(folder: Path, isolated: bool, flags: Sequence[str] = ()) -> Iterator[
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with server(folder, port=0, isolated=isolated) as running, sync_playwright() as run:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{running.server_address[1]}/"
+    with serving(folder, isolated) as address, sync_playwright() as run:
         chromium = run.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         page = chromium.new_page()
         page.set_default_timeout(600_000)
@@ -64,7 +61,6 @@ def opened(folder: Path, isolated: bool, flags: Sequence[str] = ()) -> Iterator[
         page.goto(address)
         yield page
         chromium.close()
-        running.shutdown()
 
 
 def drawn(page: Any, model: str, backend: str, requests: Sequence[dict[str, Any]]) -> tuple[dict, list[dict]]:

@@ -17,6 +17,7 @@ class Page:
         self.events, self.warmed, self.fault, self.app = events, warmed, fault, SimpleNamespace()
 
     def queue(self, **given):
+        self._queue = SimpleNamespace()
         return self
 
     def launch(self, **settings):

@@ -23,6 +23,17 @@ def test_a_picture_follows_the_seed_without_a_click_and_is_refined(visit, served
     assert page.locator("#preview img").get_attribute("src") == before
 
 
+def test_what_was_changed_just_before_a_run_is_not_drawn_over_it(visit, served):
+    page = visit(served)
+    for seed in (21, 22, 23):
+        page.get_by_label("Seed", exact=True).fill(str(seed))
+        page.get_by_role("button", name="Draw", exact=True).click()
+        page.wait_for_selector(f"text=seed {seed} ·")
+    page.wait_for_timeout(1500)
+    expect(page.locator("#progress")).to_contain_text("seed 23 ·")
+    expect(page.locator("#result")).to_be_visible()
+
+
 def test_keys_draw_and_show_their_sheet_but_not_in_a_text(visit, served):
     page = visit(served)
     page.get_by_label("Seed", exact=True).focus()

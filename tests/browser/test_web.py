@@ -1,8 +1,5 @@
 """An exported folder in a real browser: it draws what the pipeline draws, here, and says what it does."""
 
-import threading
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 from pages import serving as page_serving
@@ -12,7 +9,7 @@ pytest.importorskip("onnx", reason="onnx is not installed")
 
 from zigdemo import lesson, zoo  # noqa: E402
 from zigdemo.pipeline import Pipeline  # noqa: E402
-from zigdemo.web import export, server  # noqa: E402
+from zigdemo.web import export, serving  # noqa: E402
 from zigdemo.web.runtime import runtime_files  # noqa: E402
 
 pytestmark = pytest.mark.browser
@@ -23,14 +20,6 @@ SMALL = """() => [...document.querySelectorAll("button, input, select, textarea"
   const box = node.getBoundingClientRect();
   return box.width && Math.min(box.width, box.height) < 23.5;
 }).map((node) => node.outerHTML.slice(0, 120))"""
-
-
-@contextmanager
-def serving(folder, **settings):
-    with server(folder, port=0, **settings) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_address[1]}/"
-        running.shutdown()
 
 
 @pytest.fixture(scope="module")

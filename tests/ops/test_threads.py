@@ -133,3 +133,26 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_kernels(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     assert python(code, NUMBA_CACHE_DIR=str(blocked / "inside"), HOME=str(blocked)) == "None"
+
+
+def test_a_thread_that_gives_its_team_back_leaves_no_thread_behind_and_computes_on():
+    from zigdemo.ops import threads
+
+    if threads.openmp() is None or not hasattr(threads.openmp(), "omp_pause_resource_all"):
+        pytest.skip("torch has no GNU OpenMP here that gives threads back")
+    code = """
+        import os, threading, torch
+        from zigdemo.ops.threads import release_team
+        x = torch.randn(600, 600)
+        def work():
+            torch.set_num_threads(2)  # of this thread
+            before = len(os.listdir("/proc/self/task"))
+            first = x @ x
+            kept = len(os.listdir("/proc/self/task")) - before
+            release_team()
+            left = len(os.listdir("/proc/self/task")) - before
+            print(kept, left, torch.equal(first, x @ x))
+        thread = threading.Thread(target=work)
+        thread.start(); thread.join()
+    """
+    assert python(code) == "1 0 True"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from waiting import finished
 
-from zigdemo.ui import device
+from zigdemo.ui import device, estimates
 from zigdemo.ui.door import Door
 
 
@@ -71,3 +71,13 @@ def test_a_folder_that_is_no_export_is_one_sentence(exported, monkeypatch):
     monkeypatch.setenv(device.FOLDER, str(exported.parent))
     with pytest.raises(ValueError, match="which is no exported folder; run `python -m zigdemo.web export"):
         device.folder()
+    assert device.panel() is None and estimates.waiting_text(2, 9.0).endswith("one runs at a time.")  # gone since
+
+
+def test_who_waits_hears_of_their_own_device_and_in_a_class_the_fold_is_open(exported, monkeypatch):
+    assert estimates.waiting_text(2, 9.0).endswith("Your own device can draw meanwhile, in Draw and Compare.")
+    assert "<details" in device.fold_html("scan") and " open>" not in device.fold_html("scan")
+    monkeypatch.setenv("ZIGDEMO_CLASS", "1")
+    assert " open><summary>" in device.fold_html("scan")
+    monkeypatch.delenv(device.FOLDER)
+    assert estimates.waiting_text(2, 9.0).endswith("one runs at a time.")

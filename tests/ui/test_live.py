@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 import torch
 from models import tiny_folder
+from waiting import finished
 
 from zigdemo import zoo
 from zigdemo.pipeline import Request
@@ -69,3 +71,27 @@ def test_a_large_model_is_not_drawn_live_on_a_cpu(monkeypatch):
     assert not live.quick_enough(large)
     monkeypatch.setattr(live, "choose_device", lambda: torch.device("cuda"))
     assert live.quick_enough(large)
+
+
+def test_its_handlers_answer_by_number_without_an_event_and_only_the_newest_change(monkeypatch):
+    """As the browser asks for them, by assets/live.js."""
+    monkeypatch.setattr(live, "REST_SECONDS", 0.01)
+    drawn = []
+
+    def show(turn, text):
+        drawn.append((turn.name, text))
+        return (f"{turn.name}: {text}",)
+
+    with gr.Blocks() as page:
+        switch, text, line = gr.Checkbox(True), gr.Textbox("first"), gr.HTML()
+        live.connect_live(switch, [text.input], [text], [line], show, lambda sentence: (sentence,))
+    quick, refined = (one for one in page.fns.values() if one.fn is not None)
+    assert quick.targets == refined.targets == [] and quick.api_visibility == refined.api_visibility == "private"
+    follow, refine = quick.fn, refined.fn
+    here = SimpleNamespace(session_hash="one", cookies={}, headers={}, client=None, request=None)
+    assert finished(follow(here, 2, "new")) == ("Live: new",)
+    assert finished(refine(here, 2, "new")) == ("Refined: new",)
+    assert finished(refine(here, 1, "old")) == (gr.skip(),)
+    assert drawn == [("Live", "new"), ("Refined", "new")]
+    script = next(one.js for one in page.fns.values() if one.targets)
+    assert f'"quick": {quick._id}' in script and '"first": ["first"]' in script

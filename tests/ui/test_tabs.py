@@ -40,3 +40,12 @@ def test_the_colours_of_maps_are_those_of_the_figures_and_every_word_has_its_rul
     css = theme.page_css()
     assert ", ".join(heat.RAMP) in css
     assert all(f".word-{place}:is" in css and f".veil-{place}" in css for place in range(MOST_WORDS))
+
+
+def test_no_event_of_the_page_lets_the_browser_go_over_all_controls_for_a_progress_that_is_hidden():
+    page = app.build_app()
+    assert all(event.show_progress_on == [] for event in page.fns.values() if event.show_progress == "hidden")
+    shown = [
+        event for event in page.fns.values() if event.show_progress != "hidden" and event.outputs and event.targets
+    ]
+    assert not [event for event in shown if event.api_visibility == "private"]

@@ -1,21 +1,11 @@
 """The server of an exported folder: types and headers that browsers insist on, and nothing outside the folder."""
 
-import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 
 import pytest
 
-from zigdemo.web import server
-
-
-@contextmanager
-def serving(folder, **settings):
-    with server(folder, port=0, **settings) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
+from zigdemo.web import server, serving
 
 
 @pytest.fixture
@@ -38,12 +28,12 @@ def test_files_have_their_types_and_the_page_is_isolated(folder):
              "/runtime/a.wasm": "application/wasm", "/index.json": "application/json"}  # fmt: skip
     with serving(folder) as url:
         for path, kind in types.items():
-            found = headers(url + path)
+            found = headers(url + path[1:])
             assert found["Content-Type"].startswith(kind)
             assert found["Cross-Origin-Opener-Policy"] == "same-origin"
             assert found["Cross-Origin-Embedder-Policy"] == "require-corp"
             assert found["Cache-Control"] == "no-cache"
-        assert "immutable" in headers(url + "/parts/a.onnx")["Cache-Control"]
+        assert "immutable" in headers(url + "parts/a.onnx")["Cache-Control"]
 
 
 def test_without_isolation_there_are_no_such_headers(folder):
@@ -54,7 +44,7 @@ def test_without_isolation_there_are_no_such_headers(folder):
 @pytest.mark.parametrize("path", ["/../secret.txt", "/%2e%2e/secret.txt", "/parts/", "/nothing"])
 def test_nothing_outside_and_no_listing(folder, path):
     with serving(folder) as url, pytest.raises(urllib.error.HTTPError) as fault:
-        urllib.request.urlopen(url + path, timeout=10)
+        urllib.request.urlopen(url + path[1:], timeout=10)
     assert fault.value.code == 404
 
 

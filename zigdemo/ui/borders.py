@@ -146,6 +146,8 @@ def guard(page: gr.Blocks) -> None:
     A browser may send anything, also values that no handler expects. Faults of endpoints reach their callers.
     """
     for event in page.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = []  # else the browser goes over all that any event changed, at each of them
         if event.fn is not None and event.api_visibility == "private":
             event.fn = _guarded(event.fn, len(event.outputs))
 

@@ -11,13 +11,15 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from .address import in_class
+
 FOLDER = "ZIGDEMO_WEB"  # names a folder of `python -m zigdemo.web export`
 PREFIX = "/device"
 PANEL = f"{PREFIX[1:]}/panel.js"
-# Opened by itself, /device/ may share memory between threads.
-ISOLATED = ((b"cross-origin-opener-policy", b"same-origin"), (b"cross-origin-embedder-policy", b"require-corp"))
+# A page may share memory between threads only if it is isolated from other sites.
+ISOLATED = {"cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp"}
 FOLD = (
-    '<details class="device-fold" data-beside="{}" data-panel="{}"><summary>Draw on this device</summary>'
+    '<details class="device-fold" data-beside="{}" data-panel="{}"{}><summary>Draw on this device</summary>'
     "<p>Your own device computes: nobody waits, and nothing is sent.</p>"
     '<div class="device"></div></details>'
 )
@@ -37,21 +39,21 @@ def folder() -> Path | None:
 
 
 def panel() -> str | None:
-    """The address of the panel, for the lesson; None without a folder."""
-    return PANEL if folder() else None
+    """The address of the panel; None without a folder, which may have gone since the start."""
+    try:
+        return PANEL if folder() else None
+    except ValueError:
+        return None
 
 
 def fold_html(beside: str) -> str:
-    """The fold. beside: what a second picture differs in, see assets/web/panel.js."""
-    return FOLD.format(beside, PANEL)
+    """The fold, open in a class, in which others wait. beside: what a second picture differs in, see panel.js."""
+    return FOLD.format(beside, PANEL, " open" if in_class() else "")
 
 
 def is_for(path: str) -> bool:
-    """Whether a request is for the folder, which may have gone since the start."""
-    try:
-        return path.startswith(f"{PREFIX}/") and folder() is not None
-    except ValueError:
-        return False
+    """Whether a request is for the folder."""
+    return path.startswith(f"{PREFIX}/") and panel() is not None
 
 
 @lru_cache
@@ -64,7 +66,7 @@ async def answer(scope: dict[str, Any], receive: Callable[..., Any], send: Calla
 
     async def isolated(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *ISOLATED]
+            message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in ISOLATED.items())]
         await send(message)
 
     inner = {**scope, "path": scope["path"][len(PREFIX) :], "root_path": ""}

@@ -12,7 +12,7 @@ from ..diffusion import SAMPLERS
 from ..explain.complexity import cost
 from ..ops import backends
 from ..pipeline import Request
-from . import texts
+from . import device, texts
 from .settings import MAIN, installed_model, to_request, with_defaults
 
 # Multiply-adds a second before anything was drawn, for models of about ten million weights.
@@ -96,7 +96,8 @@ def waiting_text(before: int, seconds: float) -> str:
     if before == 0:
         return texts.WAITING
     runs = "one run is" if before == 1 else f"{before} runs are"
-    return f"Waiting: {runs} before this one, about {max(1, round(seconds))} s; one runs at a time."
+    line = f"Waiting: {runs} before this one, about {max(1, round(seconds))} s; one runs at a time."
+    return line if device.panel() is None else f"{line} {texts.DRAW_MEANWHILE}"
 
 
 def starting_text() -> str:

@@ -30,16 +30,9 @@ PAINT_MS = 100  # for the browser to show the picture
 REST_SECONDS = 0.5  # without a change before what is shown is refined
 LIVE_SECONDS = 0.5  # of work, about
 MOST_PAGES = 1000
-# The browser numbers the changes, as calls may overtake each other. Controls that are shown for the first time report a
-# change too: values that are still the first ones have no number.
-NUMBERED = """(number, on, ...values) => {
-  const first = %s, key = JSON.stringify(first);
-  window.zigdemoMoved ??= new Set();
-  const is_first = first.every((value, i) => (value ?? "") === (values[i] ?? ""));
-  if (is_first && !window.zigdemoMoved.has(key)) return [-1, on, ...values];
-  window.zigdemoMoved.add(key);
-  return [window.zigdemoChange = (window.zigdemoChange || 0) + 1, on, ...values];
-}"""
+_OPEN = "(session) => { window.zigdemoLive.open(session); }"
+_FOLLOW = "(on, ...values) => window.zigdemoLive.follow(%s, on, values)"
+_REFINE = "() => window.zigdemoLive.refine(%s, %d)"
 
 
 def usual() -> bool:
@@ -108,6 +101,17 @@ def _number(value: Any) -> float:
     return value if isinstance(value, (int, float)) and math.isfinite(value) else 0
 
 
+def _session(page: gr.Request) -> str | None:
+    return page.session_hash
+
+
+def open_live(page: gr.Blocks) -> None:
+    """Tell the browser what Gradio knows the page by, as it asks for what is live without Gradio's help."""
+    session = gr.Textbox("", visible="hidden")
+    loaded = page.load(_session, None, session, queue=False, **QUIET)
+    loaded.then(None, session, None, js=_OPEN, **QUIET)
+
+
 def connect_live(
     switch: gr.Checkbox,
     triggers: Sequence[Any],
@@ -121,8 +125,6 @@ def connect_live(
     show: called with a LiveRun and the inputs; returns updates of the outputs, or None where there is nothing to draw
     live. complain: updates that show the sentence about a fault that it raises.
     """
-    number = fields.Number(0, visible="hidden")
-    first = [one.value for one in inputs if not isinstance(one, gr.State)]
     nothing = (gr.skip(),) * len(outputs)
 
     async def attempt(page: gr.Request, mine: float, quick: bool, values: Sequence[Any]) -> tuple[Any, ...]:
@@ -135,25 +137,36 @@ def connect_live(
             return complain(sentence(fault))
         return nothing if updates is None or turn.stopped() else updates
 
-    async def follow(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
+    async def follow(page: gr.Request, mine: Any, *values: Any) -> tuple[Any, ...]:
         mine = _number(mine)
-        if mine < 0:
-            return mine, *nothing
         LATEST.announce(page, mine)
-        return mine, *(await attempt(page, mine, True, values) if on else nothing)
+        return await attempt(page, mine, True, values)
 
-    async def refine(page: gr.Request, mine: Any, on: bool, *values: Any) -> tuple[Any, ...]:
+    async def refine(page: gr.Request, mine: Any, *values: Any) -> tuple[Any, ...]:
         mine = _number(mine)
         end = time.monotonic() + REST_SECONDS
-        while on and mine >= 0 and LATEST.is_newest(page, mine):
+        while LATEST.is_newest(page, mine):
             if time.monotonic() >= end:
                 return await attempt(page, mine, False, values)
             await asyncio.sleep(POLL_SECONDS)
         return nothing
 
+    number = fields.Number(0, visible="hidden")
+    quick, refined = (
+        gr.on([], function, [number, *inputs], list(outputs), queue=False, trigger_mode="multiple", **QUIET)
+        for function in (follow, refine)
+    )
+    event = json.dumps(
+        {
+            "quick": quick["id"],
+            "refined": refined["id"],
+            "first": [one.value for one in inputs if not isinstance(one, gr.State)],
+            "outputs": len(outputs),
+            "states": [place for place, one in enumerate(outputs) if isinstance(one, gr.State)],
+        }
+    )
     followed = gr.on(
-        list(triggers), follow, [number, switch, *inputs], [number, *outputs], js=NUMBERED % json.dumps(first),
-        queue=False, trigger_mode="multiple", **QUIET,
+        list(triggers), None, [switch, *inputs], list(outputs), js=_FOLLOW % event, trigger_mode="multiple",
+        **QUIET,
     )  # fmt: skip
-    rested = fields.later(followed.then, PAINT_MS)
-    rested(refine, [number, switch, *inputs], list(outputs), queue=False, trigger_mode="multiple", **QUIET)
+    followed.then(None, None, list(outputs), js=_REFINE % (event, PAINT_MS), trigger_mode="multiple", **QUIET)

@@ -23,6 +23,7 @@ NO_CLIP_WEIGHTS = (
     "`python -m zigdemo.training zigdemo/training/recipes/zigma-actions.yaml`."
 )
 _SHOW_PROGRESS = """() => {
+  window.zigdemoLive?.end();
   const line = document.getElementById("%s");
   const { top, bottom } = line.getBoundingClientRect();
   if (top < 0 || bottom > window.innerHeight - 80) line.scrollIntoView({ block: "start", behavior: "smooth" });
@@ -37,6 +38,7 @@ COMPARE_READY = "Choose a matrix above, or what varies along rows and columns; t
 TWIN = "Use {}, trained with this scan"
 LIVE_LINE = "{}: {}, {} steps, {:.2f} s. Draw makes all pictures."
 LIVE = "A quick picture, and the maps of Look inside, follow words, scan and seed, and are refined when these rest."
+DRAW_MEANWHILE = "Your own device can draw meanwhile, in Draw and Compare."
 WAITING = "Waiting for a turn; one run at a time."
 STARTING = "Starting."
 COMPILING = "Preparing the kernels for this machine: once, up to a minute."
@@ -66,7 +68,7 @@ CLIP_LINK_SCRIPT = _LINK_SCRIPT % (json.dumps({}), json.dumps(MAIN))
 
 
 def show_progress(line: str) -> str:
-    """The script that scrolls the line with this id into view."""
+    """The script of a run's button: ends what is live, and scrolls the line with this id into view."""
     return _SHOW_PROGRESS % line
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from ..ops.threads import release_team
 from .bounds import bounds
 
 SHORT_SECONDS = 2.5  # of work, by the estimate; what takes longer is long
@@ -136,6 +137,7 @@ class Turns:
             raise Stopped
         if run in self._runs and not run.is_elsewhere and not self.keeps(run):
             began = time.monotonic()
+            release_team()
             self._wait(run)
             run.rested += time.monotonic() - began
 

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.context import LocalContext
 
+from ..ops.threads import release_team
 from ..request import Request
 from .bounds import bounds
-from .estimates import waiting_text
+from .estimates import REFUSED_SECONDS, waiting_text
 from .rest import REST
 from .turns import CURRENT, TURNS, Run, Stopped, checkpoint
 from .visitors import LISTENERS, address_of_page, visitor_of
@@ -90,7 +91,10 @@ async def _in_thread(page: gr.Request | None, run: Run, function: Callable[[], V
 
     def call() -> Value:
         CURRENT.set(run)
-        return function()
+        try:
+            return function()
+        finally:
+            release_team()
 
     work = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, call))
     try:
@@ -126,6 +130,7 @@ def _close(run: Run, steps: Iterator[Any]) -> None:
     try:
         getattr(steps, "close", int)()
     finally:
+        release_team()
         TURNS.leave(run)
 
 
@@ -183,9 +188,15 @@ def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Call
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         takes_page = "page" in inspect.signature(function).parameters
 
+        def estimated(*args: Any, **kwargs: Any) -> float:
+            try:
+                return seconds(*args, **kwargs)
+            except ValueError:
+                return REFUSED_SECONDS  # the function says what is wrong
+
         async def call(page: gr.Request, *args: Any, **kwargs: Any) -> Any:
             try:
-                estimate = seconds(*args, **kwargs)
+                estimate = estimated(*args, **kwargs)
                 return await in_turn_while(page, estimate, lambda: False, lambda: function(*args, **kwargs))
             except Stopped:
                 raise gr.Error("the run was stopped, as nobody waited for it any more", print_exception=False) from None
@@ -193,7 +204,7 @@ def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Call
                 raise gr.Error(str(fault), print_exception=False) from None
 
         async def iterate(page: gr.Request, *args: Any) -> AsyncIterator[Any]:
-            run = new_run(page, seconds(*args))
+            run = new_run(page, estimated(*args))
             TURNS.join(run)
             steps = function(page, *args) if takes_page else function(*args)
             async with aclosing(steps_in_turn(page, run, steps)) as values:

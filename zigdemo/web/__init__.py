@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .folder import check, export
-from .server import server
+from .server import server, serving
 
-__all__ = ["check", "export", "server"]
+__all__ = ["check", "export", "server", "serving"]

@@ -128,8 +128,9 @@ class Graph:
     def norm(self, x: Value, layer: nn.Module) -> Value:
         """An nn.LayerNorm or nn.RMSNorm over the last axis."""
         if isinstance(layer, nn.LayerNorm):
-            affine = [layer.weight, layer.bias] if layer.elementwise_affine else [torch.ones(layer.normalized_shape)]
-            return self.node("LayerNormalization", x, *affine, axis=-1, epsilon=layer.eps)
+            if not layer.elementwise_affine:
+                return self.layer_norm(x, layer.normalized_shape[0], layer.eps)
+            return self.node("LayerNormalization", x, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
         mean = self.mean(self.node("Pow", x, 2.0), -1, keep=True)
         return x / self.node("Sqrt", mean + layer.eps) * layer.weight
 

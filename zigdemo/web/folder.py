@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -184,12 +185,18 @@ def graph_bytes(pipe: Pipeline, part: str, storage: str, cache: Path) -> bytes:
 def _key(pipe: Pipeline, part: str, storage: str) -> str:
     """A hash of all that determines a graph: weights, the code that computes and exports, torch, the storage."""
     weights = {"network": pipe.weights, "tower": pipe.text.sha256, "decoder": pipe.latents.sha256}[part]
-    digest = hashlib.sha256(json.dumps([weights, storage, torch.__version__, repr(pipe.network.config)]).encode())
-    here = Path(__file__).resolve().parent
+    facts = [weights, storage, torch.__version__, repr(pipe.network.config), _code()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+@lru_cache
+def _code() -> str:
+    """A hash of the code that computes and exports."""
+    here, digest = Path(__file__).resolve().parent, hashlib.sha256()
     for room in (here, here.parent / "backbones", here.parent / "conditioning", here.parent / "latents"):
         for path in sorted(room.rglob("*.py")):
             digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def tokenizer_content(pipe: Pipeline) -> dict[str, Any]:

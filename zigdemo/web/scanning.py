@@ -45,9 +45,7 @@ def causal_conv(graph: Graph, x: Value, weight: torch.Tensor, bias: torch.Tensor
     return y
 
 
-def scan_in_pieces(
-    graph: Graph, x: Value, steps: Value, B: Value, C: Value, A: torch.Tensor, length: int
-) -> Value:
+def scan_in_pieces(graph: Graph, x: Value, steps: Value, B: Value, C: Value, A: torch.Tensor, length: int) -> Value:
     """h_k = exp(steps_k A) h_(k-1) + steps_k B_k x_k; y_k = C_k h_k; y like x.
 
     x, steps: (batch, length, channels); B, C: (batch, length, state); A: (channels, state). First all pieces of PIECE

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-# A page may share memory between threads only if it is isolated from other sites.
-HEADERS = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+from ..ui.device import ISOLATED
+
+HEADERS = {**ISOLATED, "cross-origin-resource-policy": "same-origin", "x-content-type-options": "nosniff"}
 KEPT_FOREVER = ("/parts/",)  # their names change with their content
 
 
@@ -57,3 +56,14 @@ def server(folder: Path, host: str = "127.0.0.1", port: int = 7861, isolated: bo
         return ThreadingHTTPServer((host, port), partial(Handler, directory=str(folder), isolated=isolated))
     except (OSError, OverflowError) as fault:
         raise ValueError(f"{host}:{port} cannot be used ({fault}); give another --port or --host") from None
+
+
+@contextmanager
+def serving(folder: Path, isolated: bool = True) -> Iterator[str]:
+    """The address of an exported folder, ending in a slash, while a thread serves it on a free port of this machine."""
+    with server(folder, port=0, isolated=isolated) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{running.server_address[1]}/"
+        finally:
+            running.shutdown()

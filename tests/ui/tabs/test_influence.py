@@ -4,6 +4,7 @@ import inspect
 import json
 import math
 import re
+from types import SimpleNamespace
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
@@ -159,6 +160,16 @@ def test_a_click_is_the_patch_under_it_to_the_last_pixel(weights):
     nothing_drawn = dict(zip(tab.OUTPUTS, tab._click(None, 1, 1, 1, Click(0, 0)), strict=True))
     assert nothing_drawn.pop("about") == texts.INFLUENCE_START
     assert set(map(str, nothing_drawn.values())) == {str(tab.SKIP)}
+
+
+@pytest.mark.parametrize("place", [None, 3, [1], [1, 2, 3], "ab", [None, 1], ["1", 2], [float("nan"), 0], [True, 1]])
+def test_a_click_without_a_place_in_the_picture_is_one_sentence(weights, place):
+    tiny_folder(weights / "tiny")
+    drawing, _ = drawn()
+    with pytest.raises(ValueError, match="click on it, or choose row and column|must be a"):
+        tab._click(drawing, 1, 1, 1, SimpleNamespace(index=place))
+    with pytest.raises(ValueError, match="a click needs a place"):
+        tab._click(drawing, 1, 1, 1, SimpleNamespace())
 
 
 def test_another_layer_is_shown_from_what_was_computed(weights, monkeypatch):

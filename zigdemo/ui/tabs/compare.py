@@ -47,6 +47,7 @@ from ..theme import mount_script
 from ..worker import TURN, in_turn
 
 TAB = "compare"  # the id of the tab and of its runs
+SHOW_SECONDS = 0.75  # at least, between two looks at the matrix; the browser takes its share of two cores for each
 AXIS_CHOICES = [("Nothing", NOTHING), *((axis.label, name) for name, axis in AXES.items())]
 CellPlace: TypeAlias = tuple[int, int]  # row and column of a cell
 CELL_CHOSEN = 'element.addEventListener("zigdemo-cell", (event) => trigger("select", event.detail));'
@@ -161,7 +162,7 @@ def _drawn(matrix: Matrix, run: runs.Run, only: CellPlace | None = None) -> Iter
         if place in run.skipped:
             continue
         cells[place] = cell_state(None, RUNNING)
-        if time.monotonic() - last_shown > runs.PREVIEW_SECONDS:
+        if time.monotonic() - last_shown > SHOW_SECONDS:
             left = (time.monotonic() - started) / max(1, number) * (len(todo) - number)
             yield _updates(view=view_json(matrix, cells), progress=texts.count_html(number, len(todo), "picture", left))
             last_shown = time.monotonic()
@@ -181,7 +182,8 @@ def _drawn(matrix: Matrix, run: runs.Run, only: CellPlace | None = None) -> Iter
         drawn += 1
     seconds = time.monotonic() - started
     line = f"{len(pictures)} pictures, {drawn} of them drawn in {seconds:.1f} s. Point at one to compare it."
-    yield _updates(False, line, view=view_json(matrix, cells), **_end(matrix, pictures))
+    yield _updates(line=line, view=view_json(matrix, cells))  # before the files, which take a moment
+    yield _updates(False, line, **_end(matrix, pictures))
 
 
 def _is_unwanted(run: runs.Run, place: CellPlace) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from ...checks import as_whole
+from ...checks import as_whole, number
 from ...explain import CallRecorder
 from .. import examples, fields, live, runs, texts
 from ..answers import InfluenceOf
@@ -220,11 +220,14 @@ def _want(drawing: Drawing | None, *choice: float) -> tuple[Any, ...]:
     return _shown_updates(drawing)
 
 
-def _click(drawing: Drawing | None, step: float, frame: float, layer: float, event: gr.SelectData) -> tuple[Any, ...]:
-    """The patch under a click at (x, y) pixels of the picture."""
+def _click(drawing: Drawing | None, step: float, frame: float, layer: float, event: gr.EventData) -> tuple[Any, ...]:
+    """The patch under a click at (x, y) pixels of the picture. Raises ValueError for anything else."""
     if drawing is None:
         return _updates(about=texts.INFLUENCE_START)
-    (x, y), (_, rows, columns) = event.index, drawing.grid
+    place, (_, rows, columns) = getattr(event, "index", None), drawing.grid
+    if not isinstance(place, (list, tuple)) or len(place) != 2:
+        raise ValueError("a click needs a place in the picture; click on it, or choose row and column")
+    x, y = (number(axis, value) for axis, value in zip(("column", "row"), place, strict=True))
     width, height = enlarged(drawing.pictures[0][0]).size
     row = min(max(int(y * rows / height), 0), rows - 1) + 1
     column = min(max(int(x * columns / width), 0), columns - 1) + 1
