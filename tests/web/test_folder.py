@@ -89,6 +89,18 @@ def test_what_a_browser_cannot_draw_is_one_sentence(cache, tmp_path, model, reas
         folder.export([model], tmp_path / "out", cache=cache)
 
 
+@pytest.mark.parametrize(
+    ("family", "changes", "reason"),
+    [
+        ("dit", {"conditioning": "in-context"}, "is a dit of a kind that the browser has no graph of"),
+        ("dig", {"size": (64, 68)}, "mixes 272 tokens in order, and a graph is for at most 256"),
+    ],
+)
+def test_what_has_no_graph_is_one_sentence(cache, tmp_path, tiny_portraits, family, changes, reason):
+    with pytest.raises(ValueError, match=reason):
+        folder.export([str(tiny_portraits(family, **changes))], tmp_path / "out", cache=cache)
+
+
 def test_a_prediction_that_the_solvers_do_not_follow_is_refused(cache, tmp_path, tiny_portraits):
     with pytest.raises(ValueError, match="does not predict the velocity"):
         folder.export([str(tiny_portraits(prediction="clean"))], tmp_path / "out", cache=cache)

@@ -1,4 +1,4 @@
-"""Graphs against the pipeline: within 1e-4, whatever the order, the batch and the family."""
+"""Graphs against the pipeline: within 1e-4, whatever the order, the batch, the gates and the family."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,12 @@ import torch
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
+from zigdemo.pipeline import Pipeline  # noqa: E402
 from zigdemo.web import graphs  # noqa: E402
 from zigdemo.web.storage import halve, quantise  # noqa: E402
 
 TOLERANCE = 1e-4
-KINDS = ("zigma", "dit")
+KINDS = ("zigma", "dit", "dig")
 
 
 def session(graph):
@@ -73,13 +74,41 @@ def test_one_graph_reads_along_every_scheme(networks, scheme):
 
 @torch.inference_mode()
 def test_blocks_of_two_scans_take_two_orders_each(tiny_portraits):
-    from zigdemo.pipeline import Pipeline
-
     pipe = Pipeline.load(tiny_portraits("zigma", scheme="bidirectional"), "cpu")
     feeds = inputs_of(pipe, 2)
     assert len(feeds["perm"]) == 2 * pipe.network.config.depth
     expected = pipe.network(feeds["x"], feeds["t"], feeds["words"]).numpy()
     np.testing.assert_allclose(run(session(graphs.network_graph(pipe)), feeds), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("dig", {"depth": 6, "skip": True, "conv": "inside", "rms_norm": True}),
+        ("dig", {"depth": 5}),
+        ("dig", {"depth": 5, "restore": False, "size": (16, 16), "kernel": 5, "expand_k": 1.0}),
+        ("dig", {"directions": "seq", "transpose": False, "conv": "none", "refine": 4}),
+    ],
+)
+@torch.inference_mode()
+def test_every_kind_of_a_backbone_has_a_graph(tiny_portraits, family, changes):
+    pipe = Pipeline.load(tiny_portraits(family, **changes), "cpu")
+    feeds = inputs_of(pipe, 3)
+    expected = pipe.network(feeds["x"], feeds["t"], feeds["words"]).numpy()
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(run(session(graphs.network_graph(pipe)), feeds), expected, atol=TOLERANCE)
+
+
+@torch.inference_mode()
+def test_gates_may_be_as_strong_as_they_like(tiny_portraits):
+    pipe = Pipeline.load(tiny_portraits("dig"), "cpu")
+    before = inputs_of(pipe, 2)
+    free = pipe.network(before["x"], before["t"], before["words"]).numpy()
+    for block in pipe.network.blocks:
+        block.attn.gk_proj[1].bias.fill_(-320.0)  # a log gate of about -20 for every token
+    expected = pipe.network(before["x"], before["t"], before["words"]).numpy()
+    assert np.abs(expected - free).max() > 10 * TOLERANCE, "the gates make no difference"
+    np.testing.assert_allclose(run(session(graphs.network_graph(pipe)), before), expected, atol=TOLERANCE)
 
 
 def test_a_tower_reads_the_same(pipes):
@@ -114,8 +143,9 @@ def test_halves_lose_nothing_and_take_half(pipes, networks):
     onnx.checker.check_model(halved)
 
 
-def test_bytes_take_a_quarter_at_a_small_loss(pipes):
-    graph, pipe = graphs.network_graph(pipes("zigma")), pipes("zigma")
+@pytest.mark.parametrize("family", KINDS)
+def test_bytes_take_a_quarter_at_a_small_loss(pipes, family):
+    graph, pipe = graphs.network_graph(pipes(family)), pipes(family)
     feeds, plain = inputs_of(pipe, 2), session(graph)
     before, size = run(plain, feeds), graph.ByteSize()
     quantise(graph)

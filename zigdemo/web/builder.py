@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET, IR_VERSION = 18, 9
+EXACT = "table"  # what the names of numbers begin with that no storage may change
 MISSING = "exporting needs the package onnx; run `pip install onnx`"
 
 
@@ -25,6 +26,9 @@ class Value:
 
     def __add__(self, other: Any) -> Value:
         return self.graph.node("Add", self, other)
+
+    def __sub__(self, other: Any) -> Value:
+        return self.graph.node("Sub", self, other)
 
     def __mul__(self, other: Any) -> Value:
         return self.graph.node("Mul", self, other)
@@ -51,7 +55,8 @@ class Value:
         return self.graph.node("Slice", self, [start], [end], [axis])
 
     def split(self, axis: int, *sizes: int) -> list[Value]:
-        return self.graph.node("Split", self, list(sizes), outputs=len(sizes), axis=axis)
+        parts = self.graph.node("Split", self, list(sizes), outputs=len(sizes), axis=axis)
+        return parts if len(sizes) > 1 else [parts]
 
     def take(self, rows: Value, axis: int = 0) -> Value:
         return self.graph.node("Gather", self, rows, axis=axis)
@@ -88,6 +93,14 @@ class Graph:
     def cat(self, values: Sequence[Value], axis: int) -> Value:
         return self.node("Concat", *values, axis=axis)
 
+    def table(self, values: Tensor) -> Value:
+        """Numbers that are no weights: stored once however often they are used, and always exactly."""
+        array = values.contiguous().numpy()
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = Value(self, self._stored(array, EXACT))
+        return self._constants[key]
+
     def _name(self, value: Any) -> str:
         if isinstance(value, Value | str):  # "" for an optional input that is left out
             return getattr(value, "name", "")
@@ -101,8 +114,8 @@ class Graph:
             self._constants[key] = Value(self, self._stored(array))
         return self._constants[key].name
 
-    def _stored(self, array: np.ndarray) -> str:
-        name = f"weight_{len(self._weights)}"
+    def _stored(self, array: np.ndarray, kind: str = "weight") -> str:
+        name = f"{kind}_{len(self._weights)}"
         self._weights[name] = self._onnx.numpy_helper.from_array(array, name)
         return name
 
@@ -123,7 +136,7 @@ class Graph:
     def conv(self, x: Value, layer: nn.Conv2d) -> Value:
         pads = [*layer.padding, *layer.padding]
         weights = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
-        return self.node("Conv", x, *weights, strides=list(layer.stride), pads=pads)
+        return self.node("Conv", x, *weights, strides=list(layer.stride), pads=pads, group=layer.groups)
 
     def norm(self, x: Value, layer: nn.Module) -> Value:
         """An nn.LayerNorm or nn.RMSNorm over the last axis."""
@@ -131,14 +144,20 @@ class Graph:
             if not layer.elementwise_affine:
                 return self.layer_norm(x, layer.normalized_shape[0], layer.eps)
             return self.node("LayerNormalization", x, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
+        return self.rms_norm(x, layer.weight, layer.eps)
+
+    def rms_norm(self, x: Value, weight: Tensor, epsilon: float) -> Value:
         mean = self.mean(self.node("Pow", x, 2.0), -1, keep=True)
-        return x / self.node("Sqrt", mean + layer.eps) * layer.weight
+        return x / self.node("Sqrt", mean + epsilon) * weight
 
     def layer_norm(self, x: Value, width: int, epsilon: float) -> Value:
         return self.node("LayerNormalization", x, torch.ones(width), axis=-1, epsilon=epsilon)
 
     def mean(self, x: Value, axis: int, keep: bool = False) -> Value:
         return self.node("ReduceMean", x, [axis], keepdims=int(keep))
+
+    def sum(self, x: Value, axis: int, keep: bool = False) -> Value:
+        return self.node("ReduceSum", x, [axis], keepdims=int(keep))
 
     def silu(self, x: Value) -> Value:
         return x * self.node("Sigmoid", x)

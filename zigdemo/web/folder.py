@@ -26,7 +26,7 @@ ASSETS = TABLES.parent
 CACHE = DOWNLOADS / "web"
 SOLVER_NAMES = ("heun", "euler", "ddim")  # those of assets/web/solvers.js
 PARTS = {"network": graphs.network_graph, "tower": graphs.tower_graph, "decoder": graphs.decoder_graph}
-MOST_TOKENS = 256  # of a network with a scan, whose steps are written out in its graph
+MOST_TOKENS = 256  # of a network that mixes them in order, whose steps are written out in its graph
 MOST_STEPS = 50
 SPACE = """---
 title: zigdemo draws in the browser
@@ -112,9 +112,9 @@ def check(pipe: Pipeline) -> None:
     elif pipe.folder.latents is None or pipe.folder.latents.kind != "tiny":
         reason = "has no tiny autoencoder, the only kind that the browser decodes with"
     elif not graphs.has_graph(config):
-        reason = f"is a {pipe.folder.family}, and the browser has graphs of zigma and dit"
-    elif len(getattr(config, "scans", ())) and config.grid[0] * config.grid[1] > MOST_TOKENS:
-        reason = f"scans {config.grid[0] * config.grid[1]} tokens, and a graph is for at most {MOST_TOKENS}"
+        reason = f"is a {pipe.folder.family} of a kind that the browser has no graph of"
+    elif config.operator and config.grid[0] * config.grid[1] > MOST_TOKENS:
+        reason = f"mixes {config.grid[0] * config.grid[1]} tokens in order, and a graph is for at most {MOST_TOKENS}"
     if reason:
         raise ValueError(f"{name} {reason}; choose a model such as zigma-portraits")
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..backbones.dig import DiGConfig, reoriented
 from ..backbones.dit import PARTS, DiTConfig
 from ..backbones.layers import EPSILON, sincos_table
 from ..backbones.zigma import ZigMaConfig
 from ..pipeline import Pipeline
 from .builder import Graph, Value
+from .linear_attention import gated_attention
 from .scanning import mamba
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def network_graph(pipe: Pipeline) -> onnx.ModelProto:
     shape = (config.in_channels, *config.size)
     x, t = graph.input("x", "batch", *shape), graph.input("t", "batch")
     features = graph.input("words", "batch", pipe.text.context, pipe.text.width)
-    tokens = graph.conv(x, network.x_embedder.proj).reshape(0, config.width, -1).transpose(0, 2, 1)
+    patches = network.x_embedder.proj
+    tokens = graph.conv(x, patches).reshape(0, patches.out_channels, -1).transpose(0, 2, 1)
     time, words = _time(graph, t, network.t_embedder), graph.linear(features, network.y_embedder)
     pixels = BACKBONES[type(config)](graph, network, tokens, time, words)
     return graph.finish(_picture(graph, network, pixels, x), "velocity", ["batch", *shape])
@@ -160,8 +163,54 @@ def _dit(graph: Graph, network: nn.Module, tokens: Value, time: Value, words: Va
     return _final(graph, x, c, network.final_layer)
 
 
+def _dig(graph: Graph, network: nn.Module, tokens: Value, time: Value, words: Value) -> Value:
+    """The pixels of all patches by a DiG, whose directions are fixed; see `backbones.dig`."""
+    config, half = network.config, network.config.depth // 2
+    length = math.prod(config.grid)
+    c = time + graph.mean(words, 1)
+    skips: list[Value] = []
+
+    def turned(x: Value, source: tuple[bool, bool], target: tuple[bool, bool]) -> Value:
+        order = reoriented(torch.arange(length)[None, :, None], config.grid, source, target).flatten()
+        return x if source == target else x.take(graph.table(order), 1)
+
+    def convolve(x: Value, layer: nn.Conv2d, grid: tuple[int, int]) -> Value:
+        picture = x.transpose(0, 2, 1).reshape(0, config.width, *grid)
+        return graph.conv(picture, layer).reshape(0, config.width, length).transpose(0, 2, 1)
+
+    x = tokens + network.pos_embed
+    for i, block in enumerate(network.blocks):
+        now, after = config.orientation(i), config.orientation(i + 1)
+        grid = config.grid[::-1] if now[1] else config.grid
+        if config.skip and i > half:
+            skip = skips.pop()
+            if config.restore:
+                skip = turned(skip, config.orientation(config.depth - i), now)
+            x = graph.linear(graph.cat([x, skip], -1), block.skip_linear)
+        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = _modulation(graph, c, block.adaLN_modulation, 6)
+        mixed = _modulate(graph.norm(x, block.norm1), shift, scale)
+        if config.conv == "inside":
+            mixed = convolve(mixed, block.dw_conv, grid)
+        x = x + gate * gated_attention(graph, mixed, block.attn, length)
+        inner = graph.linear(_modulate(graph.norm(x, block.norm2), shift_mlp, scale_mlp), block.mlp.gate_proj)
+        opened, value = inner.split(-1, config.inner, config.inner)
+        x = x + gate_mlp * graph.linear(graph.silu(opened) * value, block.mlp.down_proj)
+        if config.conv == "block":
+            x = convolve(x, block.dw_conv, grid)
+        if config.restore and i + 1 == config.depth:
+            after = (False, False)
+        x = turned(x, now, after)
+        if config.skip and i + 1 < half:
+            skips.append(x)
+    return _final(graph, x, c, network.final_layer)
+
+
 # (graph, network, tokens, time, words) -> pixels of all patches, by the class of the config.
-BACKBONES: dict[type, Callable[..., Value]] = {ZigMaConfig: _zigma, DiTConfig: _dit}
+BACKBONES: dict[type, Callable[..., Value]] = {
+    ZigMaConfig: _zigma,
+    DiTConfig: _dit,
+    DiGConfig: _dig,
+}
 
 
 def has_graph(config: Any) -> bool:

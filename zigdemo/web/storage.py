@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .builder import EXACT
+
 if TYPE_CHECKING:
     import onnx
 
@@ -29,10 +31,12 @@ def quantise(graph: onnx.ModelProto) -> None:
     """As `halve`, with matrices and kernels as int8 and a scale for each row: half the bytes, at a loss.
 
     A row is what lies along the first axis, for a matrix along the one with the smaller error: the largest error of a
-    weight is a 254th of the largest weight of its row.
+    weight is a 254th of the largest weight of its row. Tables of a graph stay as they are.
     """
     for tensor, values in _weights(graph):
-        if values.ndim < 2 or min(values.shape[0], values[0].size) < 4 or not np.isfinite(values).all():
+        if tensor.name.startswith(EXACT) or values.ndim < 2 or not np.isfinite(values).all():
+            continue
+        if min(values.shape[0], values[0].size) < 4:
             continue
         axes = (0, 1) if values.ndim == 2 else (0,)
         whole, scale = min((_whole(values, axis) for axis in axes), key=lambda one: _error(values, *one))
