@@ -12,7 +12,7 @@ from zigdemo.web import graphs  # noqa: E402
 from zigdemo.web.storage import halve, quantise  # noqa: E402
 
 TOLERANCE = 1e-4
-KINDS = ("zigma", "dit", "dig")
+KINDS = ("zigma", "dit", "dig", "diffussm")
 
 
 def session(graph):
@@ -88,6 +88,8 @@ def test_blocks_of_two_scans_take_two_orders_each(tiny_portraits):
         ("dig", {"depth": 5}),
         ("dig", {"depth": 5, "restore": False, "size": (16, 16), "kernel": 5, "expand_k": 1.0}),
         ("dig", {"directions": "seq", "transpose": False, "conv": "none", "refine": 4}),
+        ("diffussm", {"depth": 3, "hourglass": 4, "modes": 5, "size": (12, 24), "patch": 2}),
+        ("diffussm", {"hourglass": 1, "refine": 4}),
     ],
 )
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..backbones.diffussm import DiffuSSMConfig
 from ..backbones.dig import DiGConfig, reoriented
 from ..backbones.dit import PARTS, DiTConfig
 from ..backbones.layers import EPSILON, sincos_table
@@ -19,6 +20,7 @@ from ..backbones.zigma import ZigMaConfig
 from ..pipeline import Pipeline
 from .builder import Graph, Value
 from .linear_attention import gated_attention
+from .long_convolution import s4d
 from .scanning import mamba
 
 if TYPE_CHECKING:
@@ -205,11 +207,30 @@ def _dig(graph: Graph, network: nn.Module, tokens: Value, time: Value, words: Va
     return _final(graph, x, c, network.final_layer)
 
 
+def _diffussm(graph: Graph, network: nn.Module, tokens: Value, time: Value, words: Value) -> Value:
+    """The pixels of all patches by a DiffuSSM; see `backbones.diffussm`."""
+    config = network.config
+    length, width, fold = math.prod(config.grid), config.width, config.hourglass
+    c = time + graph.mean(words, 1)
+    x = (tokens + network.pos_embed).reshape(0, length // fold, width)
+    for block in network.blocks:
+        shift, scale, gate = _modulation(graph, c, block.adaLN_modulation, 3)
+        modulated = _modulate(graph.norm(x, block.norm), shift, scale)
+        up = graph.linear(graph.silu(graph.linear(modulated, block.enter)), block.up.linear)
+        mixed = s4d(graph, graph.silu(up.reshape(0, length, 2 * width)), block.mixer, length)
+        parts = mixed.reshape(0, length // fold, fold * 2 * width).split(-1, *[2 * width] * fold)
+        folded = graph.cat([graph.linear(part, one) for part, one in zip(parts, block.down.linears, strict=True)], -1)
+        opened = graph.silu(folded) * graph.silu(graph.linear(modulated, block.gate))
+        x = x + gate * graph.linear(opened, block.out)
+    return _final(graph, x, c, network.final_layer).reshape(0, length, config.patch_outputs)
+
+
 # (graph, network, tokens, time, words) -> pixels of all patches, by the class of the config.
 BACKBONES: dict[type, Callable[..., Value]] = {
     ZigMaConfig: _zigma,
     DiTConfig: _dit,
     DiGConfig: _dig,
+    DiffuSSMConfig: _diffussm,
 }
 
 
