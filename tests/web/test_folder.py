@@ -66,10 +66,9 @@ def test_sketches_have_the_colours_of_previews(exported):
 
 def test_a_graph_is_made_once_and_old_parts_go(exported, tiny_portraits, cache, monkeypatch):
     pipe, out, index = exported
-    monkeypatch.setattr(folder, "PARTS", {part: lambda pipe: pytest.fail("made again") for part in folder.PARTS})
-    assert folder.export([str(pipe.folder.path)], out, cache=cache) == index
-    monkeypatch.undo()
-    monkeypatch.setattr(folder, "runtime_files", lambda package=None: {})
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "PARTS", {part: lambda pipe: pytest.fail("made again") for part in folder.PARTS})
+        assert folder.export([str(pipe.folder.path)], out, cache=cache) == index
     other = folder.export([str(tiny_portraits("dit"))], out, cache=cache)
     left = {f"parts/{path.name}" for path in (out / "parts").iterdir()}
     assert left == {path for path in other["files"] if path.startswith("parts/")}
@@ -113,6 +112,18 @@ def test_the_folder_is_a_static_space_that_lets_threads_run(exported):
     assert front["sdk"] == "static"
     assert front["custom_headers"]["cross-origin-opener-policy"] == "same-origin"
     assert front["custom_headers"]["cross-origin-embedder-policy"] == "require-corp"
+
+
+@pytest.mark.parametrize("storage", ["fp16", "int8"])
+def test_the_card_says_how_weights_are_stored_and_what_is_fetched(tiny_portraits, cache, tmp_path, storage):
+    index = folder.export([str(tiny_portraits())], tmp_path, cache=cache, storage=storage)
+    name, entry = next(iter(index["models"].items()))
+    shared = [*entry["parts"].values(), entry["tokenizer"], entry["scans"]]
+    cells = [f"`{name}`", folder.STORED[storage]]
+    for pair in index["runtime"].values():
+        size = sum((tmp_path / path).stat().st_size for path in [*shared, *pair.values()])
+        cells.append(f"{size / 1e6:.1f} MB")
+    assert f"| {' | '.join(cells)} |" in (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_the_command_says_sizes_or_one_sentence(tiny_portraits, cache, tmp_path, monkeypatch, capsys):

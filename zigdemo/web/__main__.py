@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .folder import export
+from .folder import download_bytes, export
 from .server import server
 from .storage import STORAGES
 
@@ -18,7 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     made = commands.add_parser("export", help="write a folder that any web server can serve")
     made.add_argument("models", nargs="+", metavar="MODEL", help="id or folder, such as zigma-portraits")
     made.add_argument("out", type=Path, metavar="FOLDER")
-    made.add_argument("--storage", choices=STORAGES, default=STORAGES[0], help="of the weights")
+    made.add_argument(
+        "--storage", choices=STORAGES, default=STORAGES[0], help="of the weights; int8 halves them, at a small loss"
+    )
     made.add_argument("--runtime", type=Path, metavar="FILE", help="the packed onnxruntime-web, instead of npm")
     shown = commands.add_parser("serve", help="serve such a folder, with the headers that threads need")
     shown.add_argument("folder", type=Path, metavar="FOLDER")
@@ -35,11 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(chosen: argparse.Namespace) -> int:
     index = export(chosen.models, chosen.out, storage=chosen.storage, package=chosen.runtime, watch=print)
-    for name, model in index["models"].items():
-        for backend, runtime in index["runtime"].items():
-            paths = [*runtime.values(), *model["parts"].values(), model["tokenizer"], model["scans"]]
-            size = sum(index["files"][path] for path in paths if path)
-            print(f"{name}: {size / 1e6:.1f} MB to download with {backend}")
+    for name in index["models"]:
+        for backend in index["runtime"]:
+            print(f"{name}: {download_bytes(index, name, backend) / 1e6:.1f} MB to download with {backend}")
     whole = sum(path.stat().st_size for path in chosen.out.rglob("*") if path.is_file())
     print(f"{chosen.out}: {whole / 1e6:.1f} MB; see it with `python -m zigdemo.web serve {chosen.out}`")
     return 0

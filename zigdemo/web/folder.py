@@ -39,9 +39,16 @@ custom_headers:
   cross-origin-opener-policy: same-origin
   cross-origin-resource-policy: cross-origin
 ---
-Portraits drawn on the device of whoever looks at them, by diffusion networks that read a picture along a scan. No
+Portraits drawn on the device of whoever looks at them, by diffusion networks that turn noise into a picture. No
 server computes anything. Made by `python -m zigdemo.web export`; `python -m zigdemo.web serve FOLDER` shows it here.
+
+| model | weights | to fetch by WebAssembly | by WebGPU |
+|---|---|---|---|
 """
+STORED = {
+    "fp16": "half precision, as shipped",
+    "int8": "bytes: slightly other pictures; those of `zigma-portraits` show as much of a prompt (0.980)",
+}
 
 
 def export(
@@ -93,10 +100,25 @@ def export(
     for name in ("tokens.css", "language.css", "parts.js", "language.js"):
         write_whole(out / name, (ASSETS / name).read_bytes())
     write_whole(out / "tables.js", language_script())
-    write_whole(out / "README.md", SPACE)
+    write_whole(out / "README.md", card(index))
     write_whole(out / "index.json", json.dumps(index, ensure_ascii=False, indent=1))
     _forget_others(out / "parts", files)
     return index
+
+
+def download_bytes(index: dict[str, Any], model: str, backend: str) -> int:
+    """What a browser fetches to draw with a model of an index, by a backend of its runtime."""
+    entry = index["models"][model]
+    paths = [*index["runtime"][backend].values(), *entry["parts"].values(), entry["tokenizer"], entry["scans"]]
+    return sum(index["files"][path] for path in paths if path)
+
+
+def card(index: dict[str, Any]) -> str:
+    """The README of a folder, which is also the configuration of a static Space."""
+    sizes = {name: [f"{download_bytes(index, name, one) / 1e6:.1f} MB" for one in FILES] for name in index["models"]}
+    rows = [f"| `{name}` | {STORED[model['storage']]} | {' | '.join(sizes[name])} |\n"
+            for name, model in index["models"].items()]  # fmt: skip
+    return SPACE + "".join(rows)
 
 
 def check(pipe: Pipeline) -> None:
