@@ -14,6 +14,7 @@ from zigdemo.web.runtime import runtime_files  # noqa: E402
 
 pytestmark = pytest.mark.browser
 MODEL, PROMPT = "zigma-portraits", "a smiling person with long red hair and glasses"
+OTHERS = ["dit-portraits", "dig-portraits", "diffussm-portraits"]
 PIXELS = """(node) => { const { width, height } = node, context = node.getContext("2d");
   return { width, height, data: [...context.getImageData(0, 0, width, height).data] }; }"""
 SMALL = """() => [...document.querySelectorAll("button, input, select, textarea")].filter((node) => {
@@ -63,6 +64,25 @@ def test_one_seed_under_two_scans_is_drawn_as_by_the_pipeline(visit, exported, s
         assert gap.max() <= 4 and gap.mean() < 0.1, scan
     assert np.abs(pictures[0] - pictures[1]).mean() > 3, "the scan makes no difference"
     assert page.locator("figcaption", has_text="decoder").count() == 2
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory, folder):
+    out = tmp_path_factory.mktemp("others")
+    export(OTHERS, out)
+    with serving(out) as url:
+        yield f"{url}?device=wasm"
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_every_backbone_draws_as_the_pipeline(visit, others, model):
+    page = visit(f"{others}&model={model}&prompt={PROMPT}&seed=5&steps=4")
+    draw(page)
+    pipe = Pipeline.load(model, "cpu")
+    expected = np.asarray(pipe(pipe.request(prompt=PROMPT, seed=5, count=1, steps=4)).images[0]).astype(int)
+    gap = np.abs(shown(page, 0) - expected)
+    assert gap.max() <= 4 and gap.mean() < 0.1
+    assert page.get_by_label("Scan scheme", exact=True).is_hidden()
 
 
 def test_what_came_once_is_kept_and_the_address_brings_the_settings_back(browser, exported):
