@@ -41,8 +41,10 @@ def exported(folder):
 
 
 def draw(page):
-    page.locator(".device").get_by_role("button", name="Draw", exact=True).click()
-    expect(page.locator(".device-says")).to_have_text("Done.", timeout=60_000)
+    button = page.locator(".device").get_by_role("button", name="Draw", exact=True)
+    button.click()
+    expect(button).to_be_enabled(timeout=60_000)  # "Done." may still be of the drawing before
+    expect(page.locator(".device-says")).to_have_text("Done.")
 
 
 def shown(page, place):
