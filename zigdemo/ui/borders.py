@@ -30,7 +30,7 @@ def endpoint(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Stopped:
+        except (Stopped, gr.Error):
             raise
         except Exception as fault:
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
