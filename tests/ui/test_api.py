@@ -53,6 +53,16 @@ def test_a_file_of_the_server_is_not_read_as_a_picture(client, tmp_path):
         client.predict(**GOOD, count=1, image={"path": str(tmp_path / "secret.png")}, api_name="/generate")
 
 
+@pytest.mark.parametrize(
+    "image",
+    [3, 0.5, "x", "", [], [1], {}, {"path": None}, {"path": 7}, {"path": "x" * 5000}, {"path": "a\0b"}, True],
+    ids=lambda image: str(image)[:12],
+)
+def test_what_is_no_upload_is_one_sentence(client, image):
+    sentence = refused(client, **GOOD, count=1, image=image, api_name="/generate")
+    assert "upload" in sentence or "not what is asked for" in sentence
+
+
 def test_models_and_labels_are_listed(client):
     model, of_clips = client.predict(api_name="/models")
     assert (model["id"], model["origin"], model["frames"]) == ("tiny", "untrained", None)
