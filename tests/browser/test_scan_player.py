@@ -91,8 +91,10 @@ def type_number(page, label, value):
 
 
 def test_space_plays_and_no_step_asks_the_server(visit, served):
-    page = open_tab(visit, served)
-    calls = []
+    page, calls = visit(served), []
+    with page.expect_request(lambda one: "/queue/join" in one.url and "euler-maruyama" in (one.post_data or "")):
+        show_tab(page, "Scan paths")  # whose place draws the paths of the samplers, once
+    page.wait_for_selector(".scan-player[data-position]")
     page.on("request", lambda request: calls.append(request.url) if "/queue/join" in request.url else None)
     page.focus(".scan-main")
     page.keyboard.press("Home")
