@@ -8,17 +8,19 @@ import sys
 import threading
 
 from zigdemo.files import remove_temporary_folders, temporary_folder
-from zigdemo.ui.address import address_or_exit, in_class, read_arguments, refuse
+from zigdemo.ui.address import address_or_exit, go_round_proxies, in_class, read_arguments, refuse
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if __name__ == "__main__":  # first, as Gradio reads the port when it is imported, and as importing it takes seconds
     read_arguments()
     ADDRESS = address_or_exit()
+    go_round_proxies(ADDRESS[0])
     # Its own folder for uploads and the pictures it serves: Gradio's is shared by all its programs on a machine, and
     # the first that ends deletes what the others still show.
     os.environ.setdefault("GRADIO_TEMP_DIR", str(temporary_folder("zigdemo-served-")))
 
 import gradio as gr
+import httpx
 from starlette.middleware import Middleware
 
 from zigdemo.ops import backends
@@ -44,10 +46,7 @@ Draw with state-space diffusion models, and see the order in which they read an 
 MOST_JOINED = 256  # events in Gradio's queue; runs wait in our own
 QUEUE_SECONDS = 0.02  # between two looks of Gradio's queue, whose own 0.001 s take a tenth of a core
 OTHERS = 8  # events at a time that do not wait for the turn, by function
-NO_ANSWER = (
-    "the page did not answer its own check within 3 s; start it again when the machine is less busy, and if a proxy is "
-    "set, set NO_PROXY=localhost,127.0.0.1 too"
-)
+NO_ANSWER = "this machine cannot reach the page that it serves; see whether a firewall blocks connections to 127.0.0.1"
 
 
 def build_app() -> gr.Blocks:
@@ -84,6 +83,7 @@ def launch(page: gr.Blocks, **changes: object) -> tuple:
         "run_history": False,
         "app_kwargs": {"middleware": [Middleware(Door)]},
         "allowed_paths": [str(pictures_folder())],
+        "_frontend": False,  # no second check that the page answers, which a busy machine fails: it waits only 3 s
         **changes,
     }
     at_a_prompt = bool(getattr(sys, "ps1", sys.flags.interactive))
@@ -120,8 +120,8 @@ def main(name: str, port: int) -> None:
         launch(page, server_name=name, server_port=port)
     except OSError:
         refuse(f"port {port} was taken meanwhile; stop what uses it, or take another: PORT={port + 1} python app.py")
-    except ValueError as fault:
-        if "localhost is not accessible" not in str(fault):
+    except Exception as fault:
+        if not isinstance(fault, httpx.HTTPError) and "localhost is accessible" not in str(fault):
             raise
         refuse(NO_ANSWER)
 

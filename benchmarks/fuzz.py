@@ -2,7 +2,8 @@
 
 `python -m benchmarks.fuzz` starts the page with the shipped models and sends values made by hypothesis, from what the
 page says about its handlers, private ones too. It fails for a traceback in the log, an answer that names a path of the
-machine or is no sentence, a request without an answer, and a server that grows.
+machine or is no sentence, a request without an answer, and a server that grows. Every handler is first asked what the
+page would ask it, so that what is loaded and kept for later is no growth.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any
 
 import httpx
 import psutil
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from .page import served
@@ -30,7 +32,8 @@ URL = f"http://127.0.0.1:{PORT}"
 RESULT = Path(__file__).parent / "results/fuzz.json"
 ANSWER_SECONDS = 120.0
 LONGEST_SENTENCE = 200
-GROWTH = 1.1  # of the server's memory, between half of the requests and all of them
+GROWTH = 1.1  # of the server's memory, between half of the requests and all of them, each after a rest
+REST_SECONDS = 8.0  # after which the page has given back what it can
 SMALL = {"ZIGDEMO_MAX_PICTURES": "1", "ZIGDEMO_MAX_STEPS": "3", "ZIGDEMO_MAX_CELLS": "2", "ZIGDEMO_MAX_WAITING": "64"}
 SECRETS = (os.path.expanduser("~"), tempfile.gettempdir(), "/etc/", "site-packages", str(Path(__file__).parents[1]))
 
@@ -88,10 +91,48 @@ def _sentence(content: Any) -> str:
     return found if isinstance(found, str) else json.dumps(found)
 
 
+def ask_many(
+    client: httpx.Client, handlers: list[dict[str, Any]], usual: dict[int, Any], count: int, number: int,
+    outcomes: collections.Counter, faults: list[tuple[str, str, str, list[Any]]],
+) -> None:  # fmt: skip
+    """Ask `count` times, by random number `number`; counts the outcomes and collects what is wrong with the answers.
+
+    usual: the value of every component as the page opens, which half of the values are.
+    """
+
+    @seed(number)
+    @settings(
+        max_examples=count, deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.data())
+    def ask(data: Any) -> None:
+        handler = data.draw(st.sampled_from(handlers))
+        more = data.draw(st.sampled_from([0, 0, 0, 0, 1, -1]))
+        values = [usual.get(one) if data.draw(st.booleans()) else data.draw(JUNK) for one in handler["inputs"]]
+        values = values[:more] if more < 0 else values + [None] * more
+        name = handler["api_name"] if isinstance(handler["api_name"], str) else f"handler {handler['id']}"
+        try:
+            outcome, sentence = asked(client, handler, values, data.draw(st.none() | JUNK))
+        except (httpx.HTTPError, ValueError, TypeError) as fault:
+            outcome, sentence = "no answer", f"{type(fault).__name__}: {fault}"
+        outcomes[outcome] += 1
+        if outcome == "no answer":
+            faults.append((name, "no answer", sentence, values))
+        said_by_visitor = json.dumps(values, ensure_ascii=False)  # which a sentence may quote
+        if any(secret in sentence and secret not in said_by_visitor for secret in SECRETS) or "\n" in sentence:
+            faults.append((name, "a path or no sentence", sentence, values))
+        elif len(sentence) > LONGEST_SENTENCE:
+            faults.append((name, "too long", sentence, values))
+
+    ask()
+
+
 def main() -> None:
     """Ask, count and complain."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0, help="other requests for another seed")
     parser.add_argument("--dry", action="store_true", help="do not keep the result")
     arguments = parser.parse_args()
     outcomes, faults, memory = collections.Counter(), [], []
@@ -101,34 +142,13 @@ def main() -> None:
             config = client.get(f"{URL}/config").json()
             usual = {one["id"]: one["props"].get("value") for one in config["components"]}
             handlers = [one for one in config["dependencies"] if one["backend_fn"]]
-            server = psutil.Process(process.pid)
-
-            @settings(
-                max_examples=arguments.requests, deadline=None, derandomize=True, database=None,
-                phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-            )  # fmt: skip
-            @given(st.data())
-            def ask(data: Any) -> None:
-                handler = data.draw(st.sampled_from(handlers))
-                count = data.draw(st.sampled_from([0, 0, 0, 0, 1, -1]))
-                values = [usual.get(one) if data.draw(st.booleans()) else data.draw(JUNK) for one in handler["inputs"]]
-                values = values[:count] if count < 0 else values + [None] * count
-                name = handler["api_name"] if isinstance(handler["api_name"], str) else f"handler {handler['id']}"
-                try:
-                    outcome, sentence = asked(client, handler, values, data.draw(st.none() | JUNK))
-                except (httpx.HTTPError, ValueError, TypeError) as fault:
-                    outcome, sentence = "no answer", f"{type(fault).__name__}: {fault}"
-                outcomes[outcome] += 1
-                memory.append(server.memory_info().rss)
-                if outcome == "no answer":
-                    faults.append((name, "no answer", sentence, values))
-                said_by_visitor = json.dumps(values, ensure_ascii=False)  # which a sentence may quote
-                if any(secret in sentence and secret not in said_by_visitor for secret in SECRETS) or "\n" in sentence:
-                    faults.append((name, "a path or no sentence", sentence, values))
-                elif len(sentence) > LONGEST_SENTENCE:
-                    faults.append((name, "too long", sentence, values))
-
-            ask()
+            for handler in handlers:
+                asked(client, handler, [usual.get(one) for one in handler["inputs"]], None)
+            for half in range(2):
+                count = arguments.requests // 2
+                ask_many(client, handlers, usual, count, 2 * arguments.seed + half, outcomes, faults)
+                time.sleep(REST_SECONDS)
+                memory.append(psutil.Process(process.pid).memory_info().rss)
             alive = process.poll() is None
         finally:
             process.terminate()
@@ -137,10 +157,10 @@ def main() -> None:
         said = log.read()
     tracebacks = said.count("Traceback (most recent call last)")
     inside = collections.Counter(re.findall(r"a request of the page failed: (.*)", said))
-    half, late = memory[len(memory) // 2], memory[-1]  # by the half every model that is asked for was loaded
+    half, late = memory
     result = {
-        "requests": sum(outcomes.values()), "outcomes": dict(outcomes), "tracebacks": tracebacks,
-        "inside": sum(inside.values()), "faults": len(faults),
+        "requests": sum(outcomes.values()), "seed": arguments.seed, "outcomes": dict(outcomes),
+        "tracebacks": tracebacks, "inside": sum(inside.values()), "faults": len(faults),
         "memory_mb": {"after half": half >> 20, "after all": late >> 20}, "alive": alive,
     }  # fmt: skip
     print(json.dumps(result, indent=1))

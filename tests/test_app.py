@@ -3,6 +3,7 @@
 import threading
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 import app
@@ -67,7 +68,11 @@ def test_who_asks_for_it_gets_the_page_back_at_once(start):
     ("fault", "sentence"),
     [
         (OSError("Cannot find empty port in range: 7861-7861."), "port 7861 was taken meanwhile"),
-        (ValueError("When localhost is not accessible, a shareable link must be created."), "NO_PROXY"),
+        (httpx.ConnectError("[Errno 111] Connection refused"), "cannot reach the page"),
+        (
+            Exception("Couldn't start the app. Check your proxy settings to ensure localhost is accessible."),
+            "cannot reach the page",
+        ),
     ],
 )
 def test_a_start_that_fails_is_one_sentence_and_status_2(start, capsys, fault, sentence):

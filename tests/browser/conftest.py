@@ -15,6 +15,7 @@ from waiting import PATIENCE
 LOCAL = re.compile(r"^(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|^(data|blob|about):")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+EXPECT_SECONDS = 60.0  # a loaded machine may take this long to show what an answer brought
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,7 @@ def browser() -> Iterator[object]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    playwright.expect.set_options(timeout=EXPECT_SECONDS * 1000)
     with playwright.sync_playwright() as run:
         chromium = run.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium

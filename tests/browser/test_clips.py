@@ -52,7 +52,7 @@ def test_clips_play_and_a_downloaded_one_restores_its_settings(tab, tmp_path):
     played = page.evaluate(PLAYING)
     assert played.pop("seconds") == pytest.approx(3 / 8, abs=0.01)
     assert played == {"size": [256, 256], "muted": True, "loop": True, "paused": False}
-    assert page.locator("#clip-stage video").count() == 2
+    expect(page.locator("#clip-stage video")).to_have_count(2)
     assert page.locator("#clip-stage .frames").first.locator("li").all_inner_texts() == ["1", "2", "3"]
     paths = {}
     for kind, name in (("mp4", "MP4"), ("gif", "GIF"), ("webp", "WebP"), ("png", "PNG filmstrip")):
@@ -68,7 +68,7 @@ def test_clips_play_and_a_downloaded_one_restores_its_settings(tab, tmp_path):
     expect(view.get_by_role("button", name="Earlier in this visit")).to_be_visible()
     page.set_input_files("#clip-restore input[type=file]", str(paths["mp4"]))
     page.wait_for_selector("text=Settings restored")
-    assert view.get_by_label("number input for Steps").input_value() == "3"
+    expect(view.get_by_label("number input for Steps")).to_have_value("3")
 
 
 def test_stop_stops_midway_and_the_preview_stays(tab, held):
@@ -77,12 +77,13 @@ def test_stop_stops_midway_and_the_preview_stays(tab, held):
     number(view, "Clips", 4)
     view.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#clip-stage .frames")
-    assert page.locator("#clip-stage figure > img").count() == 4
+    expect(page.locator("#clip-stage figure > img")).to_have_count(4)
     page.wait_for_selector("#clip-progress >> text=of 250")
     view.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#clip-progress >> text=Stopped")
     page.wait_for_timeout(500)
-    assert "Stopped" in page.inner_text("#clip-progress") and page.locator("#clip-stage video").count() == 0
+    expect(page.locator("#clip-progress")).to_contain_text("Stopped", use_inner_text=True)
+    expect(page.locator("#clip-stage video")).to_have_count(0)
     number(view, "Steps", 2)
     draw(page, view)
 
@@ -92,9 +93,9 @@ def test_a_link_opens_the_tab_with_its_settings(visit, served):
     page.wait_for_selector("#video")
     view = page.locator("#video")
     page.wait_for_function("document.querySelector('#video [aria-label=Label]').value === 'hedgehog'")
-    assert view.get_by_label("Seed", exact=True).input_value() == "77"
-    assert view.get_by_label("Scan scheme").input_value() == "sweep3d · not trained with this scan"
-    assert "whole clip" in page.inner_text("#clip-scan")
+    expect(view.get_by_label("Seed", exact=True)).to_have_value("77")
+    expect(view.get_by_label("Scan scheme")).to_have_value("sweep3d · not trained with this scan")
+    expect(page.locator("#clip-scan")).to_contain_text("whole clip", use_inner_text=True)
     view.get_by_label("Seed", exact=True).fill("78")
     view.get_by_label("Seed", exact=True).press("Tab")
     view.get_by_role("button", name="Copy link").click()

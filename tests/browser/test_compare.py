@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from models import tiny_folder
 from pages import serving, show_tab
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -30,8 +31,10 @@ def test_one_click_draws_a_matrix_and_pictures_are_compared(visit, twins, width)
     assert cells.count() == 4
     cells.nth(0).click()
     cells.nth(3).hover()
-    assert "Pinned: Trained with zigzag-8, Read with zigzag-8" in page.locator(".compare-stage").inner_text()
-    assert "Trained with sweep, Read with sweep" in page.locator(".compare-stage").inner_text()
+    expect(page.locator(".compare-stage")).to_contain_text(
+        "Pinned: Trained with zigzag-8, Read with zigzag-8", use_inner_text=True
+    )
+    expect(page.locator(".compare-stage")).to_contain_text("Trained with sweep, Read with sweep", use_inner_text=True)
     page.get_by_role("button", name="Difference").click()
     page.wait_for_selector(".compare-stage canvas")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

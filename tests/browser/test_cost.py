@@ -71,7 +71,7 @@ def test_whole_networks_are_shown_beside_operators(visit, served):
     show_tab(page, "Cost")
     page.get_by_role("button", name="Whole network", exact=True).click()
     assert page.locator(".cost-legend").inner_text().split() == ["ZigMa", "DiT", "DiG", "DiffuSSM"]
-    assert "whole network" in page.locator(".cost-measured h3").inner_text()
+    expect(page.locator(".cost-measured h3")).to_contain_text("whole network", use_inner_text=True)
     page.get_by_role("button", name="Memory", exact=True).click()
     page.wait_for_selector(".cost figcaption >> text=Not measured.")
 

@@ -1,6 +1,7 @@
 """Fine-tuning in a real browser: pictures, preview, start, a reload in the middle, and the new model in Draw."""
 
 import io
+import re
 import tarfile
 import zipfile
 
@@ -8,6 +9,7 @@ import pytest
 from models import tiny_folder
 from pages import serving, show_tab
 from PIL import Image
+from playwright.sync_api import expect
 
 from zigdemo import zoo
 from zigdemo.training.finetuning.jobs import jobs
@@ -36,11 +38,12 @@ def test_new_pictures_become_a_model_though_the_page_is_reloaded(visit, page_of_
     page.locator("#finetune-files input[type=file]").set_input_files([str(tmp_path / f"{i}.png") for i in range(4)])
     page.wait_for_selector("#finetune-look figure >> text=brick")
     page.wait_for_selector("#finetune-look .left-out >> text=1 file left out")
-    assert page.locator("#finetune-look figure").count() == 3
+    expect(page.locator("#finetune-look figure")).to_have_count(3)
     page.locator("#finetune-name textarea, #finetune-name input").fill("bricks")
     page.get_by_role("button", name="More: what learns").click()
     steps = page.locator("#finetune-steps :is(input, textarea)")
-    assert steps.input_value() == "" and steps.get_attribute("placeholder") == "automatic: 200"
+    expect(steps).to_have_value("")
+    expect(steps).to_have_attribute("placeholder", "automatic: 200")
     steps.fill("20000")
     page.get_by_label("Pictures per step").fill("4")
     page.locator("#finetune-start").click()
@@ -56,7 +59,7 @@ def test_new_pictures_become_a_model_though_the_page_is_reloaded(visit, page_of_
     page.get_by_role("button", name="Stop").locator("visible=true").click()
     page.get_by_role("button", name="Draw with it").click()
     page.wait_for_selector("#preview")
-    assert page.get_by_label("Model").locator("visible=true").input_value().startswith("bricks")
+    expect(page.get_by_label("Model").locator("visible=true")).to_have_value(re.compile("^bricks"))
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#result img")
     assert "brick" in zoo.read_folder(tmp_path / "weights/bricks").labels

@@ -19,8 +19,8 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
     picture.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})
     page.wait_for_selector("text=Row 1, column 4")
     assert page.locator("#influence-maps img").first.get_attribute("src") != before
-    assert page.locator("#influence-maps figure").count() == 4
-    assert page.get_by_label("number input for Column", exact=True).input_value() == "4"
+    expect(page.locator("#influence-maps figure")).to_have_count(4)
+    expect(page.get_by_label("number input for Column", exact=True)).to_have_value("4")
     layer = page.get_by_label("number input for Layer", exact=True)
     layer.fill("2")
     layer.press("Tab")
@@ -51,6 +51,22 @@ def test_many_clicks_end_with_the_last_and_a_link_brings_it_back(visit, served):
     other.wait_for_selector("text=Row 1, column 2")
 
 
+def test_a_click_while_the_marked_picture_is_still_loading_counts(visit, served):
+    page = visit(served)
+    show_tab(page, "Influence")
+    page.locator("#influence-draw").click()
+    expect(page.locator("#influence-line")).to_contain_text("Row 3, column 3")
+    picture = page.locator("#influence-picture img")
+    side = picture.bounding_box()["width"]
+    page.route("**/*.png", lambda route: None)
+    picture.click(position={"x": side * 0.9, "y": side * 0.9})
+    page.wait_for_function("!document.querySelector('#influence-picture img').naturalWidth")
+    picture.click(position={"x": side * 0.9, "y": side * 0.1})
+    picture.click(position={"x": side * 0.4, "y": side * 0.1})
+    page.unroute("**/*.png")  # what is held goes on
+    expect(page.locator("#influence-line")).to_contain_text("Row 1, column 2")
+
+
 def test_stop_ends_a_drawing_and_the_tab_stays_usable(visit, served, held):
     page = visit(served)
     show_tab(page, "Influence")
@@ -59,7 +75,8 @@ def test_stop_ends_a_drawing_and_the_tab_stays_usable(visit, served, held):
     expect(page.get_by_label("Model", exact=True).locator("visible=true")).to_be_disabled()
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#influence-progress >> text=Stopped")
-    assert page.locator("#influence-draw").is_enabled() and page.locator("#influence-maps img").count() == 0
+    expect(page.locator("#influence-maps img")).to_have_count(0)
+    assert page.locator("#influence-draw").is_enabled()
 
 
 def test_without_a_text_model_the_attention_tab_says_so(visit, served):

@@ -1,6 +1,7 @@
 """The page in other languages, in a real browser: nothing stays English, and a menu switches it where it stands."""
 
 import pytest
+from playwright.sync_api import expect
 
 from zigdemo import zoo
 from zigdemo.ui.lesson.export import lesson_html
@@ -136,5 +137,5 @@ def test_a_file_opens_in_its_language_and_switches_without_a_server(browser, tmp
         assert page.evaluate(MISSING) == []
         page.keyboard.press("PageDown")
     page.locator(".language-menu").select_option("en")
-    assert STEPS[-1].title in page.locator(".lesson h3").first.inner_text()
+    expect(page.locator(".lesson h3").first).to_contain_text(STEPS[-1].title, use_inner_text=True)
     context.close()

@@ -22,7 +22,7 @@ def test_the_steps_are_walked_by_keys_and_the_address_brings_one_back(visit, ser
     page.wait_for_selector(".lesson h3")
     for number, step in enumerate(STEPS, 1):
         page.wait_for_selector(f".lesson h3:has-text('{number}. ')")
-        assert step.title in page.locator(".lesson h3").first.inner_text()
+        expect(page.locator(".lesson h3").first).to_contain_text(step.title, use_inner_text=True)
         page.keyboard.press("PageDown")
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("location.search.includes('lesson=8')")
@@ -77,11 +77,13 @@ def test_a_file_without_a_server_is_touched_step_by_step(browser, exported, widt
 
     page.get_by_role("button", name="row 1, column 1").tap()
     page.get_by_role("button", name="row 2, column 1").tap()
-    assert "1 patch from the one before in the picture, 8 beads" in page.locator(".lesson-says").inner_text()
+    expect(page.locator(".lesson-says")).to_contain_text(
+        "1 patch from the one before in the picture, 8 beads", use_inner_text=True
+    )
     following("2. ")
     page.get_by_role("button", name="row 1, column 1").tap()
     page.get_by_role("button", name="row 1, column 4").tap()
-    assert "1 jump, the longest over 3 patches" in page.locator(".lesson-says").inner_text()
+    expect(page.locator(".lesson-says")).to_contain_text("1 jump, the longest over 3 patches", use_inner_text=True)
     following("3. ")
     page.get_by_role("button", name="Play both").tap()
     page.wait_for_selector(".lesson-says:has-text('the zigzag')")
@@ -91,15 +93,14 @@ def test_a_file_without_a_server_is_touched_step_by_step(browser, exported, widt
     assert [one.split()[1] for one in page.locator(".lesson-pair figcaption").all_inner_texts()] == ["1", "1", "64"]
     following("5. ")
     page.get_by_role("button", name="It is destroyed").tap()
-    assert page.locator(".lesson-matrix img:visible").count() == 16
+    expect(page.locator(".lesson-matrix img:visible")).to_have_count(16)
     following("6. ")
-    assert (
-        page.locator(".lesson-claim").count() == 7 and "not decided here" in page.locator(".lesson-claims").inner_text()
-    )
+    expect(page.locator(".lesson-claim")).to_have_count(7)
+    expect(page.locator(".lesson-claims")).to_contain_text("not decided here", use_inner_text=True)
     assert overflow() <= 0
     following("7. ")
     page.get_by_role("button", name="Reveal").tap()
-    assert "four times the state" in page.locator(".lesson-says").inner_text()
+    expect(page.locator(".lesson-says")).to_contain_text("four times the state", use_inner_text=True)
     assert overflow() <= 0
     following("8. ")
     page.wait_for_selector(".toy-play")

@@ -38,7 +38,7 @@ def test_keys_draw_and_show_their_sheet_but_not_in_a_text(visit, served):
     page = visit(served)
     page.get_by_label("Seed", exact=True).focus()
     page.keyboard.press("?")
-    assert page.locator("dialog.keys-sheet[open]").count() == 0
+    expect(page.locator("dialog.keys-sheet[open]")).to_have_count(0)
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=network calls each")
     page.locator("#title").click()

@@ -2,6 +2,7 @@
 
 import pytest
 from pages import show_tab
+from playwright.sync_api import expect
 
 from zigdemo.ui.tabs import TABS
 
@@ -52,7 +53,8 @@ def test_every_tab_can_be_read_and_used_by_all(visit, served, axe, width, least_
     page = visit(f"{served}?__theme={theme}", width)
     page.wait_for_selector(".tabitem button.lg")
     assert page.evaluate(SHIFT) < 0.1
-    assert page.evaluate("document.documentElement.lang") == "en" and page.locator("main").count() == 1
+    expect(page.locator("main")).to_have_count(1)
+    assert page.evaluate("document.documentElement.lang") == "en"
     for tab in TABS:
         show_tab(page, tab.title)
         page.wait_for_selector(f".tab-heading h2:text-is('{tab.title}')", state="attached")
@@ -114,7 +116,7 @@ def test_a_dropdown_opens_when_it_is_asked_to_and_not_when_it_is_passed(visit, s
     assert label.input_value() == chosen != before and not is_open(page)
     assert label.evaluate("one => one === document.activeElement"), "the focus stays where the choice was made"
     page.keyboard.press("Tab")
-    assert label.input_value() == chosen
+    expect(label).to_have_value(chosen)
 
 
 def test_passing_the_model_by_tab_changes_nothing(visit, served):
@@ -125,7 +127,7 @@ def test_passing_the_model_by_tab_changes_nothing(visit, served):
     dropdown(page, "Model").focus()
     page.keyboard.press("Tab")
     page.wait_for_timeout(500)
-    assert label.input_value() == "grinning face"
+    expect(label).to_have_value("grinning face")
 
 
 def test_the_focus_is_seen_on_every_control(visit, served):
@@ -153,6 +155,6 @@ def test_what_is_hidden_is_not_read_out_and_what_folds_says_so(visit, served):
     hidden = "[...document.querySelectorAll('[data-testid=status-tracker].hide')]"
     assert page.evaluate(f"{hidden}.every(node => getComputedStyle(node).visibility === 'hidden')")
     fold = page.get_by_role("button", name="Which kernels run here")
-    assert fold.get_attribute("aria-expanded") == "false"
+    expect(fold).to_have_attribute("aria-expanded", "false")
     fold.click()
     page.wait_for_selector("#backends button[aria-expanded=true]")

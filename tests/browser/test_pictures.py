@@ -38,7 +38,7 @@ def test_stop_stops_and_the_page_stays_usable(visit, served, held):
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("text=Stopped")
     page.wait_for_timeout(1500)
-    assert "Stopped" in page.inner_text("#progress")
+    expect(page.locator("#progress")).to_contain_text("Stopped", use_inner_text=True)
     number(page, "Steps", 2)
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=network calls each")
@@ -51,9 +51,9 @@ def test_a_picture_restores_its_settings_and_a_foreign_one_is_one_sentence(visit
     page = visit(served)
     page.set_input_files("#restore input[type=file]", str(path))
     page.wait_for_selector("text=Settings restored")
-    assert page.get_by_label("Seed", exact=True).input_value() == "77"
-    assert page.get_by_label("number input for Steps").input_value() == "9"
-    assert page.get_by_label("Label", exact=True).input_value() == "grinning face"
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("77")
+    expect(page.get_by_label("number input for Steps")).to_have_value("9")
+    expect(page.get_by_label("Label", exact=True)).to_have_value("grinning face")
 
 
 def test_every_solver_runs_and_grey_controls_say_why(visit, served):

@@ -1,7 +1,10 @@
 """The shipped portraits as a visitor meets them: drawn first, one thing changed by a click, words that light up."""
 
+import re
+
 import pytest
 from pages import serving, show_tab
+from playwright.sync_api import expect
 
 from zigdemo import zoo
 
@@ -17,7 +20,7 @@ def url():
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_first_picture_is_a_portrait_and_one_click_changes_one_thing(visit, url, width):
     page = visit(url, width)
-    assert page.get_by_label("Model").locator("visible=true").input_value().startswith("zigma-portraits")
+    expect(page.get_by_label("Model").locator("visible=true")).to_have_value(re.compile("^zigma-portraits"))
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#result img")
     page.locator("#swaps button", has_text="red hair").click()

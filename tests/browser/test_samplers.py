@@ -84,7 +84,7 @@ def test_another_toy_and_solver_are_drawn_and_a_wrong_number_is_one_sentence(vis
     box.fill("0")
     box.press("Enter")
     page.wait_for_selector("text=Steps must be a whole number from 1 to 100, not 0")
-    assert page.get_attribute(".toy-player", "data-toy") == "pair"
+    expect(page.locator(".toy-player")).to_have_attribute("data-toy", "pair")
     box.fill("7")
     box.press("Enter")
     page.wait_for_selector("text=7 steps · 14 network calls")
@@ -95,7 +95,8 @@ def test_two_strips_are_drawn(visit, served):
     page = open_tab(visit, served)
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("text=Done; both solvers")
-    assert page.locator(".strip").count() == 2 and page.locator(".strip img").count() == 16
+    expect(page.locator(".strip")).to_have_count(2)
+    expect(page.locator(".strip img")).to_have_count(16)
     strips = page.locator(".strip").all()
     times = [[text.strip() for text in strip.locator("li").all_inner_texts()] for strip in strips]
     assert times[0] == times[1] and times[0][1] == "t = 0.14" and times[0][-1] == "result"
@@ -122,7 +123,7 @@ def test_a_strip_stops(visit, served, monkeypatch):
     page.wait_for_selector("#strip-line :text('Stopped')")
     stopped.set()
     page.wait_for_timeout(1500)
-    assert "Stopped" in page.inner_text("#strip-line")
+    expect(page.locator("#strip-line")).to_contain_text("Stopped", use_inner_text=True)
     expect(page.get_by_role("button", name="Draw", exact=True)).to_be_enabled()
 
 
@@ -156,11 +157,10 @@ def test_a_curve_is_brought_out_and_its_value_said(visit, served):
     plots.first.scroll_into_view_if_needed()
     spot = plots.first.locator("[data-curve=heun] .spot").first
     spot.hover(force=True)
-    assert "Heun, 4 calls: " in page.locator(".curve-tip").first.inner_text()
+    expect(page.locator(".curve-tip").first).to_contain_text("Heun, 4 calls: ", use_inner_text=True)
     page.locator("tr[data-curve=ddpm]").hover()
-    assert (
-        page.locator("svg .on[data-curve=ddpm]").count() == 2 and page.locator("svg .on[data-curve=heun]").count() == 0
-    )
+    expect(page.locator("svg .on[data-curve=ddpm]")).to_have_count(2)
+    expect(page.locator("svg .on[data-curve=heun]")).to_have_count(0)
     for kind in ("PNG", "SVG"):
         with page.expect_download() as download:
             page.locator(".plots figure").first.get_by_role("button", name=f"Save {kind}").click()
@@ -173,5 +173,5 @@ def test_a_curve_is_brought_out_and_its_value_said(visit, served):
 
 def test_the_curves_are_there_and_it_fits_a_phone(visit, served):
     page = open_tab(visit, served, width=390)
-    assert page.locator(".errors svg.plot").count() == 2
+    expect(page.locator(".errors svg.plot")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

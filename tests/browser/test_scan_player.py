@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pages import show_tab
 from PIL import Image
+from playwright.sync_api import expect
 
 from zigdemo.scans import order_receptive_field, scan_scheme
 
@@ -33,9 +34,9 @@ def cell(page):
 
 def test_it_shows_zigzag_8_at_once_as_eight_panels(visit, served):
     page = open_tab(visit, served)
-    assert page.locator(".scan-panel").count() == 8
+    expect(page.locator(".scan-panel")).to_have_count(8)
     assert position(page) == 63 and cell(page) == 56
-    assert "100.0 %" in page.inner_text(".scan-measures")
+    expect(page.locator(".scan-measures")).to_contain_text("100.0 %", use_inner_text=True)
     page.locator(".scan-panel").nth(1).click()
     assert cell(page) == 7, "the second path goes down the columns and ends at the top right"
 
@@ -63,7 +64,7 @@ def test_hover_tells_when_a_cell_is_read(visit, served):
     page = open_tab(visit, served)
     box = page.locator(".scan-main").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.99, box["y"] + box["height"] * 3 / 16)
-    assert "step 9 of 64 reads row 2, column 8" in page.inner_text(".scan-status")
+    expect(page.locator(".scan-status")).to_contain_text("step 9 of 64 reads row 2, column 8", use_inner_text=True)
 
 
 def test_another_scheme_or_grid_is_drawn_and_a_wrong_one_is_one_sentence(visit, served):
@@ -75,7 +76,7 @@ def test_another_scheme_or_grid_is_drawn_and_a_wrong_one_is_one_sentence(visit, 
     box.fill("nonsense")
     box.press("Enter")
     page.wait_for_selector("text=unknown scan scheme")
-    assert page.locator(".scan-panel").count() == 3
+    expect(page.locator(".scan-panel")).to_have_count(3)
 
 
 def test_it_fits_a_phone(visit, served):
@@ -90,8 +91,10 @@ def type_number(page, label, value):
 
 
 def test_space_plays_and_no_step_asks_the_server(visit, served):
-    page = open_tab(visit, served)
-    calls = []
+    page, calls = visit(served), []
+    with page.expect_request(lambda one: "/queue/join" in one.url and "euler-maruyama" in (one.post_data or "")):
+        show_tab(page, "Scan paths")  # whose place draws the paths of the samplers, once
+    page.wait_for_selector(".scan-player[data-position]")
     page.on("request", lambda request: calls.append(request.url) if "/queue/join" in request.url else None)
     page.focus(".scan-main")
     page.keyboard.press("Home")
@@ -109,7 +112,7 @@ def test_one_cell_has_its_index_in_every_panel(visit, served):
     page = open_tab(visit, served)
     box = page.locator(".scan-main").bounding_box()
     page.mouse.move(box["x"] + 2, box["y"] + 2)
-    assert page.inner_text(".scan-tip") == "1"
+    expect(page.locator(".scan-tip")).to_have_text("1", use_inner_text=True)
     captions = page.locator(".scan-caption").all_inner_texts()
     assert captions[0] == "layer 1: 1" and captions[6] == "layer 7: 57" and len(captions) == 8
     page.mouse.click(box["x"] + box["width"] / 2 + 4, box["y"] + 4)
@@ -119,8 +122,8 @@ def test_one_cell_has_its_index_in_every_panel(visit, served):
 def test_the_layer_slider_wraps_around_the_paths(visit, served):
     page = open_tab(visit, served)
     page.locator(".scan-layer").fill("9")
-    assert page.inner_text(".scan-layer-text") == "Layer 10 uses path 2 of 8"
-    assert page.locator(".scan-panel").nth(1).get_attribute("aria-pressed") == "true"
+    expect(page.locator(".scan-layer-text")).to_have_text("Layer 10 uses path 2 of 8", use_inner_text=True)
+    expect(page.locator(".scan-panel").nth(1)).to_have_attribute("aria-pressed", "true")
     assert cell(page) == 7
 
 
@@ -129,8 +132,8 @@ def test_a_wrong_grid_is_one_sentence_and_the_picture_stays(visit, served, value
     page = open_tab(visit, served)
     type_number(page, "Rows", value)
     page.wait_for_selector("text=The number of rows must be a whole number from 1 to 64")
-    assert page.get_attribute(".scan-player", "data-grid") == "8x8"
-    assert page.locator(".scan-panel").count() == 8
+    expect(page.locator(".scan-player")).to_have_attribute("data-grid", "8x8")
+    expect(page.locator(".scan-panel")).to_have_count(8)
     type_number(page, "Rows", "5")
     page.wait_for_selector(".scan-player[data-grid='5x8']")
     assert page.get_by_text("must be a whole number").count() == 0
@@ -146,8 +149,9 @@ def test_the_largest_grid_plays_on_and_jumps_are_told(visit, served):
     box.fill("sweep")
     box.press("Enter")
     page.wait_for_selector(".scan-player[data-scheme='sweep']")
-    assert page.locator(".scan-panel").count() == 0
-    assert "63" in page.inner_text(".scan-measures") and "64 cells" in page.inner_text(".scan-measures")
+    expect(page.locator(".scan-panel")).to_have_count(0)
+    expect(page.locator(".scan-measures")).to_contain_text("63", use_inner_text=True)
+    expect(page.locator(".scan-measures")).to_contain_text("64 cells", use_inner_text=True)
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("Number(document.querySelector('.scan-player').dataset.position) > 100")
 
@@ -190,7 +194,8 @@ def test_the_player_survives_a_visit_to_another_tab(visit, served):
     show_tab(page, "Pictures")
     show_tab(page, "Scan paths")
     page.wait_for_selector(".scan-main")
-    assert page.locator(".scan-main").count() == 1 and page.locator(".scan-panel").count() == 8
+    expect(page.locator(".scan-main")).to_have_count(1)
+    expect(page.locator(".scan-panel")).to_have_count(8)
     assert page.evaluate("document.querySelector('.scan-main').width") > 100
 
 
@@ -207,15 +212,21 @@ def test_a_stack_of_frames_plays_all_runs_at_once(visit, served):
     choose(page, "factorized-sst")
     type_number(page, "Frames", "4")
     page.wait_for_selector(".scan-player[data-grid='4x8x8']")
-    assert page.inner_text(".scan-layer-text") == "Layer 1 uses path 1 of 12: each frame on its own"
+    expect(page.locator(".scan-layer-text")).to_have_text(
+        "Layer 1 uses path 1 of 12: each frame on its own", use_inner_text=True
+    )
     assert position(page) == 63 and "8 frames" not in page.inner_text(".scan-status")
     page.locator(".scan-scrub").fill("8")
-    assert page.inner_text(".scan-status") == "Layer 1, step 9 of 64 reads row 2, column 8 of all 4 frames"
+    expect(page.locator(".scan-status")).to_have_text(
+        "Layer 1, step 9 of 64 reads row 2, column 8 of all 4 frames", use_inner_text=True
+    )
     page.locator(".scan-panel").nth(2).click()
     page.get_by_role("button", name="To the end").click()
     assert position(page) == 3, "a location has as many steps as there are frames"
-    assert page.inner_text(".scan-status") == "Layer 3, step 4 of 4 reads frame 4 at all 64 places"
-    assert "64 of 4 steps" in page.inner_text(".scan-measures")
+    expect(page.locator(".scan-status")).to_have_text(
+        "Layer 3, step 4 of 4 reads frame 4 at all 64 places", use_inner_text=True
+    )
+    expect(page.locator(".scan-measures")).to_contain_text("64 of 4 steps", use_inner_text=True)
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("document.querySelector('.scan-player').dataset.position === '2'")
 
@@ -223,8 +234,9 @@ def test_a_stack_of_frames_plays_all_runs_at_once(visit, served):
 def test_a_cell_of_a_frame_is_found_and_the_way_through_time_has_no_jump(visit, served):
     page = open_tab(visit, served, width=390)
     choose(page, "zigzag3d-8")
-    assert page.locator(".scan-panel").count() == 8
-    assert "100.0 %" in page.inner_text(".scan-measures") and "no jump" in page.inner_text(".scan-legend")
+    expect(page.locator(".scan-panel")).to_have_count(8)
+    expect(page.locator(".scan-measures")).to_contain_text("100.0 %", use_inner_text=True)
+    expect(page.locator(".scan-legend")).to_contain_text("no jump", use_inner_text=True)
     spot = page.evaluate(
         """() => {
           const { canvas, sheet } = document.querySelector(".scan-player").scanPlayer.view;
@@ -235,7 +247,7 @@ def test_a_cell_of_a_frame_is_found_and_the_way_through_time_has_no_jump(visit, 
         }"""
     )
     page.mouse.move(*spot)
-    assert "reads frame 8, row 4, column 6" in page.inner_text(".scan-status")
+    expect(page.locator(".scan-status")).to_contain_text("reads frame 8, row 4, column 6", use_inner_text=True)
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
@@ -296,18 +308,23 @@ def test_the_reach_of_a_patch_is_that_of_the_measures(visit, served):
 def test_a_sweep_stays_short_and_the_sentences_say_it(visit, served):
     page = open_tab(visit, served)
     near, reach = page.locator(".scan-figure p").all()
-    assert "at most 4 in the scan: 2.3" in near.inner_text() and "in a sweep 3.3" in near.inner_text()
+    expect(near).to_contain_text("at most 4 in the scan: 2.3", use_inner_text=True)
+    expect(near).to_contain_text("in a sweep 3.3", use_inner_text=True)
     page.mouse.click(*spot_of(page, 1))
     page.locator(".scan-layer").fill("7")
     page.mouse.move(0, 0)
-    assert "64 of 64 patches can have reached row 1, column 2 at depth 8; in a sweep 2" in reach.inner_text()
+    expect(reach).to_contain_text(
+        "64 of 64 patches can have reached row 1, column 2 at depth 8; in a sweep 2", use_inner_text=True
+    )
     choose(page, "sweep")
     page.mouse.click(*spot_of(page, 1))
     page.mouse.move(0, 0)
-    assert page.inner_text(".scan-layer-text") == "Layer 8 reads in this order, as every layer does"
-    assert (
-        "2 of 64 patches can have reached row 1, column 2 at depth 8; more layers of a sweep add none"
-        in reach.inner_text()
+    expect(page.locator(".scan-layer-text")).to_have_text(
+        "Layer 8 reads in this order, as every layer does", use_inner_text=True
+    )
+    expect(reach).to_contain_text(
+        "2 of 64 patches can have reached row 1, column 2 at depth 8; more layers of a sweep add none",
+        use_inner_text=True,
     )
 
 
@@ -346,7 +363,8 @@ def test_the_path_is_laid_over_a_picture_and_saved_with_it(visit, served, tmp_pa
     assert "data:image/png" in Path(download.value.path()).read_text()
     page.set_input_files(".scan-pictures input", tmp_path / "text.png")
     page.wait_for_selector("text=cannot read this file as a picture")
-    assert page.get_attribute(".scan-player", "data-over") == "yours" and calls == [], "the picture left the browser"
+    expect(page.locator(".scan-player")).to_have_attribute("data-over", "yours")
+    assert calls == [], "the picture left the browser"
 
 
 def test_the_playing_path_is_saved_as_a_small_gif(visit, served):

@@ -1,6 +1,7 @@
 """The film strip keeps what was drawn over a reload, and a click restores its settings."""
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -11,7 +12,8 @@ def test_it_survives_a_reload_and_restores_settings(visit, served):
     page.get_by_label("Seed", exact=True).fill("41")
     page.get_by_role("button", name="Draw", exact=True).click()
     page.wait_for_selector("#strip li")
-    assert page.locator("#strip li").count() == 4 and "seed 41" in page.locator("#strip li").first.inner_text()
+    expect(page.locator("#strip li")).to_have_count(4)
+    expect(page.locator("#strip li").first).to_contain_text("seed 41", use_inner_text=True)
     page.reload()
     page.wait_for_selector("#strip li")
     seed = page.get_by_label("Seed", exact=True).element_handle()
@@ -27,4 +29,4 @@ def test_it_survives_a_reload_and_restores_settings(visit, served):
         page.get_by_role("button", name="Save all").click()
     assert saved.value.path().read_text(encoding="utf-8").count("seed=4") == 4
     page.locator("#strip").get_by_role("button", name="Clear").click()
-    assert page.locator("#strip li").count() == 0
+    expect(page.locator("#strip li")).to_have_count(0)

@@ -65,7 +65,7 @@ def test_one_seed_under_two_scans_is_drawn_as_by_the_pipeline(visit, exported, s
         gap = np.abs(picture - np.asarray(pipe(request).images[0]).astype(int))
         assert gap.max() <= 4 and gap.mean() < 0.1, scan
     assert np.abs(pictures[0] - pictures[1]).mean() > 3, "the scan makes no difference"
-    assert page.locator("figcaption", has_text="decoder").count() == 2
+    expect(page.locator("figcaption", has_text="decoder")).to_have_count(2)
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,10 @@ def test_stop_stops_and_the_next_drawing_works(visit, exported):
     expect(page.locator(".device-says")).to_contain_text("of 50", timeout=60_000)
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator(".device-says")).to_have_text("Stopped.")
-    assert page.locator(".device figure").count() == 0
+    expect(page.locator(".device figure")).to_have_count(0)
     page.get_by_label("Steps", exact=True).fill("2")
     draw(page)
-    assert page.locator(".device figure.done").count() == 1
+    expect(page.locator(".device figure.done")).to_have_count(1)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_what_cannot_be_drawn_is_one_sentence(visit, exported, label, value, sen
     page.get_by_label(label, exact=True).fill(value)
     page.get_by_role("button", name="Draw", exact=True).click()
     expect(page.locator(".device-says")).to_have_text(sentence)
-    assert page.locator(".device figure").count() == 0
+    expect(page.locator(".device figure")).to_have_count(0)
 
 
 def test_without_the_headers_one_thread_draws(visit, folder):
@@ -213,7 +213,7 @@ def test_three_steps_of_the_lesson_let_the_reader_draw(visit, lesson_folder, ste
         expect(page.get_by_label("Beside it, with the same seed")).to_have_value(beside)
         page.get_by_label("Steps", exact=True).fill("2")
         draw(page)
-        assert page.locator(".device figure.done").count() == 2
+        expect(page.locator(".device figure.done")).to_have_count(2)
         assert (shown(page, 0) != shown(page, 1)).any()
 
 
@@ -232,7 +232,7 @@ def test_the_page_offers_it_with_its_own_settings(visit, folder, monkeypatch):
         expect(page.locator("#device").get_by_label("Seed", exact=True)).to_have_value("7")
         expect(page.locator("#device").get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
         draw(page)
-        assert page.locator("#device figure.done").count() == 1
+        expect(page.locator("#device figure.done")).to_have_count(1)
 
 
 def test_where_the_graphics_card_fails_the_processor_draws(browser, exported):
@@ -242,5 +242,5 @@ def test_where_the_graphics_card_fails_the_processor_draws(browser, exported):
     expect(page.locator(".device-needs")).to_contain_text("The graphics card computes.")
     draw(page)
     expect(page.locator(".device-needs")).to_contain_text("The processor computes")
-    assert page.locator(".device figure.done").count() == 1
+    expect(page.locator(".device figure.done")).to_have_count(1)
     page.close()

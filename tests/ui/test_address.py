@@ -4,6 +4,7 @@ import errno
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,16 @@ def test_the_program_says_it_in_one_line_and_leaves_with_status_2(monkeypatch, n
     ended = subprocess.run([sys.executable, str(APP)], capture_output=True, text=True, check=False)
     assert ended.returncode == 2 and ended.stdout == ""
     assert ended.stderr.startswith("zigdemo cannot start: ") and ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "spared", [{}, {"no_proxy": "a.example, b.example"}, {"NO_PROXY": "a.example,b.example"}], ids=str
+)
+def test_the_page_reaches_itself_where_a_proxy_is_set_and_what_was_spared_stays(monkeypatch, spared):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, spared.get(name, ""))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    address.go_round_proxies("192.168.1.5")
+    for host in ("localhost", "127.0.0.1", "192.168.1.5", *(["a.example", "b.example"] if spared else [])):
+        assert urllib.request.proxy_bypass(host)
+    assert not urllib.request.proxy_bypass("huggingface.co")

@@ -7,6 +7,7 @@ from PIL import Image
 
 from zigdemo import media
 from zigdemo.pipeline import Request
+from zigdemo.ui import runs
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,17 @@ def client(served, tmp_path_factory):
 
 GOOD = {"model": "tiny", "label": "hedgehog", "scan": None, "solver": "euler", "steps": 2, "guidance": 2.0, "seed": 3}
 CLIP = {"model": "tiny-clips", "label": "hedgehog", "solver": "euler", "steps": 2, "seed": 3}
+
+
+def refused(client, *arguments, **settings):
+    """The sentence a call is refused with: one, as it stands, about what was asked."""
+    with pytest.raises(AppError) as fault:
+        client.predict(*arguments, **settings)
+    sentence = fault.value.message
+    assert 10 < len(sentence) <= runs.LONGEST_SENTENCE and "\n" not in sentence and "Traceback" not in sentence
+    assert sentence[0] not in "\"'" or sentence[0] != sentence[-1], "a text of Python, and not a sentence"
+    assert "Something went wrong" not in sentence
+    return sentence
 
 
 def test_generate_returns_pictures_that_carry_their_request(client):
@@ -39,6 +51,16 @@ def test_a_file_of_the_server_is_not_read_as_a_picture(client, tmp_path):
     Image.new("RGB", (40, 20), "red").save(tmp_path / "secret.png")
     with pytest.raises(AppError, match="uploaded|allowed"):
         client.predict(**GOOD, count=1, image={"path": str(tmp_path / "secret.png")}, api_name="/generate")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [3, 0.5, "x", "", [], [1], {}, {"path": None}, {"path": 7}, {"path": "x" * 5000}, {"path": "a\0b"}, True],
+    ids=lambda image: str(image)[:12],
+)
+def test_what_is_no_upload_is_one_sentence(client, image):
+    sentence = refused(client, **GOOD, count=1, image=image, api_name="/generate")
+    assert "upload" in sentence or "not what is asked for" in sentence
 
 
 def test_models_and_labels_are_listed(client):
@@ -79,11 +101,7 @@ def test_an_order_is_given(client):
     ids=str,
 )
 def test_a_wrong_setting_is_one_sentence_and_the_next_call_works(client, change):
-    with pytest.raises(AppError) as fault:
-        client.predict(**{**GOOD, "count": 1, **change}, api_name="/generate")
-    sentence = str(fault.value)
-    assert 10 < len(sentence) < 400 and "\n" not in sentence and "Traceback" not in sentence
-    assert "Something went wrong" not in sentence
+    refused(client, **{**GOOD, "count": 1, **change}, api_name="/generate")
     assert client.predict(**GOOD, count=1, api_name="/generate")[0]
 
 
@@ -91,9 +109,17 @@ def test_a_wrong_setting_is_one_sentence_and_the_next_call_works(client, change)
     "arguments", [("nonsense", 4, 4, 0), ("sweep", 0, 4, 0), ("sweep", 4, 65, 0), ("sweep", 4, 4, -1)]
 )
 def test_a_wrong_order_is_one_sentence(client, arguments):
-    with pytest.raises(AppError) as fault:
-        client.predict(*arguments, api_name="/scan_order")
-    assert "Traceback" not in str(fault.value)
+    refused(client, *arguments, api_name="/scan_order")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("draw", {}), ("labels", {}), ("influence", {}), ("attention", {"prompt": "a cat"}),
+     ("generate", {**GOOD, "count": 1}), ("generate_clip", CLIP), ("compare", {"rows": "seed", "row_values": ["0"]})],
+)  # fmt: skip
+def test_what_was_typed_is_quoted_once(client, name, settings):
+    sentence = refused(client, **{**settings, "model": "a\\b"}, api_name=f"/{name}")
+    assert repr("a\\b") in sentence
 
 
 @pytest.mark.parametrize("kind", ["mp4", "png"])
@@ -113,10 +139,7 @@ def test_generate_clip_returns_clips_that_carry_their_request(client, kind):
     ids=str,
 )  # fmt: skip
 def test_a_wrong_setting_of_a_clip_is_one_sentence(client, change):
-    with pytest.raises(AppError) as fault:
-        client.predict(**{**CLIP, **change}, api_name="/generate_clip")
-    sentence = str(fault.value)
-    assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence
+    refused(client, **{**CLIP, **change}, api_name="/generate_clip")
 
 
 def test_compare_returns_cells_that_carry_their_requests_and_the_files_of_the_whole(client):
@@ -136,10 +159,7 @@ def test_compare_returns_cells_that_carry_their_requests_and_the_files_of_the_wh
     ids=str,
 )  # fmt: skip
 def test_a_matrix_that_cannot_be_is_one_sentence(client, arguments):
-    with pytest.raises(AppError) as fault:
-        client.predict(*arguments, api_name="/compare")
-    sentence = str(fault.value)
-    assert 10 < len(sentence) < 400 and "\n" not in sentence and "Something went wrong" not in sentence
+    refused(client, *arguments, api_name="/compare")
 
 
 def test_one_picture_by_the_first_models_own_settings(client):

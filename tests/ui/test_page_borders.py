@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
 
 import pytest
 from waiting import PATIENCE, until
+
+from zigdemo.ui import borders
 
 FILE = {"_type": "gradio.FileData"}
 
@@ -21,8 +24,14 @@ def answers(address, handler, values, event_data=None):
     session = uuid.uuid4().hex
     body = {"data": values, "fn_index": handler["id"], "session_hash": session, "event_data": event_data}
     headers = {"content-type": "application/json"}
-    request = urllib.request.Request(f"{address}gradio_api/queue/join", json.dumps(body).encode(), headers)
-    urllib.request.urlopen(request).close()
+    asked = "queue/join" if handler["queue"] else "run/predict"
+    request = urllib.request.Request(f"{address}gradio_api/{asked}", json.dumps(body).encode(), headers)
+    try:
+        urllib.request.urlopen(request).close()
+    except urllib.error.HTTPError as refusal:
+        return False, json.load(refusal)["error"]
+    if not handler["queue"]:
+        return True, None
     with urllib.request.urlopen(f"{address}gradio_api/queue/data?session_hash={session}", timeout=PATIENCE) as lines:
         for line in lines:
             message = json.loads(line[6:]) if line.startswith(b"data: {") else {}
@@ -64,6 +73,18 @@ def test_what_no_browser_sends_is_one_sentence(served, draw, capfd, change):
         and "/" not in sentence.replace("docs/", "")
     )
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "x" * 5000, "a\0b", "../x"], ids=lambda path: path[:12])
+def test_an_event_with_a_file_that_nobody_has_uploaded_is_one_sentence(served, caplog, path):
+    config = json.load(urllib.request.urlopen(f"{served}config"))
+    clicks = [one for one in config["dependencies"] if one["backend_fn"] and one["collects_event_data"]]
+    assert clicks
+    for handler in clicks:
+        values, event = [None] * len(handler["inputs"]), {"path": path, "meta": FILE, "index": [1, 1]}
+        success, sentence = answers(served, handler, values, event)
+        assert success is False and sentence in (borders.NO_UPLOAD, borders.UNREADABLE)
+    assert "a request of the page failed" not in caplog.text
 
 
 @pytest.mark.parametrize(

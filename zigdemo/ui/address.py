@@ -108,3 +108,10 @@ def address_or_exit() -> tuple[str, int]:
         return server_address()
     except ValueError as fault:
         refuse(str(fault))
+
+
+def go_round_proxies(name: str) -> None:
+    """Reach `name` and this machine directly, also where a proxy is set: Gradio asks its own page once it runs."""
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = [*spared.split(","), "localhost", "127.0.0.1", name]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys(filter(None, map(str.strip, names))))

@@ -104,8 +104,12 @@ def _seconds_of_one(prompt: Any = None, model: Any = None, label: Any = None, sc
 
 def _upload_path(file: Any) -> str:
     """The path of an uploaded file. Raises ValueError for any other file of the server."""
-    path = Path(str(file.get("path") if isinstance(file, dict) else file.path)).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+    path = file.get("path") if isinstance(file, dict) else getattr(file, "path", None)
+    try:
+        uploaded = Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
+    except (TypeError, ValueError, OSError):  # no path, or none that a file can have
+        uploaded = False
+    if not uploaded:
         raise ValueError("image must be an uploaded picture; send it with gradio_client.handle_file")
     return str(path)
 

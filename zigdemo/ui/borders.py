@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 import gradio as gr
 import orjson
 from gradio.exceptions import InvalidPathError
+from gradio.processing_utils import check_all_files_in_cache
 
 from . import runs
 from .turns import Stopped
@@ -30,7 +31,7 @@ def endpoint(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Stopped:
+        except (Stopped, gr.Error):
             raise
         except Exception as fault:
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
@@ -122,7 +123,7 @@ class Page(gr.Blocks):
         event, handler = kwargs.get("event_data"), kwargs.get("block_fn", args[0] if args else None)
         if getattr(handler, "collects_event_data", False) and not isinstance(getattr(event, "_data", None), dict):
             raise gr.Error(UNREADABLE, print_exception=False)
-        _check_sendable(getattr(event, "_data", None))
+        _check_event(getattr(event, "_data", None))
         try:
             return await super().process_api(*args, **kwargs)
         except gr.Error as fault:
@@ -137,6 +138,17 @@ def _check_sendable(values: Any) -> None:
     try:
         orjson.dumps(values)
     except TypeError:
+        raise gr.Error(UNREADABLE, print_exception=False) from None
+
+
+def _check_event(data: Any) -> None:
+    """Refuse an event of the browser with files that nobody has uploaded, or that are none: Gradio would fail."""
+    _check_sendable(data)
+    try:
+        check_all_files_in_cache(data)
+    except gr.Error:
+        raise gr.Error(NO_UPLOAD, print_exception=False) from None
+    except Exception:
         raise gr.Error(UNREADABLE, print_exception=False) from None
 
 

@@ -6,20 +6,24 @@ a right one too: an event that was on its way while the choices or the limits of
 
 from __future__ import annotations
 
+import secrets
 from abc import ABCMeta
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import PIL.Image
 from gradio.component_meta import ComponentMeta
 
 
-def _unchecked(kind: Any, read: Callable[[Any], Any] = lambda payload: payload) -> Any:
+def _unchecked(kind: Any, read: Callable[[Any], Any] = lambda payload: payload, **methods: Any) -> Any:
     """A subclass of a component that takes any value; Gradio serves it as the component itself.
 
-    read: what a handler is given for what the browser sent.
+    read: what a handler is given for what the browser sent. methods: others that replace those of the component.
     """
     attributes = {"preprocess": lambda self, payload: read(payload), "is_template": True, "__doc__": kind.__doc__}
+    attributes |= methods
     # Not by `class`, for which Gradio would write a file of types beside this one.
     return ABCMeta.__new__(ComponentMeta, kind.__name__, (kind,), attributes)
 
@@ -32,13 +36,23 @@ def _paths(payload: Any) -> Any:
     return payload.path if several is None else [file.path for file in several]
 
 
+def _shown(image: Any, value: Any) -> Any:
+    """A picture to be shown, as a file of its own: Gradio writes equal ones over each other, even while one is read."""
+    if isinstance(value, PIL.Image.Image):
+        folder = Path(image.GRADIO_CACHE, secrets.token_hex(16))
+        folder.mkdir(mode=0o700, parents=True)
+        picture, value = value, folder / f"image.{image.format}"
+        picture.save(value)
+    return gr.Image.postprocess(image, value)
+
+
 Dropdown = _unchecked(gr.Dropdown)
 Slider = _unchecked(gr.Slider)
 Number = _unchecked(gr.Number)
 Radio = _unchecked(gr.Radio)
 CheckboxGroup = _unchecked(gr.CheckboxGroup)
 File = _unchecked(gr.File, _paths)
-Image = _unchecked(gr.Image, _paths)  # unread: Gradio would decode whatever it is, at any size
+Image = _unchecked(gr.Image, _paths, postprocess=_shown)  # unread: Gradio would decode whatever it is, at any size
 
 
 # The browser needs about 1.5 ms for every input of an event, during which it neither sends nor paints anything.

@@ -20,7 +20,7 @@ SCRIPTS = (
     "access.js", "parts.js", "language.js", "gif.js", "scan_view.js", "scan_measures.js", "scan_player.js",
     "trajectories.js", "curves.js", "compare.js", "cost.js", "cells.js",
     "lesson_stages.js", "lesson.js", "address.js", "keys.js", "strip.js",
-    "models.js", "live.js", "device.js",
+    "models.js", "live.js", "clicks.js", "device.js",
 )  # fmt: skip
 
 

@@ -200,6 +200,8 @@ def in_turn(seconds: Callable[..., float] = lambda *inputs, **more: 1.0) -> Call
                 return await in_turn_while(page, estimate, lambda: False, lambda: function(*args, **kwargs))
             except Stopped:
                 raise gr.Error("the run was stopped, as nobody waited for it any more", print_exception=False) from None
+            except gr.Error:  # which is a ValueError, whose text would be in quotes
+                raise
             except ValueError as fault:
                 raise gr.Error(str(fault), print_exception=False) from None
 

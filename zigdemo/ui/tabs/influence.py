@@ -325,7 +325,7 @@ def build_influence_tab(frame: Frame) -> None:
             c["go"], c["stop"], c["progress"] = build_actions(
                 texts.INFLUENCE_START, "influence-progress", "Draw", "influence-draw"
             )
-            c["picture"] = gr.Image(
+            c["picture"] = fields.Image(
                 shown and shown.patch,
                 label="Picture",
                 show_label=False,
