@@ -1,9 +1,9 @@
 """Thousands of requests nobody means well, to every handler of the page: each is answered, in one sentence, unharmed.
 
 `python -m benchmarks.fuzz` starts the page with the shipped models and sends values made by hypothesis, from what the
-page says about its handlers, private ones too. It fails for a traceback in the log, an answer that names a path of the
-machine or is no sentence, a request without an answer, and a server that grows. Every handler is first asked what the
-page would ask it, so that what is loaded and kept for later is no growth.
+page says about its handlers, private ones too. It fails for a traceback in the log, a fault inside, an answer that
+names a path of the machine or is no sentence, a request without an answer, and a server that grows. Every handler is
+first asked what the page would ask it, so that what is loaded and kept for later is no growth.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ RESULT = Path(__file__).parent / "results/fuzz.json"
 ANSWER_SECONDS = 120.0
 LONGEST_SENTENCE = 200
 GROWTH = 1.1  # of the server's memory, between half of the requests and all of them, each after a rest
+INSIDE = "Something went wrong"  # what a visitor is told of a fault of the program
 REST_SECONDS = 8.0  # after which the page has given back what it can
 SMALL = {"ZIGDEMO_MAX_PICTURES": "1", "ZIGDEMO_MAX_STEPS": "3", "ZIGDEMO_MAX_CELLS": "2", "ZIGDEMO_MAX_WAITING": "64"}
 SECRETS = (os.path.expanduser("~"), tempfile.gettempdir(), "/etc/", "site-packages", str(Path(__file__).parents[1]))
@@ -119,6 +120,8 @@ def ask_many(
         outcomes[outcome] += 1
         if outcome == "no answer":
             faults.append((name, "no answer", sentence, values))
+        if sentence.startswith(INSIDE):
+            faults.append((name, "a fault inside", sentence, values))
         said_by_visitor = json.dumps(values, ensure_ascii=False)  # which a sentence may quote
         if any(secret in sentence and secret not in said_by_visitor for secret in SECRETS) or "\n" in sentence:
             faults.append((name, "a path or no sentence", sentence, values))

@@ -75,6 +75,17 @@ def test_what_no_browser_sends_is_one_sentence(served, draw, capfd, change):
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["update", "", False, None])
+def test_no_value_of_a_visitor_passes_for_an_update_of_the_page(served, caplog, kind):
+    """Some handlers give back what they were sent, as those of the examples."""
+    config = json.load(urllib.request.urlopen(f"{served}config"))
+    handlers = [one for one in config["dependencies"] if one["backend_fn"] and one["inputs"]]
+    for handler in handlers:
+        values = [{"__type__": kind, "value": "/etc/passwd", "visible": False} for _ in handler["inputs"]]
+        assert answers(served, handler, values) == (False, borders.UNREADABLE)
+    assert len(handlers) > 50 and "a request of the page failed" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "x" * 5000, "a\0b", "../x"], ids=lambda path: path[:12])
 def test_an_event_with_a_file_that_nobody_has_uploaded_is_one_sentence(served, caplog, path):
     config = json.load(urllib.request.urlopen(f"{served}config"))

@@ -134,11 +134,16 @@ class Page(gr.Blocks):
 
 
 def _check_sendable(values: Any) -> None:
-    """Refuse what Gradio could not send back, such as numbers of more than 64 bits: it would end without an answer."""
+    """Refuse what Gradio could not send back, such as numbers of more than 64 bits: it would end without an answer.
+
+    And what it would take for an update of a component, if a handler gave it back as it came.
+    """
     try:
-        orjson.dumps(values)
+        written = orjson.dumps(values)
     except TypeError:
         raise gr.Error(UNREADABLE, print_exception=False) from None
+    if b'"__type__":' in written:
+        raise gr.Error(UNREADABLE, print_exception=False)
 
 
 def _check_event(data: Any) -> None:
