@@ -42,7 +42,7 @@ def test_a_size_is_dragged_a_term_is_pointed_at_and_the_address_brings_it_back(v
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 1.5, box["y"] + 120, steps=4)
     page.mouse.up()
-    assert says.inner_text() != before
+    expect(says).not_to_have_text(before, use_inner_text=True)
     page.wait_for_function("location.search.includes('tokens=')")
     page.locator(".cost-row.of-dit .bar").focus()
     page.wait_for_selector(".cost-term:has-text('2M²D'):has-text('grows with the square')")

@@ -18,7 +18,7 @@ def test_a_click_on_a_patch_shows_what_it_listens_to(visit, served, width):
     box = picture.bounding_box()
     picture.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})
     page.wait_for_selector("text=Row 1, column 4")
-    assert page.locator("#influence-maps img").first.get_attribute("src") != before
+    expect(page.locator("#influence-maps img").first).not_to_have_attribute("src", before)
     expect(page.locator("#influence-maps figure")).to_have_count(4)
     expect(page.get_by_label("number input for Column", exact=True)).to_have_value("4")
     layer = page.get_by_label("number input for Layer", exact=True)

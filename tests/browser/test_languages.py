@@ -88,13 +88,13 @@ def test_the_menu_switches_the_page_where_it_stands_and_back(visit, served):
     menu.select_option("fr")
     page.wait_for_function("document.documentElement.lang === 'fr'")
     assert page.get_by_role("tab", name=place, exact=True).count() == 0
-    assert page.locator("#title").inner_text() != before
+    expect(page.locator("#title")).not_to_have_text(before, use_inner_text=True)
     page.reload()
     page.wait_for_function("document.documentElement.lang === 'fr'")  # remembered
     show = page.locator(".page-tools .language-menu")
     show.select_option("en")
     page.get_by_role("tab", name=place, exact=True).wait_for()
-    assert page.locator("#title").inner_text() == before
+    expect(page.locator("#title")).to_have_text(before, use_inner_text=True)
 
 
 def test_the_address_names_the_language_and_follows_the_menu(visit, served):

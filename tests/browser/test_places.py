@@ -8,11 +8,7 @@ pytestmark = pytest.mark.browser
 
 
 def seed_of(page):
-    return page.get_by_label("Seed", exact=True).locator("visible=true").element_handle()
-
-
-def has(page, box, value):
-    page.wait_for_function("([box, value]) => box.value === value", arg=[box, value])
+    return page.get_by_label("Seed", exact=True).locator("visible=true")
 
 
 def test_a_choice_stands_in_every_place_and_its_address_brings_it_back(visit, served):
@@ -22,13 +18,13 @@ def test_a_choice_stands_in_every_place_and_its_address_brings_it_back(visit, se
     page.wait_for_function("location.search.includes('seed=7')")
     for title in ("Influence", "Pictures"):
         show_tab(page, title)
-        has(page, seed_of(page), "7")
+        expect(seed_of(page)).to_have_value("7")
     show_tab(page, "Influence")
     seed_of(page).fill("8")
     page.wait_for_function("location.search.includes('seed=8') && location.search.includes('place=influence')")
     again = visit(page.url)
     again.locator("#influence-draw").locator("visible=true").wait_for()
-    has(again, seed_of(again), "8")
+    expect(seed_of(again)).to_have_value("8")
     page.go_back()
     page.locator("#preview").locator("visible=true").wait_for()
 
@@ -49,4 +45,4 @@ def test_maps_follow_the_words_without_a_click(visit, wordy_page):
     before = page.locator("#attention-map img").first.get_attribute("src")
     box.fill("a hedgehog")
     page.wait_for_selector("#attention-words label:has-text('hedgehog')")
-    assert page.locator("#attention-map img").first.get_attribute("src") != before
+    expect(page.locator("#attention-map img").first).not_to_have_attribute("src", before)

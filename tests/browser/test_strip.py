@@ -16,10 +16,10 @@ def test_it_survives_a_reload_and_restores_settings(visit, served):
     expect(page.locator("#strip li").first).to_contain_text("seed 41", use_inner_text=True)
     page.reload()
     page.wait_for_selector("#strip li")
-    seed = page.get_by_label("Seed", exact=True).element_handle()
-    page.wait_for_function("box => box.value === '41'", arg=seed)  # the address has the settings
+    seed = page.get_by_label("Seed", exact=True)
+    expect(seed).to_have_value("41")  # the address has the settings
     page.locator("#strip li button").nth(1).click()
-    page.wait_for_function("box => box.value === '42'", arg=seed)
+    expect(seed).to_have_value("42")
     for place in (0, 3):
         page.locator("#strip li input").nth(place).check()
     page.get_by_role("button", name="Compare the two").click()
