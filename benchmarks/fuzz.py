@@ -175,7 +175,7 @@ def main() -> None:
         print(said[said.index("Traceback") :][:6000])
     if not arguments.dry:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if faults or tracebacks or not alive or late > GROWTH * half:
+    if faults or tracebacks or inside or not alive or late > GROWTH * half:
         raise SystemExit(1)
 
 

@@ -106,7 +106,7 @@ class Page(gr.Blocks):
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """As Gradio's: a browser or a program has sent something else than what a handler takes."""
-        _check_sendable(kwargs.get("inputs", args[1] if len(args) > 1 else None))
+        _check_values(kwargs.get("inputs", args[1] if len(args) > 1 else None))
         try:
             return await super().preprocess_data(*args, **kwargs)
         except gr.Error as fault:
@@ -133,10 +133,10 @@ class Page(gr.Blocks):
             raise gr.Error(runs.sentence(fault), print_exception=False) from None
 
 
-def _check_sendable(values: Any) -> None:
-    """Refuse what Gradio could not send back, such as numbers of more than 64 bits: it would end without an answer.
+def _check_values(values: Any) -> None:
+    """Refuse what Gradio would misread if a handler gave it back as it came.
 
-    And what it would take for an update of a component, if a handler gave it back as it came.
+    Numbers of more than 64 bits would end without an answer, and some objects would be updates of a component.
     """
     try:
         written = orjson.dumps(values)
@@ -148,7 +148,7 @@ def _check_sendable(values: Any) -> None:
 
 def _check_event(data: Any) -> None:
     """Refuse an event of the browser with files that nobody has uploaded, or that are none: Gradio would fail."""
-    _check_sendable(data)
+    _check_values(data)
     try:
         check_all_files_in_cache(data)
     except gr.Error:

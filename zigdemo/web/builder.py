@@ -95,24 +95,21 @@ class Graph:
 
     def table(self, values: Tensor) -> Value:
         """Numbers that are no weights: stored once however often they are used, and always exactly."""
-        array = values.contiguous().numpy()
-        key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._constants:
-            self._constants[key] = Value(self, self._stored(array, EXACT))
-        return self._constants[key]
+        return self._constant(values.contiguous().numpy(), EXACT)
 
     def _name(self, value: Any) -> str:
         if isinstance(value, Value | str):  # "" for an optional input that is left out
             return getattr(value, "name", "")
         if isinstance(value, Tensor):
             return self._stored(value.detach().cpu().contiguous().numpy())
-        if isinstance(value, list):
-            key, array = ("whole", *value), np.array(value, np.int64)
-        else:
-            key, array = float(value), np.array(value, np.float32)
+        return self._constant(np.array(value, np.int64 if isinstance(value, list) else np.float32)).name
+
+    def _constant(self, array: np.ndarray, kind: str = "weight") -> Value:
+        """Numbers that are stored once, however often a graph has them."""
+        key = (kind, array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
-            self._constants[key] = Value(self, self._stored(array))
-        return self._constants[key].name
+            self._constants[key] = Value(self, self._stored(array, kind))
+        return self._constants[key]
 
     def _stored(self, array: np.ndarray, kind: str = "weight") -> str:
         name = f"{kind}_{len(self._weights)}"

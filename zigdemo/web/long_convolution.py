@@ -85,5 +85,7 @@ def kernels(graph: Graph, mixer: BidirectionalS4D, length: int) -> list[Value]:
     lags = table(torch.arange(length)[:, None, None])
     size, angle = graph.node("Exp", lags * table(rate.real.T)), lags * table(rate.imag.T)  # (length, modes, channels)
     real, imaginary = size * graph.node("Cos", angle), size * graph.node("Sin", angle)
-    found = [graph.sum(real * table(w.real.T) - imaginary * table(w.imag.T), 1).unsqueeze(0) for w in weights]
-    return [found[0] + table((torch.arange(length) == 0)[:, None] * mixer.D), found[1]]
+    causal, anticausal = (
+        graph.sum(real * table(w.real.T) - imaginary * table(w.imag.T), 1).unsqueeze(0) for w in weights
+    )
+    return [causal + table((torch.arange(length) == 0)[:, None] * mixer.D), anticausal]
