@@ -25,6 +25,7 @@ def twins(tmp_path_factory):
 def test_one_click_draws_a_matrix_and_pictures_are_compared(visit, twins, width):
     page = visit(twins, width)
     show_tab(page, "Compare")
+    expect(page.locator("#compare-price")).to_contain_text("4 pictures", use_inner_text=True)
     page.get_by_role("button", name="Trained with × read with").click()
     page.wait_for_selector("#compare-progress:has-text('drawn in')")
     cells = page.locator(".compare-cell[data-state=done]")

@@ -431,7 +431,7 @@ def build_compare_tab(frame: Frame) -> None:
         axis.input(_axis_chosen, [axis, *base.values()], values, **QUIET)
     base["model"].input(_model_chosen, [base["model"], rows, columns], controls, **QUIET)
     gr.on(
-        [control.change for control in controls],
+        [*frame.opened, *(control.change for control in controls)],
         _price, controls, price, trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     dropped.upload(_restore, dropped, controls, **QUIET)
